@@ -1,0 +1,281 @@
+//! Consent: decisions and their proof, what stays of an erased dialog, and the one state machine
+//! that every backend runs.
+//!
+//! ```text
+//! absent ──insert──▶ pending ──yes──▶ consented ──no──▶ withdrawn
+//!                       └──────────────no───────────────────▲
+//! pending, consented ──erasure, expiry──▶ erased
+//! ```
+//!
+//! Nothing leaves withdrawn or erased.
+
+use std::fmt;
+
+use crate::clock::Date;
+use crate::dialog::DialogId;
+use crate::error::{Invalid, StoreError};
+
+/// What a customer answered when asked for consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// *Yes*: the dialog may be read.
+    Granted,
+    /// *No*, at once or later: the dialog is erased.
+    Withdrawn,
+}
+
+/// One piece of evidence: up to 255 bytes of UTF-8, any character but NUL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvidenceField(Box<str>);
+
+impl EvidenceField {
+    /// The most bytes it has.
+    pub const MAX_BYTES: usize = 255;
+
+    /// Takes `value` as the piece of evidence called `field`.
+    ///
+    /// # Errors
+    /// When it is longer than [`EvidenceField::MAX_BYTES`] or has a NUL.
+    pub fn parse(field: &'static str, value: String) -> Result<Self, Invalid> {
+        if value.len() > Self::MAX_BYTES {
+            Err(Invalid::new(field, "must be at most 255 bytes of UTF-8"))
+        } else if value.as_bytes().contains(&0) {
+            Err(Invalid::new(field, "must have no NUL"))
+        } else {
+            Ok(Self(value.into_boxed_str()))
+        }
+    }
+
+    /// The piece as it was sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What was agreed to, how, and in which language: the proof that GDPR article 7(1) asks for.
+///
+/// It outlives the dialog, so it must not name the customer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Which notice the customer was shown, such as its version or address.
+    pub notice: Option<EvidenceField>,
+    /// How the customer answered, such as "button in chat".
+    pub method: Option<EvidenceField>,
+    /// The language in which the customer was asked.
+    pub locale: Option<EvidenceField>,
+}
+
+impl Evidence {
+    /// Takes the three pieces, each as [`EvidenceField::parse`] does.
+    ///
+    /// # Errors
+    /// Names the first piece that is outside its bounds.
+    pub fn parse(
+        notice: Option<String>,
+        method: Option<String>,
+        locale: Option<String>,
+    ) -> Result<Self, Invalid> {
+        let parse = |field, value: Option<String>| {
+            value.map(|value| EvidenceField::parse(field, value)).transpose()
+        };
+        Ok(Self {
+            notice: parse("notice", notice)?,
+            method: parse("method", method)?,
+            locale: parse("locale", locale)?,
+        })
+    }
+
+    /// What stands in a receipt for consent that another store received.
+    pub fn of_import() -> Self {
+        Self { method: Some(EvidenceField("import".into())), ..Self::default() }
+    }
+}
+
+/// The proof of one decision.
+///
+/// Deciding the same once more yields the first receipt again, date and evidence included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which dialog was decided on.
+    pub dialog_id: DialogId,
+    /// What was decided.
+    pub decision: Decision,
+    /// When the store recorded it.
+    pub date: Date,
+    /// What the decision rested on.
+    pub evidence: Evidence,
+}
+
+/// How a dialog stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConsentState {
+    /// Stored, no decision yet: unreadable.
+    Pending,
+    /// The customer said yes: readable.
+    Granted,
+    /// The customer said no: the dialog is erased.
+    Withdrawn,
+    /// Removed by an operator, by the right to erasure, or by retention.
+    Erased,
+}
+
+/// How a dialog stands, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentStatus {
+    /// The dialog in question.
+    pub dialog_id: DialogId,
+    /// How it stands.
+    pub state: ConsentState,
+    /// When it was received while pending; else when that state was entered.
+    pub date: Date,
+}
+
+/// Why a dialog was erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TombstoneKind {
+    /// Its customer said no.
+    Withdrawn,
+    /// An operator removed it, or its customer used the right to erasure (GDPR article 17).
+    Erased,
+    /// Its consent never came within the time that the operator set (GDPR article 5(1)(e)).
+    Expired,
+}
+
+/// What remains of an erased dialog beside the keyed hash of its id: why and when, and what the
+/// decision rested on. No text, no customer, no plain id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Why the dialog was erased.
+    pub kind: TombstoneKind,
+    /// When it was erased.
+    pub date: Date,
+    /// What a withdrawal rested on; empty for other kinds.
+    pub evidence: Evidence,
+}
+
+/// A store's secret key, which turns dialog ids into [`DialogRef`]s.
+///
+/// Made with the store and kept in it: whoever has the whole store can still test a guessed id
+/// against its tombstones, whoever has only the references cannot.
+#[derive(Clone)]
+pub struct RefKey([u8; 32]);
+
+impl RefKey {
+    /// Takes 32 bytes, which for a new store must come from a cryptographic random source.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for a backend to keep.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The reference of a dialog: BLAKE3 in keyed mode over the bytes of its id.
+    pub fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        DialogRef(*blake3::keyed_hash(&self.0, dialog_id.as_str().as_bytes()).as_bytes())
+    }
+}
+
+impl fmt::Debug for RefKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefKey([redacted])")
+    }
+}
+
+/// A keyed hash of a dialog's id: the same for the same dialog and store, and no way back to the
+/// id without the store's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialogRef([u8; 32]);
+
+impl DialogRef {
+    /// The bytes, for a backend to keep.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// What a store knows of a dialog id that was used: the state that decisions act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsentRecord {
+    /// Stored, no decision yet.
+    Pending {
+        /// When the dialog was received.
+        received: Date,
+    },
+    /// Consented.
+    Granted {
+        /// When consent was recorded.
+        date: Date,
+        /// What it rested on.
+        evidence: Evidence,
+    },
+    /// Withdrawn or erased.
+    Gone(Tombstone),
+}
+
+/// What a decision does to a dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// Nothing: it was decided before, then and on that evidence.
+    None {
+        /// When it was decided.
+        date: Date,
+        /// What it rested on.
+        evidence: Evidence,
+    },
+    /// The dialog becomes readable.
+    Grant,
+    /// The dialog is erased, and a tombstone of kind [`TombstoneKind::Withdrawn`] stays.
+    Withdraw,
+}
+
+impl ConsentRecord {
+    /// What `decision` does in this state: the whole of the consent rules.
+    ///
+    /// A *no* after an erasure changes nothing and is answered with the date of the erasure: what
+    /// the customer wants is already so.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] for a *yes* after a withdrawal or an erasure.
+    ///
+    /// ```
+    /// use dataapi_core::{ConsentRecord, Date, Decision, StoreError, Transition};
+    /// use dataapi_core::{Evidence, Tombstone, TombstoneKind};
+    ///
+    /// let date = Date::MIN;
+    /// let pending = ConsentRecord::Pending { received: date };
+    /// assert_eq!(pending.decide(Decision::Granted)?, Transition::Grant);
+    ///
+    /// let evidence = Evidence::default();
+    /// let gone = ConsentRecord::Gone(Tombstone { kind: TombstoneKind::Withdrawn, date, evidence });
+    /// assert!(matches!(gone.decide(Decision::Granted), Err(StoreError::Conflict)));
+    /// # Ok::<(), StoreError>(())
+    /// ```
+    pub fn decide(&self, decision: Decision) -> Result<Transition, StoreError> {
+        match (self, decision) {
+            (Self::Pending { .. }, Decision::Granted) => Ok(Transition::Grant),
+            (Self::Pending { .. } | Self::Granted { .. }, Decision::Withdrawn) => {
+                Ok(Transition::Withdraw)
+            }
+            (Self::Granted { date, evidence }, Decision::Granted)
+            | (Self::Gone(Tombstone { date, evidence, .. }), Decision::Withdrawn) => {
+                Ok(Transition::None { date: *date, evidence: evidence.clone() })
+            }
+            (Self::Gone(_), Decision::Granted) => Err(StoreError::Conflict),
+        }
+    }
+
+    /// How the dialog stands, and since when.
+    pub fn status(&self, dialog_id: DialogId) -> ConsentStatus {
+        let (state, date) = match self {
+            Self::Pending { received } => (ConsentState::Pending, *received),
+            Self::Granted { date, .. } => (ConsentState::Granted, *date),
+            Self::Gone(Tombstone { kind, date, .. }) => match kind {
+                TombstoneKind::Withdrawn => (ConsentState::Withdrawn, *date),
+                TombstoneKind::Erased | TombstoneKind::Expired => (ConsentState::Erased, *date),
+            },
+        };
+        ConsentStatus { dialog_id, state, date }
+    }
+}

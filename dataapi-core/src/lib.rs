@@ -1,0 +1,61 @@
+//! The domain of `DataAPI`, a consent-gated store for chatbot dialogs.
+//!
+//! A chatbot stores each dialog while it runs; until the customer consents nobody can read the
+//! text, and after a *no* it is gone. This crate holds the values, the consent gate, the pages and
+//! the [`DialogStore`] trait. It knows no HTTP, no SQL and no runtime; time comes in through
+//! [`Clock`], randomness through [`RefKey`].
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`dialog`] | ids, language and text, parsed once and valid ever after |
+//! | [`consent`] | decisions, receipts, tombstones, and the state machine between them |
+//! | [`page`] | filters, limits, cursors, and the one right order of a page |
+//! | [`store`] | the trait a backend implements, and what it promises |
+//! | [`error`] | the one error, each variant a way to react |
+//! | [`memory`] | the reference model: every backend must answer as it does |
+//!
+//! ```
+//! use std::sync::Arc;
+//! use dataapi_core::{
+//!     Decision, DialogStore, Evidence, MemoryStore, NewDialog, RefKey, StoreError, SystemClock,
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), StoreError> {
+//! let store = MemoryStore::new(Arc::new(SystemClock), RefKey::from_bytes([7; 32]));
+//! let dialog = NewDialog::parse("anna", "d-1", "en", "Where is my parcel?")?;
+//! let (customer, id) = (dialog.customer_id.clone(), dialog.dialog_id.clone());
+//!
+//! store.insert(dialog).await?;
+//! assert!(matches!(store.dialog(&customer, &id).await, Err(StoreError::ConsentRequired)));
+//!
+//! store.decide(id.clone(), Decision::Granted, Evidence::default()).await?;
+//! assert_eq!(store.dialog(&customer, &id).await?.text().as_str(), "Where is my parcel?");
+//! # Ok(()) }
+//! ```
+
+#![deny(missing_docs)]
+
+pub mod clock;
+pub mod consent;
+pub mod dialog;
+pub mod error;
+pub mod memory;
+pub mod page;
+pub mod store;
+
+pub use clock::{Clock, Date, SystemClock};
+pub use consent::{
+    ConsentRecord, ConsentState, ConsentStatus, Decision, DialogRef, Evidence, EvidenceField,
+    Receipt, RefKey, Tombstone, TombstoneKind, Transition,
+};
+pub use dialog::{
+    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog, StoredDialog,
+    Text,
+};
+pub use error::{Invalid, StoreError};
+pub use memory::MemoryStore;
+pub use page::{
+    Cursor, Filter, Limit, Page, PageRequest, Position, Positioned, Start, SubjectRequest, Upper,
+    Window,
+};
+pub use store::{Activity, BatchSizes, DialogStore, Stats};

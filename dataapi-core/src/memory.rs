@@ -1,0 +1,298 @@
+//! The reference model: a store in memory, so plain that its answers are plainly right.
+//!
+//! Every other backend must answer as it does. It is also the double for tests, and a store for
+//! data that may vanish with the process. It sorts on each query: use a real backend for many
+//! dialogs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::clock::{Clock, Date};
+use crate::consent::{
+    ConsentRecord, ConsentStatus, Decision, DialogRef, Evidence, Receipt, RefKey, Tombstone,
+    TombstoneKind, Transition,
+};
+use crate::dialog::{
+    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, NewDialog, StoredDialog,
+};
+use crate::error::{Invalid, StoreError};
+use crate::page::{Page, PageRequest, Position, SubjectRequest, Upper, Window};
+use crate::store::{Activity, DialogStore, Stats};
+
+/// A [`DialogStore`] in memory. Nothing of it outlives the process.
+#[derive(Debug)]
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    key: RefKey,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    dialogs: BTreeMap<DialogId, (StoredDialog, Evidence)>,
+    tombstones: BTreeMap<DialogRef, Tombstone>,
+    last_date: Date,
+}
+
+impl MemoryStore {
+    /// An empty store that takes the time from `clock` and hashes the ids of its tombstones with
+    /// `key`.
+    pub fn new(clock: Arc<dyn Clock>, key: RefKey) -> Self {
+        let state =
+            State { dialogs: BTreeMap::new(), tombstones: BTreeMap::new(), last_date: Date::MIN };
+        Self { clock, key, state: Mutex::new(state) }
+    }
+
+    /// No method leaves the state half changed, so one that panicked did no harm.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self, state: &State) -> Date {
+        self.clock.now().max(state.last_date)
+    }
+
+    fn check_free(&self, state: &State, dialog: &NewDialog) -> Result<(), StoreError> {
+        if let Some((stored, _)) = state.dialogs.get(&dialog.dialog_id) {
+            return Err(StoreError::Exists { same_content: stored.same_content(dialog) });
+        }
+        if state.tombstones.contains_key(&self.key.reference(&dialog.dialog_id)) {
+            return Err(StoreError::Gone);
+        }
+        Ok(())
+    }
+
+    fn record(&self, state: &State, dialog_id: &DialogId) -> Result<ConsentRecord, StoreError> {
+        if let Some((stored, evidence)) = state.dialogs.get(dialog_id) {
+            return Ok(match stored.granted() {
+                None => ConsentRecord::Pending { received: stored.date() },
+                Some(date) => ConsentRecord::Granted { date, evidence: evidence.clone() },
+            });
+        }
+        let tombstone = state.tombstones.get(&self.key.reference(dialog_id));
+        tombstone.cloned().map(ConsentRecord::Gone).ok_or(StoreError::NotFound)
+    }
+
+    fn erase(
+        &self,
+        state: &mut State,
+        dialog_id: &DialogId,
+        kind: TombstoneKind,
+        evidence: Evidence,
+    ) -> Date {
+        let date = self.now(state);
+        state.last_date = date;
+        state.dialogs.remove(dialog_id);
+        state.tombstones.insert(self.key.reference(dialog_id), Tombstone { kind, date, evidence });
+        date
+    }
+
+    fn erase_all(&self, state: &mut State, ids: &[DialogId], kind: TombstoneKind) -> u64 {
+        for id in ids {
+            self.erase(state, id, kind, Evidence::default());
+        }
+        ids.len() as u64
+    }
+}
+
+#[async_trait]
+impl DialogStore for MemoryStore {
+    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+        let mut state = self.state();
+        self.check_free(&state, &dialog)?;
+        let date = self.now(&state);
+        state.last_date = date;
+        let id = dialog.dialog_id.clone();
+        state.dialogs.insert(id, (StoredDialog::new(dialog, date, None), Evidence::default()));
+        Ok(date)
+    }
+
+    async fn import(
+        &self,
+        batch: Vec<ImportedDialog>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut state = self.state();
+        let import = |ImportedDialog { dialog, date, consented }| {
+            self.check_free(&state, &dialog)?;
+            let now = self.now(&state);
+            if date.is_some_and(|date| date > now) {
+                return Err(Invalid::new("date", "must not lie in the future").into());
+            }
+            if date.is_none() || consented {
+                state.last_date = now;
+            }
+            let granted = consented.then_some(now);
+            let evidence = if consented { Evidence::of_import() } else { Evidence::default() };
+            let id = dialog.dialog_id.clone();
+            let stored = StoredDialog::new(dialog, date.unwrap_or(now), granted);
+            state.dialogs.insert(id, (stored, evidence));
+            Ok(())
+        };
+        Ok(batch.into_iter().map(import).collect())
+    }
+
+    async fn decide(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+    ) -> Result<Receipt, StoreError> {
+        let mut state = self.state();
+        let transition = self.record(&state, &dialog_id)?.decide(decision)?;
+        let (date, evidence) = match transition {
+            Transition::None { date, evidence } => (date, evidence),
+            Transition::Grant => {
+                let date = self.now(&state);
+                state.last_date = date;
+                if let Some((stored, kept)) = state.dialogs.get_mut(&dialog_id) {
+                    stored.grant(date);
+                    kept.clone_from(&evidence);
+                }
+                (date, evidence)
+            }
+            Transition::Withdraw => {
+                let kind = TombstoneKind::Withdrawn;
+                (self.erase(&mut state, &dialog_id, kind, evidence.clone()), evidence)
+            }
+        };
+        Ok(Receipt { dialog_id, decision, date, evidence })
+    }
+
+    async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
+        let record = self.record(&self.state(), dialog_id)?;
+        Ok(record.status(dialog_id.clone()))
+    }
+
+    async fn dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<Dialog, StoreError> {
+        let state = self.state();
+        match state.dialogs.get(dialog_id) {
+            Some((stored, _)) if stored.customer_id() == customer_id => stored.clone().readable(),
+            _ => Err(StoreError::NotFound),
+        }
+    }
+
+    async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
+        let state = self.state();
+        let filter = request.filter();
+        let matching = sorted(state.dialogs.values().map(|(stored, _)| stored).filter(|stored| {
+            stored.granted().is_some()
+                && filter.matches(stored.customer_id(), stored.language(), stored.date())
+        }));
+        let total = request.window().total.then_some(matching.len() as u64);
+        let found = window(matching, request.window(), |position| match request.upper() {
+            Upper::None => true,
+            Upper::Before(date) => position.date < date,
+            Upper::After(last) => position > last,
+        });
+        let found = found.map(StoredDialog::readable).collect::<Result<_, _>>()?;
+        Ok(request.page(found, total))
+    }
+
+    async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
+        let state = self.state();
+        let subject = request.customer_id();
+        let held = state.dialogs.values().map(|(stored, _)| stored);
+        let matching = sorted(held.filter(|stored| stored.customer_id() == subject));
+        let total = request.window().total.then_some(matching.len() as u64);
+        let found = window(matching, request.window(), |position| {
+            request.after().is_none_or(|last| position > last)
+        });
+        Ok(request.page(found.filter_map(|stored| stored.for_subject(subject)).collect(), total))
+    }
+
+    async fn erase_dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        match state.dialogs.get(dialog_id) {
+            Some((stored, _)) if stored.customer_id() == customer_id => {
+                self.erase(&mut state, dialog_id, TombstoneKind::Erased, Evidence::default());
+                Ok(())
+            }
+            _ => Err(StoreError::NotFound),
+        }
+    }
+
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let held = state.dialogs.values().map(|(stored, _)| stored);
+        let ids: Vec<_> = held
+            .filter(|stored| stored.customer_id() == customer_id)
+            .map(|stored| stored.dialog_id().clone())
+            .collect();
+        Ok(self.erase_all(&mut state, &ids, TombstoneKind::Erased))
+    }
+
+    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let held = state.dialogs.values().map(|(stored, _)| stored);
+        let mut expired = sorted(
+            held.filter(|stored| stored.granted().is_none() && stored.date() < received_before),
+        );
+        expired.reverse();
+        expired.truncate(at_most as usize);
+        let ids: Vec<_> = expired.iter().map(|stored| stored.dialog_id().clone()).collect();
+        Ok(self.erase_all(&mut state, &ids, TombstoneKind::Expired))
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        let state = self.state();
+        let mut counts = Stats::default();
+        for (stored, _) in state.dialogs.values() {
+            if stored.granted().is_some() {
+                counts.consented += 1;
+                *counts.consented_by_language.entry(stored.language().clone()).or_default() += 1;
+            } else {
+                counts.pending += 1;
+            }
+        }
+        for tombstone in state.tombstones.values() {
+            match tombstone.kind {
+                TombstoneKind::Withdrawn => counts.withdrawn += 1,
+                TombstoneKind::Erased | TombstoneKind::Expired => counts.erased += 1,
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn activity(&self) -> Activity {
+        Activity::default()
+    }
+}
+
+fn position(stored: &StoredDialog) -> Position {
+    Position { date: stored.date(), dialog_id: stored.dialog_id().clone() }
+}
+
+fn sorted<'a>(dialogs: impl Iterator<Item = &'a StoredDialog>) -> Vec<&'a StoredDialog> {
+    let mut dialogs: Vec<_> = dialogs.collect();
+    dialogs.sort_by_cached_key(|stored| position(stored));
+    dialogs
+}
+
+/// The dialogs from the window's start on, up to one more than its limit.
+fn window(
+    sorted: Vec<&StoredDialog>,
+    window: &Window,
+    after_start: impl Fn(&Position) -> bool,
+) -> impl Iterator<Item = StoredDialog> {
+    let offset = usize::try_from(window.offset()).unwrap_or(usize::MAX);
+    sorted
+        .into_iter()
+        .filter(move |stored| after_start(&position(stored)))
+        .skip(offset)
+        .take(window.limit.get() + 1)
+        .cloned()
+}

@@ -1,0 +1,183 @@
+//! The storage trait, and what every implementation of it promises.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use crate::clock::Date;
+use crate::consent::{ConsentStatus, Decision, Evidence, Receipt};
+use crate::dialog::{
+    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog,
+};
+use crate::error::StoreError;
+use crate::page::{Page, PageRequest, SubjectRequest};
+
+/// A store of dialogs behind a consent gate.
+///
+/// # What holds for every method
+///
+/// - **Whole or not at all.** A call that returns `Ok` has happened whole and is durable: a
+///   durable backend has it on disk, and it survives the loss of power. A call that returns `Err`
+///   has changed nothing; [`StoreError::Unavailable`] and [`StoreError::Backend`] from a call that
+///   writes are the exception, where it happened either whole or not at all. The same is true of a
+///   call whose future was dropped before it was ready.
+/// - **One order.** Calls behave as if they ran one after the other, each at some moment between
+///   its start and its end, also across threads and across processes on one store.
+/// - **Gone is gone.** After a withdrawal or an erasure has returned, no call that starts later
+///   returns the text, and no call ever brings it back.
+/// - **Dates** that the store hands out never go backwards, also when its clock does.
+/// - **Errors** may also be [`StoreError::Overloaded`], [`StoreError::Unavailable`] or
+///   [`StoreError::Backend`] from any method; each method names the others that it returns.
+///
+/// Every sentence here and below has a test in `dataapi-conformance`, which runs on any backend.
+#[async_trait]
+pub trait DialogStore: Send + Sync {
+    /// Stores a dialog as pending and returns the date at which it was received.
+    ///
+    /// Of concurrent inserts of one id exactly one wins. Cost: a few index entries, whatever the
+    /// size of the store; concurrent calls may share one commit.
+    ///
+    /// # Errors
+    /// - [`StoreError::Exists`] when the id is taken, by whichever customer
+    /// - [`StoreError::Gone`] when the id was withdrawn or erased before
+    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError>;
+
+    /// Takes in dialogs of another store, all in one commit, and answers for each in order.
+    ///
+    /// One that is refused keeps no other out. The given date is kept; a dialog without one counts
+    /// as received now. Consent is recorded as of now, with [`Evidence::of_import`]. Imported
+    /// dates do not move the dates that the store hands out.
+    ///
+    /// # Errors
+    /// For one dialog: [`StoreError::Exists`] and [`StoreError::Gone`] as for
+    /// [`insert`](Self::insert), [`StoreError::Invalid`] for a date in the future. For the whole
+    /// batch only the errors that any method has; then none of it was stored.
+    async fn import(
+        &self,
+        batch: Vec<ImportedDialog>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError>;
+
+    /// Records what the customer decided on a dialog, and returns the proof of it.
+    ///
+    /// *Yes* makes a pending dialog readable. *No* erases it, pending or consented, and leaves a
+    /// tombstone. The same decision again changes nothing and returns the first receipt. A *no*
+    /// after an erasure changes nothing and returns a receipt with the erasure's date. Of
+    /// concurrent decisions a *no* always has the last word.
+    ///
+    /// # Errors
+    /// - [`StoreError::NotFound`] when the id was never used
+    /// - [`StoreError::Conflict`] for a *yes* after a withdrawal or an erasure
+    async fn decide(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+    ) -> Result<Receipt, StoreError>;
+
+    /// How a dialog stands, erased ones included.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the id was never used.
+    async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError>;
+
+    /// One consented dialog. Cost: one look-up by id.
+    ///
+    /// # Errors
+    /// - [`StoreError::ConsentRequired`] while it is pending
+    /// - [`StoreError::NotFound`] when it is absent, erased, or another customer's
+    async fn dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<Dialog, StoreError>;
+
+    /// A page of consented dialogs, newest date first, equal dates by id, descending bytes.
+    ///
+    /// Items and total are of one moment. Following `next` to its end yields every dialog that
+    /// was consented at the start and stayed so exactly once, whatever happens meanwhile, and no
+    /// dialog twice. Cost: proportional to the limit, plus the offset if there is one; the total
+    /// costs a look-up, or with a date range a count along an index.
+    async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError>;
+
+    /// A page of everything held on one customer, pending dialogs included, in the same order:
+    /// the right of access and portability (GDPR articles 15 and 20).
+    ///
+    /// This is the one method that returns texts without consent. Hand it to nobody but the
+    /// customer. The crawl promise of [`query`](Self::query) holds for all that stays held.
+    async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError>;
+
+    /// Erases one dialog of that customer, pending or consented, and leaves a tombstone.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when it is absent, already erased, or another customer's.
+    async fn erase_dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<(), StoreError>;
+
+    /// Erases everything held on one customer (GDPR article 17) in one commit, leaving tombstones,
+    /// and returns how many dialogs that were; none is fine.
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError>;
+
+    /// Erases up to `at_most` pending dialogs that were received before that date, the oldest
+    /// first, leaving tombstones of kind [`Expired`](crate::TombstoneKind::Expired), and returns
+    /// how many. A dialog that is decided on first is left alone.
+    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError>;
+
+    /// How many dialogs there are in each state, and how many consented ones in each language.
+    /// Cost: independent of the number of dialogs.
+    async fn stats(&self) -> Result<Stats, StoreError>;
+
+    /// Succeeds when reads and writes are served right now.
+    async fn ready(&self) -> Result<(), StoreError>;
+
+    /// What the store is busy with, for an operator to watch. Never waits.
+    fn activity(&self) -> Activity;
+}
+
+/// How many dialogs there are in each state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Stored, no decision yet.
+    pub pending: u64,
+    /// Readable.
+    pub consented: u64,
+    /// Erased because the customer said no.
+    pub withdrawn: u64,
+    /// Erased for other reasons.
+    pub erased: u64,
+    /// Readable, by language; languages without any are left out.
+    pub consented_by_language: BTreeMap<Language, u64>,
+}
+
+/// What a store is busy with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Write requests that wait for the next commit.
+    pub queued: u64,
+    /// How many may wait before more are refused as overloaded; 0 where there is no queue.
+    pub queue_capacity: u64,
+    /// How many write requests the commits so far were made of.
+    pub commits: BatchSizes,
+}
+
+/// A histogram of how many requests shared one commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchSizes {
+    /// How many commits had at most 1, 2, 4, … 1024 requests and more than the bound before; the
+    /// last counts the larger ones.
+    pub counts: [u64; 12],
+    /// How many requests all commits had together.
+    pub sum: u64,
+}
+
+impl BatchSizes {
+    /// The upper bounds of all counts but the last.
+    pub const BOUNDS: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
+    /// The count that a commit of `size` requests belongs to.
+    pub fn bucket(size: u64) -> usize {
+        Self::BOUNDS.partition_point(|bound| *bound < size)
+    }
+}
