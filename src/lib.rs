@@ -1,4 +1,4 @@
-//! `DataAPI`: a consent-gated store for chatbot dialogs, embedded in one's own process.
+//! DataAPI: a consent-gated store for chatbot dialogs, embedded in one's own process.
 //!
 //! Everything of [`dataapi_core`] is here, and [`open`], the one place that names the backends.
 //!

@@ -1,4 +1,4 @@
-//! The domain of `DataAPI`, a consent-gated store for chatbot dialogs.
+//! The domain of DataAPI, a consent-gated store for chatbot dialogs.
 //!
 //! A chatbot stores each dialog while it runs; until the customer consents nobody can read the
 //! text, and after a *no* it is gone. This crate holds the values, the consent gate, the pages and

@@ -1,12 +1,201 @@
-//! The embedded store.
-use std::{path::Path, sync::Arc};
+//! The embedded store of DataAPI: one SQLite file, for one machine.
+//!
+//! Any number of threads may share a [`SqliteStore`], and several processes may open one file.
+//! Writes go through one thread, which commits all requests that wait as one transaction
+//! ([`writer`]); reads go through a pool ([`readers`]) and never wait for a write.
+//!
+//! **Durability.** SQLite runs in WAL mode with `synchronous=FULL`: a call that returned `Ok` is on
+//! disk. After a crash or a loss of power the next open finds everything that was acknowledged and
+//! nothing half done.
+
+#![deny(missing_docs)]
+#![allow(rustdoc::private_intra_doc_links)]
+
+mod failure;
+mod queries;
+mod readers;
+mod rows;
+mod schema;
+mod transaction;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use dataapi_core::*;
-#[derive(Debug)]
-pub struct SqliteStore;
+use dataapi_core::{
+    Activity, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore,
+    Evidence, HeldDialog, ImportedDialog, NewDialog, Page, PageRequest, Receipt, RefKey, Stats,
+    StoreError, SubjectRequest, SystemClock,
+};
+
+use crate::failure::Failure;
+use crate::readers::Readers;
+pub use crate::schema::OpenError;
+use crate::writer::Writer;
+
+/// How to open a store.
 #[derive(Clone, Debug)]
-pub struct Options { pub clock: Arc<dyn Clock>, pub create: bool }
-impl Default for Options { fn default() -> Self { Self { clock: Arc::new(SystemClock), create: true } } }
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError { #[error("x")] X }
-impl SqliteStore { pub fn open(_: &Path, _: Options) -> Result<MemoryStore, OpenError> { Ok(MemoryStore::new(Arc::new(SystemClock), RefKey::from_bytes([7;32]))) } }
+pub struct Options {
+    /// Where dates come from.
+    pub clock: Arc<dyn Clock>,
+    /// Whether a store that is not there is created.
+    pub create: bool,
+    /// How many threads read, each with a connection of its own; at least 1.
+    pub readers: usize,
+    /// How many writes, and how many reads, may wait before more are refused as overloaded.
+    pub queue: usize,
+}
+
+impl Default for Options {
+    /// The operating system's clock, a missing store created, one reader for each processor, and
+    /// 4096 places in each queue.
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { clock: Arc::new(SystemClock), create: true, readers: processors, queue: 4096 }
+    }
+}
+
+/// A [`DialogStore`] in a SQLite file.
+///
+/// Dropping it waits until every request that was taken in is committed, and closes the file.
+///
+/// ```
+/// use dataapi_core::{DialogStore, NewDialog};
+/// use dataapi_sqlite::{Options, SqliteStore};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("dialogs.db");
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = SqliteStore::open(&path, Options::default())?;
+/// store.insert(NewDialog::parse("anna", "d-1", "en", "Where is my parcel?")?).await?;
+/// drop(store);
+///
+/// let again = SqliteStore::open(&path, Options { create: false, ..Options::default() })?;
+/// assert_eq!(again.stats().await?.pending, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+// The order of the fields is the order of closing: the writer's connection goes last, and so
+// folds the write-ahead log into the database.
+#[derive(Debug)]
+pub struct SqliteStore {
+    readers: Readers,
+    writer: Writer,
+    key: RefKey,
+}
+
+impl SqliteStore {
+    /// Opens the store at `path`, creates it if it is not there and the options say so, and brings
+    /// its schema up to date. Blocks while it reads the disk.
+    ///
+    /// A new file can be read and written by its owner only.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A file that is not a store, or one that a newer version wrote, is left as
+    /// it is.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let Options { clock, create, readers, queue } = options;
+        let connection = schema::open_for_writing(path, create)?;
+        let key = schema::ref_key(&connection)?;
+        let writer = Writer::start(connection, key.clone(), clock, queue)?;
+        let readers = Readers::start(path, readers.max(1), queue)?;
+        Ok(Self { readers, writer, key })
+    }
+}
+
+#[async_trait]
+impl DialogStore for SqliteStore {
+    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+        self.writer.write(move |transaction| transaction.insert(&dialog)).await
+    }
+
+    async fn import(
+        &self,
+        batch: Vec<ImportedDialog>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let import = move |transaction: &mut transaction::Transaction<'_>| {
+            let answer = |imported| match transaction.import(imported) {
+                Ok(()) => Ok(Ok(())),
+                Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+                Err(failure) => Err(failure),
+            };
+            batch.iter().map(answer).collect()
+        };
+        self.writer.write(import).await
+    }
+
+    async fn decide(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+    ) -> Result<Receipt, StoreError> {
+        let decide = move |transaction: &mut transaction::Transaction<'_>| {
+            transaction.decide(&dialog_id, decision, &evidence)
+        };
+        self.writer.write(decide).await
+    }
+
+    async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
+        let (key, dialog_id) = (self.key.clone(), dialog_id.clone());
+        self.readers.read(move |connection| queries::consent(connection, &key, &dialog_id)).await
+    }
+
+    async fn dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<Dialog, StoreError> {
+        let (customer_id, dialog_id) = (customer_id.clone(), dialog_id.clone());
+        let find = move |connection: &_| queries::dialog(connection, &customer_id, &dialog_id);
+        self.readers.read(find).await
+    }
+
+    async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
+        let request = request.clone();
+        self.readers.read(move |connection| queries::page(connection, &request)).await
+    }
+
+    async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
+        let request = request.clone();
+        self.readers.read(move |connection| queries::subject_page(connection, &request)).await
+    }
+
+    async fn erase_dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<(), StoreError> {
+        let (customer_id, dialog_id) = (customer_id.clone(), dialog_id.clone());
+        let erase = move |transaction: &mut transaction::Transaction<'_>| {
+            transaction.erase_dialog(&customer_id, &dialog_id)
+        };
+        self.writer.write(erase).await
+    }
+
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
+        let customer_id = customer_id.clone();
+        self.writer.write(move |transaction| transaction.erase_customer(&customer_id)).await
+    }
+
+    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |transaction| transaction.purge_pending(received_before, at_most))
+            .await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.readers.read(queries::stats).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.readers.read(queries::stats).await?;
+        self.writer.write(|_| Ok(())).await
+    }
+
+    fn activity(&self) -> Activity {
+        self.writer.activity()
+    }
+}

@@ -1,0 +1,69 @@
+//! How an error of SQLite becomes one that tells the caller what to do.
+
+use std::time::Duration;
+
+use dataapi_core::{Invalid, StoreError};
+use rusqlite::ErrorCode;
+
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a piece of work inside a transaction gave no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was refused, and has written nothing: the transaction goes on.
+    Refused(StoreError),
+    /// The database failed: the transaction must be rolled back.
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(error: Invalid) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Database(error) => store_error(&error),
+        }
+    }
+}
+
+/// The texts of SQLite's errors name tables and columns, never a value.
+pub(crate) fn store_error(error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            unavailable("another process holds it")
+        }
+        Some(ErrorCode::DiskFull) => unavailable("the disk is full"),
+        _ => StoreError::backend(error.to_string()),
+    }
+}
+
+/// The store's threads are gone: it was closed, or one of them died.
+pub(crate) fn closed() -> StoreError {
+    unavailable("it is being closed")
+}
+
+/// A queue is full.
+pub(crate) fn overloaded() -> StoreError {
+    StoreError::Overloaded { retry_after: RETRY_AFTER }
+}
+
+fn unavailable(reason: &'static str) -> StoreError {
+    StoreError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER }
+}

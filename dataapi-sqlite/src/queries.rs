@@ -1,0 +1,298 @@
+//! What a read asks of the database. Each statement is answered from an index that it names, and
+//! none sorts.
+
+use std::collections::BTreeMap;
+
+use dataapi_core::{
+    ConsentRecord, ConsentStatus, CustomerId, Dialog, DialogId, Filter, HeldDialog, Page,
+    PageRequest, Position, RefKey, Stats, StoreError, StoredDialog, SubjectRequest, Upper,
+};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use crate::failure::Failure;
+use crate::rows::{self, DIALOG_COLUMNS};
+use crate::transaction::tombstone;
+
+/// A statement with its parameters.
+pub(crate) struct Query {
+    pub(crate) sql: String,
+    pub(crate) parameters: Vec<Value>,
+}
+
+impl Query {
+    fn new(sql: String) -> Self {
+        Self { sql, parameters: Vec::new() }
+    }
+
+    /// Adds `condition`, in which each `?` stands for one of `values`.
+    fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+        self.parameters.extend(values);
+    }
+
+    fn after(&mut self, position: &Position) {
+        self.and(
+            "(date, dialog_id) < (?, ?)",
+            [position.date.as_micros().into(), position.dialog_id.as_str().to_owned().into()],
+        );
+    }
+
+    fn limited(&mut self, limit: usize, offset: u64) {
+        self.sql.push_str(" ORDER BY date DESC, dialog_id DESC LIMIT ? OFFSET ?");
+        // One more than the limit tells whether there is a next page.
+        self.parameters.push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
+        self.parameters.push(i64::try_from(offset).unwrap_or(i64::MAX).into());
+    }
+
+    fn dialogs(&self, connection: &Connection) -> rusqlite::Result<Vec<StoredDialog>> {
+        connection
+            .prepare_cached(&self.sql)?
+            .query_map(params_from_iter(&self.parameters), rows::stored_dialog)?
+            .collect()
+    }
+
+    fn number(&self, connection: &Connection) -> rusqlite::Result<u64> {
+        let number: Option<i64> = connection
+            .prepare_cached(&self.sql)?
+            .query_row(params_from_iter(&self.parameters), |row| row.get(0))
+            .optional()?;
+        Ok(number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
+    }
+}
+
+pub(crate) fn dialog(
+    connection: &Connection,
+    customer_id: &CustomerId,
+    dialog_id: &DialogId,
+) -> Result<Dialog, Failure> {
+    let stored = connection
+        .prepare_cached(&format!("SELECT {DIALOG_COLUMNS} FROM dialog WHERE dialog_id = ?1"))?
+        .query_row([dialog_id.as_str()], rows::stored_dialog)
+        .optional()?
+        .filter(|stored| stored.customer_id() == customer_id)
+        .ok_or(StoreError::NotFound)?;
+    Ok(stored.readable()?)
+}
+
+pub(crate) fn consent(
+    connection: &Connection,
+    key: &RefKey,
+    dialog_id: &DialogId,
+) -> Result<ConsentStatus, Failure> {
+    let record: Option<ConsentRecord> = connection
+        .prepare_cached(
+            "SELECT date, granted, notice, method, locale FROM dialog WHERE dialog_id = ?1",
+        )?
+        .query_row([dialog_id.as_str()], |row| rows::consent_record(row, 0))
+        .optional()?;
+    let record = match record {
+        Some(record) => record,
+        None => tombstone(connection, &key.reference(dialog_id))?.ok_or(StoreError::NotFound)?,
+    };
+    Ok(record.status(dialog_id.clone()))
+}
+
+pub(crate) fn page(
+    connection: &Connection,
+    request: &PageRequest,
+) -> Result<Page<Dialog>, Failure> {
+    let stored = page_items(request).dialogs(connection)?;
+    let found = stored.into_iter().map(StoredDialog::readable).collect::<Result<_, _>>()?;
+    let total = if request.window().total {
+        Some(page_total(request.filter()).number(connection)?)
+    } else {
+        None
+    };
+    Ok(request.page(found, total))
+}
+
+pub(crate) fn subject_page(
+    connection: &Connection,
+    request: &SubjectRequest,
+) -> Result<Page<HeldDialog>, Failure> {
+    let stored = subject_items(request).dialogs(connection)?;
+    let subject = request.customer_id();
+    let found = stored.into_iter().filter_map(|stored| stored.for_subject(subject)).collect();
+    let total = if request.window().total {
+        let consented = page_total(&Filter::default().customer(subject.clone()));
+        Some(consented.number(connection)? + subject_pending(subject).number(connection)?)
+    } else {
+        None
+    };
+    Ok(request.page(found, total))
+}
+
+pub(crate) fn stats(connection: &Connection) -> Result<Stats, Failure> {
+    let unsigned = |row: &rusqlite::Row<'_>, column| {
+        Ok::<_, rusqlite::Error>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+    };
+    let (pending, withdrawn, erased) = connection
+        .prepare_cached("SELECT pending, withdrawn, erased FROM store")?
+        .query_row((), |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?, unsigned(row, 2)?)))?;
+    let consented_by_language = connection
+        .prepare_cached(
+            "SELECT language, n FROM consented_count WHERE customer_id = '' AND language > ''",
+        )?
+        .query_map((), |row| Ok((rows::language(row, 0)?, unsigned(row, 1)?)))?
+        .collect::<rusqlite::Result<BTreeMap<_, _>>>()?;
+    let consented = page_total(&Filter::default()).number(connection)?;
+    Ok(Stats { pending, consented, withdrawn, erased, consented_by_language })
+}
+
+pub(crate) fn page_items(request: &PageRequest) -> Query {
+    let mut query = consented(DIALOG_COLUMNS, request.filter());
+    match request.upper() {
+        Upper::None => {}
+        Upper::Before(date) => query.and("date < ?", [date.as_micros().into()]),
+        Upper::After(position) => query.after(position),
+    }
+    let window = request.window();
+    query.limited(window.limit.get(), window.offset());
+    query
+}
+
+/// Kept counts, unless a range of dates has to be counted along its index.
+pub(crate) fn page_total(filter: &Filter) -> Query {
+    if filter.from().is_some() || filter.to().is_some() {
+        let mut query = consented("count(*)", filter);
+        if let Some(to) = filter.to() {
+            query.and("date < ?", [to.as_micros().into()]);
+        }
+        return query;
+    }
+    let customer = filter.customer_id().map_or("", CustomerId::as_str).to_owned();
+    let language = filter.language_tag().map_or("", |tag| tag.as_str()).to_owned();
+    Query {
+        sql: "SELECT n FROM consented_count WHERE customer_id = ? AND language = ?".into(),
+        parameters: vec![customer.into(), language.into()],
+    }
+}
+
+pub(crate) fn subject_items(request: &SubjectRequest) -> Query {
+    // Both halves come sorted off their index, so that SQLite merges them instead of sorting.
+    let mut query = Query::new("SELECT * FROM (".into());
+    for (separator, granted, index) in [
+        ("", "granted IS NOT NULL", "consented_by_customer"),
+        (" UNION ALL ", "granted IS NULL", "pending_by_customer"),
+    ] {
+        query.sql.push_str(separator);
+        query.sql += "SELECT ";
+        query.sql += DIALOG_COLUMNS;
+        query.sql += " FROM dialog INDEXED BY ";
+        query.sql += index;
+        query.sql += " WHERE ";
+        query.sql += granted;
+        query.and("customer_id = ?", [request.customer_id().as_str().to_owned().into()]);
+        if let Some(position) = request.after() {
+            query.after(position);
+        }
+    }
+    query.sql.push(')');
+    let window = request.window();
+    query.limited(window.limit.get(), window.offset());
+    query
+}
+
+pub(crate) fn subject_pending(customer_id: &CustomerId) -> Query {
+    let mut query = Query::new(
+        "SELECT count(*) FROM dialog INDEXED BY pending_by_customer WHERE granted IS NULL".into(),
+    );
+    query.and("customer_id = ?", [customer_id.as_str().to_owned().into()]);
+    query
+}
+
+/// Selects from the index made for this combination of filters, down to the filter's `from`.
+fn consented(columns: &str, filter: &Filter) -> Query {
+    let index = match (filter.customer_id(), filter.language_tag()) {
+        (None, None) => "consented",
+        (None, Some(_)) => "consented_by_language",
+        (Some(_), None) => "consented_by_customer",
+        (Some(_), Some(_)) => "consented_by_customer_language",
+    };
+    let mut query = Query::new(format!(
+        "SELECT {columns} FROM dialog INDEXED BY {index} WHERE granted IS NOT NULL"
+    ));
+    if let Some(customer_id) = filter.customer_id() {
+        query.and("customer_id = ?", [customer_id.as_str().to_owned().into()]);
+    }
+    if let Some(language) = filter.language_tag() {
+        query.and("language = ?", [language.as_str().to_owned().into()]);
+    }
+    if let Some(from) = filter.from() {
+        query.and("date >= ?", [from.as_micros().into()]);
+    }
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use dataapi_core::{Cursor, Date, Start, Window};
+
+    use super::*;
+
+    /// Every statement that a page can need, with what it is for.
+    fn statements() -> Vec<(String, Query)> {
+        let date = Date::from_micros(0).unwrap();
+        let position = Position { date, dialog_id: "d".parse().unwrap() };
+        let customer: CustomerId = "c".parse().unwrap();
+        let mut statements = Vec::new();
+        for bits in 0..16 {
+            let set = |bit: u32| bits >> bit & 1 == 1;
+            let mut filter = Filter::default();
+            if set(0) {
+                filter = filter.customer(customer.clone());
+            }
+            if set(1) {
+                filter = filter.language("en".parse().unwrap());
+            }
+            filter = filter.between(set(2).then_some(date), set(3).then_some(date)).unwrap();
+            statements.push((format!("total of {filter:?}"), page_total(&filter)));
+            let cursor = Cursor::in_filter(&filter, position.clone());
+            for start in [Start::Offset(10), Start::After(cursor)] {
+                let window = Window { start, ..Window::default() };
+                let request = PageRequest::new(filter.clone(), window).unwrap();
+                statements.push((format!("page of {request:?}"), page_items(&request)));
+            }
+        }
+        let cursor = Cursor::in_subject(&customer, position);
+        for start in [Start::Offset(10), Start::After(cursor)] {
+            let window = Window { start, ..Window::default() };
+            let request = SubjectRequest::new(customer.clone(), window).unwrap();
+            statements.push((format!("{request:?}"), subject_items(&request)));
+        }
+        statements.push(("pending of a customer".into(), subject_pending(&customer)));
+        statements
+    }
+
+    #[test]
+    fn every_query_is_answered_from_an_index_without_sorting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dialogs.db");
+        let connection = crate::schema::open_for_writing(&path, true).unwrap();
+        for (purpose, Query { sql, parameters }) in statements() {
+            let plan: Vec<String> = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap()
+                .query_map(params_from_iter(&parameters), |row| row.get(3))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            let whole = plan.join("\n");
+            assert!(!whole.contains("TEMP B-TREE"), "{purpose} sorts:\n{whole}");
+            for step in plan.iter().filter(|step| step.starts_with("SCAN")) {
+                let along_index = step.contains("USING INDEX consented")
+                    || step.contains("USING COVERING INDEX consented");
+                assert!(along_index, "{purpose} scans:\n{whole}");
+            }
+            let searched = |bound: &str| whole.contains(bound);
+            if sql.contains("(date, dialog_id) <") {
+                assert!(searched("(date,dialog_id)<"), "{purpose} filters its cursor:\n{whole}");
+            }
+            if sql.contains("date >=") {
+                assert!(searched("date>?"), "{purpose} filters its start:\n{whole}");
+            }
+        }
+    }
+}

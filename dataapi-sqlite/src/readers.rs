@@ -1,0 +1,89 @@
+//! The threads that read, each on a connection of its own.
+//!
+//! Write-ahead logging lets them read while the writer writes. A read starts after it was asked
+//! for, so it sees every commit that was acknowledged before.
+
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use dataapi_core::StoreError;
+use rusqlite::{Connection, Transaction};
+use tokio::sync::oneshot;
+
+use crate::failure::{Failure, closed, overloaded};
+use crate::schema::{OpenError, open_for_reading};
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The queue to the reading threads. Dropping it waits until they have ended.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    queue: Option<Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    /// Starts `count` threads; at most `capacity` requests wait, any more are refused as
+    /// overloaded.
+    pub(crate) fn start(path: &Path, count: usize, capacity: usize) -> Result<Self, OpenError> {
+        let (queue, jobs) = crossbeam_channel::bounded(capacity);
+        let mut readers = Self { queue: Some(queue), threads: Vec::with_capacity(count) };
+        for _ in 0..count {
+            let connection = open_for_reading(path)?;
+            let jobs = jobs.clone();
+            let thread = std::thread::Builder::new()
+                .name("dataapi-reader".into())
+                .spawn(move || serve(&connection, &jobs))
+                .map_err(OpenError::Thread)?;
+            readers.threads.push(thread);
+        }
+        Ok(readers)
+    }
+
+    /// Runs `work` on one snapshot of the store.
+    pub(crate) async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // Nobody waits for a call that was dropped.
+            if !reply.is_closed() {
+                let _ = reply.send(on_snapshot(connection, work).map_err(StoreError::from));
+            }
+        });
+        let queue = self.queue.as_ref().ok_or_else(closed)?;
+        queue.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => overloaded(),
+            TrySendError::Disconnected(_) => closed(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        for thread in self.threads.drain(..) {
+            // It fails only if the thread panicked, which its callers have noticed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(connection: &Connection, jobs: &Receiver<Job>) {
+    for job in jobs {
+        job(connection);
+    }
+}
+
+/// Several statements of one read must see one state of the store.
+fn on_snapshot<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let snapshot = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Deferred)?;
+    work(&snapshot)
+}

@@ -1,0 +1,362 @@
+//! What a write does to the database, inside the transaction that it shares with others.
+
+use std::collections::BTreeMap;
+
+use dataapi_core::{
+    Clock, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, Evidence,
+    ImportedDialog, Invalid, Language, NewDialog, Receipt, RefKey, StoreError, StoredDialog,
+    TombstoneKind, Transition,
+};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::failure::Failure;
+use crate::rows;
+
+/// An open transaction; dropped without [`Transaction::commit`] it is rolled back.
+pub(crate) struct Transaction<'c> {
+    sql: rusqlite::Transaction<'c>,
+    key: &'c RefKey,
+    clock: &'c dyn Clock,
+    last_date: Date,
+    changes: Changes,
+}
+
+/// What the transaction changes in the counts; written once, at its end.
+#[derive(Default)]
+struct Changes {
+    any: bool,
+    pending: i64,
+    withdrawn: i64,
+    erased: i64,
+    /// By customer and folded language, `""` standing for any, in the order of the table's key.
+    consented: BTreeMap<(String, String), i64>,
+}
+
+/// A dialog that is there, as far as a write has to know it.
+struct Row {
+    seq: i64,
+    customer_id: CustomerId,
+    dialog_id: DialogId,
+    language: Language,
+    record: ConsentRecord,
+}
+
+const ROW_COLUMNS: &str =
+    "seq, customer_id, dialog_id, language, date, granted, notice, method, locale";
+
+impl<'c> Transaction<'c> {
+    /// Takes the write lock, waiting for other processes for a bounded time.
+    pub(crate) fn begin(
+        connection: &'c Connection,
+        key: &'c RefKey,
+        clock: &'c dyn Clock,
+    ) -> rusqlite::Result<Self> {
+        let sql = rusqlite::Transaction::new_unchecked(
+            connection,
+            rusqlite::TransactionBehavior::Immediate,
+        )?;
+        let last_date = sql
+            .prepare_cached("SELECT last_date FROM store")?
+            .query_row((), |row| rows::date(row, 0))?;
+        Ok(Self { sql, key, clock, last_date, changes: Changes::default() })
+    }
+
+    /// Makes all of it durable.
+    pub(crate) fn commit(self) -> rusqlite::Result<()> {
+        if self.changes.any {
+            self.write_counts()?;
+        }
+        self.sql.commit()
+    }
+
+    pub(crate) fn insert(&mut self, dialog: &NewDialog) -> Result<Date, Failure> {
+        let date = self.now();
+        self.store(dialog, date, None)?;
+        self.last_date = date;
+        Ok(date)
+    }
+
+    pub(crate) fn import(&mut self, imported: &ImportedDialog) -> Result<(), Failure> {
+        let ImportedDialog { dialog, date, consented } = imported;
+        let now = self.now();
+        // An id that is taken or gone is the more useful thing to know.
+        if date.is_some_and(|date| date > now) {
+            self.check_free(dialog)?;
+            return Err(Invalid::new("date", "must not lie in the future").into());
+        }
+        self.store(dialog, date.unwrap_or(now), consented.then_some(now))?;
+        if date.is_none() || *consented {
+            self.last_date = now;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn decide(
+        &mut self,
+        dialog_id: &DialogId,
+        decision: Decision,
+        evidence: &Evidence,
+    ) -> Result<Receipt, Failure> {
+        let row = self.find(dialog_id)?;
+        let record = match &row {
+            Some(row) => row.record.clone(),
+            None => self.tombstone(dialog_id)?.ok_or(StoreError::NotFound)?,
+        };
+        let (date, evidence) = match (record.decide(decision)?, row) {
+            (Transition::None { date, evidence }, _) => (date, evidence),
+            (Transition::Grant, Some(row)) => (self.grant(&row, evidence)?, evidence.clone()),
+            (Transition::Withdraw, Some(row)) => {
+                (self.erase(&row, TombstoneKind::Withdrawn, evidence)?, evidence.clone())
+            }
+            (Transition::Grant | Transition::Withdraw, None) => {
+                return Err(StoreError::NotFound.into());
+            }
+        };
+        Ok(Receipt { dialog_id: dialog_id.clone(), decision, date, evidence })
+    }
+
+    pub(crate) fn erase_dialog(
+        &mut self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<(), Failure> {
+        match self.find(dialog_id)? {
+            Some(row) if row.customer_id == *customer_id => {
+                self.erase(&row, TombstoneKind::Erased, &Evidence::default())?;
+                Ok(())
+            }
+            _ => Err(StoreError::NotFound.into()),
+        }
+    }
+
+    pub(crate) fn erase_customer(&mut self, customer_id: &CustomerId) -> Result<u64, Failure> {
+        let held = self.rows(
+            &format!(
+                "SELECT {ROW_COLUMNS} FROM dialog INDEXED BY consented_by_customer
+                 WHERE granted IS NOT NULL AND customer_id = ?1
+                 UNION ALL
+                 SELECT {ROW_COLUMNS} FROM dialog INDEXED BY pending_by_customer
+                 WHERE granted IS NULL AND customer_id = ?1"
+            ),
+            [customer_id.as_str()],
+        )?;
+        self.erase_all(&held, TombstoneKind::Erased)
+    }
+
+    pub(crate) fn purge_pending(
+        &mut self,
+        received_before: Date,
+        at_most: u32,
+    ) -> Result<u64, Failure> {
+        let expired = self.rows(
+            &format!(
+                "SELECT {ROW_COLUMNS} FROM dialog INDEXED BY pending_by_date
+                 WHERE granted IS NULL AND date < ?1 ORDER BY date, dialog_id LIMIT ?2"
+            ),
+            (received_before.as_micros(), at_most),
+        )?;
+        self.erase_all(&expired, TombstoneKind::Expired)
+    }
+
+    fn now(&self) -> Date {
+        self.clock.now().max(self.last_date)
+    }
+
+    fn store(
+        &mut self,
+        dialog: &NewDialog,
+        date: Date,
+        granted: Option<Date>,
+    ) -> Result<(), Failure> {
+        let reference = self.key.reference(&dialog.dialog_id);
+        if self.is_gone(&reference)? {
+            return Err(StoreError::Gone.into());
+        }
+        let evidence = granted.map_or_else(Evidence::default, |_| Evidence::of_import());
+        let [notice, method, locale] = rows::evidence_columns(&evidence);
+        let inserted = self
+            .sql
+            .prepare_cached(
+                "INSERT INTO dialog
+                     (dialog_id, customer_id, language, text, date, granted, notice, method, locale)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (dialog_id) DO NOTHING",
+            )?
+            .execute((
+                dialog.dialog_id.as_str(),
+                dialog.customer_id.as_str(),
+                dialog.language.as_str(),
+                dialog.text.as_str(),
+                date.as_micros(),
+                granted.map(Date::as_micros),
+                notice,
+                method,
+                locale,
+            ))?;
+        if inserted == 0 {
+            return Err(self.taken(dialog)?.into());
+        }
+        match granted {
+            None => self.changes.pending(1),
+            Some(_) => self.changes.consented(&dialog.customer_id, &dialog.language, 1),
+        }
+        Ok(())
+    }
+
+    fn check_free(&self, dialog: &NewDialog) -> Result<(), Failure> {
+        if self.is_gone(&self.key.reference(&dialog.dialog_id))? {
+            return Err(StoreError::Gone.into());
+        }
+        match self.find(&dialog.dialog_id)? {
+            Some(_) => Err(self.taken(dialog)?.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// How to refuse a dialog whose id is taken.
+    fn taken(&self, dialog: &NewDialog) -> rusqlite::Result<StoreError> {
+        let columns = rows::DIALOG_COLUMNS;
+        let stored: StoredDialog = self
+            .sql
+            .prepare_cached(&format!("SELECT {columns} FROM dialog WHERE dialog_id = ?1"))?
+            .query_row([dialog.dialog_id.as_str()], rows::stored_dialog)?;
+        Ok(StoreError::Exists { same_content: stored.same_content(dialog) })
+    }
+
+    fn is_gone(&self, reference: &DialogRef) -> rusqlite::Result<bool> {
+        self.sql
+            .prepare_cached("SELECT 1 FROM tombstone WHERE ref = ?1")?
+            .exists([reference.as_bytes()])
+    }
+
+    fn tombstone(&self, dialog_id: &DialogId) -> rusqlite::Result<Option<ConsentRecord>> {
+        tombstone(&self.sql, &self.key.reference(dialog_id))
+    }
+
+    fn find(&self, dialog_id: &DialogId) -> rusqlite::Result<Option<Row>> {
+        self.sql
+            .prepare_cached(&format!("SELECT {ROW_COLUMNS} FROM dialog WHERE dialog_id = ?1"))?
+            .query_row([dialog_id.as_str()], Row::read)
+            .optional()
+    }
+
+    fn rows(&self, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Vec<Row>> {
+        self.sql.prepare_cached(sql)?.query_map(parameters, Row::read)?.collect()
+    }
+
+    fn grant(&mut self, row: &Row, evidence: &Evidence) -> rusqlite::Result<Date> {
+        let date = self.now();
+        let [notice, method, locale] = rows::evidence_columns(evidence);
+        self.sql
+            .prepare_cached(
+                "UPDATE dialog SET granted = ?2, notice = ?3, method = ?4, locale = ?5
+                 WHERE seq = ?1",
+            )?
+            .execute((row.seq, date.as_micros(), notice, method, locale))?;
+        self.changes.pending(-1);
+        self.changes.consented(&row.customer_id, &row.language, 1);
+        self.last_date = date;
+        Ok(date)
+    }
+
+    fn erase(
+        &mut self,
+        row: &Row,
+        kind: TombstoneKind,
+        evidence: &Evidence,
+    ) -> rusqlite::Result<Date> {
+        let date = self.now();
+        let reference = self.key.reference(&row.dialog_id);
+        let [notice, method, locale] = rows::evidence_columns(evidence);
+        self.sql.prepare_cached("DELETE FROM dialog WHERE seq = ?1")?.execute([row.seq])?;
+        self.sql.prepare_cached("INSERT INTO tombstone VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
+            (reference.as_bytes(), rows::kind_code(kind), date.as_micros(), notice, method, locale),
+        )?;
+        match row.record {
+            ConsentRecord::Granted { .. } => {
+                self.changes.consented(&row.customer_id, &row.language, -1);
+            }
+            ConsentRecord::Pending { .. } | ConsentRecord::Gone(_) => self.changes.pending(-1),
+        }
+        match kind {
+            TombstoneKind::Withdrawn => self.changes.withdrawn += 1,
+            TombstoneKind::Erased | TombstoneKind::Expired => self.changes.erased += 1,
+        }
+        self.last_date = date;
+        Ok(date)
+    }
+
+    fn erase_all(&mut self, rows: &[Row], kind: TombstoneKind) -> Result<u64, Failure> {
+        for row in rows {
+            self.erase(row, kind, &Evidence::default())?;
+        }
+        Ok(rows.len() as u64)
+    }
+
+    fn write_counts(&self) -> rusqlite::Result<()> {
+        let Changes { pending, withdrawn, erased, consented, .. } = &self.changes;
+        self.sql
+            .prepare_cached(
+                "UPDATE store SET last_date = ?1, pending = pending + ?2,
+                     withdrawn = withdrawn + ?3, erased = erased + ?4",
+            )?
+            .execute((self.last_date.as_micros(), pending, withdrawn, erased))?;
+        let mut add = self.sql.prepare_cached(
+            "INSERT INTO consented_count VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET n = n + excluded.n",
+        )?;
+        // A customer without a dialog leaves no trace.
+        let mut drop_empty = self.sql.prepare_cached(
+            "DELETE FROM consented_count WHERE customer_id = ?1 AND language = ?2 AND n = 0",
+        )?;
+        for ((customer_id, language), by) in consented {
+            if *by != 0 {
+                add.execute((customer_id, language, by))?;
+            }
+            if *by < 0 {
+                drop_empty.execute((customer_id, language))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            seq: row.get(0)?,
+            customer_id: rows::parsed(row, 1)?,
+            dialog_id: rows::parsed(row, 2)?,
+            language: rows::language(row, 3)?,
+            record: rows::consent_record(row, 4)?,
+        })
+    }
+}
+
+impl Changes {
+    fn pending(&mut self, by: i64) {
+        self.any = true;
+        self.pending += by;
+    }
+
+    fn consented(&mut self, customer_id: &CustomerId, language: &Language, by: i64) {
+        self.any = true;
+        let language = language.as_str().to_ascii_lowercase();
+        for customer in ["", customer_id.as_str()] {
+            for language in ["", &language] {
+                *self.consented.entry((customer.into(), language.into())).or_default() += by;
+            }
+        }
+    }
+}
+
+/// What remains of an erased dialog.
+pub(crate) fn tombstone(
+    connection: &Connection,
+    reference: &DialogRef,
+) -> rusqlite::Result<Option<ConsentRecord>> {
+    connection
+        .prepare_cached("SELECT kind, date, notice, method, locale FROM tombstone WHERE ref = ?1")?
+        .query_row([reference.as_bytes()], rows::tombstone)
+        .optional()
+        .map(|tombstone| tombstone.map(ConsentRecord::Gone))
+}
