@@ -1,0 +1,331 @@
+//! A backend of one's own: all of [`DialogStore`] over a sorted list, and the conformance suite run
+//! on it.
+//!
+//! `cargo run --example own_backend` shows it at work, `cargo test --example own_backend` tries
+//! every promise. What a backend must get right stands on the trait; the consent rules themselves
+//! come from the core ([`ConsentRecord::decide`]), and so does the page ([`PageRequest::page`]).
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use dataapi::{
+    Activity, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
+    DialogRef, DialogStore, Evidence, Filter, HeldDialog, ImportedDialog, Invalid, NewDialog, Page,
+    PageRequest, Position, Receipt, RefKey, Stats, StoreError, StoredDialog, SubjectRequest,
+    SystemClock, Tombstone, TombstoneKind, Transition, Upper, Window,
+};
+
+/// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
+struct ListStore {
+    clock: Arc<dyn Clock>,
+    key: RefKey,
+    list: Mutex<List>,
+}
+
+struct List {
+    entries: Vec<Entry>,
+    tombstones: HashMap<DialogRef, Tombstone>,
+    last_date: Date,
+}
+
+struct Entry {
+    position: Position,
+    stored: StoredDialog,
+    evidence: Evidence,
+}
+
+impl ListStore {
+    fn new(clock: Arc<dyn Clock>, key: RefKey) -> Self {
+        let list =
+            List { entries: Vec::new(), tombstones: HashMap::new(), last_date: Date::MIN };
+        Self { clock, key, list: Mutex::new(list) }
+    }
+
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Dates never go backwards, whatever the clock does.
+    fn now(&self, list: &List) -> Date {
+        self.clock.now().max(list.last_date)
+    }
+
+    fn check_free(&self, list: &List, dialog: &NewDialog) -> Result<(), StoreError> {
+        if let Some(at) = list.find(&dialog.dialog_id) {
+            let same_content = list.entries[at].stored.same_content(dialog);
+            return Err(StoreError::Exists { same_content });
+        }
+        // A tombstone wins over every late retry.
+        if list.tombstones.contains_key(&self.key.reference(&dialog.dialog_id)) {
+            return Err(StoreError::Gone);
+        }
+        Ok(())
+    }
+
+    fn record(&self, list: &List, dialog_id: &DialogId) -> Result<ConsentRecord, StoreError> {
+        if let Some(at) = list.find(dialog_id) {
+            let Entry { stored, evidence, .. } = &list.entries[at];
+            return Ok(match stored.granted() {
+                None => ConsentRecord::Pending { received: stored.date() },
+                Some(date) => ConsentRecord::Granted { date, evidence: evidence.clone() },
+            });
+        }
+        let tombstone = list.tombstones.get(&self.key.reference(dialog_id));
+        tombstone.cloned().map(ConsentRecord::Gone).ok_or(StoreError::NotFound)
+    }
+
+    fn erase(
+        &self,
+        list: &mut List,
+        kind: TombstoneKind,
+        evidence: &Evidence,
+        which: impl Fn(&StoredDialog) -> bool,
+    ) -> u64 {
+        let date = self.now(list);
+        let mut erased = 0;
+        list.entries.retain(|entry| {
+            let stays = !which(&entry.stored);
+            if !stays {
+                erased += 1;
+                let tombstone = Tombstone { kind, date, evidence: evidence.clone() };
+                let reference = self.key.reference(&entry.position.dialog_id);
+                list.tombstones.insert(reference, tombstone);
+            }
+            stays
+        });
+        if erased > 0 {
+            list.last_date = date;
+        }
+        erased
+    }
+}
+
+impl List {
+    fn find(&self, dialog_id: &DialogId) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.position.dialog_id == *dialog_id)
+    }
+
+    fn put(&mut self, stored: StoredDialog, evidence: Evidence) {
+        let position = Position { date: stored.date(), dialog_id: stored.dialog_id().clone() };
+        let at = self.entries.partition_point(|entry| entry.position < position);
+        self.entries.insert(at, Entry { position, stored, evidence });
+    }
+
+    /// The dialogs of a window, and one more if there is one.
+    fn window(
+        &self,
+        window: &Window,
+        upper: Upper<'_>,
+        matches: impl Fn(&StoredDialog) -> bool,
+    ) -> impl Iterator<Item = StoredDialog> {
+        let offset = usize::try_from(window.offset()).unwrap_or(usize::MAX);
+        self.entries
+            .iter()
+            .filter(move |entry| match upper {
+                Upper::None => true,
+                Upper::Before(date) => entry.position.date < date,
+                Upper::After(last) => entry.position > *last,
+            })
+            .map(|entry| &entry.stored)
+            .filter(move |stored| matches(stored))
+            .skip(offset)
+            .take(window.limit.get() + 1)
+            .cloned()
+    }
+
+    fn total(&self, window: &Window, matches: impl Fn(&StoredDialog) -> bool) -> Option<u64> {
+        let matching = || self.entries.iter().filter(|entry| matches(&entry.stored)).count();
+        window.total.then(|| matching() as u64)
+    }
+}
+
+#[async_trait]
+impl DialogStore for ListStore {
+    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+        let mut list = self.list();
+        self.check_free(&list, &dialog)?;
+        let date = self.now(&list);
+        list.last_date = date;
+        list.put(StoredDialog::new(dialog, date, None), Evidence::default());
+        Ok(date)
+    }
+
+    async fn import(
+        &self,
+        batch: Vec<ImportedDialog>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut list = self.list();
+        let import = |ImportedDialog { dialog, date, consented }| {
+            self.check_free(&list, &dialog)?;
+            let now = self.now(&list);
+            if date.is_some_and(|date| date > now) {
+                return Err(Invalid::new("date", "must not lie in the future").into());
+            }
+            if date.is_none() || consented {
+                list.last_date = now;
+            }
+            let evidence = if consented { Evidence::of_import() } else { Evidence::default() };
+            let granted = consented.then_some(now);
+            list.put(StoredDialog::new(dialog, date.unwrap_or(now), granted), evidence);
+            Ok(())
+        };
+        Ok(batch.into_iter().map(import).collect())
+    }
+
+    async fn decide(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+    ) -> Result<Receipt, StoreError> {
+        let mut list = self.list();
+        let (date, evidence) = match self.record(&list, &dialog_id)?.decide(decision)? {
+            Transition::None { date, evidence } => (date, evidence),
+            Transition::Grant => {
+                let date = self.now(&list);
+                list.last_date = date;
+                if let Some(at) = list.find(&dialog_id) {
+                    let entry = &mut list.entries[at];
+                    entry.stored.grant(date);
+                    entry.evidence = evidence.clone();
+                }
+                (date, evidence)
+            }
+            Transition::Withdraw => {
+                let kind = TombstoneKind::Withdrawn;
+                self.erase(&mut list, kind, &evidence, |stored| *stored.dialog_id() == dialog_id);
+                (list.last_date, evidence)
+            }
+        };
+        Ok(Receipt { dialog_id, decision, date, evidence })
+    }
+
+    async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
+        let record = self.record(&self.list(), dialog_id)?;
+        Ok(record.status(dialog_id.clone()))
+    }
+
+    async fn dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<Dialog, StoreError> {
+        let list = self.list();
+        let stored = list.find(dialog_id).map(|at| &list.entries[at].stored);
+        match stored.filter(|stored| stored.customer_id() == customer_id) {
+            Some(stored) => stored.clone().readable(),
+            None => Err(StoreError::NotFound),
+        }
+    }
+
+    async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
+        let matches = |stored: &StoredDialog| {
+            let filter: &Filter = request.filter();
+            stored.granted().is_some()
+                && filter.matches(stored.customer_id(), stored.language(), stored.date())
+        };
+        let list = self.list();
+        let found = list.window(request.window(), request.upper(), matches);
+        // Each goes through the gate: what is not consented cannot be put into the page.
+        let found = found.map(StoredDialog::readable).collect::<Result<_, _>>()?;
+        Ok(request.page(found, list.total(request.window(), matches)))
+    }
+
+    async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
+        let subject = request.customer_id();
+        let matches = |stored: &StoredDialog| stored.customer_id() == subject;
+        let upper = request.after().map_or(Upper::None, Upper::After);
+        let list = self.list();
+        let found = list.window(request.window(), upper, matches);
+        let found = found.filter_map(|stored| stored.for_subject(subject)).collect();
+        Ok(request.page(found, list.total(request.window(), matches)))
+    }
+
+    async fn erase_dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<(), StoreError> {
+        let erased =
+            self.erase(&mut self.list(), TombstoneKind::Erased, &Evidence::default(), |stored| {
+                stored.customer_id() == customer_id && stored.dialog_id() == dialog_id
+            });
+        if erased == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+    }
+
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
+        let of_customer = |stored: &StoredDialog| stored.customer_id() == customer_id;
+        let evidence = Evidence::default();
+        Ok(self.erase(&mut self.list(), TombstoneKind::Erased, &evidence, of_customer))
+    }
+
+    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
+        let mut list = self.list();
+        let oldest_first = list.entries.iter().rev().map(|entry| &entry.stored);
+        let expired: Vec<_> = oldest_first
+            .filter(|stored| stored.granted().is_none() && stored.date() < received_before)
+            .take(at_most as usize)
+            .map(|stored| stored.dialog_id().clone())
+            .collect();
+        let kind = TombstoneKind::Expired;
+        Ok(self.erase(&mut list, kind, &Evidence::default(), |stored| {
+            expired.contains(stored.dialog_id())
+        }))
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        let list = self.list();
+        let mut counts = Stats::default();
+        for Entry { stored, .. } in &list.entries {
+            if stored.granted().is_none() {
+                counts.pending += 1;
+                continue;
+            }
+            counts.consented += 1;
+            *counts.consented_by_language.entry(stored.language().clone()).or_default() += 1;
+        }
+        let withdrawn = |tombstone: &&Tombstone| tombstone.kind == TombstoneKind::Withdrawn;
+        counts.withdrawn = list.tombstones.values().filter(withdrawn).count() as u64;
+        counts.erased = list.tombstones.len() as u64 - counts.withdrawn;
+        Ok(counts)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn activity(&self) -> Activity {
+        Activity::default()
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // A store whose data outlives the process takes its key from a cryptographic random source.
+    let store = ListStore::new(Arc::new(SystemClock), RefKey::from_bytes([7; 32]));
+    store.insert(NewDialog::parse("anna", "d-1", "en", "Where is my parcel?")?).await?;
+    store.insert(NewDialog::parse("ben", "d-2", "de", "Wo ist mein Paket?")?).await?;
+    store.decide("d-1".parse()?, Decision::Granted, Evidence::default()).await?;
+
+    let page = store.query(&PageRequest::default()).await?;
+    for dialog in &page.items {
+        println!("{} {}", dialog.date(), dialog.text().as_str());
+    }
+    println!("{} of 2 dialogs may be read.", page.items.len());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use dataapi_conformance::{Fixture, ManualClock};
+
+    use super::*;
+
+    async fn fresh(clock: ManualClock) -> Fixture {
+        Fixture::new(ListStore::new(Arc::new(clock), RefKey::from_bytes([7; 32])))
+    }
+
+    dataapi_conformance::conformance!(fresh);
+}
