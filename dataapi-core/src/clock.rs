@@ -65,7 +65,10 @@ impl Date {
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let timestamp = Timestamp::from_microsecond(self.0).map_err(|_| fmt::Error)?;
+        // By nanoseconds: by microseconds the date library refuses all but the start of its last
+        // second, in which `Date::MAX` lies.
+        let nanos = i128::from(self.0) * 1_000;
+        let timestamp = Timestamp::from_nanosecond(nanos).map_err(|_| fmt::Error)?;
         write!(f, "{timestamp:.6}")
     }
 }
@@ -87,7 +90,8 @@ impl FromStr for Date {
 }
 
 /// The date library reads more than RFC 3339 section 5.6 allows (short times, time zone names,
-/// six-digit years), and what it reads differs by version: fix the shape here.
+/// six-digit years, offsets of a day and more), and what it reads differs by version: fix the
+/// shape here.
 fn has_rfc3339_shape(text: &[u8]) -> bool {
     const HEAD: &[u8] = b"0000-00-00T00:00:00";
     let fits = |shape: &[u8], text: &[u8]| {
@@ -109,7 +113,8 @@ fn has_rfc3339_shape(text: &[u8]) -> bool {
         }
         rest = &fraction[digits..];
     }
-    fits(HEAD, head) && (matches!(rest, b"Z" | b"z") || fits(b"+00:00", rest))
+    let is_offset = || fits(b"+00:00", rest) && &rest[1..3] <= b"23".as_slice();
+    fits(HEAD, head) && (matches!(rest, b"Z" | b"z") || is_offset())
 }
 
 /// Where a store gets the time from, so that a test can hold it.

@@ -1,0 +1,105 @@
+//! Dates: they follow the clock, but never backwards.
+
+use dataapi_core::{Clock, Date, Decision, DialogStore, Evidence, HeldDialog, ImportedDialog};
+
+use crate::ManualClock;
+use crate::scene::{
+    MICROSECOND, SECOND, customer, dialog, grant, held, id, insert, status, withdraw,
+};
+
+/// Hands out a date by every kind of call that does, in turn, and lets the clock move between them.
+async fn dates_of_all_calls(
+    store: &dyn DialogStore,
+    round: u32,
+    mut between: impl FnMut(),
+) -> Vec<Date> {
+    let name = |kind: &str| format!("{kind}-{round}");
+    let mut dates = Vec::new();
+
+    dates.push(insert(store, "anna", &name("granted")).await);
+    between();
+    dates.push(grant(store, &name("granted")).await.date);
+    between();
+    dates.push(insert(store, "anna", &name("withdrawn")).await);
+    between();
+    dates.push(withdraw(store, &name("withdrawn")).await.date);
+    between();
+    dates.push(insert(store, "anna", &name("erased")).await);
+    between();
+    let erased = store.erase_dialog(&customer("anna"), &id(&name("erased"))).await;
+    erased.expect("a held dialog can be erased");
+    dates.push(status(store, &name("erased")).await.date);
+    between();
+    dates.push(insert(store, "ben", &name("customer")).await);
+    between();
+    store.erase_customer(&customer("ben")).await.expect("a customer can be erased");
+    dates.push(status(store, &name("customer")).await.date);
+    between();
+    dates.push(insert(store, "anna", &name("expired")).await);
+    between();
+    store.purge_pending(Date::MAX, 1).await.expect("a purge succeeds");
+    dates.push(status(store, &name("expired")).await.date);
+    between();
+    for consented in [false, true] {
+        let whose = format!("carl-{consented}-{round}");
+        let dialog = dialog(&whose, &name(&whose));
+        let batch = vec![ImportedDialog { dialog, date: None, consented }];
+        store.import(batch).await.expect("an import is answered");
+        dates.push(held(store, &whose).await[0].date());
+        dates.push(status(store, &name(&whose)).await.date);
+        // The next round purges: it must find nothing of this one.
+        store.erase_customer(&customer(&whose)).await.expect("a customer can be erased");
+        between();
+    }
+    dates
+}
+
+/// The date of every call is that of the clock while it moves on, to the microsecond.
+pub async fn dates_follow_the_clock(store: &dyn DialogStore, clock: &ManualClock) {
+    for round in 0..2 {
+        let expected = clock.now();
+        let dates = dates_of_all_calls(store, round, || ()).await;
+        assert!(
+            dates.iter().all(|date| *date == expected),
+            "every date handed out is the clock's: {dates:?} at {expected}"
+        );
+        clock.advance(MICROSECOND);
+    }
+}
+
+/// Dates that the store hands out never go backwards, also when its clock does.
+pub async fn dates_never_go_backwards_when_the_clock_does(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    let start = clock.now();
+    let highest = insert(store, "zoë", "first").await;
+    grant(store, "first").await;
+    clock.jump_back(SECOND * 3600);
+    let dates = dates_of_all_calls(store, 0, || clock.jump_back(SECOND)).await;
+    assert!(dates.iter().all(|date| *date == highest), "dates stand still: {dates:?}");
+
+    clock.set(start.saturating_add(SECOND));
+    let mut jump = 0;
+    let jumping = || {
+        jump += 1;
+        if jump % 2 == 0 { clock.jump_back(SECOND * 5) } else { clock.advance(SECOND * 6) }
+    };
+    let dates = dates_of_all_calls(store, 1, jumping).await;
+    assert!(dates.is_sorted(), "dates never go backwards: {dates:?}");
+    assert!(dates[0] > highest, "dates move on as soon as the clock has caught up");
+}
+
+/// What was once handed out stays: a later call changes no earlier date.
+pub async fn a_date_never_changes(store: &dyn DialogStore, clock: &ManualClock) {
+    let received = insert(store, "anna", "d-1").await;
+    clock.advance(SECOND);
+    grant(store, "d-1").await;
+    clock.jump_back(SECOND * 60);
+    let again = store.decide(id("d-1"), Decision::Granted, Evidence::default());
+    again.await.expect("the same decision again succeeds");
+    insert(store, "anna", "d-2").await;
+    let held = held(store, "anna").await;
+    let first = held.iter().find(|held| held.dialog_id() == &id("d-1"));
+    assert_eq!(first.map(HeldDialog::date), Some(received), "the date stays");
+}

@@ -1,0 +1,192 @@
+//! Decisions: what yes and no do, and the proof of them.
+
+use dataapi_core::{Clock, ConsentState, Decision, DialogStore, Evidence, StoreError};
+
+use crate::ManualClock;
+use crate::scene::{
+    Ending, SECOND, assert_refused, decide, evidence, grant, id, insert, insert_consented, read,
+    stats, status, withdraw,
+};
+
+/// Records what the customer decided on a dialog, and returns the proof of it.
+pub async fn a_receipt_proves_what_was_decided_when_and_on_what(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    insert(store, "anna", "d-1").await;
+    for decision in [Decision::Granted, Decision::Withdrawn] {
+        clock.advance(SECOND);
+        let shown = evidence("terms of March");
+        let receipt = store.decide(id("d-1"), decision, shown.clone()).await;
+        let receipt = receipt.expect("a decision on a dialog is recorded");
+        assert_eq!(receipt.dialog_id, id("d-1"), "the receipt names the dialog");
+        assert_eq!(receipt.decision, decision, "the receipt says what was decided");
+        assert_eq!(receipt.date, clock.now(), "the receipt says when");
+        assert_eq!(receipt.evidence, shown, "the receipt says on what");
+    }
+}
+
+/// *No* erases it, pending or consented, and leaves a tombstone.
+pub async fn a_no_erases_a_pending_and_a_consented_dialog(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
+    insert(store, "anna", "pending").await;
+    insert_consented(store, "anna", "consented").await;
+    insert_consented(store, "anna", "another").await;
+    for dialog in ["pending", "consented"] {
+        withdraw(store, dialog).await;
+        assert_refused!(
+            read(store, "anna", dialog).await,
+            StoreError::NotFound,
+            "a no erases a {dialog} dialog"
+        );
+        let state = status(store, dialog).await.state;
+        assert_eq!(state, ConsentState::Withdrawn, "a no leaves a tombstone");
+    }
+    assert!(read(store, "anna", "another").await.is_ok(), "a no is about one dialog only");
+}
+
+/// The same decision again changes nothing and returns the first receipt.
+pub async fn a_decision_said_twice_returns_the_first_receipt(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    insert(store, "anna", "d-1").await;
+    for decision in [Decision::Granted, Decision::Withdrawn] {
+        clock.advance(SECOND);
+        let first = store.decide(id("d-1"), decision, evidence("first")).await;
+        let first = first.expect("a decision on a dialog is recorded");
+        let before = stats(store).await;
+        for other in [evidence("first"), evidence("second"), Evidence::default()] {
+            clock.advance(SECOND);
+            let again = store.decide(id("d-1"), decision, other).await;
+            let again = again.expect("the same decision again succeeds");
+            assert_eq!(again, first, "the first receipt stands, date and evidence included");
+        }
+        assert_eq!(status(store, "d-1").await.date, first.date, "the first date stands");
+        assert_eq!(stats(store).await, before, "the same decision again changes no count");
+    }
+}
+
+/// `Conflict` for a *yes* after a withdrawal or an erasure.
+pub async fn a_late_yes_is_a_conflict(store: &dyn DialogStore, clock: &ManualClock) {
+    for ending in Ending::ALL {
+        ending.bring(store, clock, "anna", &format!("{ending:?}")).await;
+        for _ in 0..2 {
+            clock.advance(SECOND);
+            assert_refused!(
+                decide(store, &format!("{ending:?}"), Decision::Granted).await,
+                StoreError::Conflict,
+                "after {ending:?} a yes is a conflict"
+            );
+        }
+        let state = status(store, &format!("{ending:?}")).await.state;
+        assert_eq!(state, ending.state(), "a late yes changes nothing");
+    }
+}
+
+/// A *no* after an erasure changes nothing and returns a receipt with the erasure's date.
+pub async fn a_no_after_an_erasure_is_answered_with_its_date(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    for ending in Ending::ALL.into_iter().filter(|end| end.state() == ConsentState::Erased) {
+        let name = format!("{ending:?}");
+        let erased = ending.bring(store, clock, "anna", &name).await;
+        for _ in 0..2 {
+            clock.advance(SECOND);
+            let receipt = store.decide(id(&name), Decision::Withdrawn, evidence("late")).await;
+            let receipt = receipt.expect("a no after an erasure is answered");
+            assert_eq!(receipt.dialog_id, id(&name), "the receipt names the dialog");
+            assert_eq!(receipt.decision, Decision::Withdrawn, "the receipt says no");
+            assert_eq!(receipt.date, erased, "the receipt has the date of {ending:?}");
+            assert_eq!(receipt.evidence, Evidence::default(), "the erasure rested on no evidence");
+        }
+        let now = status(store, &name).await;
+        assert_eq!(now.state, ConsentState::Erased, "a no after {ending:?} changes nothing");
+        assert_eq!(now.date, erased, "a no after {ending:?} changes no date");
+    }
+}
+
+/// `NotFound` when the id was never used; and asking does not use it.
+pub async fn a_decision_on_an_unknown_id_is_not_found(store: &dyn DialogStore, _: &ManualClock) {
+    insert_consented(store, "anna", "d-1").await;
+    for decision in [Decision::Granted, Decision::Withdrawn] {
+        assert_refused!(
+            decide(store, "D-1", decision).await,
+            StoreError::NotFound,
+            "nothing can be decided on an id that was never used"
+        );
+    }
+    assert_refused!(
+        store.consent(&id("D-1")).await,
+        StoreError::NotFound,
+        "a refused decision leaves no trace"
+    );
+    insert(store, "anna", "D-1").await;
+}
+
+/// How a dialog stands, erased ones included, and since when.
+pub async fn consent_tells_every_state_and_its_date(store: &dyn DialogStore, clock: &ManualClock) {
+    let received = insert(store, "anna", "d-1").await;
+    clock.advance(SECOND);
+    let pending = status(store, "d-1").await;
+    assert_eq!(pending.dialog_id, id("d-1"), "the status names the dialog");
+    assert_eq!((pending.state, pending.date), (ConsentState::Pending, received), "while pending");
+
+    let granted = grant(store, "d-1").await.date;
+    clock.advance(SECOND);
+    let now = status(store, "d-1").await;
+    assert_eq!((now.state, now.date), (ConsentState::Granted, granted), "after a yes");
+
+    let withdrawn = withdraw(store, "d-1").await.date;
+    clock.advance(SECOND);
+    let now = status(store, "d-1").await;
+    assert_eq!((now.state, now.date), (ConsentState::Withdrawn, withdrawn), "after a no");
+
+    for ending in Ending::ALL {
+        let name = format!("{ending:?}");
+        let ended = ending.bring(store, clock, "anna", &name).await;
+        clock.advance(SECOND);
+        let now = status(store, &name).await;
+        assert_eq!((now.state, now.date), (ending.state(), ended), "after {ending:?}");
+    }
+}
+
+/// `NotFound` when the id was never used.
+pub async fn consent_of_an_unknown_id_is_not_found(store: &dyn DialogStore, _: &ManualClock) {
+    insert(store, "anna", "d-1").await;
+    insert_consented(store, "anna", "d-2").await;
+    withdraw(store, "d-2").await;
+    for unknown in ["d-3", "D-1", "D-2", "d-"] {
+        assert_refused!(
+            store.consent(&id(unknown)).await,
+            StoreError::NotFound,
+            "an id that was never used has no consent status"
+        );
+    }
+}
+
+/// Evidence is kept as it was sent, left out parts included, and outlives the dialog.
+pub async fn evidence_is_kept_as_it_was_sent(store: &dyn DialogStore, _: &ManualClock) {
+    let longest = "é".repeat(127) + "!";
+    let pieces = [None, Some(""), Some(&*longest), Some("a \"b\" 'c'\n🙂\u{1}")];
+    for (number, piece) in pieces.into_iter().enumerate() {
+        for place in 0..3 {
+            let mut parts = [None, None, None];
+            parts[place] = piece.map(str::to_owned);
+            let [notice, method, locale] = parts;
+            let sent = Evidence::parse(notice, method, locale).expect("the evidence is valid");
+            let name = format!("{number}-{place}");
+            insert(store, "anna", &name).await;
+            for decision in [Decision::Granted, Decision::Withdrawn] {
+                for evidence in [sent.clone(), Evidence::default()] {
+                    let receipt = store.decide(id(&name), decision, evidence).await;
+                    let receipt = receipt.expect("a decision is recorded");
+                    assert_eq!(receipt.evidence, sent, "the first evidence is kept as it was sent");
+                }
+            }
+        }
+    }
+}

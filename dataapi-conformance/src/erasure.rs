@@ -1,0 +1,200 @@
+//! Erasure: by dialog, by customer, and of what was never consented to in time.
+
+use dataapi_core::{Clock, ConsentState, Date, DialogStore, Filter, ImportedDialog, StoreError};
+
+use crate::ManualClock;
+use crate::scene::{
+    MICROSECOND, SECOND, assert_refused, customer, dialog, grant, held, id, insert,
+    insert_consented, listed, read, stats, status, withdraw,
+};
+
+async fn erase(store: &dyn DialogStore, whose: &str, dialog: &str) -> Result<(), StoreError> {
+    store.erase_dialog(&customer(whose), &id(dialog)).await
+}
+
+async fn erase_all(store: &dyn DialogStore, whose: &str) -> u64 {
+    store.erase_customer(&customer(whose)).await.expect("a customer can be erased")
+}
+
+async fn purge(store: &dyn DialogStore, received_before: Date, at_most: u32) -> u64 {
+    store.purge_pending(received_before, at_most).await.expect("a purge succeeds")
+}
+
+/// Erases one dialog of that customer, pending or consented, and leaves a tombstone.
+pub async fn an_erased_dialog_leaves_only_a_tombstone(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    insert(store, "anna", "pending").await;
+    insert_consented(store, "anna", "consented").await;
+    insert_consented(store, "anna", "another").await;
+    for dialog in ["pending", "consented"] {
+        clock.advance(SECOND);
+        erase(store, "anna", dialog).await.expect("a held dialog can be erased");
+        assert_refused!(
+            read(store, "anna", dialog).await,
+            StoreError::NotFound,
+            "an erased dialog is not found"
+        );
+        let now = status(store, dialog).await;
+        assert_eq!((now.state, now.date), (ConsentState::Erased, clock.now()), "the tombstone");
+    }
+    assert_eq!(held(store, "anna").await.len(), 1, "the customer's other dialogs stay");
+}
+
+/// `NotFound` when it is absent, already erased, or another customer's.
+pub async fn only_what_is_held_on_the_customer_can_be_erased(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    insert(store, "anna", "pending").await;
+    insert_consented(store, "anna", "consented").await;
+    for dialog in ["pending", "consented"] {
+        for whose in ["ben", "Anna"] {
+            assert_refused!(
+                erase(store, whose, dialog).await,
+                StoreError::NotFound,
+                "another customer's {dialog} dialog is not found"
+            );
+        }
+    }
+    assert_eq!(held(store, "anna").await.len(), 2, "a refused erasure erases nothing");
+
+    insert(store, "anna", "withdrawn").await;
+    withdraw(store, "withdrawn").await;
+    let withdrawn = status(store, "withdrawn").await;
+    erase(store, "anna", "pending").await.expect("a held dialog can be erased");
+    let erased = status(store, "pending").await;
+    clock.advance(SECOND);
+    for dialog in ["absent", "Consented", "withdrawn", "pending"] {
+        assert_refused!(
+            erase(store, "anna", dialog).await,
+            StoreError::NotFound,
+            "what is absent or gone already is not found"
+        );
+    }
+    assert_eq!(status(store, "withdrawn").await, withdrawn, "the first tombstone stands");
+    assert_eq!(status(store, "pending").await, erased, "the first tombstone stands");
+}
+
+/// Erases everything held on one customer, leaving tombstones, and returns how many.
+pub async fn erasing_a_customer_erases_and_counts_all_that_is_held(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    for dialog in ["p-1", "p-2", "w-1", "e-1"] {
+        insert(store, "anna", dialog).await;
+    }
+    for dialog in ["c-1", "c-2", "c-3"] {
+        insert_consented(store, "anna", dialog).await;
+    }
+    withdraw(store, "w-1").await;
+    erase(store, "anna", "e-1").await.expect("a held dialog can be erased");
+    insert(store, "Anna", "other case").await;
+    insert_consented(store, "ben", "b-1").await;
+    clock.advance(SECOND);
+
+    assert_eq!(erase_all(store, "anna").await, 5, "all that is held counts, what is gone does not");
+    assert!(held(store, "anna").await.is_empty(), "nothing is held any more");
+    for dialog in ["p-1", "p-2", "c-1", "c-2", "c-3"] {
+        let now = status(store, dialog).await;
+        assert_eq!((now.state, now.date), (ConsentState::Erased, clock.now()), "the tombstone");
+    }
+    let withdrawn = status(store, "w-1").await.state;
+    assert_eq!(withdrawn, ConsentState::Withdrawn, "the first tombstone stands");
+    assert_eq!(held(store, "Anna").await.len(), 1, "other customers keep what is theirs");
+    assert_eq!(listed(store, &Filter::default()).await, ["b-1"], "others keep what is theirs");
+}
+
+/// How many dialogs that were; none is fine.
+pub async fn erasing_a_customer_with_nothing_is_fine(store: &dyn DialogStore, _: &ManualClock) {
+    assert_eq!(erase_all(store, "anna").await, 0, "nothing is held on an unknown customer");
+    insert(store, "anna", "d-1").await;
+    assert_eq!(erase_all(store, "anna").await, 1, "what is held is erased");
+    assert_eq!(erase_all(store, "anna").await, 0, "erasing again erases nothing more");
+    insert(store, "anna", "d-2").await;
+    assert_eq!(erase_all(store, "anna").await, 1, "an erased customer may come back and go");
+}
+
+/// Erases pending dialogs that were received before that date, and not at it.
+pub async fn a_purge_takes_what_was_received_before_the_date(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    insert(store, "anna", "before").await;
+    clock.advance(MICROSECOND);
+    let date = insert(store, "anna", "at").await;
+    clock.advance(MICROSECOND);
+    insert(store, "ben", "after").await;
+    clock.advance(SECOND);
+
+    assert_eq!(purge(store, date, u32::MAX).await, 1, "only what came before the date expires");
+    let now = status(store, "before").await;
+    assert_eq!(
+        (now.state, now.date),
+        (ConsentState::Erased, clock.now()),
+        "what expired is erased as of the purge"
+    );
+    assert_eq!(status(store, "at").await.state, ConsentState::Pending, "the date is exclusive");
+    assert_eq!(status(store, "after").await.state, ConsentState::Pending, "later ones stay");
+    assert_eq!(purge(store, Date::MIN, u32::MAX).await, 0, "nothing was received before all dates");
+    assert_eq!(purge(store, Date::MAX, u32::MAX).await, 2, "everything pending may be purged");
+    assert_eq!(purge(store, Date::MAX, u32::MAX).await, 0, "a purged dialog is purged once");
+}
+
+/// Erases up to `at_most`, the oldest first, and returns how many.
+pub async fn a_purge_takes_the_oldest_first_and_no_more_than_asked(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    // Neither the order of ids nor of inserts alone may be the order of the purge.
+    for (name, age) in [("c", 5), ("e", 4), ("a", 3), ("d", 2), ("b", 1)] {
+        let date = Some(clock.now().saturating_sub(SECOND * age));
+        let dialog = dialog("anna", name);
+        let batch = vec![ImportedDialog { dialog, date, consented: false }];
+        let answers = store.import(batch).await.expect("an import is answered");
+        assert!(matches!(answers[..], [Ok(())]), "a new dialog is taken in");
+    }
+    let mut left = vec!["b", "d", "a", "e", "c"];
+    for at_most in [0, 2, 1, 0, 9] {
+        let expected = left.len().min(at_most as usize);
+        let purged = purge(store, clock.now(), at_most).await;
+        assert_eq!(purged, expected as u64, "a purge takes at most what it was asked to");
+        left.truncate(left.len() - expected);
+        let held = held(store, "anna").await;
+        let held: Vec<_> = held.iter().map(|dialog| dialog.dialog_id().as_str()).collect();
+        assert_eq!(held, left, "a purge takes the oldest first");
+    }
+}
+
+/// A dialog that is decided on first is left alone.
+pub async fn a_purge_leaves_decided_dialogs_alone(store: &dyn DialogStore, clock: &ManualClock) {
+    insert_consented(store, "anna", "consented").await;
+    insert(store, "anna", "withdrawn").await;
+    insert(store, "anna", "erased").await;
+    insert(store, "anna", "pending").await;
+    withdraw(store, "withdrawn").await;
+    erase(store, "anna", "erased").await.expect("a held dialog can be erased");
+    let before = [status(store, "withdrawn").await, status(store, "erased").await];
+    clock.advance(SECOND);
+
+    assert_eq!(purge(store, clock.now(), u32::MAX).await, 1, "only pending dialogs are purged");
+    assert!(read(store, "anna", "consented").await.is_ok(), "a consented dialog is left alone");
+    let after = [status(store, "withdrawn").await, status(store, "erased").await];
+    assert_eq!(after, before, "tombstones are left alone");
+    assert_eq!(stats(store).await.erased, 2, "what expired counts as erased");
+}
+
+/// Nothing left to purge keeps nobody from consenting: the gate is open to new dialogs.
+pub async fn a_purge_spares_what_comes_later(store: &dyn DialogStore, clock: &ManualClock) {
+    insert(store, "anna", "old").await;
+    clock.advance(SECOND);
+    assert_eq!(purge(store, clock.now(), 10).await, 1, "the old one expires");
+    insert(store, "anna", "new").await;
+    grant(store, "new").await;
+    assert_eq!(
+        listed(store, &Filter::default()).await,
+        ["new"],
+        "a new dialog can be consented to"
+    );
+}

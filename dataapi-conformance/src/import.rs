@@ -1,0 +1,285 @@
+//! Imports: dialogs of another store keep their dates, and each is answered for.
+
+use dataapi_core::{
+    Clock, ConsentState, Date, Decision, DialogStore, Evidence, Filter, ImportedDialog, Stats,
+    StoreError,
+};
+
+use crate::ManualClock;
+use crate::scene::{
+    Ending, MICROSECOND, SECOND, assert_refused, dialog, evidence, grant, held, id, insert,
+    insert_consented, listed, read, stats, status, withdraw, worded,
+};
+
+type Answers = Vec<Result<(), StoreError>>;
+
+async fn import(store: &dyn DialogStore, batch: Vec<ImportedDialog>) -> Answers {
+    let asked = batch.len();
+    let answers = store.import(batch).await.expect("an import is answered");
+    assert_eq!(answers.len(), asked, "an import answers for each dialog");
+    answers
+}
+
+fn pending(whose: &str, name: &str, date: Option<Date>) -> ImportedDialog {
+    ImportedDialog { dialog: dialog(whose, name), date, consented: false }
+}
+
+fn consented(whose: &str, name: &str, date: Option<Date>) -> ImportedDialog {
+    ImportedDialog { consented: true, ..pending(whose, name, date) }
+}
+
+/// The given date is kept, to the microsecond, also one before 1970.
+pub async fn an_import_keeps_the_given_date(store: &dyn DialogStore, clock: &ManualClock) {
+    let now = clock.now();
+    let dates = [
+        Date::MIN,
+        "1969-12-31T23:59:59.999999Z".parse().expect("a valid date"),
+        now.saturating_sub(MICROSECOND),
+        now,
+    ];
+    for (number, date) in dates.into_iter().enumerate() {
+        let (waiting, open) = (format!("p-{number}"), format!("c-{number}"));
+        let batch =
+            vec![pending("anna", &waiting, Some(date)), consented("anna", &open, Some(date))];
+        assert!(import(store, batch).await.iter().all(Result::is_ok), "new dialogs are taken in");
+        let held = held(store, "anna").await;
+        let kept = held.iter().filter(|held| held.date() == date).count();
+        assert_eq!(kept, 2, "the given date {date} is kept");
+        let waiting = status(store, &waiting).await;
+        assert_eq!(waiting.state, ConsentState::Pending, "it is pending");
+        assert_eq!(waiting.date, date, "a pending dialog's date is when it was received");
+        let read = read(store, "anna", &open).await.expect("it is consented");
+        assert_eq!(read.date(), date, "the given date is kept");
+    }
+    let listed = listed(store, &Filter::default()).await;
+    assert_eq!(
+        listed,
+        ["c-3", "c-2", "c-1", "c-0"],
+        "imported dialogs stand where their dates say"
+    );
+}
+
+/// A dialog without a date counts as received now.
+pub async fn an_import_without_a_date_counts_as_received_now(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    let batch = vec![pending("anna", "p", None), consented("anna", "c", None)];
+    assert!(import(store, batch).await.iter().all(Result::is_ok), "new dialogs are taken in");
+    for held in held(store, "anna").await {
+        assert_eq!(held.date(), clock.now(), "without a date it counts as received now");
+    }
+}
+
+/// Consent is recorded as of now, with the evidence of an import.
+pub async fn an_import_records_consent_as_of_now(store: &dyn DialogStore, clock: &ManualClock) {
+    let now = clock.now();
+    let then = now.saturating_sub(SECOND * 3600);
+    let batch = vec![consented("anna", "dated", Some(then)), consented("anna", "undated", None)];
+    assert!(import(store, batch).await.iter().all(Result::is_ok), "new dialogs are taken in");
+    clock.advance(SECOND);
+    for name in ["dated", "undated"] {
+        let status = status(store, name).await;
+        assert_eq!((status.state, status.date), (ConsentState::Granted, now), "as of the import");
+        assert!(read(store, "anna", name).await.is_ok(), "an imported consent opens the dialog");
+        let receipt = store.decide(id(name), Decision::Granted, evidence("later")).await;
+        let receipt = receipt.expect("a yes to a consented dialog returns the first receipt");
+        assert_eq!(receipt.date, now, "the first receipt is that of the import");
+        assert_eq!(receipt.evidence, Evidence::of_import(), "its evidence says so");
+    }
+}
+
+/// An imported dialog passes the gate like any other.
+pub async fn an_imported_dialog_is_decided_on_like_any_other(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    let batch = vec![
+        pending("anna", "granted", None),
+        pending("anna", "refused", None),
+        consented("anna", "withdrawn", None),
+    ];
+    assert!(import(store, batch).await.iter().all(Result::is_ok), "new dialogs are taken in");
+    assert_refused!(
+        read(store, "anna", "granted").await,
+        StoreError::ConsentRequired,
+        "an import without consent is pending"
+    );
+    clock.advance(SECOND);
+    let receipt = store.decide(id("granted"), Decision::Granted, evidence("asked")).await;
+    let receipt = receipt.expect("a decision is recorded");
+    assert_eq!(receipt.evidence, evidence("asked"), "its consent rests on what was shown");
+    assert!(read(store, "anna", "granted").await.is_ok(), "a yes makes it readable");
+    for name in ["refused", "withdrawn"] {
+        withdraw(store, name).await;
+        assert_refused!(
+            read(store, "anna", name).await,
+            StoreError::NotFound,
+            "a no erases an imported dialog"
+        );
+    }
+}
+
+/// `Invalid` for a date in the future, which starts a microsecond from now.
+pub async fn an_import_from_the_future_is_refused(store: &dyn DialogStore, clock: &ManualClock) {
+    let now = clock.now();
+    for (number, future) in [now.saturating_add(MICROSECOND), Date::MAX].into_iter().enumerate() {
+        for consent in [false, true] {
+            let name = format!("d-{number}");
+            let item =
+                ImportedDialog { consented: consent, ..pending("anna", &name, Some(future)) };
+            let answer = import(store, vec![item]).await.remove(0);
+            assert_refused!(
+                answer,
+                StoreError::Invalid { field: "date", .. },
+                "a date in the future is refused"
+            );
+            assert_refused!(
+                store.consent(&id(&name)).await,
+                StoreError::NotFound,
+                "a refused dialog is not stored"
+            );
+        }
+    }
+    // The store's own time never goes backwards, so what it has handed out is never future.
+    let date = insert(store, "anna", "seen").await;
+    clock.jump_back(SECOND);
+    let answers = import(store, vec![pending("anna", "then", Some(date))]).await;
+    assert!(answers[0].is_ok(), "a date that the store has handed out is not in the future");
+}
+
+/// `Exists` as for an insert.
+pub async fn an_import_of_a_taken_id_is_refused(store: &dyn DialogStore, clock: &ManualClock) {
+    insert(store, "anna", "pending").await;
+    insert_consented(store, "anna", "consented").await;
+    clock.advance(SECOND);
+    for name in ["pending", "consented"] {
+        let before = status(store, name).await;
+        let same = worded("anna", name, "EN", "Where is my parcel?");
+        let batch = vec![
+            ImportedDialog { dialog: same, date: Some(Date::MIN), consented: true },
+            consented("ben", name, None),
+            // Taken goes before future, so that a retry learns that it is done.
+            pending("anna", name, Some(Date::MAX)),
+        ];
+        let answers = import(store, batch).await;
+        assert!(
+            matches!(
+                answers[..],
+                [
+                    Err(StoreError::Exists { same_content: true }),
+                    Err(StoreError::Exists { same_content: false }),
+                    Err(StoreError::Exists { same_content: true }),
+                ]
+            ),
+            "a taken id is refused, and the same content told; got {answers:?}"
+        );
+        assert_eq!(status(store, name).await, before, "a refused import changes no consent");
+    }
+}
+
+/// `Gone` as for an insert.
+pub async fn an_import_brings_nothing_back(store: &dyn DialogStore, clock: &ManualClock) {
+    for ending in Ending::ALL {
+        ending.bring(store, clock, "anna", &format!("{ending:?}")).await;
+    }
+    let before = stats(store).await;
+    for ending in Ending::ALL {
+        let name = format!("{ending:?}");
+        let batch = vec![
+            consented("anna", &name, Some(Date::MIN)),
+            pending("ben", &name, None),
+            pending("anna", &name, Some(Date::MAX)),
+        ];
+        for answer in import(store, batch).await {
+            assert_refused!(answer, StoreError::Gone, "after {ending:?} an import is refused");
+        }
+    }
+    assert_eq!(stats(store).await, before, "refused imports change no count");
+    assert!(listed(store, &Filter::default()).await.is_empty(), "nothing is brought back");
+}
+
+/// One that is refused keeps no other out; answers come in the order of the batch.
+pub async fn a_refused_import_keeps_no_other_out(store: &dyn DialogStore, clock: &ManualClock) {
+    insert(store, "anna", "taken").await;
+    Ending::RefusedAtOnce.bring(store, clock, "ben", "gone").await;
+    let batch = vec![
+        consented("carl", "first", None),
+        consented("carl", "taken", None),
+        consented("carl", "second", None),
+        consented("carl", "gone", None),
+        consented("carl", "third", Some(Date::MAX)),
+        consented("carl", "fourth", None),
+    ];
+    let answers = import(store, batch).await;
+    assert!(
+        matches!(
+            answers[..],
+            [
+                Ok(()),
+                Err(StoreError::Exists { same_content: false }),
+                Ok(()),
+                Err(StoreError::Gone),
+                Err(StoreError::Invalid { field: "date", .. }),
+                Ok(()),
+            ]
+        ),
+        "each dialog is answered for in its place; got {answers:?}"
+    );
+    let listed = listed(store, &Filter::default()).await;
+    assert_eq!(listed, ["second", "fourth", "first"], "what was not refused is stored");
+}
+
+/// Within one batch as well, an id is taken by the first.
+pub async fn a_repeated_id_in_one_batch_is_taken_by_the_first(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
+    let batch = vec![
+        pending("anna", "d-1", Some(Date::MIN)),
+        consented("anna", "d-1", None),
+        pending("ben", "d-1", None),
+        // A refused one takes no id.
+        pending("anna", "d-2", Some(Date::MAX)),
+        consented("ben", "d-2", None),
+    ];
+    let answers = import(store, batch).await;
+    assert!(
+        matches!(
+            answers[..],
+            [
+                Ok(()),
+                Err(StoreError::Exists { same_content: true }),
+                Err(StoreError::Exists { same_content: false }),
+                Err(StoreError::Invalid { field: "date", .. }),
+                Ok(()),
+            ]
+        ),
+        "an id is taken by the first that is not refused; got {answers:?}"
+    );
+    let first = status(store, "d-1").await;
+    assert_eq!((first.state, first.date), (ConsentState::Pending, Date::MIN), "the first is kept");
+    assert!(read(store, "ben", "d-2").await.is_ok(), "a refused dialog takes no id");
+}
+
+/// Imported dates do not move the dates that the store hands out.
+pub async fn imported_dates_do_not_move_the_stores_dates(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    let start = insert(store, "anna", "before").await;
+    clock.advance(SECOND * 10);
+    let imported = pending("anna", "imported", Some(clock.now()));
+    assert!(import(store, vec![imported]).await[0].is_ok(), "a new dialog is taken in");
+    clock.set(start.saturating_add(SECOND));
+    let date = insert(store, "anna", "after").await;
+    assert_eq!(date, clock.now(), "an imported date is not one that the store has handed out");
+    let granted = grant(store, "imported").await.date;
+    assert_eq!(granted, clock.now(), "nor does it move the dates of decisions");
+}
+
+/// Nothing to import is fine.
+pub async fn an_empty_import_is_fine(store: &dyn DialogStore, _: &ManualClock) {
+    assert!(import(store, Vec::new()).await.is_empty(), "nothing is answered for");
+    assert_eq!(stats(store).await, Stats::default(), "nothing is stored");
+}

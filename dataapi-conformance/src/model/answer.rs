@@ -1,0 +1,193 @@
+//! What a store answered, as plain values that can be compared and, unlike the domain's, shown.
+
+use std::collections::BTreeMap;
+
+use dataapi_core::{
+    ConsentStatus, Cursor, Date, Dialog, HeldDialog, Page, Receipt, Stats, StoreError,
+};
+
+/// What one call was answered with.
+#[derive(Debug, PartialEq)]
+pub(super) enum Answer {
+    Done,
+    Received(String),
+    Count(u64),
+    Decided {
+        dialog: String,
+        receipt: String,
+        date: String,
+        evidence: String,
+    },
+    Stands {
+        dialog: String,
+        state: String,
+        date: String,
+    },
+    Dialog(Row),
+    Page {
+        items: Vec<Row>,
+        total: Option<u64>,
+        next: Option<String>,
+    },
+    Counts {
+        pending: u64,
+        consented: u64,
+        withdrawn: u64,
+        erased: u64,
+        by: BTreeMap<String, u64>,
+    },
+    Imported(Vec<Answer>),
+    NotFound,
+    Exists {
+        same_content: bool,
+    },
+    ConsentRequired,
+    Gone,
+    Conflict,
+    Invalid {
+        field: String,
+    },
+    /// What the reference model never answers.
+    Failed(String),
+}
+
+/// A dialog, its language in the very case in which it was returned.
+#[derive(Debug, PartialEq)]
+pub(super) struct Row {
+    customer: String,
+    dialog: String,
+    language: String,
+    text: String,
+    date: String,
+    consented: bool,
+}
+
+impl Answer {
+    /// Where the page goes on that was answered.
+    pub(super) fn next(&self) -> Option<&str> {
+        match self {
+            Self::Page { next, .. } => next.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Into<Answer>> From<Result<T, StoreError>> for Answer {
+    fn from(result: Result<T, StoreError>) -> Self {
+        result.map_or_else(Into::into, Into::into)
+    }
+}
+
+impl From<StoreError> for Answer {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::NotFound,
+            StoreError::Exists { same_content } => Self::Exists { same_content },
+            StoreError::ConsentRequired => Self::ConsentRequired,
+            StoreError::Gone => Self::Gone,
+            StoreError::Conflict => Self::Conflict,
+            StoreError::Invalid { field, .. } => Self::Invalid { field: field.to_owned() },
+            other => Self::Failed(format!("{other:?}")),
+        }
+    }
+}
+
+impl From<()> for Answer {
+    fn from((): ()) -> Self {
+        Self::Done
+    }
+}
+
+impl From<Date> for Answer {
+    fn from(date: Date) -> Self {
+        Self::Received(date.to_string())
+    }
+}
+
+impl From<u64> for Answer {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<Vec<Result<(), StoreError>>> for Answer {
+    fn from(answers: Vec<Result<(), StoreError>>) -> Self {
+        Self::Imported(answers.into_iter().map(Into::into).collect())
+    }
+}
+
+impl From<Receipt> for Answer {
+    fn from(Receipt { dialog_id, decision, date, evidence }: Receipt) -> Self {
+        Self::Decided {
+            dialog: dialog_id.as_str().to_owned(),
+            receipt: format!("{decision:?}"),
+            date: date.to_string(),
+            evidence: format!("{evidence:?}"),
+        }
+    }
+}
+
+impl From<ConsentStatus> for Answer {
+    fn from(ConsentStatus { dialog_id, state, date }: ConsentStatus) -> Self {
+        Self::Stands {
+            dialog: dialog_id.as_str().to_owned(),
+            state: format!("{state:?}"),
+            date: date.to_string(),
+        }
+    }
+}
+
+impl From<Dialog> for Answer {
+    fn from(dialog: Dialog) -> Self {
+        Self::Dialog(dialog.into())
+    }
+}
+
+impl From<Dialog> for Row {
+    fn from(dialog: Dialog) -> Self {
+        Self {
+            customer: dialog.customer_id().as_str().to_owned(),
+            dialog: dialog.dialog_id().as_str().to_owned(),
+            language: dialog.language().as_str().to_owned(),
+            text: dialog.text().as_str().to_owned(),
+            date: dialog.date().to_string(),
+            consented: true,
+        }
+    }
+}
+
+impl From<HeldDialog> for Row {
+    fn from(held: HeldDialog) -> Self {
+        Self {
+            customer: held.customer_id().as_str().to_owned(),
+            dialog: held.dialog_id().as_str().to_owned(),
+            language: held.language().as_str().to_owned(),
+            text: held.text().as_str().to_owned(),
+            date: held.date().to_string(),
+            consented: held.consent_received(),
+        }
+    }
+}
+
+impl<T: Into<Row>> From<Page<T>> for Answer {
+    fn from(Page { items, total, next }: Page<T>) -> Self {
+        Self::Page {
+            items: items.into_iter().map(Into::into).collect(),
+            total,
+            next: next.as_ref().map(Cursor::to_string),
+        }
+    }
+}
+
+impl From<Stats> for Answer {
+    fn from(stats: Stats) -> Self {
+        let by = stats.consented_by_language.into_iter();
+        Self::Counts {
+            pending: stats.pending,
+            consented: stats.consented,
+            withdrawn: stats.withdrawn,
+            erased: stats.erased,
+            by: by.map(|(tag, count)| (tag.as_str().to_ascii_lowercase(), count)).collect(),
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The steps of a history: plain values that can be shown, drawn at random, and shrunk.
+
+use std::time::Duration;
+
+use dataapi_core::{
+    Clock, Cursor, CustomerId, Date, Decision, DialogId, DialogStore, Evidence, Filter,
+    ImportedDialog, Limit, NewDialog, PageRequest, Position, Start, SubjectRequest, Window,
+};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::answer::Answer;
+use crate::ManualClock;
+
+/// Few of each, so that histories meet the same ids again; the awkward ones among them.
+pub(super) const CUSTOMERS: [&str; 4] = ["anna", "Anna", "zoë 100%_", "🙂/'\""];
+pub(super) const DIALOGS: [&str; 9] =
+    ["d", "D", "a%2Fb", "a/b", "\u{e9}", "e\u{301}", "～", "🙂", "o'\"%_\u{202e}"];
+const LANGUAGES: [&str; 5] = ["en", "EN", "pt-BR", "pt-br", "de"];
+const TEXTS: [&str; 3] = ["one", "two", "naïve 🙂\n\"'\\ \u{1}"];
+const PIECES: [&str; 3] = ["", "v1", "naïve '\"\n"];
+
+/// One thing that happens in a history.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Insert(Words),
+    Import(Vec<Import>),
+    Grant {
+        dialog: &'static str,
+        evidence: Pieces,
+    },
+    Withdraw {
+        dialog: &'static str,
+        evidence: Pieces,
+    },
+    Consent {
+        dialog: &'static str,
+    },
+    Read {
+        customer: &'static str,
+        dialog: &'static str,
+    },
+    Query {
+        pages: Pages,
+        from: Place,
+        limit: u64,
+        total: bool,
+    },
+    /// Goes on from a page seen before; 0 is the last one that had a next.
+    Follow {
+        back: usize,
+        limit: u64,
+        total: bool,
+    },
+    EraseDialog {
+        customer: &'static str,
+        dialog: &'static str,
+    },
+    EraseCustomer {
+        customer: &'static str,
+    },
+    PurgePending {
+        received_before: Moment,
+        at_most: u32,
+    },
+    Stats,
+    Advance {
+        micros: u64,
+    },
+    JumpBack {
+        micros: u64,
+    },
+}
+
+/// Notice, method and locale.
+type Pieces = [Option<&'static str>; 3];
+
+/// A new dialog.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words {
+    customer: &'static str,
+    dialog: &'static str,
+    language: &'static str,
+    text: &'static str,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Import {
+    words: Words,
+    date: Option<Moment>,
+    consented: bool,
+}
+
+/// A date near the start of the history, or one of the outermost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Moment {
+    First,
+    /// So many microseconds after the start.
+    Micros(i64),
+    Last,
+}
+
+/// What pages are asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Pages {
+    Consented {
+        customer: Option<&'static str>,
+        language: Option<&'static str>,
+        from: Option<Moment>,
+        to: Option<Moment>,
+    },
+    Subject {
+        customer: &'static str,
+    },
+}
+
+/// Where pages start.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Offset(u64),
+    /// Behind a place of their order, whether or not a dialog stands there.
+    Behind {
+        date: Moment,
+        dialog: &'static str,
+    },
+}
+
+/// A place to go on from, as an earlier page gave it.
+#[derive(Clone, Debug)]
+pub(super) struct Next {
+    pub(super) pages: Pages,
+    pub(super) cursor: String,
+}
+
+impl Moment {
+    fn date(self, start: Date) -> Date {
+        match self {
+            Self::First => Date::MIN,
+            Self::Micros(micros) => {
+                Date::from_micros(start.as_micros() + micros).expect("near the start")
+            }
+            Self::Last => Date::MAX,
+        }
+    }
+}
+
+impl Words {
+    fn parse(self) -> NewDialog {
+        NewDialog::parse(self.customer, self.dialog, self.language, self.text)
+            .expect("the values of steps are valid")
+    }
+}
+
+fn customer(id: &str) -> CustomerId {
+    id.parse().expect("the values of steps are valid")
+}
+
+fn dialog(id: &str) -> DialogId {
+    id.parse().expect("the values of steps are valid")
+}
+
+fn evidence(pieces: Pieces) -> Evidence {
+    let [notice, method, locale] = pieces.map(|piece| piece.map(str::to_owned));
+    Evidence::parse(notice, method, locale).expect("the values of steps are valid")
+}
+
+impl Pages {
+    fn filter(&self, start: Date) -> Filter {
+        let Self::Consented { customer: whose, language, from, to } = self else {
+            return Filter::default();
+        };
+        let mut filter = Filter::default();
+        if let Some(whose) = whose {
+            filter = filter.customer(customer(whose));
+        }
+        if let Some(tag) = language {
+            filter = filter.language(tag.parse().expect("the values of steps are valid"));
+        }
+        let date = |moment: &Option<Moment>| moment.map(|moment| moment.date(start));
+        filter.between(date(from), date(to)).expect("steps have their moments in order")
+    }
+
+    /// A cursor behind any place.
+    fn cursor(&self, start: Date, position: Position) -> Cursor {
+        match self {
+            Self::Consented { .. } => Cursor::in_filter(&self.filter(start), position),
+            Self::Subject { customer: whose } => Cursor::in_subject(&customer(whose), position),
+        }
+    }
+
+    async fn ask(&self, store: &dyn DialogStore, start: Date, window: Window) -> Answer {
+        match self {
+            Self::Consented { .. } => {
+                let request = PageRequest::new(self.filter(start), window);
+                let request = request.expect("a cursor belongs to the pages that gave it");
+                store.query(&request).await.into()
+            }
+            Self::Subject { customer: whose } => {
+                let request = SubjectRequest::new(customer(whose), window);
+                let request = request.expect("a cursor belongs to the pages that gave it");
+                store.subject_data(&request).await.into()
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Takes this step on a store. Those that move the clock are taken by [`Step::move_clock`].
+    pub(super) async fn ask(
+        &self,
+        store: &dyn DialogStore,
+        start: Date,
+        next: Option<&Next>,
+    ) -> Answer {
+        match self {
+            Self::Insert(words) => store.insert(words.parse()).await.into(),
+            Self::Import(batch) => {
+                let batch = batch.iter().map(|import| ImportedDialog {
+                    dialog: import.words.parse(),
+                    date: import.date.map(|moment| moment.date(start)),
+                    consented: import.consented,
+                });
+                store.import(batch.collect()).await.into()
+            }
+            Self::Grant { dialog: name, evidence: pieces } => {
+                store.decide(dialog(name), Decision::Granted, evidence(*pieces)).await.into()
+            }
+            Self::Withdraw { dialog: name, evidence: pieces } => {
+                store.decide(dialog(name), Decision::Withdrawn, evidence(*pieces)).await.into()
+            }
+            Self::Consent { dialog: name } => store.consent(&dialog(name)).await.into(),
+            Self::Read { customer: whose, dialog: name } => {
+                store.dialog(&customer(whose), &dialog(name)).await.into()
+            }
+            Self::Query { pages, from, limit, total } => {
+                let place = match from {
+                    Place::Offset(offset) => Start::Offset(*offset),
+                    Place::Behind { date, dialog: name } => {
+                        let (date, dialog_id) = (date.date(start), dialog(name));
+                        Start::After(pages.cursor(start, Position { date, dialog_id }))
+                    }
+                };
+                pages.ask(store, start, window(*limit, place, *total)).await
+            }
+            Self::Follow { limit, total, .. } => {
+                let Some(Next { pages, cursor }) = next else { return Answer::Done };
+                let cursor = cursor.parse().expect("a cursor that a page gave can be read again");
+                pages.ask(store, start, window(*limit, Start::After(cursor), *total)).await
+            }
+            Self::EraseDialog { customer: whose, dialog: name } => {
+                store.erase_dialog(&customer(whose), &dialog(name)).await.into()
+            }
+            Self::EraseCustomer { customer: whose } => {
+                store.erase_customer(&customer(whose)).await.into()
+            }
+            Self::PurgePending { received_before, at_most } => {
+                store.purge_pending(received_before.date(start), *at_most).await.into()
+            }
+            Self::Stats => store.stats().await.into(),
+            Self::Advance { .. } | Self::JumpBack { .. } => Answer::Done,
+        }
+    }
+
+    /// Moves the clock if that is what this step does.
+    pub(super) fn move_clock(&self, clock: &ManualClock) {
+        match self {
+            Self::Advance { micros } => clock.advance(Duration::from_micros(*micros)),
+            Self::JumpBack { micros } => clock.jump_back(Duration::from_micros(*micros)),
+            _ => {}
+        }
+    }
+
+    /// Which pages this step asks for.
+    pub(super) fn pages<'a>(&'a self, next: Option<&'a Next>) -> Option<&'a Pages> {
+        match self {
+            Self::Query { pages, .. } => Some(pages),
+            Self::Follow { .. } => next.map(|next| &next.pages),
+            _ => None,
+        }
+    }
+
+    /// Everything that can be asked, to be compared at the end of a history.
+    pub(super) fn audit() -> impl Iterator<Item = Self> {
+        let everything = |pages| Self::Query {
+            pages,
+            from: Place::Offset(0),
+            limit: Limit::MAX.get() as u64,
+            total: true,
+        };
+        let all = Pages::Consented { customer: None, language: None, from: None, to: None };
+        let subjects = CUSTOMERS.map(|customer| everything(Pages::Subject { customer }));
+        [Self::Stats, everything(all)]
+            .into_iter()
+            .chain(subjects)
+            .chain(DIALOGS.map(|dialog| Self::Consent { dialog }))
+    }
+}
+
+fn window(limit: u64, start: Start, total: bool) -> Window {
+    Window { limit: Limit::new(limit).expect("the values of steps are valid"), start, total }
+}
+
+/// The time at which a history starts.
+pub(super) fn start(clock: &ManualClock) -> Date {
+    clock.now()
+}
+
+fn a_customer() -> impl Strategy<Value = &'static str> {
+    select(&CUSTOMERS[..])
+}
+
+fn a_dialog() -> impl Strategy<Value = &'static str> {
+    select(&DIALOGS[..])
+}
+
+fn words() -> impl Strategy<Value = Words> {
+    (a_customer(), a_dialog(), select(&LANGUAGES[..]), select(&TEXTS[..]))
+        .prop_map(|(customer, dialog, language, text)| Words { customer, dialog, language, text })
+}
+
+fn pieces() -> impl Strategy<Value = Pieces> {
+    let piece = || option::of(select(&PIECES[..]));
+    [piece(), piece(), piece()]
+}
+
+/// Close together, so that many dialogs have the date that is asked for.
+fn moment() -> impl Strategy<Value = Moment> {
+    prop_oneof![
+        20 => (-4..12_i64).prop_map(Moment::Micros),
+        1 => Just(Moment::First),
+        1 => Just(Moment::Last),
+    ]
+}
+
+fn pages() -> impl Strategy<Value = Pages> {
+    let range =
+        (option::of(moment()), option::of(moment())).prop_map(|(from, to)| match (from, to) {
+            (Some(from), Some(to)) if to < from => (Some(to), Some(from)),
+            range => range,
+        });
+    let consented = (
+        option::weighted(0.3, a_customer()),
+        option::weighted(0.3, select(&LANGUAGES[..])),
+        prop_oneof![2 => Just((None, None)), 1 => range],
+    );
+    prop_oneof![
+        3 => consented.prop_map(|(customer, language, (from, to))| {
+            Pages::Consented { customer, language, from, to }
+        }),
+        1 => a_customer().prop_map(|customer| Pages::Subject { customer }),
+    ]
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        6 => Just(Place::Offset(0)),
+        3 => (0..6_u64).prop_map(Place::Offset),
+        1 => select(vec![u64::MAX, 1 << 63, 1000]).prop_map(Place::Offset),
+        3 => (moment(), a_dialog()).prop_map(|(date, dialog)| Place::Behind { date, dialog }),
+    ]
+}
+
+fn limit() -> impl Strategy<Value = u64> {
+    prop_oneof![5 => 1..4_u64, 1 => Just(1000)]
+}
+
+/// Any step, the ones that build something up more often than those that tear it down.
+pub(super) fn any_step() -> impl Strategy<Value = Step> {
+    let import = (words(), option::of(moment()), any::<bool>())
+        .prop_map(|(words, date, consented)| Import { words, date, consented });
+    prop_oneof![
+        14 => words().prop_map(Step::Insert),
+        6 => prop::collection::vec(import, 0..5).prop_map(Step::Import),
+        12 => (a_dialog(), pieces())
+            .prop_map(|(dialog, evidence)| Step::Grant { dialog, evidence }),
+        4 => (a_dialog(), pieces())
+            .prop_map(|(dialog, evidence)| Step::Withdraw { dialog, evidence }),
+        4 => a_dialog().prop_map(|dialog| Step::Consent { dialog }),
+        6 => (a_customer(), a_dialog())
+            .prop_map(|(customer, dialog)| Step::Read { customer, dialog }),
+        12 => (pages(), place(), limit(), any::<bool>())
+            .prop_map(|(pages, from, limit, total)| Step::Query { pages, from, limit, total }),
+        12 => (prop_oneof![3 => Just(0), 1 => 0..8_usize], limit(), any::<bool>())
+            .prop_map(|(back, limit, total)| Step::Follow { back, limit, total }),
+        2 => (a_customer(), a_dialog())
+            .prop_map(|(customer, dialog)| Step::EraseDialog { customer, dialog }),
+        1 => a_customer().prop_map(|customer| Step::EraseCustomer { customer }),
+        1 => (moment(), prop_oneof![3 => 0..3_u32, 1 => Just(u32::MAX)])
+            .prop_map(|(received_before, at_most)| Step::PurgePending { received_before, at_most }),
+        3 => Just(Step::Stats),
+        5 => (1..3_u64).prop_map(|micros| Step::Advance { micros }),
+        2 => (1..6_u64).prop_map(|micros| Step::JumpBack { micros }),
+    ]
+}

@@ -1,0 +1,362 @@
+//! Pages: the one right order, filters, totals, limits, offsets and cursors.
+
+use dataapi_core::{
+    Clock, Cursor, CustomerId, Date, DialogId, DialogStore, Filter, ImportedDialog, Language,
+    Position, Start, Window,
+};
+
+use crate::ManualClock;
+use crate::scene::{
+    MICROSECOND, Met, SECOND, after, customer, dialog, grant, id, ids, insert, insert_consented,
+    language, largest, limit, listed, newest, page, withdraw, worded,
+};
+
+/// A dialog that stands on the pages of a populated store.
+struct Row {
+    customer: CustomerId,
+    dialog: DialogId,
+    language: Language,
+    date: Date,
+}
+
+/// Dialogs of several customers, languages and dates, many of them of one date, with pending and
+/// gone ones in between; returns those that are readable, in the order of pages.
+async fn populate(store: &dyn DialogStore, clock: &ManualClock) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for number in 0..60_usize {
+        let whose = ["anna", "ben", "Anna", "zoë"][number % 4];
+        let tag = ["en", "de", "EN", "pt-BR", "pt-br"][number % 5];
+        let name = format!("{}-{number}", ["d", "D", "é", "🙂", "～", "/%"][number * 7 % 6]);
+        let date = store.insert(worded(whose, &name, tag, &format!("words {number}"))).await;
+        let date = date.expect("a new dialog is stored");
+        match number % 6 {
+            4 => {}
+            5 => {
+                withdraw(store, &name).await;
+            }
+            _ => {
+                grant(store, &name).await;
+                let (customer, dialog) = (customer(whose), id(&name));
+                rows.push(Row { customer, dialog, language: language(tag), date });
+            }
+        }
+        match number % 8 {
+            5 => clock.advance(MICROSECOND),
+            7 => clock.advance(SECOND),
+            _ => {}
+        }
+    }
+    rows.sort_by(|one, other| {
+        other
+            .date
+            .cmp(&one.date)
+            .then_with(|| other.dialog.as_str().as_bytes().cmp(one.dialog.as_str().as_bytes()))
+    });
+    rows
+}
+
+fn matching(rows: &[Row], filter: &Filter) -> Vec<String> {
+    let matching = rows.iter().filter(|row| {
+        filter.customer_id().is_none_or(|wanted| wanted == &row.customer)
+            && filter
+                .language_tag()
+                .is_none_or(|wanted| wanted.as_str().eq_ignore_ascii_case(row.language.as_str()))
+            && filter.from().is_none_or(|from| row.date >= from)
+            && filter.to().is_none_or(|to| row.date < to)
+    });
+    matching.map(|row| row.dialog.as_str().to_owned()).collect()
+}
+
+/// Every combination of conditions, over dates that dialogs have and dates that none has.
+fn filters(rows: &[Row]) -> Vec<Filter> {
+    let newest = rows[0].date;
+    let middle = rows[rows.len() / 2].date;
+    let between = middle.saturating_add(MICROSECOND);
+    let mut filters = Vec::new();
+    for whose in [None, Some("anna"), Some("Anna"), Some("nobody")] {
+        for tag in [None, Some("eN"), Some("PT-BR"), Some("fr")] {
+            for from in [None, Some(Date::MIN), Some(middle), Some(between)] {
+                for to in [None, Some(middle), Some(between), Some(newest), Some(Date::MAX)] {
+                    let mut filter = Filter::default();
+                    if let Some(whose) = whose {
+                        filter = filter.customer(customer(whose));
+                    }
+                    if let Some(tag) = tag {
+                        filter = filter.language(language(tag));
+                    }
+                    filters.extend(filter.between(from, to));
+                }
+            }
+        }
+    }
+    filters
+}
+
+/// A page of consented dialogs, newest date first.
+pub async fn pages_show_the_newest_first(store: &dyn DialogStore, clock: &ManualClock) {
+    for dialog in ["b", "d", "a", "c"] {
+        insert(store, "anna", dialog).await;
+        clock.advance(MICROSECOND);
+    }
+    // When consent came is no part of the order.
+    for dialog in ["d", "c", "b", "a"] {
+        grant(store, dialog).await;
+        clock.advance(SECOND);
+    }
+    let listed = listed(store, &Filter::default()).await;
+    assert_eq!(listed, ["c", "a", "d", "b"], "the order is that of the dates of receipt");
+}
+
+/// Equal dates by id, descending bytes: not letters, not UTF-16 units, not in any locale.
+pub async fn equal_dates_are_ordered_by_id_descending_bytes(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
+    let mut names = [
+        "a", "B", "b", "A", "aa", "a b", "a/b", "Z", "z", "10", "9", "é", "e\u{301}", "～", "🙂",
+        "ß", "ss", "_", "%", "\u{fffd}", "ー",
+    ];
+    for name in names {
+        insert_consented(store, "anna", name).await;
+    }
+    names.sort_unstable_by(|one, other| other.as_bytes().cmp(one.as_bytes()));
+    let all = Filter::default();
+    assert_eq!(listed(store, &all).await, names, "equal dates are ordered by the bytes of the id");
+    let mut page = page(store, &all, newest(2)).await;
+    let mut met = Met::default();
+    met.add(&page);
+    while let Some(cursor) = page.next {
+        page = crate::scene::page(store, &all, after(&cursor, 2)).await;
+        met.add(&page);
+    }
+    assert_eq!(met.in_order(), names, "a cursor between equal dates keeps that order");
+}
+
+/// Every filter returns all that match every condition given, and nothing else.
+pub async fn filters_return_what_matches_every_condition(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    let rows = populate(store, clock).await;
+    for filter in filters(&rows) {
+        let expected = matching(&rows, &filter);
+        let page = page(store, &filter, largest()).await;
+        let wanted = (filter.customer_id().map(CustomerId::as_str), filter.language_tag());
+        let range = (filter.from(), filter.to());
+        assert_eq!(ids(&page), expected, "all that matches {wanted:?} in {range:?}, in order");
+        assert_eq!(page.total, Some(expected.len() as u64), "the total counts all that matches");
+        assert_eq!(page.next, None, "there is no page after all that matches");
+    }
+}
+
+/// Received at `from` or later, and before `to`.
+pub async fn from_is_inclusive_and_to_is_exclusive(store: &dyn DialogStore, clock: &ManualClock) {
+    let mut dates = Vec::new();
+    for dialog in ["a", "b", "c"] {
+        dates.push(insert_consented(store, "anna", dialog).await);
+        clock.advance(MICROSECOND);
+    }
+    let [a, b, c] = dates[..] else { panic!("three dialogs were stored") };
+    let between = |from, to| Filter::default().between(from, to).expect("the range is in order");
+    for (filter, expected) in [
+        (between(Some(b), None), vec!["c", "b"]),
+        (between(None, Some(b)), vec!["a"]),
+        (between(Some(a), Some(c)), vec!["b", "a"]),
+        (between(Some(b), Some(c)), vec!["b"]),
+        (between(Some(b), Some(b)), vec![]),
+        (between(Some(Date::MIN), Some(Date::MIN)), vec![]),
+        (between(Some(Date::MIN), Some(Date::MAX)), vec!["c", "b", "a"]),
+        (between(Some(Date::MAX), None), vec![]),
+    ] {
+        assert_eq!(listed(store, &filter).await, expected, "from is inclusive, to is exclusive");
+    }
+}
+
+/// `total` counts all that match, wherever the page starts and however short it is.
+pub async fn the_total_counts_all_that_match(store: &dyn DialogStore, clock: &ManualClock) {
+    let rows = populate(store, clock).await;
+    let range = Filter::default().between(Some(rows[rows.len() / 2].date), None);
+    let range = range.expect("an open range is in order");
+    let english = Filter::default().language(language("en"));
+    for filter in [Filter::default(), range, english] {
+        let total = Some(matching(&rows, &filter).len() as u64);
+        let first = page(store, &filter, newest(3)).await;
+        assert_eq!(first.total, total, "the total counts more than the page");
+        let start = Start::Offset(5);
+        let second = page(store, &filter, Window { start, ..newest(2) }).await;
+        assert_eq!(second.total, total, "the total counts what lies before the offset");
+        let cursor = first.next.expect("more pages follow");
+        let third = page(store, &filter, after(&cursor, 2)).await;
+        assert_eq!(third.total, total, "the total counts what lies before the cursor");
+    }
+}
+
+/// The total is `None` if it was not asked for, and the page is the same without.
+pub async fn the_total_is_left_out_when_not_asked_for(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    populate(store, clock).await;
+    for limit in [1, 7, 1000] {
+        let with = page(store, &Filter::default(), newest(limit)).await;
+        let window = Window { total: false, ..newest(limit) };
+        let without = page(store, &Filter::default(), window).await;
+        assert_eq!(without.total, None, "no total is counted that nobody asked for");
+        assert_eq!(without.items, with.items, "the items are the same");
+        assert_eq!(without.next, with.next, "the next page is the same");
+    }
+}
+
+/// A page has at most `limit` dialogs, and a next page exactly if there are more.
+pub async fn a_page_has_a_next_one_exactly_if_there_are_more(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
+    let all = Filter::default();
+    for stored in 0..5 {
+        for limit in 1..=5 {
+            let page = page(store, &all, newest(limit)).await;
+            assert_eq!(page.items.len(), limit.min(stored), "a page is full if it can be");
+            assert_eq!(
+                page.next.is_some(),
+                stored > limit,
+                "there is a next page if there is more"
+            );
+        }
+        insert_consented(store, "anna", &format!("d-{stored}")).await;
+    }
+}
+
+/// An offset beyond the end is an empty page, however large it is.
+pub async fn an_offset_beyond_the_end_is_an_empty_page(store: &dyn DialogStore, _: &ManualClock) {
+    for dialog in ["a", "b", "c"] {
+        insert_consented(store, "anna", dialog).await;
+    }
+    let i64_max = i64::MAX.unsigned_abs();
+    for offset in [3, 4, 1000, 1 << 32, i64_max - 1000, i64_max, i64_max + 1, u64::MAX] {
+        for filter in [Filter::default(), Filter::default().customer(customer("anna"))] {
+            let start = Start::Offset(offset);
+            let page = page(store, &filter, Window { start, ..largest() }).await;
+            assert!(page.items.is_empty(), "nothing stands beyond the end");
+            assert_eq!(page.total, Some(3), "the total is the same beyond the end");
+            assert_eq!(page.next, None, "nothing follows beyond the end");
+        }
+    }
+}
+
+/// A limit of 1000 is served whole.
+pub async fn a_page_holds_up_to_a_thousand(store: &dyn DialogStore, clock: &ManualClock) {
+    let date = Some(clock.now().saturating_sub(SECOND));
+    let batch = (0..1001).map(|number| {
+        let dialog = dialog("anna", &format!("d-{number:04}"));
+        ImportedDialog { dialog, date, consented: true }
+    });
+    let answers = store.import(batch.collect()).await.expect("an import is answered");
+    assert!(answers.iter().all(Result::is_ok), "new dialogs are taken in");
+    let first = page(store, &Filter::default(), largest()).await;
+    assert_eq!(first.items.len(), 1000, "a page holds a thousand");
+    assert_eq!(first.total, Some(1001), "the total counts all");
+    let cursor = first.next.expect("one more follows");
+    let last = page(store, &Filter::default(), after(&cursor, 1000)).await;
+    assert_eq!(ids(&last), ["d-0000"], "the last one stands on the next page");
+}
+
+/// Offsets in steps of the limit yield the full list.
+pub async fn pages_by_offset_concatenate_to_the_full_list(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    let rows = populate(store, clock).await;
+    for filter in filters(&rows).into_iter().step_by(7) {
+        let expected = matching(&rows, &filter);
+        for size in [1, 2, 3, 7, 40] {
+            for first in [0, 1, 5] {
+                let mut found = Vec::new();
+                let mut offset = first;
+                loop {
+                    let start = Start::Offset(offset as u64);
+                    let window = Window { limit: limit(size), start, total: false };
+                    let page = page(store, &filter, window).await;
+                    found.extend(ids(&page));
+                    offset += size;
+                    if page.next.is_none() {
+                        break;
+                    }
+                    assert!(offset < rows.len(), "there is no page after the last dialog");
+                }
+                let expected = &expected[first.min(expected.len())..];
+                assert_eq!(found, expected, "pages of {size} from {first} on are the full list");
+            }
+        }
+    }
+}
+
+/// Following `next` yields the full list, from whatever offset on and with whatever limits.
+pub async fn pages_by_cursor_concatenate_to_the_full_list(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    let rows = populate(store, clock).await;
+    for filter in filters(&rows).into_iter().step_by(5) {
+        let expected = matching(&rows, &filter);
+        for sizes in [[1, 1], [2, 3], [7, 1], [40, 40]] {
+            for first in [0, 1, 5] {
+                let start = Start::Offset(first as u64);
+                let window = Window { start, ..newest(sizes[0]) };
+                let mut page = page(store, &filter, window).await;
+                let mut met = Met::default();
+                met.add(&page);
+                let mut turn = 0;
+                while let Some(cursor) = page.next {
+                    turn += 1;
+                    page =
+                        crate::scene::page(store, &filter, after(&cursor, sizes[turn % 2])).await;
+                    assert!(!page.items.is_empty(), "a page that was announced has something");
+                    met.add(&page);
+                }
+                let expected = &expected[first.min(expected.len())..];
+                assert_eq!(
+                    met.in_order(),
+                    expected,
+                    "pages of {sizes:?} from {first} on are the full list"
+                );
+            }
+        }
+    }
+}
+
+/// A cursor goes on from any place of its filter's order, also one where no dialog stands.
+pub async fn a_cursor_goes_on_from_any_place(store: &dyn DialogStore, clock: &ManualClock) {
+    let rows = populate(store, clock).await;
+    let dates = [Date::MIN, rows[20].date, rows[20].date.saturating_add(MICROSECOND), Date::MAX];
+    for filter in filters(&rows).into_iter().step_by(9) {
+        let expected: Vec<_> = matching(&rows, &filter);
+        for date in dates {
+            for name in ["!", "d-30", "é", "🙂-3", "\u{10ffff}"] {
+                let cursor = Cursor::in_filter(&filter, Position { date, dialog_id: id(name) });
+                let page = page(store, &filter, after(&cursor, 1000)).await;
+                let behind = rows.iter().filter(|row| {
+                    (row.date, row.dialog.as_str().as_bytes()) < (date, name.as_bytes())
+                });
+                let behind: Vec<_> = behind.map(|row| row.dialog.as_str()).collect();
+                let mut expected = expected.clone();
+                expected.retain(|id| behind.contains(&&**id));
+                assert_eq!(ids(&page), expected, "a page is what stands behind the cursor");
+            }
+        }
+    }
+}
+
+/// A cursor outlives the dialog at which its page ended.
+pub async fn a_cursor_outlives_the_dialog_it_points_at(store: &dyn DialogStore, _: &ManualClock) {
+    for dialog in ["a", "b", "c", "d"] {
+        insert_consented(store, "anna", dialog).await;
+    }
+    let all = Filter::default();
+    let first = page(store, &all, newest(2)).await;
+    assert_eq!(ids(&first), ["d", "c"], "the newest page");
+    withdraw(store, "c").await;
+    let cursor = first.next.expect("a page follows");
+    let second = page(store, &all, after(&cursor, 2)).await;
+    assert_eq!(ids(&second), ["b", "a"], "the crawl goes on behind where the dialog stood");
+}

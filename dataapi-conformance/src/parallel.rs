@@ -1,0 +1,42 @@
+//! Many calls on one borrowed store at the same time, in truth and not only in turns.
+
+use std::panic::resume_unwind;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+/// How many threads drive the tasks.
+const THREADS: usize = 4;
+
+/// Runs all tasks to their end, dealt out to a few threads that start together, and returns what
+/// they returned, in the order in which they were given.
+///
+/// The calls of a store in memory never wait, so on one thread they would run one after the other.
+/// A task that loops should yield, to give the others of its thread a turn.
+pub(crate) fn at_once<'a, T: Send>(
+    tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'a>,
+) -> Vec<T> {
+    let mut hands: [Vec<BoxFuture<'a, (usize, T)>>; THREADS] = Default::default();
+    for (number, task) in tasks.into_iter().enumerate() {
+        hands[number % THREADS].push(task.map(move |value| (number, value)).boxed());
+    }
+    let runtime = Handle::current();
+    let mut done = block_in_place(|| {
+        std::thread::scope(|scope| {
+            let threads = hands.map(|hand| {
+                let runtime = runtime.clone();
+                scope.spawn(move || runtime.block_on(join_all(hand)))
+            });
+            let mut done = Vec::new();
+            for thread in threads {
+                // Passes on the message of a broken promise.
+                done.extend(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            done
+        })
+    });
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, value)| value).collect()
+}

@@ -1,0 +1,181 @@
+//! The one list of all promises, and the macro that runs each as a test of its own.
+
+/// Every promise, by subject. A promise that is not listed here fails this crate's own tests.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __promises {
+    ($then:ident $with:tt) => {
+        $crate::__promises_do! { $then $with
+            gate {
+                a_pending_dialog_cannot_be_read
+                a_pending_dialog_is_on_no_page
+                a_dialog_of_another_customer_is_not_found
+                an_absent_dialog_is_not_found
+                a_consented_dialog_reads_as_it_was_sent
+                a_gone_dialog_is_in_no_answer
+                a_crawl_begun_before_a_withdrawal_does_not_return_the_text
+            }
+            inserts {
+                an_insert_stores_a_pending_dialog_and_returns_its_date
+                a_repeated_insert_learns_that_it_is_done
+                a_taken_id_is_refused_to_other_content
+                a_refused_insert_leaves_the_stored_dialog_alone
+                a_gone_id_is_never_taken_again
+            }
+            decisions {
+                a_receipt_proves_what_was_decided_when_and_on_what
+                a_no_erases_a_pending_and_a_consented_dialog
+                a_decision_said_twice_returns_the_first_receipt
+                a_late_yes_is_a_conflict
+                a_no_after_an_erasure_is_answered_with_its_date
+                a_decision_on_an_unknown_id_is_not_found
+                consent_tells_every_state_and_its_date
+                consent_of_an_unknown_id_is_not_found
+                evidence_is_kept_as_it_was_sent
+            }
+            erasure {
+                an_erased_dialog_leaves_only_a_tombstone
+                only_what_is_held_on_the_customer_can_be_erased
+                erasing_a_customer_erases_and_counts_all_that_is_held
+                erasing_a_customer_with_nothing_is_fine
+                a_purge_takes_what_was_received_before_the_date
+                a_purge_takes_the_oldest_first_and_no_more_than_asked
+                a_purge_leaves_decided_dialogs_alone
+                a_purge_spares_what_comes_later
+            }
+            dates {
+                dates_follow_the_clock
+                dates_never_go_backwards_when_the_clock_does
+                a_date_never_changes
+            }
+            values {
+                the_longest_ids_are_kept_whole
+                the_longest_text_is_kept_whole
+                texts_come_back_byte_for_byte
+                odd_dialog_ids_are_told_apart
+                odd_customer_ids_are_told_apart
+                similar_ids_are_different_dialogs
+                a_tombstone_is_of_the_very_id
+                languages_are_returned_as_they_were_sent
+            }
+            pages {
+                pages_show_the_newest_first
+                equal_dates_are_ordered_by_id_descending_bytes
+                filters_return_what_matches_every_condition
+                from_is_inclusive_and_to_is_exclusive
+                the_total_counts_all_that_match
+                the_total_is_left_out_when_not_asked_for
+                a_page_has_a_next_one_exactly_if_there_are_more
+                an_offset_beyond_the_end_is_an_empty_page
+                a_page_holds_up_to_a_thousand
+                pages_by_offset_concatenate_to_the_full_list
+                pages_by_cursor_concatenate_to_the_full_list
+                a_cursor_goes_on_from_any_place
+                a_cursor_outlives_the_dialog_it_points_at
+            }
+            crawl {
+                a_crawl_meets_each_dialog_that_stays_exactly_once
+                a_crawl_of_a_customer_meets_all_that_stays_held_exactly_once
+            }
+            subject {
+                subject_data_holds_pending_and_consented_dialogs
+                subject_data_is_of_that_customer_only
+                subject_data_has_nothing_of_what_is_gone
+                subject_data_of_an_unknown_customer_is_empty
+                subject_data_is_paged_like_a_query
+            }
+            import {
+                an_import_keeps_the_given_date
+                an_import_without_a_date_counts_as_received_now
+                an_import_records_consent_as_of_now
+                an_imported_dialog_is_decided_on_like_any_other
+                an_import_from_the_future_is_refused
+                an_import_of_a_taken_id_is_refused
+                an_import_brings_nothing_back
+                a_refused_import_keeps_no_other_out
+                a_repeated_id_in_one_batch_is_taken_by_the_first
+                imported_dates_do_not_move_the_stores_dates
+                an_empty_import_is_fine
+            }
+            stats {
+                an_empty_store_counts_nothing
+                each_dialog_counts_in_its_state
+                languages_are_counted_without_regard_to_case
+                the_counts_agree_with_the_totals
+            }
+            whole {
+                a_refused_call_changes_nothing
+                reading_changes_nothing
+                a_dropped_call_happens_whole_or_not_at_all
+                a_store_that_serves_is_ready
+                an_idle_store_has_no_write_waiting
+            }
+            races {
+                of_concurrent_inserts_of_one_id_exactly_one_wins
+                concurrent_inserts_of_different_ids_all_succeed
+                of_concurrent_decisions_a_no_has_the_last_word
+                concurrent_equal_decisions_have_one_receipt
+                concurrent_erasures_count_each_dialog_once
+                a_purge_races_fairly_with_consent
+                an_erasure_catches_what_was_stored_before_it
+            }
+            meanwhile {
+                a_crawl_under_changes_meets_each_dialog_that_stays_once
+                no_read_that_starts_after_a_no_returns_the_text
+                dates_of_concurrent_calls_never_go_backwards
+                items_and_total_of_a_page_are_of_one_moment
+                an_import_and_an_erasure_appear_whole
+            }
+        }
+    };
+}
+
+/// What can be made of the list.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __promises_do {
+    (tests ($harness:ident) $($subject:ident { $($promise:ident)* })*) => {
+        $(
+            mod $subject {
+                $(
+                    #[test]
+                    fn $promise() {
+                        $crate::uphold(&super::$harness(), $crate::$subject::$promise);
+                    }
+                )*
+            }
+        )*
+    };
+    (names () $($subject:ident { $($promise:ident)* })*) => {
+        &[$($(concat!(stringify!($subject), "::", stringify!($promise))),*),*]
+    };
+}
+
+/// Runs all promises on a backend, each as a test of its own, named after the promise.
+///
+/// Takes an expression that makes a [`Harness`](crate::Harness), such as the name of an
+/// `async fn(ManualClock) -> Fixture`; it is evaluated once for each test. Expands to modules of
+/// tests, one for each subject: invoke it once in a module or test file. The tests bring their own
+/// runtime, so the backend's crate needs none for them.
+#[macro_export]
+macro_rules! conformance {
+    ($harness:expr) => {
+        fn __conformance_harness() -> impl $crate::Harness {
+            $harness
+        }
+
+        $crate::__promises! { tests (__conformance_harness) }
+
+        mod model {
+            #[test]
+            fn random_histories_match_the_reference_model() {
+                $crate::model::random_histories_match_the_reference_model(
+                    &super::__conformance_harness(),
+                );
+            }
+        }
+    };
+}
+
+/// The names of all promises that are tried on a store, as `subject::promise`.
+pub const PROMISES: &[&str] = crate::__promises! { names () };

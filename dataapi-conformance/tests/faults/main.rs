@@ -1,0 +1,113 @@
+//! The suite can fail: each fault that a store may have breaks a promise by name, and random
+//! histories find it without knowing what to look for.
+
+mod store;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use dataapi_conformance::model::random_histories_match_the_reference_model;
+use dataapi_conformance::{
+    Fixture, Harness, ManualClock, dates, decisions, erasure, gate, import, inserts, meanwhile,
+    pages, races, stats, subject, uphold, values,
+};
+use dataapi_core::DialogStore;
+use store::{Fault, Faulty};
+
+fn with(fault: Fault) -> impl Harness {
+    move |clock: ManualClock| async move { Fixture::new(Faulty::new(fault, clock)) }
+}
+
+fn breaks(fault: Fault, promise: impl AsyncFnOnce(&dyn DialogStore, &ManualClock)) {
+    let kept = catch_unwind(AssertUnwindSafe(|| uphold(&with(fault), promise))).is_ok();
+    assert!(!kept, "a store that {fault:?} is caught by the promise that it breaks");
+}
+
+#[test]
+fn each_fault_breaks_a_promise() {
+    breaks(Fault::ForgetsTombstones, inserts::a_gone_id_is_never_taken_again);
+    breaks(Fault::ImportsGoneIds, import::an_import_brings_nothing_back);
+    breaks(Fault::SecondReceipt, decisions::a_decision_said_twice_returns_the_first_receipt);
+    breaks(Fault::LateYes, decisions::a_late_yes_is_a_conflict);
+    breaks(Fault::TellsOfOthers, gate::a_dialog_of_another_customer_is_not_found);
+    breaks(Fault::SameContentAlways, inserts::a_taken_id_is_refused_to_other_content);
+    breaks(Fault::FollowsTheClockBack, dates::dates_never_go_backwards_when_the_clock_does);
+    breaks(Fault::OldestFirst, pages::pages_show_the_newest_first);
+    breaks(Fault::EqualDatesAscending, pages::equal_dates_are_ordered_by_id_descending_bytes);
+    breaks(Fault::TotalOfThePage, pages::the_total_counts_all_that_match);
+    breaks(Fault::TotalBehindTheCursor, pages::the_total_counts_all_that_match);
+    breaks(Fault::TotalUnasked, pages::the_total_is_left_out_when_not_asked_for);
+    breaks(Fault::ToInclusive, pages::from_is_inclusive_and_to_is_exclusive);
+    breaks(Fault::FromExclusive, pages::from_is_inclusive_and_to_is_exclusive);
+    breaks(Fault::LanguageByCase, values::languages_are_returned_as_they_were_sent);
+    breaks(Fault::LanguageFolded, gate::a_consented_dialog_reads_as_it_was_sent);
+    breaks(Fault::TextTrimmed, values::texts_come_back_byte_for_byte);
+    breaks(Fault::OffsetWraps, pages::an_offset_beyond_the_end_is_an_empty_page);
+    breaks(Fault::NextRepeats, pages::pages_by_cursor_concatenate_to_the_full_list);
+    breaks(Fault::NextOfALastFullPage, pages::a_page_has_a_next_one_exactly_if_there_are_more);
+    breaks(Fault::SubjectWithoutPending, subject::subject_data_holds_pending_and_consented_dialogs);
+    breaks(Fault::ErasesAnybodys, erasure::only_what_is_held_on_the_customer_can_be_erased);
+    breaks(
+        Fault::CountsErasedTwice,
+        erasure::erasing_a_customer_erases_and_counts_all_that_is_held,
+    );
+    breaks(Fault::PurgesAtTheDate, erasure::a_purge_takes_what_was_received_before_the_date);
+    breaks(
+        Fault::PurgesNewestFirst,
+        erasure::a_purge_takes_the_oldest_first_and_no_more_than_asked,
+    );
+    breaks(Fault::RacingInserts, races::of_concurrent_inserts_of_one_id_exactly_one_wins);
+    breaks(Fault::ImportsWithoutDates, import::an_import_keeps_the_given_date);
+    breaks(Fault::ImportsFromTheFuture, import::an_import_from_the_future_is_refused);
+    breaks(Fault::ImportsOneByOne, meanwhile::an_import_and_an_erasure_appear_whole);
+    breaks(Fault::CountsNoLanguages, stats::each_dialog_counts_in_its_state);
+    breaks(Fault::EvidenceWithoutEmpty, decisions::evidence_is_kept_as_it_was_sent);
+}
+
+/// All faults but those that only calls at once, or values that histories do without, bring out.
+const SEEN_ONE_BY_ONE: [Fault; 28] = [
+    Fault::ForgetsTombstones,
+    Fault::ImportsGoneIds,
+    Fault::SecondReceipt,
+    Fault::LateYes,
+    Fault::TellsOfOthers,
+    Fault::SameContentAlways,
+    Fault::FollowsTheClockBack,
+    Fault::OldestFirst,
+    Fault::EqualDatesAscending,
+    Fault::TotalOfThePage,
+    Fault::TotalBehindTheCursor,
+    Fault::TotalUnasked,
+    Fault::ToInclusive,
+    Fault::FromExclusive,
+    Fault::LanguageByCase,
+    Fault::LanguageFolded,
+    Fault::OffsetWraps,
+    Fault::NextRepeats,
+    Fault::NextOfALastFullPage,
+    Fault::SubjectWithoutPending,
+    Fault::ErasesAnybodys,
+    Fault::CountsErasedTwice,
+    Fault::PurgesAtTheDate,
+    Fault::PurgesNewestFirst,
+    Fault::ImportsWithoutDates,
+    Fault::ImportsFromTheFuture,
+    Fault::CountsNoLanguages,
+    Fault::EvidenceWithoutEmpty,
+];
+
+#[test]
+fn random_histories_find_each_fault() {
+    for fault in SEEN_ONE_BY_ONE {
+        let matched = AssertUnwindSafe(|| random_histories_match_the_reference_model(&with(fault)));
+        let panic = catch_unwind(matched).expect_err("a store with a fault does not match");
+        let report = panic.downcast::<String>().expect("a report is a text");
+        println!("{fault:?}: {report}");
+        assert!(
+            report.contains("DATAAPI_CONFORMANCE_SEED="),
+            "the report tells how to do it again"
+        );
+        let steps =
+            report.lines().filter(|line| line.starts_with("  ") && line.contains(". ")).count();
+        assert!(steps < 12, "the report of {fault:?} has a short history, not {steps} steps");
+    }
+}

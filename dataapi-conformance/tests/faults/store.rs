@@ -1,0 +1,351 @@
+//! A store with one fault, chosen from those that backends are likely to have.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dataapi_conformance::ManualClock;
+use dataapi_core::{
+    Activity, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog,
+    DialogId, DialogStore, Evidence, Filter, HeldDialog, ImportedDialog, Limit, MemoryStore,
+    NewDialog, Page, PageRequest, Positioned, Receipt, RefKey, Start, Stats, StoreError,
+    StoredDialog, SubjectRequest, Text, Window,
+};
+
+/// What is wrong with a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Inserts a gone id, as it seems.
+    ForgetsTombstones,
+    /// Imports a gone id, as it seems.
+    ImportsGoneIds,
+    /// Answers a repeated decision with the date and evidence of the repetition.
+    SecondReceipt,
+    /// Lets a late yes pass.
+    LateYes,
+    /// Says of another customer's pending dialog that it is pending.
+    TellsOfOthers,
+    /// Says of a taken id that the content is the same.
+    SameContentAlways,
+    /// Hands out whatever date the clock shows.
+    FollowsTheClockBack,
+    OldestFirst,
+    /// Sorts equal dates ascending.
+    EqualDatesAscending,
+    TotalOfThePage,
+    TotalBehindTheCursor,
+    TotalUnasked,
+    /// Treats `to` as inclusive.
+    ToInclusive,
+    /// Treats `from` as exclusive.
+    FromExclusive,
+    LanguageByCase,
+    /// Returns languages in lower case.
+    LanguageFolded,
+    /// Returns texts without white space around them.
+    TextTrimmed,
+    /// Starts at the newest when asked for an offset that a signed number cannot hold.
+    OffsetWraps,
+    /// Ends a page with the place of its first dialog.
+    NextRepeats,
+    NextOfALastFullPage,
+    SubjectWithoutPending,
+    ErasesAnybodys,
+    CountsErasedTwice,
+    PurgesAtTheDate,
+    PurgesNewestFirst,
+    /// Looks whether an id is free and then takes it, as if no other call could come between.
+    RacingInserts,
+    ImportsWithoutDates,
+    ImportsFromTheFuture,
+    ImportsOneByOne,
+    CountsNoLanguages,
+    EvidenceWithoutEmpty,
+}
+
+/// A store in memory with one fault.
+pub(crate) struct Faulty {
+    fault: Fault,
+    clock: ManualClock,
+    store: MemoryStore,
+    /// Everything that anybody tried to store.
+    inserted: Mutex<Vec<NewDialog>>,
+}
+
+impl Faulty {
+    pub(crate) fn new(fault: Fault, clock: ManualClock) -> Self {
+        let store = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
+        Self { fault, clock, store, inserted: Mutex::default() }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn remade(&self, dialog: &Dialog, date: Date) -> Dialog {
+        let mut text = dialog.text().clone();
+        let mut language = dialog.language().clone();
+        if self.has(Fault::TextTrimmed) && !text.as_str().trim().is_empty() {
+            let trimmed = text.as_str().trim().to_owned();
+            text = Text::parse(trimmed, Text::DEFAULT_MAX_BYTES).expect("not empty");
+        }
+        if self.has(Fault::LanguageFolded) {
+            language = language.as_str().to_ascii_lowercase().parse().expect("still a tag");
+        }
+        let (customer_id, dialog_id) = (dialog.customer_id().clone(), dialog.dialog_id().clone());
+        let dialog = NewDialog { customer_id, dialog_id, language, text };
+        StoredDialog::new(dialog, date, Some(date)).readable().expect("it is consented")
+    }
+
+    fn remember(&self, dialog: &NewDialog) {
+        self.inserted.lock().expect("nobody panics with it").push(dialog.clone());
+    }
+
+    fn remembered(&self) -> Vec<NewDialog> {
+        self.inserted.lock().expect("nobody panics with it").clone()
+    }
+
+    /// All pending dialogs, of whomever.
+    async fn pending(&self) -> Vec<HeldDialog> {
+        let mut pending = Vec::new();
+        let mut customers: Vec<_> =
+            self.remembered().into_iter().map(|dialog| dialog.customer_id).collect();
+        customers.sort();
+        customers.dedup();
+        for customer in customers {
+            let window = Window { limit: Limit::MAX, ..Window::default() };
+            let request = SubjectRequest::new(customer, window).expect("it has no cursor");
+            let held = self.store.subject_data(&request).await.expect("memory answers").items;
+            pending.extend(held.into_iter().filter(|held| !held.consent_received()));
+        }
+        pending
+    }
+
+    /// All consented dialogs that match.
+    async fn all(&self, filter: Filter) -> Vec<Dialog> {
+        let mut window = Window { limit: Limit::MAX, ..Window::default() };
+        let mut all = Vec::new();
+        loop {
+            let request = PageRequest::new(filter.clone(), window.clone()).expect("its own cursor");
+            let page = self.store.query(&request).await.expect("memory answers");
+            all.extend(page.items);
+            match page.next {
+                Some(next) => window.start = Start::After(next),
+                None => return all,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl DialogStore for Faulty {
+    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+        let free = self.has(Fault::RacingInserts)
+            && self.store.consent(&dialog.dialog_id).await.is_err()
+            && pause().await;
+        self.remember(&dialog);
+        match self.store.insert(dialog).await {
+            Err(StoreError::Exists { .. }) if free => Ok(self.clock.now()),
+            Err(StoreError::Gone) if self.has(Fault::ForgetsTombstones) => Ok(self.clock.now()),
+            Err(StoreError::Exists { .. }) if self.has(Fault::SameContentAlways) => {
+                Err(StoreError::Exists { same_content: true })
+            }
+            Ok(_) if self.has(Fault::FollowsTheClockBack) => Ok(self.clock.now()),
+            answer => answer,
+        }
+    }
+
+    async fn import(
+        &self,
+        mut batch: Vec<ImportedDialog>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let now = self.clock.now();
+        for item in &mut batch {
+            self.remember(&item.dialog);
+            match self.fault {
+                Fault::ImportsWithoutDates => item.date = item.date.filter(|date| *date > now),
+                Fault::ImportsFromTheFuture => item.date = item.date.filter(|date| *date <= now),
+                _ => {}
+            }
+        }
+        if self.has(Fault::ImportsOneByOne) {
+            let mut answers = Vec::new();
+            for item in batch {
+                answers.extend(self.store.import(vec![item]).await?);
+                pause().await;
+            }
+            return Ok(answers);
+        }
+        let mut answers = self.store.import(batch).await?;
+        if self.has(Fault::ImportsGoneIds) {
+            for answer in &mut answers {
+                if matches!(answer, Err(StoreError::Gone)) {
+                    *answer = Ok(());
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn decide(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        mut evidence: Evidence,
+    ) -> Result<Receipt, StoreError> {
+        if self.has(Fault::EvidenceWithoutEmpty) {
+            evidence.notice = evidence.notice.filter(|piece| !piece.as_str().is_empty());
+        }
+        let answer = self.store.decide(dialog_id.clone(), decision, evidence.clone()).await;
+        let date = self.clock.now();
+        match answer {
+            Ok(receipt) if self.has(Fault::SecondReceipt) => {
+                Ok(Receipt { date, evidence, ..receipt })
+            }
+            Err(StoreError::Conflict) if self.has(Fault::LateYes) => {
+                Ok(Receipt { dialog_id, decision, date, evidence })
+            }
+            answer => answer,
+        }
+    }
+
+    async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
+        self.store.consent(dialog_id).await
+    }
+
+    async fn dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<Dialog, StoreError> {
+        let answer = self.store.dialog(customer_id, dialog_id).await;
+        if self.has(Fault::TellsOfOthers) && matches!(answer, Err(StoreError::NotFound)) {
+            let status = self.store.consent(dialog_id).await?;
+            if status.state == ConsentState::Pending {
+                return Err(StoreError::ConsentRequired);
+            }
+        }
+        answer.map(|dialog| self.remade(&dialog, dialog.date()))
+    }
+
+    async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
+        let (filter, window) = (request.filter(), request.window());
+        let mut page = self.store.query(request).await?;
+        page.items = page.items.iter().map(|it| self.remade(it, it.date())).collect();
+        let language = filter.language_tag();
+        match self.fault {
+            Fault::OldestFirst => page.items.reverse(),
+            Fault::EqualDatesAscending => page.items.sort_by(|one, other| {
+                let dates = other.date().cmp(&one.date());
+                dates.then_with(|| one.dialog_id().cmp(other.dialog_id()))
+            }),
+            Fault::TotalOfThePage => page.total = page.total.map(|_| page.items.len() as u64),
+            Fault::TotalUnasked => page.total = page.total.or(Some(0)),
+            Fault::TotalBehindTheCursor => {
+                if let Start::After(cursor) = &window.start {
+                    let all = self.all(filter.clone()).await;
+                    let behind = all.iter().filter(|it| it.position() > *cursor.position());
+                    page.total = page.total.map(|_| behind.count() as u64);
+                }
+            }
+            Fault::ToInclusive => {
+                if let (Some(to), Start::Offset(0)) = (filter.to(), &window.start) {
+                    let at = Some(to.saturating_add(Duration::from_micros(1)));
+                    let wider = filter.clone().between(filter.from(), at)?;
+                    let wider = PageRequest::new(wider, window.clone())?;
+                    return self.store.query(&wider).await;
+                }
+            }
+            Fault::FromExclusive => {
+                page.items.retain(|it| filter.from().is_none_or(|from| from < it.date()));
+            }
+            Fault::LanguageByCase => page
+                .items
+                .retain(|it| language.is_none_or(|tag| tag.as_str() == it.language().as_str())),
+            Fault::OffsetWraps if i64::try_from(window.offset()).is_err() => {
+                page.items = self.all(filter.clone()).await;
+            }
+            Fault::NextRepeats => {
+                let first = page.items.first().map(Positioned::position);
+                page.next = page.next.and(first).map(|it| Cursor::in_filter(filter, it));
+            }
+            Fault::NextOfALastFullPage if page.items.len() == window.limit.get() => {
+                let last = page.items.last().map(Positioned::position);
+                page.next = last.map(|it| Cursor::in_filter(filter, it));
+            }
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
+        let mut page = self.store.subject_data(request).await?;
+        if self.has(Fault::SubjectWithoutPending) {
+            page.items.retain(HeldDialog::consent_received);
+        }
+        Ok(page)
+    }
+
+    async fn erase_dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<(), StoreError> {
+        if self.has(Fault::ErasesAnybodys) {
+            let remembered = self.remembered();
+            for dialog in remembered.iter().filter(|dialog| dialog.dialog_id == *dialog_id) {
+                if self.store.erase_dialog(&dialog.customer_id, dialog_id).await.is_ok() {
+                    return Ok(());
+                }
+            }
+        }
+        self.store.erase_dialog(customer_id, dialog_id).await
+    }
+
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
+        let erased = self.store.erase_customer(customer_id).await?;
+        Ok(if self.has(Fault::CountsErasedTwice) { erased * 2 } else { erased })
+    }
+
+    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
+        match self.fault {
+            Fault::PurgesAtTheDate => {
+                let after = received_before.saturating_add(Duration::from_micros(1));
+                self.store.purge_pending(after, at_most).await
+            }
+            Fault::PurgesNewestFirst => {
+                let mut pending = self.pending().await;
+                pending.retain(|held| held.date() < received_before);
+                pending.sort_by_key(Positioned::position);
+                pending.truncate(at_most as usize);
+                for held in &pending {
+                    self.store.erase_dialog(held.customer_id(), held.dialog_id()).await?;
+                }
+                Ok(pending.len() as u64)
+            }
+            _ => self.store.purge_pending(received_before, at_most).await,
+        }
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        let mut stats = self.store.stats().await?;
+        if self.has(Fault::CountsNoLanguages) {
+            stats.consented_by_language.clear();
+        }
+        Ok(stats)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.store.ready().await
+    }
+
+    fn activity(&self) -> Activity {
+        self.store.activity()
+    }
+}
+
+/// Lets other calls come between; always true.
+async fn pause() -> bool {
+    tokio::task::yield_now().await;
+    true
+}

@@ -1,0 +1,25 @@
+//! No promise is forgotten: each one in the sources is run by the macro.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use dataapi_conformance::PROMISES;
+
+#[test]
+fn every_promise_in_the_sources_is_listed() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut written = BTreeSet::new();
+    for entry in fs::read_dir(sources).expect("the sources can be listed") {
+        let path = entry.expect("the sources can be listed").path();
+        let subject = path.file_stem().and_then(|stem| stem.to_str()).expect("a plain name");
+        let Ok(source) = fs::read_to_string(&path) else { continue };
+        for line in source.lines() {
+            let promise = line.strip_prefix("pub async fn ").and_then(|rest| rest.split_once('('));
+            written.extend(promise.map(|(name, _)| format!("{subject}::{name}")));
+        }
+    }
+    let listed: BTreeSet<_> = PROMISES.iter().map(ToString::to_string).collect();
+    assert_eq!(listed, written, "the list of promises is the promises written");
+    assert_eq!(listed.len(), PROMISES.len(), "no promise is listed twice");
+}

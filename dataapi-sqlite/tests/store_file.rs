@@ -1,0 +1,261 @@
+//! The file: who may open it, what is left alone, and what is found again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataapi_conformance::ManualClock;
+use dataapi_core::{
+    Date, Decision, DialogStore, Evidence, Filter, NewDialog, PageRequest, StoreError, Window,
+};
+use dataapi_sqlite::{OpenError, Options, SqliteStore};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+fn new_path() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dialogs.db");
+    (folder, path)
+}
+
+fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open(path, Options::default()).unwrap()
+}
+
+fn dialog(id: &str) -> NewDialog {
+    NewDialog::parse("anna", id, "en", "Where is my parcel?").unwrap()
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_found_by_the_next_open() {
+    let (_folder, path) = new_path();
+    let store = open(&path);
+    for id in ["pending", "consented", "withdrawn"] {
+        store.insert(dialog(id)).await.unwrap();
+    }
+    let evidence =
+        Evidence::parse(Some("v3".into()), Some("button".into()), Some("de".into())).unwrap();
+    let granted = store
+        .decide("consented".parse().unwrap(), Decision::Granted, evidence.clone())
+        .await
+        .unwrap();
+    let withdrawn =
+        store.decide("withdrawn".parse().unwrap(), Decision::Withdrawn, evidence).await.unwrap();
+    let before = store.stats().await.unwrap();
+    drop(store);
+
+    let store = open(&path);
+    assert_eq!(store.stats().await.unwrap(), before);
+    for receipt in [granted, withdrawn] {
+        let again = store
+            .decide(receipt.dialog_id.clone(), receipt.decision, Evidence::default())
+            .await
+            .unwrap();
+        assert_eq!(again, receipt, "the first receipt stands across a restart");
+    }
+    assert!(matches!(store.insert(dialog("withdrawn")).await, Err(StoreError::Gone)));
+    assert!(matches!(
+        store.insert(dialog("pending")).await,
+        Err(StoreError::Exists { same_content: true })
+    ));
+}
+
+#[tokio::test]
+async fn dates_do_not_go_backwards_across_a_restart_with_a_clock_that_did() {
+    let (_folder, path) = new_path();
+    let at = |micros| ManualClock::starting_at(Date::from_micros(micros).unwrap());
+    let with = |clock| Options { clock: Arc::new(clock), ..Options::default() };
+    let store = SqliteStore::open(&path, with(at(2_000_000))).unwrap();
+    let first = store.insert(dialog("first")).await.unwrap();
+    drop(store);
+
+    let store = SqliteStore::open(&path, with(at(1_000_000))).unwrap();
+    assert!(store.insert(dialog("second")).await.unwrap() >= first);
+}
+
+#[tokio::test]
+async fn a_closed_store_is_one_file() {
+    let (folder, path) = new_path();
+    let store = open(&path);
+    store.insert(dialog("d")).await.unwrap();
+    drop(store);
+    let files: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files, [path]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, path) = new_path();
+    let store = open(&path);
+    store.insert(dialog("d")).await.unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "group and others have no rights");
+    }
+}
+
+#[test]
+fn a_missing_store_is_created_only_when_asked_to() {
+    let (_folder, path) = new_path();
+    let options = Options { create: false, ..Options::default() };
+    assert!(matches!(SqliteStore::open(&path, options.clone()), Err(OpenError::Missing)));
+    assert!(!path.exists(), "a refused open leaves no file");
+    drop(open(&path));
+    assert!(SqliteStore::open(&path, options).is_ok());
+}
+
+#[test]
+fn a_schema_that_is_newer_than_the_program_is_refused_and_left_alone() {
+    let (_folder, path) = new_path();
+    drop(open(&path));
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 1_000).unwrap();
+    assert!(matches!(SqliteStore::open(&path, Options::default()), Err(OpenError::NewerSchema)));
+    let version: i32 = Connection::open(&path)
+        .unwrap()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 1_000);
+}
+
+#[test]
+fn a_file_of_something_else_is_refused_and_left_alone() {
+    let (folder, path) = new_path();
+    let notes = "Dear diary, this is no database. ".repeat(100);
+    std::fs::write(&path, &notes).unwrap();
+    assert!(matches!(SqliteStore::open(&path, Options::default()), Err(OpenError::NotAStore)));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), notes);
+
+    let other = folder.path().join("other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE animals (name TEXT)").unwrap();
+    let before = std::fs::read(&other).unwrap();
+    assert!(matches!(SqliteStore::open(&other, Options::default()), Err(OpenError::NotAStore)));
+    assert_eq!(std::fs::read(&other).unwrap(), before);
+}
+
+#[test]
+fn many_may_create_one_store_at_once() {
+    for _ in 0..10 {
+        let (_folder, path) = new_path();
+        let stores: Vec<_> = std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| open(&path))).collect();
+            opening.into_iter().map(|opening| opening.join().unwrap()).collect()
+        });
+        assert_eq!(stores.len(), 8);
+    }
+}
+
+#[tokio::test]
+async fn what_one_store_acknowledged_the_others_on_the_file_see_at_once() {
+    let (_folder, path) = new_path();
+    let (one, other) = (open(&path), open(&path));
+    let all = PageRequest::new(Filter::default(), Window::default()).unwrap();
+    for number in 0..50 {
+        let dialog = dialog(&format!("d-{number}"));
+        let id = dialog.dialog_id.clone();
+        one.insert(dialog.clone()).await.unwrap();
+        assert!(matches!(
+            other.insert(dialog.clone()).await,
+            Err(StoreError::Exists { same_content: true })
+        ));
+        other.decide(id.clone(), Decision::Granted, Evidence::default()).await.unwrap();
+        assert_eq!(one.query(&all).await.unwrap().total, Some(1));
+        one.decide(id, Decision::Withdrawn, Evidence::default()).await.unwrap();
+        assert_eq!(other.query(&all).await.unwrap().items, []);
+        assert!(matches!(other.insert(dialog).await, Err(StoreError::Gone)));
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_loses_nothing_of_what_it_took() {
+    const MORE_THAN_A_COMMIT_TAKES: usize = 1_100;
+    let (_folder, path) = new_path();
+    let store =
+        Arc::new(SqliteStore::open(&path, Options { queue: 2, ..Options::default() }).unwrap());
+    // Another process holds the write lock: nothing can be committed.
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut waiting = Vec::new();
+    let mut refused = 0;
+    for number in 0..MORE_THAN_A_COMMIT_TAKES {
+        let mut insert = Box::pin({
+            let store = Arc::clone(&store);
+            async move { store.insert(dialog(&format!("d-{number}"))).await }
+        });
+        match futures_util::poll!(&mut insert) {
+            std::task::Poll::Ready(Err(StoreError::Overloaded { retry_after })) => {
+                assert!(retry_after > Duration::ZERO);
+                refused += 1;
+            }
+            std::task::Poll::Ready(other) => panic!("neither taken nor refused: {other:?}"),
+            std::task::Poll::Pending => waiting.push(insert),
+        }
+    }
+    assert!(refused > 0, "one commit and two places in the queue cannot take them all");
+    assert_eq!(store.activity().queue_capacity, 2);
+    other.execute_batch("ROLLBACK").unwrap();
+    let taken = waiting.len() as u64;
+    for insert in waiting {
+        insert.await.unwrap();
+    }
+    assert_eq!(store.stats().await.unwrap().pending, taken);
+}
+
+#[tokio::test]
+async fn a_request_that_the_database_rejects_fails_alone() {
+    let (_folder, path) = new_path();
+    let store = open(&path);
+    let other = Connection::open(&path).unwrap();
+    other
+        .execute_batch(
+            "CREATE TRIGGER poison BEFORE INSERT ON dialog WHEN NEW.dialog_id = 'poison'
+             BEGIN SELECT RAISE(ABORT, 'poisoned'); END;
+             BEGIN IMMEDIATE;",
+        )
+        .unwrap();
+    // They gather while the lock is held, and so share a transaction.
+    let inserts = ["a", "poison", "b", "c"].map(|id| store.insert(dialog(id)));
+    let mut inserts = inserts.map(Box::pin);
+    for insert in &mut inserts {
+        assert!(futures_util::poll!(insert).is_pending());
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    let [a, poison, b, c] = futures_util::future::join_all(inserts).await.try_into().unwrap();
+    assert!(matches!(poison, Err(StoreError::Backend { .. })));
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    assert_eq!(store.stats().await.unwrap().pending, 3);
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_an_error_and_never_a_wrong_answer() {
+    let (_folder, path) = new_path();
+    let store = open(&path);
+    for id in ["a", "b"] {
+        store.insert(dialog(id)).await.unwrap();
+        store.decide(id.parse().unwrap(), Decision::Granted, Evidence::default()).await.unwrap();
+    }
+    Connection::open(&path)
+        .unwrap()
+        .execute("UPDATE dialog SET customer_id = '' WHERE dialog_id = 'a'", ())
+        .unwrap();
+    let all = PageRequest::new(Filter::default(), Window::default()).unwrap();
+    assert!(matches!(store.query(&all).await, Err(StoreError::Backend { .. })));
+    let (anna, b) = ("anna".parse().unwrap(), "b".parse().unwrap());
+    assert!(store.dialog(&anna, &b).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_store_held_by_another_process_is_unavailable_and_unchanged() {
+    let (_folder, path) = new_path();
+    let store = open(&path);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = store.insert(dialog("d")).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })));
+    assert!(store.stats().await.is_ok(), "reads go on");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.stats().await.unwrap().pending, 0);
+    store.insert(dialog("d")).await.unwrap();
+}
