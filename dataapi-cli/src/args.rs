@@ -1,0 +1,288 @@
+//! The command line as it is typed, and the help for it; nothing is checked here but its shape.
+//!
+//! Ids and languages stay plain strings: `clap` repeats a value that it refuses, and an id must
+//! not show up in an error.
+// The comments are the help, where backticks would be seen.
+#![allow(clippy::doc_markdown)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; also when whoever read the output closed it early
+  1    the store, a file or a pipe failed
+  2    the command line is wrong
+  3    done, but some lines or dialogs were refused
+  4    there is no such dialog, it cannot be read, what was asked for contradicts how it stands,
+       or a confirmation was declined
+  130  interrupted by Ctrl-C; what was done until then is kept whole";
+
+/// A consent-gated store for chatbot dialogs.
+///
+/// Dialogs are stored while they run; until a customer consents nobody can read the text, and
+/// after a no it is gone. This is the store's command line: it fills, reads and tends a store,
+/// also while a server or a chatbot uses it.
+#[derive(Debug, Parser)]
+#[command(name = "dataapi", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Which store: sqlite:PATH, or memory: for a trial that is gone at the end
+    #[arg(
+        long,
+        global = true,
+        env = "DATAAPI_STORE",
+        hide_env_values = true,
+        default_value = "sqlite:./dialogs.db",
+        value_name = "URL"
+    )]
+    pub(crate) store: String,
+
+    /// Say nothing but results, refused lines and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Import(Import),
+    Export(Export),
+    Query(Query),
+    Get(Get),
+    #[command(subcommand)]
+    Consent(Consent),
+    #[command(subcommand)]
+    Erase(Erase),
+    Purge(Purge),
+    Stats(Stats),
+    Generate(Generate),
+    Completions(Completions),
+    Man(Man),
+}
+
+/// Take in dialogs from a file or a pipe
+///
+/// Reads JSON Lines, or CSV with a header. Fields: dialog_id (also _id or dialogId), customer_id
+/// (also customerId), text, language, and if known consent_received (true or false; false if left
+/// out) and date (RFC 3339; now if left out). A field that is null, or empty in CSV, counts as left
+/// out. Fields of other names are not read. Blank lines are skipped.
+///
+/// Each line is taken or refused for itself; refused ones are listed with their numbers and
+/// reasons. Lines already in the store are recognised, so an import that was cut short can simply
+/// be run again. A dialog that was withdrawn or erased is never brought back; consent of a dialog
+/// that is already stored is not changed: use 'dataapi consent'.
+///
+/// A store that is not there is created.
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// The file to read, or - for standard input
+    pub(crate) file: PathBuf,
+
+    /// How it is written [default: csv for a file named *.csv, else jsonl]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+
+    /// The most bytes of UTF-8 that a text may have
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_TEXT_BYTES",
+        default_value_t = dataapi::Text::DEFAULT_MAX_BYTES,
+        value_name = "N"
+    )]
+    pub(crate) max_text_bytes: usize,
+}
+
+/// Write out consented dialogs, newest first
+///
+/// A file appears under its name only when it is whole, and only its owner can read it. CSV keeps
+/// every text as it is: a spreadsheet may take one that begins with = for a formula.
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    /// The file to write, or - for standard output
+    #[arg(long, short, default_value = "-", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// How to write it [default: csv for a file named *.csv, else jsonl]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+}
+
+/// Show consented dialogs, newest first
+///
+/// A table for people: long texts are cut, line breaks become spaces, and characters that steer a
+/// terminal are spelt out. With --json one JSON object a line, whole, for programs.
+#[derive(Args, Debug)]
+pub(crate) struct Query {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+
+    /// Print JSON Lines
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How many dialogs at most, 1 to 1000
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) limit: u64,
+
+    /// Every page to the last
+    #[arg(long, conflicts_with = "limit")]
+    pub(crate) all: bool,
+
+    /// Go on from where an earlier page ended
+    #[arg(long, allow_hyphen_values = true, conflicts_with = "offset")]
+    pub(crate) cursor: Option<String>,
+
+    /// Leave out so many of the newest
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) offset: u64,
+}
+
+/// Print one consented dialog as JSON
+#[derive(Args, Debug)]
+pub(crate) struct Get {
+    /// Whose dialog
+    pub(crate) customer: String,
+    /// Its id
+    pub(crate) dialog: String,
+}
+
+/// Record or show what a customer decided; prints JSON
+#[derive(Debug, Subcommand)]
+pub(crate) enum Consent {
+    /// The customer said yes: the dialog can be read from now on
+    Grant(Decide),
+    /// The customer said no: the dialog is erased, for good
+    Withdraw(Decide),
+    /// How a dialog stands, and since when
+    Show {
+        /// The dialog's id
+        dialog: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Decide {
+    /// The dialog's id
+    pub(crate) dialog: String,
+    /// Which notice the customer was shown
+    #[arg(long)]
+    pub(crate) notice: Option<String>,
+    /// How the customer answered
+    #[arg(long)]
+    pub(crate) method: Option<String>,
+    /// In which language the customer was asked
+    #[arg(long)]
+    pub(crate) locale: Option<String>,
+}
+
+/// Erase data, whether it was consented to or not, for good
+///
+/// Asks first when it runs in a terminal.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Erase {
+    /// Erase one dialog
+    Dialog {
+        /// Whose dialog
+        customer: String,
+        /// Its id
+        dialog: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Erase everything held on one customer
+    Customer {
+        /// Whose data
+        customer: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// Erase dialogs whose consent never came
+#[derive(Args, Debug)]
+pub(crate) struct Purge {
+    /// How long ago they were received at least, such as 30d or 12h
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE")]
+    pub(crate) pending_after: Duration,
+}
+
+/// Count the dialogs in each state and language
+#[derive(Args, Debug)]
+pub(crate) struct Stats {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Fill a store with made-up dialogs
+///
+/// The same seed gives the same dialogs, on every machine; more of them with a larger number.
+/// They are stored as received now. A store that is not there is created.
+#[derive(Args, Debug)]
+pub(crate) struct Generate {
+    /// How many customers
+    #[arg(long, short, default_value_t = 100, value_name = "N")]
+    pub(crate) users: u64,
+
+    /// How many dialogs in all
+    #[arg(long, short, default_value_t = 1000, value_name = "N")]
+    pub(crate) dialogs: u64,
+
+    /// How many of them, the first ones, are consented to [default: half]
+    #[arg(long, short, value_name = "N")]
+    pub(crate) consented: Option<u64>,
+
+    /// What the dialogs grow from
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+}
+
+/// Print the completions for a shell
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Print a page of the manual, to be piped to 'man -l -'
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// Of which command, such as: import, or: consent grant [default: the whole program]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Filter {
+    /// Only this customer's
+    #[arg(long, value_name = "ID")]
+    pub(crate) customer: Option<String>,
+
+    /// Only in this language, such as en or pt-BR
+    #[arg(long, value_name = "TAG")]
+    pub(crate) language: Option<String>,
+
+    /// Only received then or later, such as 2026-03-01T00:00:00Z
+    #[arg(long, value_name = "DATE")]
+    pub(crate) from: Option<String>,
+
+    /// Only received before then
+    #[arg(long, value_name = "DATE")]
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object a line
+    Jsonl,
+    /// Comma-separated values with a header
+    Csv,
+}

@@ -1,0 +1,19 @@
+//! `dataapi completions`: what a shell needs to complete this command line.
+
+use std::io::Write;
+
+use clap::CommandFactory;
+
+use crate::args::{self, Cli};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+pub(super) fn run(args: &args::Completions) -> Result<Exit, Failure> {
+    // By way of a buffer: the generator panics when its output is closed.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "dataapi", &mut script);
+    let mut output = Output::stdout();
+    output.write_all(&script)?;
+    output.finish()?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,90 @@
+//! `dataapi consent`: what a customer decided, recorded or shown.
+
+use dataapi::{ConsentState, ConsentStatus, Decision, DialogId, Evidence, EvidenceField, Receipt};
+use serde::Serialize;
+
+use crate::args;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+pub(super) async fn run(args: args::Consent, context: &Context) -> Result<Exit, Failure> {
+    let mut output = Output::stdout();
+    match args {
+        args::Consent::Grant(args) => decide(args, Decision::Granted, context, &mut output).await?,
+        args::Consent::Withdraw(args) => {
+            decide(args, Decision::Withdrawn, context, &mut output).await?;
+        }
+        args::Consent::Show { dialog } => {
+            let dialog: DialogId = dialog.parse()?;
+            let status = context.open_existing().await?.consent(&dialog).await?;
+            output.json(&Shown::from(&status))?;
+        }
+    }
+    output.finish()?;
+    Ok(Exit::Done)
+}
+
+async fn decide(
+    args: args::Decide,
+    decision: Decision,
+    context: &Context,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let dialog: DialogId = args.dialog.parse()?;
+    let evidence = Evidence::parse(args.notice, args.method, args.locale)?;
+    let store = context.open_existing().await?;
+    let receipt = store.decide(dialog, decision, evidence).await?;
+    output.json(&Shown::from(&receipt))?;
+    Ok(())
+}
+
+/// A receipt or a status, as the contract writes them.
+#[derive(Serialize)]
+struct Shown<'a> {
+    dialog_id: &'a str,
+    consent: &'static str,
+    date: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locale: Option<&'a str>,
+}
+
+impl<'a> From<&'a Receipt> for Shown<'a> {
+    fn from(receipt: &'a Receipt) -> Self {
+        let Evidence { notice, method, locale } = &receipt.evidence;
+        let piece = |piece: &'a Option<EvidenceField>| piece.as_ref().map(EvidenceField::as_str);
+        Self {
+            dialog_id: receipt.dialog_id.as_str(),
+            consent: match receipt.decision {
+                Decision::Granted => "granted",
+                Decision::Withdrawn => "withdrawn",
+            },
+            date: receipt.date.to_string(),
+            notice: piece(notice),
+            method: piece(method),
+            locale: piece(locale),
+        }
+    }
+}
+
+impl<'a> From<&'a ConsentStatus> for Shown<'a> {
+    fn from(status: &'a ConsentStatus) -> Self {
+        Self {
+            dialog_id: status.dialog_id.as_str(),
+            consent: match status.state {
+                ConsentState::Pending => "pending",
+                ConsentState::Granted => "granted",
+                ConsentState::Withdrawn => "withdrawn",
+                ConsentState::Erased => "erased",
+            },
+            date: status.date.to_string(),
+            notice: None,
+            method: None,
+            locale: None,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `dataapi export`: all consented dialogs that match, for another program.
+
+use dataapi::{DialogStore, Filter, Limit, PageRequest, Start, Window};
+
+use crate::args;
+use crate::context::Context;
+use crate::exchange::{Format, Writer};
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::progress::Progress;
+
+pub(super) async fn run(args: args::Export, context: &Context) -> Result<Exit, Failure> {
+    let format = Format::of(args.format, &args.output);
+    let filter = Filter::try_from(args.filter)?;
+    let store = context.open_existing().await?;
+    let interrupt = Interrupt::watch(context)?;
+
+    let output = Output::to(&args.output)?;
+    let on_terminal = output.is_terminal();
+    let mut writer = Writer::new(format, output, on_terminal)?;
+    let total = count(&*store, &filter).await?;
+    let mut progress = Progress::counting(context, "dialogs written", total);
+    let mut written = 0;
+    let mut start = Start::default();
+    let is_whole = loop {
+        if interrupt.is_requested() {
+            break false;
+        }
+        let window = Window { limit: Limit::MAX, start, total: false };
+        let page = store.query(&PageRequest::new(filter.clone(), window)?).await?;
+        for dialog in &page.items {
+            writer.write(dialog)?;
+        }
+        written += page.items.len();
+        progress.done(page.items.len() as u64);
+        match page.next {
+            Some(next) => start = Start::After(next),
+            None => break true,
+        }
+    };
+    progress.finish();
+
+    let output = writer.into_inner()?;
+    if is_whole {
+        output.finish()?;
+        context.note(&format!("{written} exported"));
+        return Ok(Exit::Done);
+    }
+    output.abandon()?;
+    context.note(&format!("interrupted after {written} of {total}; the export is not whole"));
+    Ok(Exit::Interrupted)
+}
+
+async fn count(store: &dyn DialogStore, filter: &Filter) -> Result<u64, Failure> {
+    let window = Window { limit: Limit::new(1)?, ..Window::default() };
+    let page = store.query(&PageRequest::new(filter.clone(), window)?).await?;
+    Ok(page.total.unwrap_or_default())
+}

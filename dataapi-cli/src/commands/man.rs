@@ -1,0 +1,20 @@
+//! `dataapi man`: the manual, made of the same words as the help.
+
+use clap::CommandFactory;
+
+use crate::args::{self, Cli};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+pub(super) fn run(args: &args::Man) -> Result<Exit, Failure> {
+    let mut page = Cli::command();
+    page.build();
+    for name in &args.command {
+        page = page.find_subcommand(name).ok_or(Failure::NoSuchCommand)?.clone();
+    }
+    let title = page.get_display_name().unwrap_or("dataapi").to_owned();
+    let mut output = Output::stdout();
+    clap_mangen::Man::new(page).title(title).manual("DataAPI").render(&mut output)?;
+    output.finish()?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,63 @@
+//! The commands, each in a file: from the arguments as typed to the work done.
+
+mod completions;
+mod consent;
+mod erase;
+mod export;
+mod filter;
+mod generate;
+mod get;
+mod import;
+mod man;
+mod purge;
+mod query;
+mod stats;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::context::{self, Context};
+use crate::exit::{Exit, Failure};
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody may be left to read it.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    run(cli).unwrap_or_else(|failure| {
+        if !failure.is_closed_pipe() {
+            context::say(&failure.message());
+        }
+        failure.exit()
+    })
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    // One thread beside the main one: it hears Ctrl-C while the main one waits for a pipe.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(Failure::Start)?;
+    let context = Context { url: cli.store, quiet: cli.quiet };
+    runtime.block_on(async {
+        match cli.command {
+            Command::Import(args) => import::run(args, &context).await,
+            Command::Export(args) => export::run(args, &context).await,
+            Command::Query(args) => query::run(args, &context).await,
+            Command::Get(args) => get::run(&args, &context).await,
+            Command::Consent(args) => consent::run(args, &context).await,
+            Command::Erase(args) => erase::run(args, &context).await,
+            Command::Purge(args) => purge::run(&args, &context).await,
+            Command::Stats(args) => stats::run(&args, &context).await,
+            Command::Generate(args) => generate::run(args, &context).await,
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args),
+        }
+    })
+}

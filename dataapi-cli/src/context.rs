@@ -1,0 +1,38 @@
+//! What every command is run with: which store, and how much to say.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use dataapi::{DialogStore, OpenError, OpenOptions};
+
+/// The global options.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) url: String,
+    pub(crate) quiet: bool,
+}
+
+impl Context {
+    /// The store, which must be there: to read from a store that was mistyped into being would
+    /// look as if all were gone.
+    pub(crate) async fn open_existing(&self) -> Result<Arc<dyn DialogStore>, OpenError> {
+        OpenOptions::default().create(false).open(&self.url).await
+    }
+
+    /// The store, created if it is not there.
+    pub(crate) async fn open_or_create(&self) -> Result<Arc<dyn DialogStore>, OpenError> {
+        OpenOptions::default().open(&self.url).await
+    }
+
+    /// Tells people what they may like to know, unless they asked for quiet.
+    pub(crate) fn note(&self, line: &str) {
+        if !self.quiet {
+            say(line);
+        }
+    }
+}
+
+/// Writes a line to standard error. That it may be closed must not end the work.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

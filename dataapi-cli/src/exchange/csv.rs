@@ -1,0 +1,193 @@
+//! CSV with a header (RFC 4180), where a quoted field may have line breaks in it.
+
+use std::io::{self, BufRead, ErrorKind};
+
+use csv_core::{ReadRecordResult, Reader};
+use dataapi::{ImportedDialog, Invalid};
+
+use super::fields::{Fields, Value};
+use super::{Line, longest_line, not_utf8, too_long};
+
+/// The records of a CSV input after its header.
+pub(super) struct Lines<R> {
+    records: Records<R>,
+    header: Vec<String>,
+    max_text: usize,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Reads the header; it must name every required field, and none twice.
+    pub(super) fn new(input: R, max_text: usize) -> io::Result<Self> {
+        let mut records = Records::new(input, longest_line(max_text));
+        let header = records.next()?.ok_or_else(|| Invalid::new("the header", "is missing"));
+        let header = header.and_then(|record| {
+            record.shape?;
+            let fields = records.fields()?.map(|name| name.trim().to_owned()).collect::<Vec<_>>();
+            check_header(&fields)?;
+            Ok(fields)
+        });
+        let header = header.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        records.ends.resize(header.len() + 1, 0);
+        Ok(Self { records, header, max_text })
+    }
+
+    fn parse(&self) -> Result<ImportedDialog, Invalid> {
+        let count = self.records.count;
+        if count != self.header.len() {
+            let fields = self.header.len();
+            return Err(Invalid::new("the line", format!("must have {fields} fields")));
+        }
+        let mut fields = Fields::default();
+        for (name, cell) in self.header.iter().zip(self.records.fields()?) {
+            if let Some(field) = fields.named(name) {
+                *field = value(name, cell);
+            }
+        }
+        fields.into_dialog(self.max_text)
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = io::Result<Line>;
+
+    fn next(&mut self) -> Option<io::Result<Line>> {
+        let record = match self.records.next() {
+            Ok(record) => record?,
+            Err(error) => return Some(Err(error)),
+        };
+        let content = record.shape.and_then(|()| self.parse());
+        Some(Ok(Line { number: record.number, content }))
+    }
+}
+
+fn value<'a>(name: &str, cell: &'a str) -> Option<Value<'a>> {
+    match name {
+        _ if cell.is_empty() => None,
+        "consent_received" if cell.eq_ignore_ascii_case("true") => Some(Value::Bool(true)),
+        "consent_received" if cell.eq_ignore_ascii_case("false") => Some(Value::Bool(false)),
+        _ => Some(Value::String(cell.into())),
+    }
+}
+
+fn check_header(header: &[String]) -> Result<(), Invalid> {
+    let mut fields = Fields::default();
+    for name in header {
+        if let Some(field) = fields.named(name)
+            && field.replace(Value::Other).is_some()
+        {
+            return Err(Invalid::new("the header", "must name no field twice"));
+        }
+    }
+    match fields.missing() {
+        Some(field) => Err(Invalid::new("the header", format!("must name the field {field}"))),
+        None => Ok(()),
+    }
+}
+
+/// Where a record starts, and what is wrong with it as CSV.
+struct Record {
+    number: u64,
+    shape: Result<(), Invalid>,
+}
+
+/// The records of an input, each in the same two buffers: what exceeds them is read over.
+struct Records<R> {
+    input: R,
+    parser: Reader,
+    output: Vec<u8>,
+    /// Where each field ends in `output`; one place more than there should be fields.
+    ends: Vec<usize>,
+    count: usize,
+}
+
+/// A header of more fields is none.
+const MOST_FIELDS: usize = 1000;
+
+impl<R: BufRead> Records<R> {
+    fn new(input: R, longest: usize) -> Self {
+        Self {
+            input,
+            parser: Reader::new(),
+            output: vec![0; longest],
+            ends: vec![0; MOST_FIELDS + 1],
+            count: 0,
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Option<Record>> {
+        if !self.skip_line_ends()? {
+            return Ok(None);
+        }
+        let number = self.parser.line();
+        let (mut length, mut shape) = (0, Ok(()));
+        self.count = 0;
+        loop {
+            let chunk = fill(&mut self.input)?;
+            let at_end = chunk.is_empty();
+            // A last line end that the file may lack; inside quotes it does not end the record.
+            let chunk = if at_end { b"\n" } else { chunk };
+            let (result, taken, written, ended) = self.parser.read_record(
+                chunk,
+                &mut self.output[length..],
+                &mut self.ends[self.count..],
+            );
+            if !at_end {
+                self.input.consume(taken);
+            }
+            length += written;
+            self.count += ended;
+            match result {
+                ReadRecordResult::Record => return Ok(Some(Record { number, shape })),
+                ReadRecordResult::InputEmpty if at_end => {
+                    let shape = Err(Invalid::new("the line", "must close the quotes it opens"));
+                    return Ok(Some(Record { number, shape }));
+                }
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => {
+                    shape = Err(too_long(self.output.len()));
+                    length = 0;
+                }
+                ReadRecordResult::OutputEndsFull => {
+                    let most = self.ends.len() - 1;
+                    let rule = format!("must have at most {most} fields");
+                    shape = shape.and(Err(Invalid::new("the line", rule)));
+                    self.count = 0;
+                }
+                ReadRecordResult::End => return Ok(None),
+            }
+        }
+    }
+
+    /// Goes to the start of the next record, so that the parser's line is the record's; `false`
+    /// at the end of the input.
+    fn skip_line_ends(&mut self) -> io::Result<bool> {
+        loop {
+            match fill(&mut self.input)?.first() {
+                None => return Ok(false),
+                Some(b'\n') => self.parser.set_line(self.parser.line() + 1),
+                Some(b'\r') => {}
+                Some(_) => return Ok(true),
+            }
+            self.input.consume(1);
+        }
+    }
+
+    fn fields(&self) -> Result<impl Iterator<Item = &str>, Invalid> {
+        let ends = &self.ends[..self.count];
+        let all = &self.output[..ends.last().copied().unwrap_or_default()];
+        let all = std::str::from_utf8(all).map_err(not_utf8)?;
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let fields = starts.zip(ends).map(|(start, &end)| all.get(start..end).ok_or(()));
+        Ok(fields.collect::<Result<Vec<_>, _>>().map_err(not_utf8)?.into_iter())
+    }
+}
+
+fn fill(input: &mut impl BufRead) -> io::Result<&[u8]> {
+    // Two calls, as a loop cannot return what it borrowed in one turn only.
+    while let Err(error) = input.fill_buf() {
+        if error.kind() != ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    input.fill_buf()
+}

@@ -1,0 +1,68 @@
+//! JSON Lines: one JSON object a line.
+
+use std::io::{self, BufRead, Read};
+
+use dataapi::{ImportedDialog, Invalid};
+
+use super::fields::Fields;
+use super::{Line, longest_line, not_utf8, too_long};
+
+/// The lines of a JSON Lines input that are not blank.
+pub(super) struct Lines<R> {
+    input: R,
+    max_text: usize,
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(super) fn new(input: R, max_text: usize) -> Self {
+        Self { input, max_text, number: 0, line: Vec::new() }
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<Line>> {
+        let longest = longest_line(self.max_text);
+        loop {
+            self.line.clear();
+            let mut input = (&mut self.input).take(longest as u64 + 1);
+            if input.read_until(b'\n', &mut self.line)? == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if self.line.len() > longest && self.line.last() != Some(&b'\n') {
+                self.input.skip_until(b'\n')?;
+                return Ok(Some(Line { number: self.number, content: Err(too_long(longest)) }));
+            }
+            let line = self.line.trim_ascii();
+            if !line.is_empty() {
+                let content = parse(line, self.max_text);
+                return Ok(Some(Line { number: self.number, content }));
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = io::Result<Line>;
+
+    fn next(&mut self) -> Option<io::Result<Line>> {
+        self.next_line().transpose()
+    }
+}
+
+fn parse(line: &[u8], max_text: usize) -> Result<ImportedDialog, Invalid> {
+    let line = std::str::from_utf8(line).map_err(not_utf8)?;
+    // The fields would also be read from a list of values.
+    if !line.starts_with('{') {
+        return Err(Invalid::new("the line", "must be a JSON object"));
+    }
+    let fields = serde_json::from_str::<Fields<'_>>(line).map_err(|error| {
+        if error.is_data() {
+            Invalid::new("the line", "must have no field twice")
+        } else {
+            let rule = format!("must be JSON; it is not at byte {}", error.column());
+            Invalid::new("the line", rule)
+        }
+    })?;
+    fields.into_dialog(max_text)
+}

@@ -1,0 +1,97 @@
+//! A folder with stores in it, and the program run there.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder of its own for a test.
+pub(crate) struct Bench(TempDir);
+
+/// What a run gave.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+    /// The lines of standard error that tell how far it has come; slow machines see more of them.
+    pub(crate) progress: String,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// The program, to be run in the folder.
+    pub(crate) fn program(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dataapi"));
+        command.current_dir(self.0.path()).args(args);
+        command.env_remove("DATAAPI_STORE").env_remove("DATAAPI_MAX_TEXT_BYTES");
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        self.program(args).stdin(Stdio::null()).output().expect("runs").into()
+    }
+
+    /// Runs the program to its end, with `input` as its standard input.
+    pub(crate) fn feed(&self, input: &[u8], args: &[&str]) -> Ran {
+        let mut command = self.program(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(input).expect("is read");
+        drop(stdin);
+        child.wait_with_output().expect("ends").into()
+    }
+
+    /// Runs the program, which must succeed, and gives what it printed.
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert_eq!(ran.code, Some(0), "{args:?}: {ran:?}");
+        ran.out
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.0.path().join(name), content).expect("is written");
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.0.path().join(name)).expect("is there")
+    }
+
+    /// The names of all files in the folder.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.0.path()).expect("is there");
+        let mut names: Vec<_> = names
+            .map(|entry| entry.expect("is read").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let is_progress = |line: &&str| {
+            ["lines read\n", "dialogs made\n", "dialogs written\n"]
+                .iter()
+                .any(|end| line.ends_with(end))
+        };
+        let said = text(output.stderr);
+        let (progress, err) = said.split_inclusive('\n').partition(is_progress);
+        Self { code: output.status.code(), out: text(output.stdout), err, progress }
+    }
+}
+
+/// A line of JSON Lines with a dialog of customer `c` that was consented to.
+pub(crate) fn line(id: &str, text: &str) -> String {
+    let line = serde_json::json!({
+        "dialog_id": id, "customer_id": "c", "text": text, "language": "en",
+        "consent_received": true, "date": "2026-03-01T10:00:00.000000Z",
+    });
+    format!("{line}\n")
+}

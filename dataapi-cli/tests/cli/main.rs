@@ -1,0 +1,12 @@
+//! The program as it is run: its output, its exit codes, and what it leaves in the store.
+
+mod bench;
+
+mod exit_codes;
+mod import;
+#[cfg(unix)]
+mod interruption;
+mod manual;
+mod reading;
+mod round_trip;
+mod tending;

@@ -1,0 +1,114 @@
+//! Pages and tables: what people and programs get to see.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use crate::bench::{Bench, line};
+
+#[test]
+fn pages_join_to_the_whole() {
+    let bench = Bench::new();
+    bench.ok(&["generate", "-u", "5", "-d", "1300", "-c", "1200"]);
+    let all = bench.ok(&["export"]);
+    assert_eq!(bench.ok(&["query", "--json", "--all"]), all);
+
+    let mut joined = String::new();
+    let mut cursor = None::<String>;
+    loop {
+        let mut args = vec!["query", "--json", "--limit", "500"];
+        if let Some(cursor) = cursor.as_deref() {
+            args.extend(["--cursor", cursor]);
+        }
+        let ran = bench.run(&args);
+        assert_eq!(ran.code, Some(0));
+        joined.push_str(&ran.out);
+        let Some(next) = ran.err.strip_prefix("next page: --cursor ") else {
+            assert_eq!(ran.err, "");
+            break;
+        };
+        cursor = Some(next.trim_end().to_owned());
+    }
+    assert_eq!(joined, all);
+
+    let from_offset = bench.ok(&["query", "--json", "--all", "--offset", "1150"]);
+    assert_eq!(from_offset.lines().collect::<Vec<_>>(), all.lines().skip(1150).collect::<Vec<_>>());
+}
+
+#[test]
+fn filters_select() {
+    let bench = Bench::new();
+    let mut input = line("1", "t");
+    input += &line("2", "t").replace("2026-03", "2025-03");
+    input += &line("3", "t").replace("\"en\"", "\"pt-BR\"");
+    input += &line("4", "t").replace("\"c\"", "\"other\"");
+    bench.write("in.jsonl", input);
+    bench.ok(&["import", "in.jsonl"]);
+    let ids = |args: &[&str]| {
+        let out = bench.ok(&[&["export"], args].concat());
+        assert_eq!(bench.ok(&[&["query", "--json"], args].concat()), out);
+        let ids = out.lines().map(|line| {
+            let dialog: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            dialog["dialog_id"].as_str().expect("an id").to_owned()
+        });
+        ids.collect::<Vec<_>>().concat()
+    };
+    assert_eq!(ids(&[]), "4312");
+    assert_eq!(ids(&["--language", "PT-br"]), "3");
+    assert_eq!(ids(&["--customer", "other"]), "4");
+    assert_eq!(ids(&["--to", "2026-03-01T10:00:00Z"]), "2");
+    assert_eq!(ids(&["--from", "2026-03-01T10:00:00Z", "--language", "en"]), "41");
+}
+
+#[test]
+fn a_table_never_steers_the_terminal() {
+    let bench = Bench::new();
+    let hostile =
+        "first\r\nsecond \u{1b}]0;owned\u{7}\u{9b}2J \u{202e}evil ".to_owned() + &"x".repeat(999);
+    bench.write("in.jsonl", line("d\u{202e}1", &hostile));
+    bench.ok(&["import", "in.jsonl"]);
+    let ran = bench.run(&["query"]);
+    assert_eq!(ran.code, Some(0));
+    assert_eq!(ran.err, "1 of 1 dialogs\n");
+    let steering = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    assert!(!ran.out.contains(steering), "{:?}", ran.out);
+    assert!(ran.out.contains("d\\u{202e}1") && ran.out.contains("first second"), "{}", ran.out);
+    assert!(ran.out.contains('…') && ran.out.lines().count() == 5, "{}", ran.out);
+}
+
+#[test]
+fn whoever_stops_reading_ends_it_quietly() {
+    let bench = Bench::new();
+    bench.ok(&["generate", "-d", "3000", "-c", "3000"]);
+    for args in [&["export"][..], &["query", "--json", "--all"], &["query", "--all"]] {
+        let mut command = bench.program(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut first = String::new();
+        stdout.read_line(&mut first).expect("is read");
+        drop(stdout);
+        let mut err = String::new();
+        child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("is read");
+        assert_eq!(child.wait().expect("ends").code(), Some(0), "{args:?}");
+        assert_eq!(err, "", "{args:?}");
+    }
+}
+
+#[test]
+fn stats_count_every_state() {
+    let bench = Bench::new();
+    bench.write("in.jsonl", ["1", "2", "3", "4"].map(|id| line(id, "t")).concat());
+    bench.ok(&["import", "in.jsonl"]);
+    bench.ok(&["consent", "withdraw", "1"]);
+    bench.ok(&["erase", "dialog", "c", "2"]);
+    assert_eq!(
+        bench.ok(&["stats", "--json"]),
+        "{\"pending\":0,\"consented\":2,\"withdrawn\":1,\"erased\":1,\
+         \"consented_by_language\":{\"en\":2}}\n"
+    );
+    let table = bench.ok(&["stats"]);
+    for row in ["│ consented ┆          ┆       2 │", "│           ┆ en       ┆       2 │"]
+    {
+        assert!(table.contains(row), "{table}");
+    }
+}

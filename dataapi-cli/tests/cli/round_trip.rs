@@ -1,0 +1,119 @@
+//! What goes out comes back in, to the byte.
+
+use crate::bench::{Bench, line};
+
+#[test]
+fn an_export_fills_a_new_store_with_the_same() {
+    let bench = Bench::new();
+    bench.ok(&["generate", "-u", "20", "-d", "2500", "-c", "2100", "--seed", "7"]);
+    bench.ok(&["export", "-o", "first.jsonl"]);
+    bench.ok(&["export", "-o", "first.csv"]);
+    assert_eq!(bench.ok(&["export"]).lines().count(), 2100);
+
+    for file in ["first.jsonl", "first.csv"] {
+        let store = format!("sqlite:{file}.db");
+        let ran = bench.run(&["--store", &store, "import", file]);
+        assert_eq!(ran.code, Some(0));
+        assert_eq!(ran.err, "2100 stored, 0 already there, 0 refused\n");
+        for (format, first) in [("jsonl", "first.jsonl"), ("csv", "first.csv")] {
+            let again = bench.ok(&["--store", &store, "export", "--format", format]);
+            assert!(again.as_bytes() == bench.read(first), "{file} as {format} differs");
+        }
+    }
+}
+
+#[test]
+fn awkward_values_keep_their_bytes() {
+    let bench = Bench::new();
+    let texts =
+        ["a\r\nb\n\n\"c\" 'd', e;\\ \t", "👩‍👩‍👧 שלום\u{202e} \u{1b}[31m\u{feff}", " ", "\n", "=1+1"];
+    let lines: String = texts
+        .iter()
+        .enumerate()
+        .map(|(n, text)| line(&format!("d/{n}\u{2066}\"%2F,"), text))
+        .collect();
+    bench.write("in.jsonl", &lines);
+    bench.ok(&["import", "in.jsonl"]);
+    bench.ok(&["export", "-o", "out.CSV"]);
+    bench.ok(&["--store", "sqlite:b.db", "import", "out.CSV"]);
+    let back = bench.ok(&["--store", "sqlite:b.db", "export"]);
+    let mut back: Vec<serde_json::Value> =
+        back.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    back.reverse();
+    let sent: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(back, sent);
+}
+
+#[test]
+fn an_export_has_the_members_of_the_contract_in_order_and_keeps_what_was_sent() {
+    let bench = Bench::new();
+    bench.write(
+        "in.jsonl",
+        r#"{"language":"PT-br","text":"olá","customer_id":"c","dialog_id":"d","consent_received":true,"date":"2026-03-01T11:00:00.5+01:00"}"#,
+    );
+    bench.ok(&["import", "in.jsonl"]);
+    let expected = "{\"dialog_id\":\"d\",\"customer_id\":\"c\",\"text\":\"olá\",\
+        \"language\":\"PT-br\",\"consent_received\":true,\"date\":\"2026-03-01T10:00:00.500000Z\"}\n";
+    assert_eq!(bench.ok(&["export"]), expected);
+    assert_eq!(bench.ok(&["get", "c", "d"]), expected);
+    assert_eq!(bench.ok(&["query", "--json"]), expected);
+    assert_eq!(
+        bench.ok(&["export", "--format", "csv"]),
+        "dialog_id,customer_id,text,language,consent_received,date\n\
+         d,c,olá,PT-br,true,2026-03-01T10:00:00.500000Z\n"
+    );
+}
+
+#[test]
+fn a_seed_gives_the_same_dialogs() {
+    let bench = Bench::new();
+    let texts = |store: &str, seed: &str| {
+        let store = format!("sqlite:{store}");
+        bench.ok(&["--store", &store, "generate", "-d", "60", "-c", "60", "--seed", seed]);
+        let mut dialogs: Vec<_> = bench
+            .ok(&["--store", &store, "export"])
+            .lines()
+            .map(|line| line.split("\"consent_received\"").next().expect("a part").to_owned())
+            .collect();
+        dialogs.sort();
+        dialogs
+    };
+    assert_eq!(texts("a.db", "1"), texts("b.db", "1"));
+    assert_ne!(texts("a.db", "1"), texts("c.db", "2"));
+
+    let again = bench.run(&["--store", "sqlite:b.db", "generate", "-d", "60", "-c", "60"]);
+    assert_eq!(
+        (again.code, again.err.as_str()),
+        (Some(0), "0 stored, 60 already there, 0 refused\n")
+    );
+    let more = bench.run(&["--store", "sqlite:b.db", "generate", "-d", "80", "-c", "60"]);
+    assert_eq!(more.err, "20 stored, 60 already there, 0 refused\n");
+}
+
+#[test]
+fn an_export_that_cannot_be_written_leaves_the_old_one() {
+    let bench = Bench::new();
+    bench.ok(&["generate", "-d", "10"]);
+    bench.write("old.jsonl", "old");
+    let ran = bench.run(&["export", "-o", "old.jsonl", "--language", "no tag"]);
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(bench.read("old.jsonl"), b"old");
+    let ran = bench.run(&["export", "-o", "no/such/folder.jsonl"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.starts_with("error: the output cannot be written"), "{}", ran.err);
+    bench.ok(&["export", "-o", "old.jsonl"]);
+    assert_ne!(bench.read("old.jsonl"), b"old");
+    assert_eq!(bench.files(), ["dialogs.db", "old.jsonl"]);
+}
+
+#[test]
+fn an_empty_csv_export_has_its_header() {
+    let bench = Bench::new();
+    bench.ok(&["generate", "-d", "3", "-c", "0"]);
+    assert_eq!(
+        bench.ok(&["export", "--format", "csv"]),
+        "dialog_id,customer_id,text,language,consent_received,date\n"
+    );
+    assert_eq!(bench.ok(&["export"]), "");
+}
