@@ -38,8 +38,7 @@ struct Entry {
 
 impl ListStore {
     fn new(clock: Arc<dyn Clock>, key: RefKey) -> Self {
-        let list =
-            List { entries: Vec::new(), tombstones: HashMap::new(), last_date: Date::MIN };
+        let list = List { entries: Vec::new(), tombstones: HashMap::new(), last_date: Date::MIN };
         Self { clock, key, list: Mutex::new(list) }
     }
 

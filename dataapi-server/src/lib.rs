@@ -1,1 +1,110 @@
-//! x
+//! `DataAPI` over HTTP: serves a [`DialogStore`] on a listener, until told to stop.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use dataapi_core::{DialogStore, MemoryStore, RefKey, SystemClock};
+//! use dataapi_server::{Config, serve};
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main] async fn main() -> std::io::Result<()> {
+//! let key = RefKey::from_bytes([7; 32]);
+//! let store: Arc<dyn DialogStore> = Arc::new(MemoryStore::new(Arc::new(SystemClock), key));
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let ctrl_c = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+//! serve(store, Config::default(), listener, ctrl_c).await;
+//! # Ok(()) }
+//! ```
+//!
+//! There is no authentication yet: listen on loopback only.
+//!
+//! A request goes through `connections`, then `service` (request id, metrics, log), `routes` (path
+//! and method), `query` and `body` (what was sent), and a handler, which answers from the store or
+//! with a `problem`.
+
+#![deny(missing_docs)]
+
+mod body;
+mod connections;
+mod docs;
+mod dto;
+mod handlers;
+mod metrics;
+mod openapi;
+mod problem;
+mod purge;
+mod query;
+mod routes;
+mod service;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataapi_core::{Clock, DialogStore, SystemClock, Text};
+use futures_util::future;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+
+use crate::service::Service;
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The most bytes a text has. A body may be some six times as long, for its escapes.
+    pub max_text_bytes: usize,
+    /// When a pending dialog is erased because its consent never came; `None` for never.
+    pub purge_pending_after: Option<Duration>,
+    /// The clock that tells how long a dialog has been pending: the store's own.
+    pub clock: Arc<dyn Clock>,
+    /// How long a connection may take to send the head of a request, or be idle before it.
+    pub head_timeout: Duration,
+    /// How long a request may take to send its body.
+    pub body_timeout: Duration,
+    /// How long what runs at the shutdown may take to finish before it is cut.
+    pub grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_text_bytes: Text::DEFAULT_MAX_BYTES,
+            purge_pending_after: None,
+            clock: Arc::new(SystemClock),
+            head_timeout: Duration::from_mins(1),
+            body_timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves `store` on `listener` until `shutdown` is ready; then takes no more connections, finishes
+/// the requests that run, and returns.
+///
+/// When its future is dropped, all connections are cut.
+pub async fn serve(
+    store: Arc<dyn DialogStore>,
+    config: Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) {
+    let service = Arc::new(Service::new(Arc::clone(&store), &config));
+    let limits = connections::Limits { head: config.head_timeout, grace: config.grace };
+    let filter = TowerToHyperService::new(warp::service(service::filter(Arc::clone(&service))));
+    let answering = service_fn(move |mut request: Request<Incoming>| {
+        service::keep_target(&mut request);
+        filter.call(request)
+    });
+    let serving = connections::run(listener, answering, limits, shutdown);
+    let purging = async {
+        match config.purge_pending_after {
+            Some(after) => purge::run(&*store, &*config.clock, &service.metrics, after).await,
+            None => future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = purging => {}
+    }
+}

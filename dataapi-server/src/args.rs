@@ -1,0 +1,180 @@
+//! The command line: what was typed or stands in the environment, and what it comes to.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use dataapi_core::Text;
+use dataapi_server::Config;
+use tracing_subscriber::EnvFilter;
+
+/// The most that `--max-text-bytes` may be: a whole body is held in memory.
+const TEXT_BYTES_CEILING: usize = 16 * 1024 * 1024;
+
+/// Serves a store of dialogs over HTTP, until SIGTERM or SIGINT.
+#[derive(Debug, Parser)]
+#[command(version, name = "dataapi-server")]
+pub(crate) struct Args {
+    /// Address and port to listen on; port 0 takes any free one
+    #[arg(
+        long,
+        env = "DATAAPI_LISTEN",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
+    listen: SocketAddr,
+
+    /// The store: 'sqlite:PATH', created if it is not there, or 'memory:'
+    #[arg(long, env = "DATAAPI_STORE", value_name = "URL", default_value = "sqlite:./dialogs.db")]
+    store: String,
+
+    /// The most bytes that the text of a dialog may have
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_TEXT_BYTES",
+        value_name = "BYTES",
+        default_value_t = Text::DEFAULT_MAX_BYTES,
+        value_parser = text_bytes,
+    )]
+    max_text_bytes: usize,
+
+    /// When a dialog is erased because its consent never came, such as '30d' or '12h', or 'never'
+    #[arg(
+        long,
+        env = "DATAAPI_PURGE_PENDING_AFTER",
+        value_name = "TIME",
+        default_value = "30d",
+        value_parser = retention,
+    )]
+    purge_pending_after: Retention,
+
+    /// How the log on standard error and the start line on standard output are written
+    #[arg(long, env = "DATAAPI_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+
+    /// What is logged: 'error', 'warn', 'info', 'debug' (each request), or by module
+    #[arg(long, env = "DATAAPI_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// For programs: one JSON object a line
+    Json,
+}
+
+/// How long a dialog may be pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Retention(Option<Duration>);
+
+/// What the arguments come to.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) store: String,
+    pub(crate) serve: Config,
+    pub(crate) log: EnvFilter,
+    pub(crate) log_format: LogFormat,
+}
+
+/// Arguments that are fine each by itself, but not to be served with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(
+        "refusing to listen on {0}: without keys anyone who reaches that address could read the \
+         dialogs. Listen on loopback (such as --listen 127.0.0.1:{port}) and let others in by a \
+         reverse proxy or a tunnel that authenticates them",
+        port = .0.port()
+    )]
+    OpenToTheNetwork(SocketAddr),
+
+    #[error("--log is not a filter such as 'info' or 'dataapi_server=debug'")]
+    Log,
+}
+
+impl Args {
+    pub(crate) fn resolve(self) -> Result<Settings, Refusal> {
+        if !self.listen.ip().to_canonical().is_loopback() {
+            return Err(Refusal::OpenToTheNetwork(self.listen));
+        }
+        let log = EnvFilter::try_new(&self.log).map_err(|_| Refusal::Log)?;
+        let serve = Config {
+            max_text_bytes: self.max_text_bytes,
+            purge_pending_after: self.purge_pending_after.0,
+            ..Config::default()
+        };
+        let Self { listen, store, log_format, .. } = self;
+        Ok(Settings { listen, store, serve, log, log_format })
+    }
+}
+
+fn text_bytes(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(bytes) if (1..=TEXT_BYTES_CEILING).contains(&bytes) => Ok(bytes),
+        _ => Err(format!("must be 1 to {TEXT_BYTES_CEILING}")),
+    }
+}
+
+fn retention(value: &str) -> Result<Retention, String> {
+    if value == "never" {
+        return Ok(Retention(None));
+    }
+    match humantime::parse_duration(value) {
+        Ok(after) if !after.is_zero() => Ok(Retention(Some(after))),
+        _ => Err("must be a time such as '30d' or '12h', or 'never'".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(args: &[&str]) -> Result<Settings, Refusal> {
+        Args::try_parse_from([&["dataapi-server"], args].concat()).expect("arguments").resolve()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn only_loopback_is_listened_on() {
+        for address in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:8080", "[::ffff:127.0.0.1]:1"] {
+            assert!(resolve(&["--listen", address]).is_ok(), "{address}");
+        }
+        for address in ["0.0.0.0:8080", "[::]:8080", "192.168.0.1:80", "[::ffff:10.0.0.1]:1"] {
+            let refusal = resolve(&["--listen", address]).expect_err(address);
+            assert!(matches!(refusal, Refusal::OpenToTheNetwork(_)), "{address}");
+        }
+    }
+
+    #[test]
+    fn values_outside_their_bounds_are_refused() {
+        for args in [
+            ["--max-text-bytes", "0"],
+            ["--max-text-bytes", "16777217"],
+            ["--max-text-bytes", "-1"],
+            ["--purge-pending-after", "0s"],
+            ["--purge-pending-after", "30"],
+            ["--purge-pending-after", "soon"],
+            ["--listen", "8080"],
+            ["--log-format", "xml"],
+        ] {
+            let parsed = Args::try_parse_from(["dataapi-server", args[0], args[1]]);
+            assert!(parsed.is_err(), "{args:?}");
+        }
+        assert!(matches!(resolve(&["--log", "a=b=c"]), Err(Refusal::Log)));
+    }
+
+    #[test]
+    fn a_retention_is_a_time_or_never() {
+        let after = |value| retention(value).map(|Retention(after)| after);
+        assert_eq!(after("30d"), Ok(Some(Duration::from_hours(30 * 24))));
+        assert_eq!(after("1h 30m"), Ok(Some(Duration::from_mins(90))));
+        assert_eq!(after("never"), Ok(None));
+    }
+}

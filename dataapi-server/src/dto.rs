@@ -1,0 +1,344 @@
+//! The JSON that goes over the wire, and nothing else: what the API's description is made from.
+//!
+//! Answers borrow from the domain, so that a text is copied once, into the answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dataapi_core::{self as core, ConsentState, Date, EvidenceField, Invalid, Text};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
+
+/// A dialog to be stored.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"text": "Where is my parcel?", "language": "en"}))]
+pub(crate) struct NewDialog {
+    /// What was said: 1 byte to 64 KiB unless the operator set another limit, any character but
+    /// NUL.
+    #[schema(min_length = 1)]
+    text: String,
+    /// A well-formed BCP 47 tag, such as `en` or `pt-BR`.
+    #[schema(min_length = 1, max_length = 255)]
+    language: String,
+}
+
+impl NewDialog {
+    pub(crate) fn into_domain(
+        self,
+        customer_id: core::CustomerId,
+        dialog_id: core::DialogId,
+        max_text_bytes: usize,
+    ) -> Result<core::NewDialog, Invalid> {
+        let text = Text::parse(self.text, max_text_bytes)?;
+        let language = self.language.try_into()?;
+        Ok(core::NewDialog { customer_id, dialog_id, language, text })
+    }
+}
+
+/// What the customer answered when asked for consent: `true`, `false`, or either with evidence.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(example = json!(true))]
+pub(crate) enum Decision {
+    Bare(bool),
+    WithEvidence(DecisionWithEvidence),
+}
+
+/// What the customer answered, to what, how, and in which language (GDPR article 7(1)).
+///
+/// The evidence outlives the dialog, so it must not name the customer.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecisionWithEvidence {
+    /// Whether the customer said yes.
+    consent: bool,
+    /// Which notice the customer was shown, such as its version or address.
+    #[schema(max_length = 255)]
+    notice: Option<String>,
+    /// How the customer answered, such as "button in chat".
+    #[schema(max_length = 255)]
+    method: Option<String>,
+    /// The language in which the customer was asked.
+    #[schema(max_length = 255)]
+    locale: Option<String>,
+}
+
+impl Decision {
+    pub(crate) fn into_domain(self) -> Result<(core::Decision, core::Evidence), Invalid> {
+        let (consent, evidence) = match self {
+            Self::Bare(consent) => (consent, core::Evidence::default()),
+            Self::WithEvidence(DecisionWithEvidence { consent, notice, method, locale }) => {
+                (consent, core::Evidence::parse(notice, method, locale)?)
+            }
+        };
+        let decision = if consent { core::Decision::Granted } else { core::Decision::Withdrawn };
+        Ok((decision, evidence))
+    }
+}
+
+impl<'de> Deserialize<'de> for Decision {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shape;
+
+        impl<'de> Visitor<'de> for Shape {
+            type Value = Decision;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false, or an object")
+            }
+
+            fn visit_bool<E: Error>(self, consent: bool) -> Result<Decision, E> {
+                Ok(Decision::Bare(consent))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Decision, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(members))
+                    .map(Decision::WithEvidence)
+            }
+        }
+
+        deserializer.deserialize_any(Shape)
+    }
+}
+
+/// A dialog.
+#[derive(Serialize, ToSchema)]
+#[allow(clippy::struct_field_names, reason = "the names are the contract's")]
+pub(crate) struct Dialog<'a> {
+    /// Its id, unique in the whole store.
+    dialog_id: &'a str,
+    /// Whose dialog it is.
+    customer_id: &'a str,
+    /// What was said.
+    text: &'a str,
+    /// The language tag as it was sent.
+    language: &'a str,
+    /// Whether its customer has consented.
+    consent_received: bool,
+    /// When it was received: UTC, microseconds.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
+    date: Date,
+}
+
+impl<'a> Dialog<'a> {
+    /// A dialog that was stored just now.
+    pub(crate) fn pending(dialog: &'a core::NewDialog, date: Date) -> Self {
+        Self {
+            dialog_id: dialog.dialog_id.as_str(),
+            customer_id: dialog.customer_id.as_str(),
+            text: dialog.text.as_str(),
+            language: dialog.language.as_str(),
+            consent_received: false,
+            date,
+        }
+    }
+}
+
+impl<'a> From<&'a core::Dialog> for Dialog<'a> {
+    fn from(dialog: &'a core::Dialog) -> Self {
+        Self {
+            dialog_id: dialog.dialog_id().as_str(),
+            customer_id: dialog.customer_id().as_str(),
+            text: dialog.text().as_str(),
+            language: dialog.language().as_str(),
+            consent_received: true,
+            date: dialog.date(),
+        }
+    }
+}
+
+impl<'a> From<&'a core::HeldDialog> for Dialog<'a> {
+    fn from(dialog: &'a core::HeldDialog) -> Self {
+        Self {
+            dialog_id: dialog.dialog_id().as_str(),
+            customer_id: dialog.customer_id().as_str(),
+            text: dialog.text().as_str(),
+            language: dialog.language().as_str(),
+            consent_received: dialog.consent_received(),
+            date: dialog.date(),
+        }
+    }
+}
+
+/// A page of dialogs, newest first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Page<'a> {
+    /// The dialogs, at most as many as the limit.
+    pub(crate) items: Vec<Dialog<'a>>,
+    /// How many match in all; left out with `total=false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) total: Option<u64>,
+    /// How many dialogs a page has at most.
+    pub(crate) limit: usize,
+    /// How many matching dialogs were skipped; 0 with a cursor.
+    pub(crate) offset: u64,
+    /// The relative URL of the following page, `null` on the last.
+    #[schema(required, format = "uri-reference")]
+    pub(crate) next: Option<&'a str>,
+}
+
+/// The proof of one decision.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Receipt<'a> {
+    /// Which dialog was decided on.
+    dialog_id: &'a str,
+    /// What was decided.
+    consent: Decided,
+    /// When it was recorded.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
+    date: Date,
+    /// Which notice the customer was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    notice: Option<&'a str>,
+    /// How the customer answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    method: Option<&'a str>,
+    /// The language in which the customer was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    locale: Option<&'a str>,
+}
+
+/// What was decided.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Decided {
+    Granted,
+    Withdrawn,
+}
+
+impl<'a> From<&'a core::Receipt> for Receipt<'a> {
+    fn from(receipt: &'a core::Receipt) -> Self {
+        let core::Evidence { notice, method, locale } = &receipt.evidence;
+        Self {
+            dialog_id: receipt.dialog_id.as_str(),
+            consent: match receipt.decision {
+                core::Decision::Granted => Decided::Granted,
+                core::Decision::Withdrawn => Decided::Withdrawn,
+            },
+            date: receipt.date,
+            notice: notice.as_ref().map(EvidenceField::as_str),
+            method: method.as_ref().map(EvidenceField::as_str),
+            locale: locale.as_ref().map(EvidenceField::as_str),
+        }
+    }
+}
+
+/// How a dialog stands, and since when.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConsentStatus<'a> {
+    /// The dialog in question.
+    dialog_id: &'a str,
+    /// How it stands.
+    consent: Consent,
+    /// When it was received while pending; else when that state was entered.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
+    date: Date,
+}
+
+/// How a dialog stands.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Consent {
+    Pending,
+    Granted,
+    Withdrawn,
+    Erased,
+}
+
+impl<'a> From<&'a core::ConsentStatus> for ConsentStatus<'a> {
+    fn from(status: &'a core::ConsentStatus) -> Self {
+        Self {
+            dialog_id: status.dialog_id.as_str(),
+            consent: match status.state {
+                ConsentState::Pending => Consent::Pending,
+                ConsentState::Granted => Consent::Granted,
+                ConsentState::Withdrawn => Consent::Withdrawn,
+                ConsentState::Erased => Consent::Erased,
+            },
+            date: status.date,
+        }
+    }
+}
+
+/// What an erasure did.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Erasure {
+    /// How many dialogs were erased.
+    pub(crate) erased: u64,
+}
+
+/// How many dialogs there are in each state.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Stats {
+    /// Stored, no decision yet.
+    pending: u64,
+    /// Readable.
+    consented: u64,
+    /// Erased because the customer said no.
+    withdrawn: u64,
+    /// Erased for other reasons.
+    erased: u64,
+    /// Readable, by language tag in its recommended case.
+    consented_by_language: BTreeMap<String, u64>,
+}
+
+impl From<core::Stats> for Stats {
+    fn from(stats: core::Stats) -> Self {
+        let by_language = stats.consented_by_language.iter();
+        Self {
+            pending: stats.pending,
+            consented: stats.consented,
+            withdrawn: stats.withdrawn,
+            erased: stats.erased,
+            consented_by_language: by_language
+                .map(|(language, count)| (language.canonical(), *count))
+                .collect(),
+        }
+    }
+}
+
+/// That the server is well.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// Always `ok`; else there is a problem document.
+    pub(crate) status: &'static str,
+}
+
+/// Why a request was refused or failed (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Problem<'a> {
+    /// Names the kind of problem for programs.
+    #[serde(rename = "type")]
+    #[schema(format = "uri", example = "urn:dataapi:problem:consent-required")]
+    pub(crate) kind: &'a str,
+    /// Names it for people.
+    pub(crate) title: &'a str,
+    /// The status code of this answer.
+    pub(crate) status: u16,
+    /// What was wrong with this request.
+    pub(crate) detail: &'a str,
+    /// The parameter or member that has to be mended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) field: Option<&'a str>,
+    /// When an id is taken: whether customer, text and language are those already stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) same_content: Option<bool>,
+}
+
+/// Writes a date straight into the answer.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn as_text<S: Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(date)
+}

@@ -1,0 +1,63 @@
+//! Consent: recorded by the chatbot when its customer answers.
+
+use bytes::Bytes;
+use dataapi_core::{Decision, DialogId, Evidence};
+use http::Response;
+
+use super::json;
+use crate::dto;
+use crate::problem::Problem;
+use crate::service::Service;
+
+/// Record what the customer decided on a dialog
+///
+/// *Yes* makes it readable, *no* erases it. The same decision again answers with the first
+/// receipt. A withdrawal or an erasure is never undone.
+#[utoipa::path(
+    post,
+    path = "/consents/{dialogId}",
+    tag = "consent",
+    operation_id = "decide",
+    params(("dialogId" = String, Path, min_length = 1, description = "Which dialog")),
+    request_body = dto::Decision,
+    responses(
+        (status = 200, description = "Recorded, on disk", body = dto::Receipt<'_>),
+        (status = 400, description = "The body is not JSON, or there is a query string"),
+        (status = 404, description = "There is no such dialog"),
+        (status = 408, description = "The body did not arrive in time"),
+        (status = 409, description = "A yes after a withdrawal or an erasure"),
+        (status = 413, description = "The body is too large"),
+        (status = 422, description = "A value is outside its bounds; `field` names it"),
+    )
+)]
+pub(crate) async fn decide(
+    service: &Service,
+    dialog_id: DialogId,
+    decision: Decision,
+    evidence: Evidence,
+) -> Result<Response<Bytes>, Problem> {
+    let receipt = service.store.decide(dialog_id, decision, evidence).await?;
+    json(&dto::Receipt::from(&receipt))
+}
+
+/// See how a dialog stands
+#[utoipa::path(
+    get,
+    path = "/consents/{dialogId}",
+    tag = "consent",
+    operation_id = "readConsent",
+    params(("dialogId" = String, Path, min_length = 1, description = "Which dialog")),
+    responses(
+        (status = 200, description = "How it stands, and since when", body = dto::ConsentStatus<'_>),
+        (status = 400, description = "There is a query string"),
+        (status = 404, description = "The id was never used"),
+        (status = 422, description = "The id is outside its bounds"),
+    )
+)]
+pub(crate) async fn read(
+    service: &Service,
+    dialog_id: &DialogId,
+) -> Result<Response<Bytes>, Problem> {
+    let status = service.store.consent(dialog_id).await?;
+    json(&dto::ConsentStatus::from(&status))
+}

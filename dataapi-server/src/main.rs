@@ -1,0 +1,107 @@
+//! The server as a program: arguments, log, store, listener, and signals.
+
+mod args;
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use args::{Args, LogFormat, Settings};
+use clap::Parser;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dataapi-server: {}", chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let Settings { listen, store: url, serve, log, log_format } = args.resolve()?;
+    start_log(log, log_format);
+    // From before the first request on: a signal must find someone who waits for it.
+    let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+
+    let store = dataapi::open(&url)
+        .await
+        .map_err(|error| format!("cannot open the store '{url}': {}", chain(&error)))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    announce(listener.local_addr()?, &url, log_format);
+
+    dataapi_server::serve(store, serve, listener, first_of(stop)).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start_log(filter: EnvFilter, format: LogFormat) {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    // The message of a panic may quote what it was about; where it happened is enough to go by.
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(tracing::field::display);
+        tracing::error!(location, "panicked");
+    }));
+}
+
+/// The one line on standard output, for people and for scripts that look for the port.
+fn announce(address: SocketAddr, store: &str, format: LogFormat) {
+    let version = env!("CARGO_PKG_VERSION");
+    let url = format!("http://{address}");
+    let line = match format {
+        LogFormat::Text => {
+            format!("DataAPI {version} serves {store} on {url}; try it at {url}/docs/")
+        }
+        LogFormat::Json => {
+            let docs = format!("{url}/docs/");
+            json!({"version": version, "store": store, "url": url, "docs": docs}).to_string()
+        }
+    };
+    // Whoever started the server may have closed its standard output; it serves all the same.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Ready at the first signal; the second ends the process at once.
+async fn first_of([mut terminate, mut interrupt]: [Signal; 2]) {
+    either(&mut terminate, &mut interrupt).await;
+    tracing::info!("stopping: finishing what runs; a second signal stops at once");
+    tokio::spawn(async move {
+        let signal = either(&mut terminate, &mut interrupt).await;
+        std::process::exit(128 + signal.as_raw_value());
+    });
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> SignalKind {
+    tokio::select! {
+        _ = terminate.recv() => SignalKind::terminate(),
+        _ = interrupt.recv() => SignalKind::interrupt(),
+    }
+}
+
+/// An error with all that lies behind it, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        source = error.source();
+    }
+    line
+}

@@ -1,0 +1,221 @@
+//! What an operator watches: counters of the server itself, and a snapshot of the store at each
+//! scrape.
+//!
+//! Labels are route templates, methods and states. Nothing that a client sends becomes a label.
+
+use std::fmt;
+use std::time::Duration;
+
+use dataapi_core::{Activity, BatchSizes, Stats};
+use http::{Method, StatusCode};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::routes::Template;
+
+/// From a quarter of a millisecond, where a single durable insert lies, to ten seconds.
+const LATENCIES: [f64; 15] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0,
+];
+
+/// The content type of what [`Metrics::render`] writes.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The server's own figures.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    /// By the index of the template, so that a request looks nothing up.
+    latencies: Vec<Histogram>,
+    in_flight: Gauge,
+    purged: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let requests = Family::default();
+        let latency: Family<RouteLabel, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(LATENCIES));
+        let in_flight = Gauge::default();
+        let purged = Counter::default();
+        let latencies = Template::ALL
+            .iter()
+            .map(|template| latency.get_or_create_owned(&RouteLabel { route: template.as_str() }))
+            .collect();
+
+        let mut registry = Registry::with_prefix("dataapi");
+        registry.register(
+            "http_requests",
+            "Requests answered, by route, method and status",
+            Family::clone(&requests),
+        );
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from the head of a request to its answer, by route",
+            Unit::Seconds,
+            latency,
+        );
+        registry.register(
+            "http_requests_in_flight",
+            "Requests that are being answered",
+            in_flight.clone(),
+        );
+        registry.register(
+            "purged_dialogs",
+            "Pending dialogs that were erased because their consent never came",
+            purged.clone(),
+        );
+        Self { registry, requests, latencies, in_flight, purged }
+    }
+
+    /// Counts a request as in flight until the answer is there or the client is gone.
+    pub(crate) fn enter(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Notes an answer.
+    pub(crate) fn answered(
+        &self,
+        template: Option<Template>,
+        method: &'static str,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        if let Some(latency) = template.and_then(|template| self.latencies.get(template as usize)) {
+            latency.observe(took.as_secs_f64());
+        }
+        let route = template.map_or("none", Template::as_str);
+        let labels = RequestLabels { route, method, status: status.as_u16() };
+        self.requests.get_or_create(&labels).inc();
+    }
+
+    /// Notes dialogs whose consent never came.
+    pub(crate) fn purged(&self, dialogs: u64) {
+        self.purged.inc_by(dialogs);
+    }
+
+    /// Writes all figures, the store's included.
+    pub(crate) fn render(&self, store: StoreSnapshot) -> Result<String, fmt::Error> {
+        let mut snapshot = Registry::with_prefix("dataapi");
+        snapshot.register_collector(Box::new(store));
+        let mut text = String::new();
+        encode_registry(&mut text, &self.registry)?;
+        encode_registry(&mut text, &snapshot)?;
+        encode_eof(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// Anyone can send any method; only the known ones are told apart.
+pub(crate) fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "DELETE" => "DELETE",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// A request in flight.
+#[derive(Debug)]
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// How the store stands at the moment of a scrape.
+#[derive(Debug)]
+pub(crate) struct StoreSnapshot {
+    /// `None` when the store could not tell.
+    pub(crate) stats: Option<Stats>,
+    pub(crate) activity: Activity,
+}
+
+impl Collector for StoreSnapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        if let Some(stats) = &self.stats {
+            let mut dialogs = encoder.encode_descriptor(
+                "dialogs",
+                "Dialogs, by state; of withdrawn and erased ones only tombstones stay",
+                None,
+                MetricType::Gauge,
+            )?;
+            for (state, count) in [
+                ("pending", stats.pending),
+                ("consented", stats.consented),
+                ("withdrawn", stats.withdrawn),
+                ("erased", stats.erased),
+            ] {
+                gauge(count).encode(dialogs.encode_family(&StateLabel { state })?)?;
+            }
+        }
+        for (name, help, value) in [
+            (
+                "commit_queue_depth",
+                "Write requests that wait for the next commit",
+                self.activity.queued,
+            ),
+            (
+                "commit_queue_capacity",
+                "Write requests that may wait before more are refused; 0 without a queue",
+                self.activity.queue_capacity,
+            ),
+        ] {
+            let value = gauge(value);
+            value.encode(encoder.encode_descriptor(name, help, None, value.metric_type())?)?;
+        }
+        encode_batch_sizes(&self.activity.commits, &mut encoder)
+    }
+}
+
+fn gauge(value: u64) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "the exposition format has floats only")]
+fn encode_batch_sizes(sizes: &BatchSizes, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let bounds = BatchSizes::BOUNDS.iter().map(|bound| *bound as f64).chain([f64::INFINITY]);
+    let buckets: Vec<_> = bounds.zip(sizes.counts).collect();
+    encoder
+        .encode_descriptor(
+            "commit_batch_size",
+            "Write requests that one commit was made of",
+            None,
+            MetricType::Histogram,
+        )?
+        .encode_histogram::<NoLabelSet>(sizes.sum as f64, sizes.counts.iter().sum(), &buckets, None)
+}

@@ -1,0 +1,93 @@
+//! `/openapi.json`: the API's description, made from the handlers and the DTOs, so that it says
+//! what they do.
+
+use bytes::Bytes;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+
+use crate::dto;
+use crate::handlers::{consents, customers, dialogs, operations};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "DataAPI",
+        description = "A consent-gated store for chatbot dialogs. Until a dialog's customer \
+            consents nobody can read its text; after a *no* it is gone.\n\n\
+            Bodies are JSON whatever `Content-Type` says. Every route stands with and without \
+            `/v1`. Every `GET` answers `HEAD` too. An answer in the 200s means it is on disk, an \
+            error means nothing changed.",
+    ),
+    servers(
+        (url = "/v1", description = "This server"),
+        (url = "/", description = "This server, as older clients ask it"),
+    ),
+    tags(
+        (name = "dialogs", description = "Stored while they run, read once consented to"),
+        (name = "consent", description = "What customers decide"),
+        (name = "customers", description = "What customers have a right to"),
+        (name = "operations", description = "Counts, health, metrics, and this description"),
+    ),
+    paths(
+        dialogs::query,
+        dialogs::insert,
+        dialogs::read,
+        dialogs::erase,
+        consents::decide,
+        consents::read,
+        customers::data,
+        customers::erase,
+        operations::stats,
+        operations::live,
+        operations::ready,
+        operations::metrics,
+        operations::openapi,
+        operations::docs_entrance,
+        operations::docs_file,
+    ),
+    components(schemas(dto::Problem<'_>)),
+    modifiers(&Problems),
+)]
+struct Description;
+
+/// Gives every refusal its document, and every operation the failures that any can have.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let operations = description.paths.paths.values_mut().flat_map(|path| {
+            [&mut path.get, &mut path.post, &mut path.delete].into_iter().flatten()
+        });
+        for operation in operations {
+            let responses = &mut operation.responses.responses;
+            for (status, text) in
+                [("500", "The server failed"), ("503", "The store cannot be had just now")]
+            {
+                let response = ResponseBuilder::new().description(text).build();
+                responses.insert(status.to_owned(), RefOr::T(response));
+            }
+            for (status, response) in responses {
+                let RefOr::T(response) = response else { continue };
+                if status.starts_with(['4', '5']) {
+                    let schema = Ref::from_schema_name("Problem");
+                    let content = ContentBuilder::new().schema(Some(schema)).build();
+                    response.content.insert("application/problem+json".to_owned(), content.into());
+                }
+                if status == "503" {
+                    let header = HeaderBuilder::new()
+                        .schema(Some(ObjectBuilder::new().schema_type(Type::Integer)))
+                        .description(Some("After how many seconds to ask again"))
+                        .build();
+                    response.headers.insert("Retry-After".to_owned(), header.into());
+                }
+            }
+        }
+    }
+}
+
+/// The description as JSON.
+pub(crate) fn document() -> Bytes {
+    // Made of what was compiled in: it does not fail on one machine and succeed on another.
+    serde_json::to_vec(&Description::openapi()).unwrap_or_default().into()
+}

@@ -1,0 +1,320 @@
+//! The one place where an error becomes an answer: problem documents (RFC 9457).
+//!
+//! No problem holds what a client sent: not a value, not the name of a member it made up, not the
+//! message of a parser, which quotes both.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dataapi_core::{Invalid, StoreError};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::dto;
+
+/// What went wrong, as far as a client reacts to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    BadQuery,
+    NotJson,
+    ConsentRequired,
+    NoSuchRoute,
+    NotFound,
+    MethodNotAllowed,
+    BodyTimeout,
+    Exists,
+    Conflict,
+    Gone,
+    BodyTooLarge,
+    Invalid,
+    Internal,
+    Overloaded,
+    Unavailable,
+}
+
+impl Kind {
+    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::BadQuery => {
+                (StatusCode::BAD_REQUEST, "urn:dataapi:problem:bad-query", "Bad query")
+            }
+            Self::NotJson => {
+                (StatusCode::BAD_REQUEST, "urn:dataapi:problem:not-json", "The body is not JSON")
+            }
+            Self::ConsentRequired => (
+                StatusCode::FORBIDDEN,
+                "urn:dataapi:problem:consent-required",
+                "Consent is required",
+            ),
+            Self::NoSuchRoute => {
+                (StatusCode::NOT_FOUND, "urn:dataapi:problem:no-such-route", "No such route")
+            }
+            Self::NotFound => {
+                (StatusCode::NOT_FOUND, "urn:dataapi:problem:not-found", "No such dialog")
+            }
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "urn:dataapi:problem:method-not-allowed",
+                "Method not allowed",
+            ),
+            Self::BodyTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "urn:dataapi:problem:body-timeout",
+                "The body took too long",
+            ),
+            Self::Exists => {
+                (StatusCode::CONFLICT, "urn:dataapi:problem:exists", "The dialog id is taken")
+            }
+            Self::Conflict => (
+                StatusCode::CONFLICT,
+                "urn:dataapi:problem:conflict",
+                "A withdrawal or an erasure stands",
+            ),
+            Self::Gone => (StatusCode::GONE, "urn:dataapi:problem:gone", "The dialog is gone"),
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "urn:dataapi:problem:body-too-large",
+                "The body is too large",
+            ),
+            Self::Invalid => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "urn:dataapi:problem:invalid",
+                "A value is outside its bounds",
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "urn:dataapi:problem:internal",
+                "The server failed",
+            ),
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "urn:dataapi:problem:overloaded",
+                "The store is overloaded",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "urn:dataapi:problem:unavailable",
+                "The store is not available",
+            ),
+        }
+    }
+}
+
+/// A request that was refused or failed, on its way to an answer.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    kind: Kind,
+    detail: Cow<'static, str>,
+    field: Option<&'static str>,
+    same_content: Option<bool>,
+    allow: Option<String>,
+    retry_after: Option<Duration>,
+    closes: bool,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            field: None,
+            same_content: None,
+            allow: None,
+            retry_after: None,
+            closes: false,
+            cause: None,
+        }
+    }
+
+    /// A query string that is not understood; the field is the parameter.
+    pub(crate) fn bad_query(Invalid { field, reason, .. }: Invalid) -> Self {
+        Self { field: Some(field), ..Self::new(Kind::BadQuery, format!("{field} {reason}")) }
+    }
+
+    /// A body that is not JSON in UTF-8.
+    pub(crate) fn not_json(detail: &'static str) -> Self {
+        Self::new(Kind::NotJson, detail)
+    }
+
+    /// A path that leads nowhere.
+    pub(crate) fn no_such_route() -> Self {
+        Self::new(Kind::NoSuchRoute, "nothing is served at this path")
+    }
+
+    /// A method that the path does not take.
+    pub(crate) fn method_not_allowed(allowed: String) -> Self {
+        let detail = format!("this path takes {allowed}");
+        Self { allow: Some(allowed), ..Self::new(Kind::MethodNotAllowed, detail) }
+    }
+
+    /// A body that did not arrive in time. What is left of it is not waited for.
+    pub(crate) fn body_timeout() -> Self {
+        let detail = "the body did not arrive in time";
+        Self { closes: true, ..Self::new(Kind::BodyTimeout, detail) }
+    }
+
+    /// A body that broke off. Its rest cannot be told from a next request.
+    pub(crate) fn body_broke_off() -> Self {
+        Self { closes: true, ..Self::new(Kind::NotJson, "the body broke off") }
+    }
+
+    /// A body longer than any right one can be.
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let detail = format!("the body must be at most {limit} bytes");
+        Self { closes: true, ..Self::new(Kind::BodyTooLarge, detail) }
+    }
+
+    /// A failure that is nobody's business but the operator's.
+    pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let detail = "the request failed in the server; its log says more";
+        Self { cause: Some(cause.into()), ..Self::new(Kind::Internal, detail) }
+    }
+
+    /// The store cannot be had just now.
+    pub(crate) fn unavailable(
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+        retry_after: Duration,
+    ) -> Self {
+        Self {
+            cause: Some(cause.into()),
+            retry_after: Some(retry_after),
+            ..Self::new(Kind::Unavailable, "the store cannot be had just now; ask again later")
+        }
+    }
+
+    /// What lies behind it, for the log.
+    pub(crate) fn take_cause(&mut self) -> Option<Box<dyn Error + Send + Sync>> {
+        self.cause.take()
+    }
+
+    /// The answer that tells the client.
+    pub(crate) fn into_response(self) -> Response<Bytes> {
+        let (status, kind, title) = self.kind.parts();
+        let document = dto::Problem {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            field: self.field,
+            same_content: self.same_content,
+        };
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = Response::new(body.into());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(allow) = self.allow.and_then(|allow| allow.try_into().ok()) {
+            headers.insert(ALLOW, allow);
+        }
+        if let Some(retry_after) = self.retry_after {
+            headers.insert(RETRY_AFTER, whole_seconds(retry_after).into());
+        }
+        if self.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// Rounds up: a client told 0 would ask again at once.
+fn whole_seconds(duration: Duration) -> u64 {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    seconds.max(1)
+}
+
+impl From<Invalid> for Problem {
+    fn from(Invalid { field, reason, .. }: Invalid) -> Self {
+        Self { field: Some(field), ..Self::new(Kind::Invalid, format!("{field} {reason}")) }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::new(Kind::NotFound, "there is no such dialog"),
+            StoreError::Exists { same_content } => {
+                let detail = if same_content {
+                    "this very dialog is already stored"
+                } else {
+                    "the dialog id is taken; choose another"
+                };
+                Self { same_content: Some(same_content), ..Self::new(Kind::Exists, detail) }
+            }
+            StoreError::ConsentRequired => {
+                Self::new(Kind::ConsentRequired, "the customer has not consented yet")
+            }
+            StoreError::Gone => {
+                Self::new(Kind::Gone, "the dialog was withdrawn or erased, and its id stays taken")
+            }
+            StoreError::Conflict => {
+                Self::new(Kind::Conflict, "a later yes does not undo a withdrawal or an erasure")
+            }
+            StoreError::Invalid { field, reason } => Invalid::new(field, reason).into(),
+            StoreError::Overloaded { retry_after } => Self {
+                retry_after: Some(retry_after),
+                ..Self::new(Kind::Overloaded, "too many requests wait; nothing was done")
+            },
+            StoreError::Unavailable { reason, retry_after } => {
+                Self::unavailable(reason, retry_after)
+            }
+            StoreError::Backend { source } => Self::internal(source),
+            other => Self::internal(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(error: StoreError) -> Response<Bytes> {
+        Problem::from(error).into_response()
+    }
+
+    #[test]
+    fn every_store_error_has_its_status() {
+        let soon = Duration::from_millis(1);
+        let cases = [
+            (StoreError::NotFound, 404),
+            (StoreError::Exists { same_content: false }, 409),
+            (StoreError::ConsentRequired, 403),
+            (StoreError::Gone, 410),
+            (StoreError::Conflict, 409),
+            (Invalid::new("text", "must be").into(), 422),
+            (StoreError::Overloaded { retry_after: soon }, 503),
+            (StoreError::Unavailable { reason: "disk full".into(), retry_after: soon }, 503),
+            (StoreError::backend("broken"), 500),
+        ];
+        for (error, status) in cases {
+            let name = format!("{error:?}");
+            assert_eq!(answer(error).status(), status, "{name}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_and_never_zero() {
+        for (wait, told) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (90_000, "90")] {
+            let retry_after = Duration::from_millis(wait);
+            let response = answer(StoreError::Overloaded { retry_after });
+            assert_eq!(response.headers()[RETRY_AFTER], told);
+        }
+    }
+
+    #[test]
+    fn what_the_operator_learns_the_client_does_not() {
+        let causes = [
+            StoreError::backend("MARKER"),
+            StoreError::Unavailable { reason: "MARKER".into(), retry_after: Duration::ZERO },
+        ];
+        for cause in causes {
+            let mut problem = Problem::from(cause);
+            let cause = problem.take_cause().expect("a cause");
+            assert!(cause.to_string().contains("MARKER"));
+            let body = problem.into_response().into_body();
+            assert!(!String::from_utf8_lossy(&body).contains("MARKER"));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Retention: erases dialogs whose consent never came (GDPR article 5(1)(e)).
+
+use std::time::Duration;
+
+use dataapi_core::{Clock, DialogStore};
+
+use crate::metrics::Metrics;
+
+/// Small enough that requests get their turn between two batches.
+const BATCH: u32 = 500;
+
+/// Erases, at the start and ever again, what was received longer ago than `after` and is still
+/// pending. Runs until it is dropped, which is safe at any moment.
+pub(crate) async fn run(
+    store: &dyn DialogStore,
+    clock: &dyn Clock,
+    metrics: &Metrics,
+    after: Duration,
+) {
+    let mut round = tokio::time::interval(interval(after));
+    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        round.tick().await;
+        let received_before = clock.now().saturating_sub(after);
+        let mut erased = 0;
+        let outcome = loop {
+            match store.purge_pending(received_before, BATCH).await {
+                Ok(count) => {
+                    metrics.purged(count);
+                    erased += count;
+                    if count < u64::from(BATCH) {
+                        break Ok(());
+                    }
+                }
+                Err(error) => break Err(error),
+            }
+            tokio::task::yield_now().await;
+        };
+        if erased > 0 {
+            tracing::info!(erased, "erased pending dialogs whose consent never came");
+        }
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "the clean-up of pending dialogs goes on in the next round");
+        }
+    }
+}
+
+/// Often enough that a dialog outstays its time by a tenth at most, but not more than needed.
+fn interval(after: Duration) -> Duration {
+    (after / 10).clamp(Duration::from_secs(1), Duration::from_hours(1))
+}

@@ -1,0 +1,242 @@
+//! From one request to one answer: who asked (its id), what was asked (its route), and what came
+//! of it (log and metrics), whatever happens in between.
+
+use std::error::Error;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use dataapi_core::DialogStore;
+use futures_util::{FutureExt, Stream, TryStreamExt};
+use http::header::{CACHE_CONTROL, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use tracing::Level;
+use uuid::Uuid;
+use warp::{Filter, Rejection};
+
+use crate::body::{BrokeOff, Chunks, Limits};
+use crate::docs::Docs;
+use crate::handlers::{consents, customers, dialogs, operations};
+use crate::metrics::{self, Metrics};
+use crate::problem::Problem;
+use crate::routes::{Operation, Path};
+use crate::{Config, body, dto, openapi, query};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every request needs.
+pub(crate) struct Service {
+    pub(crate) store: Arc<dyn DialogStore>,
+    pub(crate) max_text_bytes: usize,
+    pub(crate) metrics: Metrics,
+    pub(crate) docs: Docs,
+    pub(crate) openapi: Bytes,
+    body_limits: Limits,
+}
+
+/// The one filter: it takes a request apart and never rejects, since routing is done on the raw
+/// path, where `%2F` is still part of an id.
+pub(crate) fn filter(
+    service: Arc<Service>,
+) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {
+    warp::method()
+        .and(warp::ext::get::<Uri>())
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream().map(chunks))
+        .then(move |method, target: Uri, headers, body| {
+            let service = Arc::clone(&service);
+            async move { service.answer(Request { method, target, headers }, body).await }
+        })
+}
+
+/// Lays the target of a request where [`filter`] finds it: warp's own filter of whole paths panics
+/// on a target that has none, which CONNECT has, and its filter of queries rejects where there is
+/// no query.
+pub(crate) fn keep_target<B>(request: &mut http::Request<B>) {
+    let target = request.uri().clone();
+    request.extensions_mut().insert(target);
+}
+
+fn chunks<S, B>(body: S) -> impl Chunks
+where
+    S: Stream<Item = Result<B, warp::Error>> + Send + Unpin + 'static,
+    B: Buf,
+{
+    body.map_ok(|mut chunk| chunk.copy_to_bytes(chunk.remaining())).map_err(|_| BrokeOff)
+}
+
+/// A request but for its body.
+struct Request {
+    method: Method,
+    target: Uri,
+    headers: HeaderMap,
+}
+
+impl Service {
+    pub(crate) fn new(store: Arc<dyn DialogStore>, config: &Config) -> Self {
+        Self {
+            store,
+            max_text_bytes: config.max_text_bytes,
+            metrics: Metrics::new(),
+            docs: Docs::new(),
+            openapi: openapi::document(),
+            body_limits: Limits::new(config.max_text_bytes, config.body_timeout),
+        }
+    }
+
+    async fn answer(&self, request: Request, body: impl Chunks) -> Response<Bytes> {
+        let started = Instant::now();
+        let request_id = request_id(&request.headers);
+        let in_flight = self.metrics.enter();
+        let path = Path::find(request.target.path());
+        // A panic is this request's alone: the store leaves nothing half done, and nothing else
+        // that outlives the request is changed under it.
+        let outcome = AssertUnwindSafe(self.handle(path, &request, body)).catch_unwind().await;
+        let outcome = outcome.unwrap_or_else(|_| Err(Problem::internal("a handler panicked")));
+        let (mut response, cause) = match outcome {
+            Ok(response) => (response, None),
+            Err(mut problem) => {
+                let cause = problem.take_cause();
+                (problem.into_response(), cause)
+            }
+        };
+        drop(in_flight);
+
+        let headers = response.headers_mut();
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        let method = metrics::method_label(&request.method);
+        let answered = Answered {
+            request_id: request_id.to_str().unwrap_or_default(),
+            method,
+            route: path.map_or("none", |path| path.template.as_str()),
+            status: response.status(),
+            took: started.elapsed(),
+        };
+        answered.log(cause.as_deref());
+        let template = path.map(|path| path.template);
+        self.metrics.answered(template, method, answered.status, answered.took);
+        response.headers_mut().insert(REQUEST_ID, request_id);
+        response
+    }
+
+    /// Path, method, query, ids, body: the first of them that is wrong is what is told.
+    async fn handle(
+        &self,
+        path: Option<Path<'_>>,
+        request: &Request,
+        body: impl Chunks,
+    ) -> Result<Response<Bytes>, Problem> {
+        let path = path.ok_or_else(Problem::no_such_route)?;
+        let operation = path
+            .operation(&request.method)
+            .ok_or_else(|| Problem::method_not_allowed(path.allowed()))?;
+        let query = request.target.query().unwrap_or_default();
+        if !operation.takes_query() {
+            query::none(query)?;
+        }
+        let read = body::read(body, &request.headers, self.body_limits);
+        match operation {
+            Operation::QueryDialogs => dialogs::query(self, path.prefix, query).await,
+            Operation::InsertDialog { customer, dialog } => {
+                let (customer_id, dialog_id) = (customer.customer_id()?, dialog.dialog_id()?);
+                let new = body::parse::<dto::NewDialog>(&read.await?)?;
+                let new = new.into_domain(customer_id, dialog_id, self.max_text_bytes)?;
+                dialogs::insert(self, path.prefix, new).await
+            }
+            Operation::ReadDialog { customer, dialog } => {
+                dialogs::read(self, &customer.customer_id()?, &dialog.dialog_id()?).await
+            }
+            Operation::EraseDialog { customer, dialog } => {
+                dialogs::erase(self, &customer.customer_id()?, &dialog.dialog_id()?).await
+            }
+            Operation::Decide { dialog } => {
+                let dialog_id = dialog.dialog_id()?;
+                let decision = body::parse::<dto::Decision>(&read.await?)?;
+                let (decision, evidence) = decision.into_domain()?;
+                consents::decide(self, dialog_id, decision, evidence).await
+            }
+            Operation::ReadConsent { dialog } => consents::read(self, &dialog.dialog_id()?).await,
+            Operation::ReadCustomerData { customer } => {
+                let subject = query::subject_request(customer.customer_id()?, query)?;
+                customers::data(self, path.prefix, &subject).await
+            }
+            Operation::EraseCustomer { customer } => {
+                customers::erase(self, &customer.customer_id()?).await
+            }
+            Operation::ReadStats => operations::stats(self).await,
+            Operation::Live => operations::live(),
+            Operation::Ready => operations::ready(self).await,
+            Operation::Metrics => operations::metrics(self).await,
+            Operation::OpenApi => Ok(operations::openapi(self)),
+            Operation::DocsEntrance => Ok(operations::docs_entrance(path.prefix)),
+            Operation::DocsFile { file } => operations::docs_file(self, file.as_sent()),
+        }
+    }
+}
+
+/// The client's own id for the request if it is fit for a log, else a fresh one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let fits = |id: &&HeaderValue| {
+        (1..=128).contains(&id.len())
+            && id
+                .as_bytes()
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    };
+    headers.get(REQUEST_ID).filter(fits).cloned().unwrap_or_else(|| {
+        let mut buffer = Uuid::encode_buffer();
+        let fresh = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+        HeaderValue::from_str(fresh).unwrap_or(HeaderValue::from_static("none"))
+    })
+}
+
+/// What the log says of a request: never its path, its query or its body.
+struct Answered<'a> {
+    request_id: &'a str,
+    method: &'static str,
+    route: &'static str,
+    status: StatusCode,
+    took: Duration,
+}
+
+impl Answered<'_> {
+    fn log(&self, cause: Option<&(dyn Error + Send + Sync)>) {
+        macro_rules! event {
+            ($level:expr) => {
+                tracing::event!(
+                    $level,
+                    request_id = self.request_id,
+                    method = self.method,
+                    route = self.route,
+                    status = self.status.as_u16(),
+                    micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
+                    cause = cause.map(|cause| tracing::field::display(Chain(cause))),
+                    "answered"
+                )
+            };
+        }
+        // The level of an event is fixed where it stands.
+        match self.status.as_u16() {
+            503 => event!(Level::WARN),
+            500.. => event!(Level::ERROR),
+            _ => event!(Level::DEBUG),
+        }
+    }
+}
+
+/// An error with all that lies behind it.
+struct Chain<'a>(&'a (dyn Error + Send + Sync));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

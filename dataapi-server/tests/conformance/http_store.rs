@@ -1,0 +1,323 @@
+//! A client that is a store: each call goes over the routes, and each answer comes back as what a
+//! store would have answered. What has no route goes to the store behind the server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dataapi_core::{
+    Activity, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
+    DialogStore, Evidence, EvidenceField, HeldDialog, ImportedDialog, Language, NewDialog, Page,
+    PageRequest, Receipt, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
+};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+
+pub(crate) struct HttpStore {
+    client: Client,
+    address: SocketAddr,
+    behind: Arc<dyn DialogStore>,
+    calls: AtomicUsize,
+}
+
+impl HttpStore {
+    pub(crate) fn new(address: SocketAddr, behind: Arc<dyn DialogStore>) -> Self {
+        let client = Client::builder().no_proxy().build().expect("a client");
+        Self { client, address, behind, calls: AtomicUsize::new(0) }
+    }
+
+    /// Both prefixes lead to the same: take them in turns.
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, StoreError> {
+        let prefix = ["", "/v1"][self.calls.fetch_add(1, Ordering::Relaxed) % 2];
+        let url = format!("http://{}{prefix}{path}", self.address);
+        let mut request = self.client.request(method, url);
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.map_err(StoreError::backend)?;
+        assert!(response.headers().contains_key("x-request-id"));
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        if response.status().is_success() {
+            let location = header(&response, "location");
+            let link = header(&response, "link");
+            let body = response.json().await.map_err(StoreError::backend)?;
+            return Ok(Answer { prefix, location, link, body });
+        }
+        Err(error_of(response).await)
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, StoreError> {
+        self.call(Method::GET, path, None).await
+    }
+}
+
+struct Answer {
+    prefix: &'static str,
+    location: Option<String>,
+    link: Option<String>,
+    body: Value,
+}
+
+impl Answer {
+    /// The items of a page, its total, and where it goes on.
+    fn page<T>(&self, window: &Window, item: impl Fn(&Value) -> T) -> Result<Page<T>, StoreError> {
+        assert_eq!(self.body["limit"], window.limit.get());
+        assert_eq!(self.body["offset"], window.offset());
+        let next = self.body["next"].as_str();
+        assert_eq!(self.link, next.map(|next| format!("<{next}>; rel=\"next\"")));
+        let next = next.map(|next| {
+            assert!(next.starts_with(&format!("{}/", self.prefix)), "it keeps the prefix");
+            assert!(self.prefix == "/v1" || !next.starts_with("/v1"), "it keeps the prefix");
+            let (_, cursor) = next.split_once("cursor=").expect("a cursor");
+            let cursor = cursor.split('&').next().expect("a cursor");
+            let cursor = percent_decode_str(cursor).decode_utf8().expect("UTF-8");
+            cursor.parse::<Cursor>()
+        });
+        let items = self.body["items"].as_array().expect("items");
+        Ok(Page {
+            items: items.iter().map(item).collect(),
+            total: self.body.get("total").map(|total| total.as_u64().expect("a count")),
+            next: next.transpose()?,
+        })
+    }
+}
+
+fn header(response: &Response, name: &str) -> Option<String> {
+    response.headers().get(name).map(|value| value.to_str().expect("ASCII").to_owned())
+}
+
+async fn error_of(response: Response) -> StoreError {
+    let status = response.status().as_u16();
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let retry_after = header(&response, "retry-after")
+        .map(|seconds| Duration::from_secs(seconds.parse().expect("whole seconds")));
+    let problem: Value = match response.json().await {
+        Ok(problem) => problem,
+        Err(error) => return StoreError::backend(error),
+    };
+    assert_eq!(problem["status"], status);
+    let kind = problem["type"].as_str().expect("a type");
+    match (status, kind.strip_prefix("urn:dataapi:problem:").expect("a type")) {
+        (403, "consent-required") => StoreError::ConsentRequired,
+        (404, "not-found") => StoreError::NotFound,
+        (409, "exists") => StoreError::Exists {
+            same_content: problem["same_content"].as_bool().expect("whether it is the same"),
+        },
+        (409, "conflict") => StoreError::Conflict,
+        (410, "gone") => StoreError::Gone,
+        (503, "overloaded") => {
+            StoreError::Overloaded { retry_after: retry_after.expect("when to retry") }
+        }
+        (503, "unavailable") => StoreError::Unavailable {
+            reason: "as the server says".into(),
+            retry_after: retry_after.expect("when to retry"),
+        },
+        _ => StoreError::backend(problem.to_string()),
+    }
+}
+
+fn encode(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}
+
+fn dialog_path(customer_id: &CustomerId, dialog_id: &DialogId) -> String {
+    format!("/data/{}/{}", encode(customer_id.as_str()), encode(dialog_id.as_str()))
+}
+
+fn window_query(window: &Window) -> String {
+    let start = match &window.start {
+        Start::Offset(offset) => format!("offset={offset}"),
+        Start::After(cursor) => format!("cursor={cursor}"),
+    };
+    format!("{start}&limit={}&total={}", window.limit.get(), window.total)
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().expect("a string").to_owned()
+}
+
+fn date(value: &Value) -> Date {
+    value.as_str().expect("a date").parse().expect("RFC 3339")
+}
+
+fn evidence(value: &Value) -> Evidence {
+    let piece = |name| value.get(name).map(string);
+    Evidence::parse(piece("notice"), piece("method"), piece("locale")).expect("evidence")
+}
+
+fn stored(item: &Value) -> StoredDialog {
+    let dialog = NewDialog {
+        customer_id: string(&item["customer_id"]).try_into().expect("an id"),
+        dialog_id: string(&item["dialog_id"]).try_into().expect("an id"),
+        language: string(&item["language"]).try_into().expect("a tag"),
+        text: Text::parse(string(&item["text"]), Text::DEFAULT_MAX_BYTES).expect("a text"),
+    };
+    let date = date(&item["date"]);
+    let consented = item["consent_received"].as_bool().expect("whether it is consented");
+    StoredDialog::new(dialog, date, consented.then_some(date))
+}
+
+fn readable(item: &Value) -> Dialog {
+    stored(item).readable().expect("only consented dialogs are shown")
+}
+
+#[async_trait]
+impl DialogStore for HttpStore {
+    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+        let path = dialog_path(&dialog.customer_id, &dialog.dialog_id);
+        let body = json!({"text": dialog.text.as_str(), "language": dialog.language.as_str()});
+        let answer = self.call(Method::POST, &path, Some(body)).await?;
+        let date = date(&answer.body["date"]);
+        let expected = json!({
+            "customer_id": dialog.customer_id.as_str(), "dialog_id": dialog.dialog_id.as_str(),
+            "text": dialog.text.as_str(), "language": dialog.language.as_str(),
+            "consent_received": false, "date": date.to_string(),
+        });
+        assert_eq!(answer.body, expected);
+        assert!(answer.location.expect("a location").starts_with(answer.prefix));
+        Ok(date)
+    }
+
+    async fn import(
+        &self,
+        batch: Vec<ImportedDialog>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.behind.import(batch).await
+    }
+
+    async fn decide(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        given: Evidence,
+    ) -> Result<Receipt, StoreError> {
+        let path = format!("/consents/{}", encode(dialog_id.as_str()));
+        let consent = decision == Decision::Granted;
+        let body = if given == Evidence::default() {
+            json!(consent)
+        } else {
+            let piece = |piece: &Option<EvidenceField>| {
+                piece.as_ref().map(|piece| piece.as_str().to_owned())
+            };
+            json!({
+                "consent": consent, "notice": piece(&given.notice),
+                "method": piece(&given.method), "locale": piece(&given.locale),
+            })
+        };
+        let answer = self.call(Method::POST, &path, Some(body)).await?.body;
+        Ok(Receipt {
+            dialog_id: string(&answer["dialog_id"]).try_into()?,
+            decision: match answer["consent"].as_str() {
+                Some("granted") => Decision::Granted,
+                Some("withdrawn") => Decision::Withdrawn,
+                other => panic!("no decision: {other:?}"),
+            },
+            date: date(&answer["date"]),
+            evidence: evidence(&answer),
+        })
+    }
+
+    async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
+        let answer = self.get(&format!("/consents/{}", encode(dialog_id.as_str()))).await?.body;
+        Ok(ConsentStatus {
+            dialog_id: string(&answer["dialog_id"]).try_into()?,
+            state: match answer["consent"].as_str() {
+                Some("pending") => ConsentState::Pending,
+                Some("granted") => ConsentState::Granted,
+                Some("withdrawn") => ConsentState::Withdrawn,
+                Some("erased") => ConsentState::Erased,
+                other => panic!("no state: {other:?}"),
+            },
+            date: date(&answer["date"]),
+        })
+    }
+
+    async fn dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<Dialog, StoreError> {
+        Ok(readable(&self.get(&dialog_path(customer_id, dialog_id)).await?.body))
+    }
+
+    async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
+        let filter = request.filter();
+        let conditions = [
+            ("language", filter.language_tag().map(|language| language.as_str().to_owned())),
+            ("customerId", filter.customer_id().map(|customer| customer.as_str().to_owned())),
+            ("from", filter.from().map(|date| date.to_string())),
+            ("to", filter.to().map(|date| date.to_string())),
+        ];
+        let mut query = vec![window_query(request.window())];
+        query.extend(
+            conditions.into_iter().filter_map(|(name, value)| {
+                value.map(|value| format!("{name}={}", encode(&value)))
+            }),
+        );
+        let path = format!("/data/?{}", query.join("&"));
+        self.get(&path).await?.page(request.window(), readable)
+    }
+
+    async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
+        let subject = request.customer_id();
+        let query = window_query(request.window());
+        let path = format!("/customers/{}/data?{query}", encode(subject.as_str()));
+        self.get(&path).await?.page(request.window(), |item| {
+            stored(item).for_subject(subject).expect("only that customer's dialogs are shown")
+        })
+    }
+
+    async fn erase_dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<(), StoreError> {
+        let path = dialog_path(customer_id, dialog_id);
+        let answer = self.call(Method::DELETE, &path, None).await?;
+        assert_eq!(answer.body, json!({"erased": 1}));
+        Ok(())
+    }
+
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
+        let path = format!("/customers/{}", encode(customer_id.as_str()));
+        let answer = self.call(Method::DELETE, &path, None).await?;
+        Ok(answer.body["erased"].as_u64().expect("a count"))
+    }
+
+    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
+        self.behind.purge_pending(received_before, at_most).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        let answer = self.get("/stats").await?.body;
+        let count = |name: &str| answer[name].as_u64().expect("a count");
+        let by_language = answer["consented_by_language"].as_object().expect("counts");
+        let by_language = by_language.iter().map(|(language, count)| {
+            let language: Language = language.parse().expect("a tag");
+            (language, count.as_u64().expect("a count"))
+        });
+        Ok(Stats {
+            pending: count("pending"),
+            consented: count("consented"),
+            withdrawn: count("withdrawn"),
+            erased: count("erased"),
+            consented_by_language: by_language.collect(),
+        })
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.get("/health/ready").await.map(|_| ())
+    }
+
+    fn activity(&self) -> Activity {
+        self.behind.activity()
+    }
+}

@@ -1,0 +1,58 @@
+//! Every promise of a store holds through the routes, too, whatever store is behind them.
+
+mod http_store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataapi_conformance::{Fixture, ManualClock};
+use dataapi_core::DialogStore;
+use dataapi_server::{Config, serve};
+use http_store::HttpStore;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// A server over `store` on a free port, and a store that goes through it.
+async fn served(store: Arc<dyn DialogStore>, clock: ManualClock) -> Fixture {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async {
+        // Ready when the fixture drops the other end.
+        let _ = stopped.await;
+    };
+    let grace = Duration::ZERO;
+    let config = Config { clock: Arc::new(clock), grace, ..Config::default() };
+    tokio::spawn(serve(Arc::clone(&store), config, listener, shutdown));
+    Fixture::new(HttpStore::new(address, store)).keeping(stop)
+}
+
+mod memory {
+    use std::sync::Arc;
+
+    use dataapi_conformance::{Fixture, ManualClock, conformance};
+    use dataapi_core::{MemoryStore, RefKey};
+
+    async fn fresh(clock: ManualClock) -> Fixture {
+        let store = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
+        super::served(Arc::new(store), clock).await
+    }
+
+    conformance!(fresh);
+}
+
+mod sqlite {
+    use std::sync::Arc;
+
+    use dataapi_conformance::{Fixture, ManualClock, conformance};
+
+    async fn fresh(clock: ManualClock) -> Fixture {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("dialogs.db").display());
+        let options = dataapi::OpenOptions::default().clock(Arc::new(clock.clone()));
+        let store = options.open(&url).await.expect("a store");
+        super::served(store, clock).await.keeping(folder)
+    }
+
+    conformance!(fresh);
+}

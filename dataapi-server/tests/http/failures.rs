@@ -1,0 +1,159 @@
+//! A store that fails: what the client is told, and what it is not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dataapi_core::{
+    Activity, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore, Evidence,
+    HeldDialog, ImportedDialog, NewDialog, Page, PageRequest, Receipt, Stats, StoreError,
+    SubjectRequest,
+};
+use dataapi_server::Config;
+
+use crate::support::Server;
+
+/// Does nothing but fail.
+struct Failing(fn() -> StoreError);
+
+#[async_trait]
+impl DialogStore for Failing {
+    async fn insert(&self, _: NewDialog) -> Result<Date, StoreError> {
+        Err(self.0())
+    }
+
+    async fn import(
+        &self,
+        _: Vec<ImportedDialog>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn decide(&self, _: DialogId, _: Decision, _: Evidence) -> Result<Receipt, StoreError> {
+        Err(self.0())
+    }
+
+    async fn consent(&self, _: &DialogId) -> Result<ConsentStatus, StoreError> {
+        Err(self.0())
+    }
+
+    async fn dialog(&self, _: &CustomerId, _: &DialogId) -> Result<Dialog, StoreError> {
+        Err(self.0())
+    }
+
+    async fn query(&self, _: &PageRequest) -> Result<Page<Dialog>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn subject_data(&self, _: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn erase_dialog(&self, _: &CustomerId, _: &DialogId) -> Result<(), StoreError> {
+        Err(self.0())
+    }
+
+    async fn erase_customer(&self, _: &CustomerId) -> Result<u64, StoreError> {
+        Err(self.0())
+    }
+
+    async fn purge_pending(&self, _: Date, _: u32) -> Result<u64, StoreError> {
+        Err(self.0())
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        Err(self.0())
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        Err(self.0())
+    }
+
+    fn activity(&self) -> Activity {
+        Activity::default()
+    }
+}
+
+async fn failing(error: fn() -> StoreError) -> Server {
+    Server::start(Arc::new(Failing(error)), Config::default()).await
+}
+
+const REQUESTS: [(&str, &str, &str); 9] = [
+    ("GET", "/data/", ""),
+    ("GET", "/data/c/d", ""),
+    ("POST", "/data/c/d", r#"{"text":"x","language":"en"}"#),
+    ("DELETE", "/data/c/d", ""),
+    ("GET", "/consents/d", ""),
+    ("POST", "/consents/d", "true"),
+    ("GET", "/customers/c/data", ""),
+    ("DELETE", "/customers/c", ""),
+    ("GET", "/stats", ""),
+];
+
+#[tokio::test]
+async fn an_overloaded_store_is_503_with_whole_seconds_to_wait() {
+    let overloaded = || StoreError::Overloaded { retry_after: Duration::from_millis(1500) };
+    let server = failing(overloaded).await;
+    for (method, target, body) in REQUESTS {
+        let answer = server.ask(method, target, body).await;
+        assert_eq!((answer.status, &*answer.problem()), (503, "overloaded"), "{method} {target}");
+        assert_eq!(answer.header("retry-after"), Some("2"));
+    }
+}
+
+#[tokio::test]
+async fn an_unavailable_store_is_503_and_its_reason_stays_inside() {
+    let unavailable = || StoreError::Unavailable {
+        reason: "MARKER disk full".into(),
+        retry_after: Duration::ZERO,
+    };
+    let server = failing(unavailable).await;
+    for (method, target, body) in REQUESTS {
+        let answer = server.ask(method, target, body).await;
+        assert_eq!((answer.status, &*answer.problem()), (503, "unavailable"), "{method} {target}");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert!(!answer.text().contains("MARKER"));
+    }
+}
+
+#[tokio::test]
+async fn a_broken_store_is_500_and_its_cause_stays_inside() {
+    let server = failing(|| StoreError::backend("MARKER")).await;
+    for (method, target, body) in REQUESTS {
+        let answer = server.ask(method, target, body).await;
+        assert_eq!((answer.status, &*answer.problem()), (500, "internal"), "{method} {target}");
+        assert!(!answer.text().contains("MARKER"));
+    }
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_own_request_only() {
+    let server = failing(|| panic!("on purpose")).await;
+    for (method, target, body) in REQUESTS {
+        let answer = server.ask(method, target, body).await;
+        assert_eq!((answer.status, &*answer.problem()), (500, "internal"), "{method} {target}");
+    }
+    assert_eq!(server.get("/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn health_and_metrics_tell_of_a_store_that_fails() {
+    for error in [|| StoreError::backend("MARKER"), || StoreError::NotFound] {
+        let server = failing(error).await;
+        assert_eq!(server.get("/health/live").await.status, 200);
+        let ready = server.get("/health/ready").await;
+        assert_eq!((ready.status, &*ready.problem()), (503, "unavailable"));
+        assert!(ready.header("retry-after").is_some());
+        let metrics = server.get("/metrics").await;
+        assert_eq!(metrics.status, 200);
+        assert!(!metrics.text().contains("dataapi_dialogs{"));
+        assert!(metrics.text().contains(r#"route="/health/ready",method="GET",status="503""#));
+    }
+}
+
+#[tokio::test]
+async fn a_clean_up_that_fails_does_not_stop_the_server() {
+    let config = Config { purge_pending_after: Some(Duration::from_secs(1)), ..Config::default() };
+    let server = Server::start(Arc::new(Failing(|| StoreError::NotFound)), config).await;
+    assert_eq!(server.get("/health/live").await.status, 200);
+}

@@ -1,0 +1,12 @@
+//! The routes of the contract, asked over real sockets.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bodies;
+mod description;
+mod failures;
+mod pages;
+mod shutdown;
+mod status;
+mod telemetry;

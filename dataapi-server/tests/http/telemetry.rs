@@ -1,0 +1,120 @@
+//! Request ids and metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataapi_core::{Clock, Date, DialogStore, MemoryStore, NewDialog, RefKey};
+use dataapi_server::Config;
+
+use crate::support::{Server, ask, memory};
+
+#[tokio::test]
+async fn a_request_id_comes_back_if_it_is_fit_to_be_logged() {
+    let server = Server::memory().await;
+    let longest = "x".repeat(128);
+    for (sent, kept) in [
+        ("abc-DEF_1.2", true),
+        (&*longest, true),
+        ("", false),
+        ("a b", false),
+        ("anna@example.org", false),
+        ("<script>", false),
+        (&*"x".repeat(129), false),
+    ] {
+        let header = format!("x-request-id: {sent}\r\n");
+        for target in ["/stats", "/nowhere"] {
+            let answer = ask(server.address, "GET", target, &header, b"").await;
+            let id = answer.header("x-request-id").expect("an id");
+            assert_eq!(id == sent, kept, "{sent}");
+            assert!(kept || uuid::Uuid::parse_str(id).is_ok_and(|id| id.get_version_num() == 7));
+        }
+    }
+    let first = server.get("/stats").await;
+    let second = server.get("/stats").await;
+    assert_ne!(first.header("x-request-id"), second.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn metrics_count_by_template_and_hold_no_ids() {
+    let server = Server::memory().await;
+    server.consented("MARKER-c", "MARKER-d", "en", "MARKER").await;
+    server.get("/v1/data/MARKER-c/MARKER-d").await;
+    server.get("/data/MARKER-c/MARKER-d").await;
+    server.get("/data/?customerId=MARKER").await;
+    server.get("/MARKER").await;
+    server.ask("MARKER", "/stats", "").await;
+    let answer = server.get("/metrics").await;
+    let text = answer.text();
+    assert!(answer.header("content-type").expect("a type").starts_with("application/openmetrics"));
+    assert!(!text.contains("MARKER"), "{text}");
+    for line in [
+        r#"dataapi_http_requests_total{route="/data/{customerId}/{dialogId}",method="POST",status="201"} 1"#,
+        r#"dataapi_http_requests_total{route="/data/{customerId}/{dialogId}",method="GET",status="200"} 2"#,
+        r#"dataapi_http_requests_total{route="/consents/{dialogId}",method="POST",status="200"} 1"#,
+        r#"dataapi_http_requests_total{route="/data/",method="GET",status="200"} 1"#,
+        r#"dataapi_http_requests_total{route="none",method="GET",status="404"} 1"#,
+        r#"dataapi_http_requests_total{route="/stats",method="other",status="405"} 1"#,
+        r#"dataapi_http_request_duration_seconds_count{route="/data/{customerId}/{dialogId}"} 3"#,
+        "dataapi_http_requests_in_flight 1",
+        r#"dataapi_dialogs{state="consented"} 1"#,
+        r#"dataapi_dialogs{state="pending"} 0"#,
+        r#"dataapi_commit_batch_size_bucket{le="+Inf"} 0"#,
+        r#"dataapi_commit_batch_size_bucket{le="1024.0"} 0"#,
+        "dataapi_commit_queue_depth 0",
+        "dataapi_commit_queue_capacity 0",
+        "dataapi_purged_dialogs_total 0",
+    ] {
+        assert!(text.lines().any(|given| given == line), "{line} is missing in\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+    assert_eq!(text.matches("# EOF").count(), 1);
+}
+
+#[derive(Debug)]
+struct Frozen(Date);
+
+impl Clock for Frozen {
+    fn now(&self) -> Date {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn dialogs_whose_consent_never_came_are_purged_at_the_start() {
+    let after = Duration::from_hours(24 * 30);
+    let received = "2026-01-01T00:00:00Z".parse::<Date>().expect("a date");
+    let clock = Arc::new(Frozen(received));
+    let store = Arc::new(MemoryStore::new(clock, RefKey::from_bytes([7; 32])));
+    // More than one batch.
+    for number in 0..1201 {
+        let dialog = NewDialog::parse("anna", &format!("d-{number}"), "en", "x").expect("valid");
+        store.insert(dialog).await.expect("stored");
+    }
+    let at = |date| Config {
+        purge_pending_after: Some(after),
+        clock: Arc::new(Frozen(date)),
+        ..Config::default()
+    };
+
+    // Nothing is due to the microsecond.
+    let server = Server::start(store.clone(), at(received.saturating_add(after))).await;
+    assert_eq!(server.get("/consents/d-0").await.json()["consent"], "pending");
+    server.ended().await;
+
+    let due = received.saturating_add(after + Duration::from_micros(1));
+    let server = Server::start(store.clone(), at(due)).await;
+    while server.store.stats().await.expect("counts").pending > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.get("/consents/d-0").await.json()["consent"], "erased");
+    // The counter follows the last batch, and the server is asked on one thread with it.
+    assert!(server.get("/metrics").await.text().contains("dataapi_purged_dialogs_total 1201"));
+}
+
+#[tokio::test]
+async fn never_means_never() {
+    let server = Server::start(memory(), Config::default()).await;
+    server.post("/data/c/d", r#"{"text":"x","language":"en"}"#).await;
+    tokio::task::yield_now().await;
+    assert_eq!(server.get("/consents/d").await.json()["consent"], "pending");
+}

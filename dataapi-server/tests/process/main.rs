@@ -1,0 +1,6 @@
+//! The program as it is run: real processes, signals, and files that outlive them.
+
+mod crash;
+mod program;
+mod signals;
+mod start;

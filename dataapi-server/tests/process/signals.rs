@@ -1,0 +1,58 @@
+//! SIGTERM and SIGINT: what runs is finished, and the exit says so.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::program::{Program, store_in};
+
+const BODY: &[u8] = br#"{"text":"x","language":"en"}"#;
+
+/// A request that the server is in the midst of: it has asked for the body.
+fn in_flight(program: &Program) -> TcpStream {
+    let mut connection = TcpStream::connect(program.address).expect("a connection");
+    let length = BODY.len();
+    let head = format!(
+        "POST /data/anna/d-1 HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\
+         expect: 100-continue\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).expect("the head");
+    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    connection.read_exact(&mut go_on).expect("to go on");
+    connection
+}
+
+#[tokio::test]
+async fn a_signal_finishes_what_runs_and_exits_with_success() {
+    for signal in ["TERM", "INT"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store_in(folder.path());
+        let mut program = Program::start(&store, &[]);
+        let mut connection = in_flight(&program);
+        program.signal(signal);
+        program.no_longer_listens();
+        connection.write_all(BODY).expect("the body");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        let (status, _, log) = program.ended();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(log.contains("stopped"), "{log}");
+
+        let again = Program::start(&store, &[]);
+        let url = again.url("/consents/d-1");
+        let answer = reqwest::get(url).await.expect("an answer");
+        assert_eq!(answer.status(), 200, "what was acknowledged is there");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let mut program = Program::start("memory:", &[]);
+        let _never_finished = in_flight(&program);
+        program.signal("TERM");
+        program.no_longer_listens();
+        program.signal(signal);
+        assert_eq!(program.ended().0.code(), Some(code));
+    }
+}

@@ -1,0 +1,168 @@
+//! How the program starts, or refuses to, and what it logs.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::program::{Program, command, output, store_in};
+
+#[test]
+fn one_line_says_what_is_served_where_and_on_which_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_in(folder.path());
+    let mut program = Program::start(&store, &[]);
+    let line = &program.start_line;
+    assert!(line.starts_with("DataAPI 0."), "{line}");
+    assert!(line.contains(&store) && !program.address.to_string().ends_with(":0"), "{line}");
+    assert!(program.address.ip().is_loopback());
+    program.signal("TERM");
+    let (status, rest, _) = program.ended();
+    assert!(status.success());
+    assert_eq!(rest, "", "one line");
+}
+
+#[test]
+fn the_start_line_is_json_where_the_log_is() {
+    let program = Program::start("memory:", &["--log-format", "json"]);
+    let line: Value = serde_json::from_str(&program.start_line).expect("JSON");
+    assert_eq!(line["store"], "memory:");
+    assert_eq!(line["url"], program.url(""));
+}
+
+#[test]
+fn flags_come_before_the_environment() {
+    let mut both = command(&["--store", "memory:"]);
+    let environment = [
+        ("DATAAPI_LISTEN", "127.0.0.1:0"),
+        ("DATAAPI_STORE", "nonsense:"),
+        ("DATAAPI_LOG_FORMAT", "json"),
+        ("DATAAPI_PURGE_PENDING_AFTER", "never"),
+        ("DATAAPI_MAX_TEXT_BYTES", "1024"),
+    ];
+    let program = Program::spawn(both.envs(environment));
+    let line: Value = serde_json::from_str(&program.start_line).expect("JSON");
+    assert_eq!(line["store"], "memory:");
+}
+
+#[test]
+fn without_keys_nothing_but_loopback_is_listened_on() {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {
+        let refused = output(&["--store", "memory:", "--listen", address]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(refused.stdout.is_empty());
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(error.contains("--listen 127.0.0.1:"), "it says what to do: {error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_said_and_exits_with_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let no_folder = store_in(&folder.path().join("no such folder"));
+    let not_a_store = folder.path().join("dialogs.db");
+    std::fs::write(&not_a_store, "these bytes are no database, and stay what they are")
+        .expect("a file");
+    let not_a_store = format!("sqlite:{}", not_a_store.display());
+    for store in ["mysql:x", "sqlite:", "dialogs.db", &no_folder, &not_a_store] {
+        let refused = output(&["--listen", "127.0.0.1:0", "--store", store]);
+        assert_eq!(refused.status.code(), Some(1), "{store}");
+        assert!(refused.stdout.is_empty(), "{store}");
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(error.starts_with("dataapi-server: cannot open the store"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+
+    let taken = Program::start("memory:", &[]);
+    let refused = output(&["--store", "memory:", "--listen", &taken.address.to_string()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot listen on"));
+
+    for args in [["--listen", "here"], ["--max-text-bytes", "0"], ["--log-level", "x"]] {
+        assert_eq!(output(&args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn standard_output_may_be_closed() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    let mut server = command(&["--store", "memory:", "--listen", &address.to_string()]);
+    let mut server = server.stdout(Stdio::piped()).spawn().expect("the program starts");
+    drop(server.stdout.take());
+    while TcpStream::connect(address).is_err() {
+        assert_eq!(server.try_wait().expect("a child"), None, "it serves all the same");
+        std::thread::yield_now();
+    }
+    assert_eq!(server.try_wait().expect("a child"), None, "it serves all the same");
+    server.kill().expect("it can be killed");
+    server.wait().expect("it ended");
+}
+
+/// Everything a client can send, with the marker in it wherever there is room.
+async fn send_markers(program: &Program) {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let good = r#"{"text":"MARKER","language":"en"}"#;
+    for (method, path, body) in [
+        ("POST", "/data/MARKER/MARKER", good),
+        ("POST", "/data/MARKER/MARKER", good),
+        ("POST", "/v1/data/MARKER/MARKER-2", r#"{"text":"MARKER","language":7,"MARKER":1}"#),
+        ("POST", "/data/MARKER/MARKER-2", r#"{"text":"MARKER"#),
+        ("POST", "/data/MARKER/%zzMARKER", good),
+        ("GET", "/data/MARKER/MARKER", ""),
+        ("GET", "/consents/MARKER", ""),
+        ("POST", "/consents/MARKER", r#"{"consent":true,"notice":"MARKER"}"#),
+        ("GET", "/data/MARKER/MARKER", ""),
+        ("GET", "/data/?customerId=MARKER&limit=1", ""),
+        ("GET", "/data/?MARKER=MARKER", ""),
+        ("GET", "/data/?cursor=MARKER", ""),
+        ("GET", "/customers/MARKER/data", ""),
+        ("GET", "/MARKER", ""),
+        ("PUT", "/data/MARKER/MARKER", "MARKER"),
+        ("POST", "/consents/MARKER", "false"),
+        ("POST", "/consents/MARKER", "true"),
+        ("DELETE", "/data/MARKER/MARKER", ""),
+        ("DELETE", "/customers/MARKER", ""),
+        ("GET", "/metrics", ""),
+    ] {
+        let method = method.parse().expect("a method");
+        let answer = client
+            .request(method, program.url(path))
+            .header("authorization", "Bearer MARKER")
+            .header("cookie", "MARKER")
+            .header("x-request-id", "known-id")
+            .header("user-agent", "MARKER")
+            .body(body)
+            .send()
+            .await
+            .expect("an answer");
+        assert!(answer.status().as_u16() < 500, "{path}");
+        answer.bytes().await.expect("a body");
+    }
+}
+
+#[tokio::test]
+async fn the_log_holds_no_ids_texts_queries_or_keys() {
+    for format in ["text", "json"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut program =
+            Program::start(&store_in(folder.path()), &["--log", "trace", "--log-format", format]);
+        send_markers(&program).await;
+        program.signal("TERM");
+        let (status, _, log) = program.ended();
+        assert!(status.success());
+        let line = log.lines().find(|line| line.contains("MARKER"));
+        assert_eq!(line, None, "{format}");
+        let events: Vec<_> = log.lines().filter(|line| line.contains("answered")).collect();
+        assert_eq!(events.len(), 20, "one for each request:\n{log}");
+        if format == "json" {
+            let first: Value = serde_json::from_str(events[0]).expect("JSON");
+            assert_eq!(first["request_id"], "known-id");
+            assert_eq!(first["method"], "POST");
+            assert_eq!(first["route"], "/data/{customerId}/{dialogId}");
+            assert_eq!(first["status"], json!(201));
+            assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+        }
+    }
+}
