@@ -124,6 +124,10 @@ pub enum OpenError {
     #[error("the schema of the store cannot be brought up to date")]
     Migration(#[source] MigrationError),
 
+    /// The new file could not be kept from other users; nothing was stored in it.
+    #[error("the new store cannot be made private to its owner")]
+    Permissions(#[source] std::io::Error),
+
     /// A thread of the store could not be started.
     #[error("a thread of the store cannot be started")]
     Thread(#[source] std::io::Error),
@@ -196,7 +200,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
 fn keep_private(path: &Path) -> Result<(), OpenError> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-        .map_err(|_| OpenError::Missing)
+        .map_err(OpenError::Permissions)
 }
 
 #[cfg(not(unix))]
