@@ -1,12 +1,9 @@
-//! A backend of one's own: all of [`DialogStore`] over a sorted list, and the conformance suite run
-//! on it.
+//! All of [`DialogStore`] over a sorted list.
 //!
-//! `cargo run --example own_backend` shows it at work, `cargo test --example own_backend` tries
-//! every promise. What a backend must get right stands on the trait; the consent rules themselves
-//! come from the core ([`ConsentRecord::decide`]), and so does the page ([`PageRequest::page`]).
+//! What a backend must get right stands on the trait; the consent rules themselves come from the
+//! core ([`ConsentRecord::decide`]), and so does the page ([`PageRequest::page`]).
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -14,11 +11,11 @@ use dataapi::{
     Activity, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
     DialogRef, DialogStore, Evidence, Filter, HeldDialog, ImportedDialog, Invalid, NewDialog, Page,
     PageRequest, Position, Receipt, RefKey, Stats, StoreError, StoredDialog, SubjectRequest,
-    SystemClock, Tombstone, TombstoneKind, Transition, Upper, Window,
+    Tombstone, TombstoneKind, Transition, Upper, Window,
 };
 
 /// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
-struct ListStore {
+pub(crate) struct ListStore {
     clock: Arc<dyn Clock>,
     key: RefKey,
     list: Mutex<List>,
@@ -37,7 +34,7 @@ struct Entry {
 }
 
 impl ListStore {
-    fn new(clock: Arc<dyn Clock>, key: RefKey) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, key: RefKey) -> Self {
         let list = List { entries: Vec::new(), tombstones: HashMap::new(), last_date: Date::MIN };
         Self { clock, key, list: Mutex::new(list) }
     }
@@ -298,33 +295,4 @@ impl DialogStore for ListStore {
     fn activity(&self) -> Activity {
         Activity::default()
     }
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    // A store whose data outlives the process takes its key from a cryptographic random source.
-    let store = ListStore::new(Arc::new(SystemClock), RefKey::from_bytes([7; 32]));
-    store.insert(NewDialog::parse("anna", "d-1", "en", "Where is my parcel?")?).await?;
-    store.insert(NewDialog::parse("ben", "d-2", "de", "Wo ist mein Paket?")?).await?;
-    store.decide("d-1".parse()?, Decision::Granted, Evidence::default()).await?;
-
-    let page = store.query(&PageRequest::default()).await?;
-    for dialog in &page.items {
-        println!("{} {}", dialog.date(), dialog.text().as_str());
-    }
-    println!("{} of 2 dialogs may be read.", page.items.len());
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use dataapi_conformance::{Fixture, ManualClock};
-
-    use super::*;
-
-    async fn fresh(clock: ManualClock) -> Fixture {
-        Fixture::new(ListStore::new(Arc::new(clock), RefKey::from_bytes([7; 32])))
-    }
-
-    dataapi_conformance::conformance!(fresh);
 }
