@@ -1,7 +1,7 @@
 //! The schema and its versions, the settings of a connection, and how a store file is opened.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dataapi_core::RefKey;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -157,7 +157,7 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
         keep_private(path)?;
     }
     check_identity(&connection)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    switch_to_wal(&connection)?;
     // Acknowledged means on disk: a commit waits for its fsync.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
@@ -210,18 +210,32 @@ fn keep_private(_: &Path) -> Result<(), OpenError> {
 
 /// A file is ours if it says so, or if there is nothing in it yet.
 fn check_identity(connection: &Connection) -> Result<(), OpenError> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    if pragma("application_id")? == APPLICATION_ID {
-        return Ok(());
-    }
+    // One snapshot: another process may be making the store between two reads.
+    let snapshot = connection.unchecked_transaction()?;
+    let pragma = |name| snapshot.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let objects: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
-    // Read again: another process may have made the store between the two reads.
-    if pragma("application_id")? == APPLICATION_ID || (objects == 0 && pragma("user_version")? == 0)
-    {
-        return Ok(());
+        snapshot.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+    let is_empty = objects == 0 && pragma("user_version")? == 0;
+    if is_empty || pragma("application_id")? == APPLICATION_ID {
+        Ok(())
+    } else {
+        Err(OpenError::NotAStore)
     }
-    Err(OpenError::NotAStore)
+}
+
+/// SQLite does not wait for the lock that this takes when another process makes the store at the
+/// same moment: it gives up at once, so that two that upgrade their locks cannot block each other.
+fn switch_to_wal(connection: &Connection) -> Result<(), OpenError> {
+    let started = Instant::now();
+    loop {
+        let switched = connection.pragma_update(None, "journal_mode", "WAL");
+        match switched.map_err(OpenError::from) {
+            Err(OpenError::Busy) if started.elapsed() < BUSY_TIMEOUT => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

@@ -137,7 +137,7 @@ fn a_file_of_something_else_is_refused_and_left_alone() {
 
 #[test]
 fn many_may_create_one_store_at_once() {
-    for _ in 0..10 {
+    for _ in 0..40 {
         let (_folder, path) = new_path();
         let stores: Vec<_> = std::thread::scope(|scope| {
             let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| open(&path))).collect();
