@@ -39,12 +39,13 @@ pub async fn open(url: &str) -> Result<Arc<dyn DialogStore>, OpenError> {
 pub struct OpenOptions {
     clock: Arc<dyn Clock>,
     create: bool,
+    cache_bytes: usize,
 }
 
 impl Default for OpenOptions {
-    /// The operating system's clock; a store that is not there is created.
+    /// The operating system's clock; a store that is not there is created; 32 MiB of cache.
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), create: true }
+        Self { clock: Arc::new(SystemClock), create: true, cache_bytes: 32 << 20 }
     }
 }
 
@@ -59,6 +60,12 @@ impl OpenOptions {
     #[must_use]
     pub fn create(self, create: bool) -> Self {
         Self { create, ..self }
+    }
+
+    /// About how many bytes of the store its backend keeps in memory.
+    #[must_use]
+    pub fn cache_bytes(self, cache_bytes: usize) -> Self {
+        Self { cache_bytes, ..self }
     }
 
     /// Opens the store that `url` names.
@@ -86,6 +93,7 @@ impl OpenOptions {
                 let options = dataapi_sqlite::Options {
                     clock: Arc::clone(&self.clock),
                     create: self.create,
+                    cache_bytes: self.cache_bytes,
                     ..dataapi_sqlite::Options::default()
                 };
                 let open = move || SqliteStore::open(&path, options);

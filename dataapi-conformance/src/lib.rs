@@ -64,6 +64,7 @@ pub mod meanwhile;
 pub mod model;
 pub mod pages;
 pub mod races;
+pub mod revision;
 pub mod stats;
 pub mod subject;
 pub mod values;

@@ -103,6 +103,10 @@ macro_rules! __promises {
                 languages_are_counted_without_regard_to_case
                 the_counts_agree_with_the_totals
             }
+            revision {
+                a_revision_ends_when_what_can_be_read_changes
+                an_answer_kept_for_its_revision_is_never_stale
+            }
             whole {
                 a_refused_call_changes_nothing
                 reading_changes_nothing

@@ -58,4 +58,4 @@ pub use page::{
     Cursor, Filter, Limit, Page, PageRequest, Position, Positioned, Start, SubjectRequest, Upper,
     Window,
 };
-pub use store::{Activity, BatchSizes, DialogStore, Stats};
+pub use store::{Activity, BatchSizes, DialogStore, Revision, Stats};

@@ -19,7 +19,7 @@ use crate::dialog::{
 };
 use crate::error::{Invalid, StoreError};
 use crate::page::{Page, PageRequest, Position, SubjectRequest, Upper, Window};
-use crate::store::{Activity, DialogStore, Stats};
+use crate::store::{Activity, DialogStore, Revision, Stats};
 
 /// A [`DialogStore`] in memory. Nothing of it outlives the process.
 #[derive(Debug)]
@@ -34,14 +34,20 @@ struct State {
     dialogs: BTreeMap<DialogId, (StoredDialog, Evidence)>,
     tombstones: BTreeMap<DialogRef, Tombstone>,
     last_date: Date,
+    /// How often what can be read has changed.
+    changes: u64,
 }
 
 impl MemoryStore {
     /// An empty store that takes the time from `clock` and hashes the ids of its tombstones with
     /// `key`.
     pub fn new(clock: Arc<dyn Clock>, key: RefKey) -> Self {
-        let state =
-            State { dialogs: BTreeMap::new(), tombstones: BTreeMap::new(), last_date: Date::MIN };
+        let state = State {
+            dialogs: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            last_date: Date::MIN,
+            changes: 0,
+        };
         Self { clock, key, state: Mutex::new(state) }
     }
 
@@ -84,6 +90,7 @@ impl MemoryStore {
     ) -> Date {
         let date = self.now(state);
         state.last_date = date;
+        state.changes += 1;
         state.dialogs.remove(dialog_id);
         state.tombstones.insert(self.key.reference(dialog_id), Tombstone { kind, date, evidence });
         date
@@ -123,6 +130,7 @@ impl DialogStore for MemoryStore {
             if date.is_none() || consented {
                 state.last_date = now;
             }
+            state.changes += u64::from(consented);
             let granted = consented.then_some(now);
             let evidence = if consented { Evidence::of_import() } else { Evidence::default() };
             let id = dialog.dialog_id.clone();
@@ -146,6 +154,7 @@ impl DialogStore for MemoryStore {
             Transition::Grant => {
                 let date = self.now(&state);
                 state.last_date = date;
+                state.changes += 1;
                 if let Some((stored, kept)) = state.dialogs.get_mut(&dialog_id) {
                     stored.grant(date);
                     kept.clone_from(&evidence);
@@ -265,6 +274,10 @@ impl DialogStore for MemoryStore {
 
     async fn ready(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        Some(Revision::new(self.state().changes))
     }
 
     fn activity(&self) -> Activity {

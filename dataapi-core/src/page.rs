@@ -25,7 +25,7 @@ use crate::error::Invalid;
 ///     .between(Some("2026-01-01T00:00:00Z".parse()?), None)?;
 /// # Ok::<(), dataapi_core::Invalid>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     customer_id: Option<CustomerId>,
     language: Option<Language>,
@@ -110,7 +110,7 @@ impl Filter {
 }
 
 /// How many dialogs a page has at most: 1 to 1000, 100 unless said otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit(u16);
 
 impl Limit {
@@ -141,7 +141,7 @@ impl Default for Limit {
 }
 
 /// A dialog's place in the order of pages; the newest place is the smallest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// When the dialog was received.
     pub date: Date,
@@ -197,7 +197,7 @@ impl Positioned for HeldDialog {
 /// assert!(PageRequest::new(english, window).is_err());
 /// # Ok::<(), dataapi_core::Invalid>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     position: Position,
     fingerprint: Fingerprint,
@@ -299,7 +299,7 @@ impl Scope {
 }
 
 /// Where a page starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Start {
     /// After so many of the newest dialogs, as they stand now. Costs time with its size, and
     /// shifts when others come and go: to read everything, follow the cursors.
@@ -315,7 +315,7 @@ impl Default for Start {
 }
 
 /// Which part of the matching dialogs is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// How many at most.
     pub limit: Limit,
@@ -361,7 +361,7 @@ pub enum Upper<'a> {
 }
 
 /// A page of consented dialogs, asked for; any cursor in it belongs to its filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PageRequest {
     filter: Filter,
     window: Window,

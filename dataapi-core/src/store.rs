@@ -132,8 +132,28 @@ pub trait DialogStore: Send + Sync {
     /// Succeeds when reads and writes are served right now.
     async fn ready(&self) -> Result<(), StoreError>;
 
+    /// What can be read now: two calls that return the same revision mean that every
+    /// [`query`](Self::query) in between gave the same answer, whichever process wrote meanwhile.
+    /// So an answer may be kept and given again, not a moment longer.
+    ///
+    /// `None` when the store cannot tell at far less cost than a page; then nothing may be kept.
+    /// Cost: well below that of a page. Waits for no write.
+    fn revision(&self) -> Option<Revision>;
+
     /// What the store is busy with, for an operator to watch. Never waits.
     fn activity(&self) -> Activity;
+}
+
+/// Names the set of dialogs that can be read; of use only to be compared with another one of the
+/// same open store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// A backend's own count of the changes to what can be read.
+    pub const fn new(changes: u64) -> Self {
+        Self(changes)
+    }
 }
 
 /// How many dialogs there are in each state.

@@ -38,6 +38,19 @@ pub(crate) struct Args {
     )]
     max_text_bytes: usize,
 
+    /// About how many bytes of the store are kept in memory
+    #[arg(long, env = "DATAAPI_STORE_CACHE_BYTES", value_name = "BYTES", default_value_t = 32 << 20)]
+    store_cache_bytes: usize,
+
+    /// How many bytes of newest pages are kept ready to be sent again, at most; 0 for none
+    #[arg(
+        long,
+        env = "DATAAPI_PAGE_CACHE_BYTES",
+        value_name = "BYTES",
+        default_value_t = Config::default().page_cache_bytes,
+    )]
+    page_cache_bytes: usize,
+
     /// When a dialog is erased because its consent never came, such as '30d' or '12h', or 'never'
     #[arg(
         long,
@@ -75,6 +88,7 @@ struct Retention(Option<Duration>);
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) store: String,
+    pub(crate) store_cache_bytes: usize,
     pub(crate) serve: Config,
     pub(crate) log: EnvFilter,
     pub(crate) log_format: LogFormat,
@@ -103,11 +117,12 @@ impl Args {
         let log = EnvFilter::try_new(&self.log).map_err(|_| Refusal::Log)?;
         let serve = Config {
             max_text_bytes: self.max_text_bytes,
+            page_cache_bytes: self.page_cache_bytes,
             purge_pending_after: self.purge_pending_after.0,
             ..Config::default()
         };
-        let Self { listen, store, log_format, .. } = self;
-        Ok(Settings { listen, store, serve, log, log_format })
+        let Self { listen, store, store_cache_bytes, log_format, .. } = self;
+        Ok(Settings { listen, store, store_cache_bytes, serve, log, log_format })
     }
 }
 

@@ -33,6 +33,7 @@ mod openapi;
 mod problem;
 mod purge;
 mod query;
+mod ready_pages;
 mod routes;
 mod service;
 
@@ -54,6 +55,8 @@ use crate::service::Service;
 pub struct Config {
     /// The most bytes a text has. A body may be some six times as long, for its escapes.
     pub max_text_bytes: usize,
+    /// The most bytes of newest pages that are kept ready to be sent again; 0 for none.
+    pub page_cache_bytes: usize,
     /// When a pending dialog is erased because its consent never came; `None` for never.
     pub purge_pending_after: Option<Duration>,
     /// The clock that tells how long a dialog has been pending: the store's own.
@@ -70,6 +73,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_text_bytes: Text::DEFAULT_MAX_BYTES,
+            page_cache_bytes: 8 << 20,
             purge_pending_after: None,
             clock: Arc::new(SystemClock),
             head_timeout: Duration::from_mins(1),

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use args::{Args, LogFormat, Settings};
 use clap::Parser;
+use dataapi::OpenOptions;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,12 +27,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let Settings { listen, store: url, serve, log, log_format } = args.resolve()?;
+    let Settings { listen, store: url, store_cache_bytes, serve, log, log_format } =
+        args.resolve()?;
     start_log(log, log_format);
     // From before the first request on: a signal must find someone who waits for it.
     let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
 
-    let store = dataapi::open(&url)
+    let store = OpenOptions::default()
+        .cache_bytes(store_cache_bytes)
+        .open(&url)
         .await
         .map_err(|error| format!("cannot open the store '{url}': {}", chain(&error)))?;
     let listener = TcpListener::bind(listen)

@@ -21,6 +21,7 @@ use crate::docs::Docs;
 use crate::handlers::{consents, customers, dialogs, operations};
 use crate::metrics::{self, Metrics};
 use crate::problem::Problem;
+use crate::ready_pages::ReadyPages;
 use crate::routes::{Operation, Path};
 use crate::{Config, body, dto, openapi, query};
 
@@ -30,6 +31,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct Service {
     pub(crate) store: Arc<dyn DialogStore>,
     pub(crate) max_text_bytes: usize,
+    pub(crate) ready_pages: ReadyPages,
     pub(crate) metrics: Metrics,
     pub(crate) docs: Docs,
     pub(crate) openapi: Bytes,
@@ -79,6 +81,7 @@ impl Service {
         Self {
             store,
             max_text_bytes: config.max_text_bytes,
+            ready_pages: ReadyPages::new(config.page_cache_bytes),
             metrics: Metrics::new(),
             docs: Docs::new(),
             openapi: openapi::document(),

@@ -14,6 +14,7 @@
 mod failure;
 mod queries;
 mod readers;
+mod revisions;
 mod rows;
 mod schema;
 mod transaction;
@@ -25,12 +26,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore,
-    Evidence, HeldDialog, ImportedDialog, NewDialog, Page, PageRequest, Receipt, RefKey, Stats,
-    StoreError, SubjectRequest, SystemClock,
+    Evidence, HeldDialog, ImportedDialog, NewDialog, Page, PageRequest, Receipt, RefKey, Revision,
+    Stats, StoreError, SubjectRequest, SystemClock,
 };
 
 use crate::failure::Failure;
-use crate::readers::Readers;
+use crate::readers::{Cost, Readers};
+use crate::revisions::Revisions;
 pub use crate::schema::OpenError;
 use crate::writer::Writer;
 
@@ -45,14 +47,23 @@ pub struct Options {
     pub readers: usize,
     /// How many writes, and how many reads, may wait before more are refused as overloaded.
     pub queue: usize,
+    /// About how many bytes of the file are kept in memory, by all connections together: half by
+    /// the one that writes, the rest by those that read.
+    pub cache_bytes: usize,
 }
 
 impl Default for Options {
-    /// The operating system's clock, a missing store created, one reader for each processor, and
-    /// 4096 places in each queue.
+    /// The operating system's clock, a missing store created, one reader for each processor, 4096
+    /// places in each queue, and 32 MiB of cache.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { clock: Arc::new(SystemClock), create: true, readers: processors, queue: 4096 }
+        Self {
+            clock: Arc::new(SystemClock),
+            create: true,
+            readers: processors,
+            queue: 4096,
+            cache_bytes: 32 << 20,
+        }
     }
 }
 
@@ -82,6 +93,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct SqliteStore {
     readers: Readers,
+    revisions: Revisions,
     writer: Writer,
     key: RefKey,
 }
@@ -96,12 +108,14 @@ impl SqliteStore {
     /// See [`OpenError`]. A file that is not a store, or one that a newer version wrote, is left as
     /// it is.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let Options { clock, create, readers, queue } = options;
-        let connection = schema::open_for_writing(path, create)?;
+        let Options { clock, create, readers, queue, cache_bytes } = options;
+        let connection = schema::open_for_writing(path, create, cache_bytes / 2)?;
         let key = schema::ref_key(&connection)?;
         let writer = Writer::start(connection, key.clone(), clock, queue)?;
-        let readers = Readers::start(path, readers.max(1), queue)?;
-        Ok(Self { readers, writer, key })
+        let readers = readers.max(1);
+        let readers = Readers::start(path, readers, queue, cache_bytes / 4 / readers)?;
+        let revisions = Revisions::open(path)?;
+        Ok(Self { readers, revisions, writer, key })
     }
 }
 
@@ -140,7 +154,8 @@ impl DialogStore for SqliteStore {
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
         let (key, dialog_id) = (self.key.clone(), dialog_id.clone());
-        self.readers.read(move |connection| queries::consent(connection, &key, &dialog_id)).await
+        let find = move |connection: &_| queries::consent(connection, &key, &dialog_id);
+        self.readers.read(Cost::Short, find).await
     }
 
     async fn dialog(
@@ -150,17 +165,19 @@ impl DialogStore for SqliteStore {
     ) -> Result<Dialog, StoreError> {
         let (customer_id, dialog_id) = (customer_id.clone(), dialog_id.clone());
         let find = move |connection: &_| queries::dialog(connection, &customer_id, &dialog_id);
-        self.readers.read(find).await
+        self.readers.read(Cost::Short, find).await
     }
 
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
+        let cost = queries::page_cost(request);
         let request = request.clone();
-        self.readers.read(move |connection| queries::page(connection, &request)).await
+        self.readers.read(cost, move |connection| queries::page(connection, &request)).await
     }
 
     async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
         let request = request.clone();
-        self.readers.read(move |connection| queries::subject_page(connection, &request)).await
+        let read = move |connection: &_| queries::subject_page(connection, &request);
+        self.readers.read(Cost::Long, read).await
     }
 
     async fn erase_dialog(
@@ -187,12 +204,16 @@ impl DialogStore for SqliteStore {
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        self.readers.read(queries::stats).await
+        self.readers.read(Cost::Short, queries::stats).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        self.readers.read(queries::stats).await?;
+        self.readers.read(Cost::Long, queries::stats).await?;
         self.writer.write(|_| Ok(())).await
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        self.revisions.current()
     }
 
     fn activity(&self) -> Activity {

@@ -1,4 +1,5 @@
-//! The threads that read, each on a connection of its own.
+//! Reads, each on a connection of its own: the short ones where they are asked for, the long ones
+//! on threads.
 //!
 //! Write-ahead logging lets them read while the writer writes. A read starts after it was asked
 //! for, so it sees every commit that was acknowledged before.
@@ -14,23 +15,43 @@ use tokio::sync::oneshot;
 use crate::failure::{Failure, closed, overloaded};
 use crate::schema::{OpenError, open_for_reading};
 
+/// How long a read may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// A bounded number of look-ups: less than it takes to wake a thread and to be woken by it,
+    /// so it is done on the thread that asks.
+    Short,
+    /// Anything else must not hold up what the asking thread has to do.
+    Long,
+}
+
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
-/// The queue to the reading threads. Dropping it waits until they have ended.
+/// The connections that read, and the queue to the reading threads. Dropping it waits until these
+/// have ended.
 #[derive(Debug)]
 pub(crate) struct Readers {
+    idle: (Sender<Connection>, Receiver<Connection>),
     queue: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
-    /// Starts `count` threads; at most `capacity` requests wait, any more are refused as
-    /// overloaded.
-    pub(crate) fn start(path: &Path, count: usize, capacity: usize) -> Result<Self, OpenError> {
+    /// Opens `count` connections for short reads, and as many with a thread each for long ones; at
+    /// most `capacity` of these wait, any more are refused as overloaded. Each connection keeps
+    /// about `cache_bytes` of the store in memory.
+    pub(crate) fn start(
+        path: &Path,
+        count: usize,
+        capacity: usize,
+        cache_bytes: usize,
+    ) -> Result<Self, OpenError> {
         let (queue, jobs) = crossbeam_channel::bounded(capacity);
-        let mut readers = Self { queue: Some(queue), threads: Vec::with_capacity(count) };
+        let idle = crossbeam_channel::bounded(count);
+        let mut readers = Self { idle, queue: Some(queue), threads: Vec::with_capacity(count) };
         for _ in 0..count {
-            let connection = open_for_reading(path)?;
+            readers.put_back(open_for_reading(path, cache_bytes)?);
+            let connection = open_for_reading(path, cache_bytes)?;
             let jobs = jobs.clone();
             let thread = std::thread::Builder::new()
                 .name("dataapi-reader".into())
@@ -42,11 +63,18 @@ impl Readers {
     }
 
     /// Runs `work` on one snapshot of the store.
-    pub(crate) async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
+    pub(crate) async fn read<T, W>(&self, cost: Cost, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     {
+        if cost == Cost::Short
+            && let Ok(connection) = self.idle.1.try_recv()
+        {
+            let found = on_snapshot(&connection, work);
+            self.put_back(connection);
+            return found.map_err(StoreError::from);
+        }
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             // Nobody waits for a call that was dropped.
@@ -60,6 +88,11 @@ impl Readers {
             TrySendError::Disconnected(_) => closed(),
         })?;
         answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn put_back(&self, connection: Connection) {
+        // There is room for each connection that was ever taken out.
+        let _ = self.idle.0.try_send(connection);
     }
 }
 

@@ -30,7 +30,8 @@ const VERSION_1: &str = "
         last_date INTEGER NOT NULL,
         pending   INTEGER NOT NULL,
         withdrawn INTEGER NOT NULL,
-        erased    INTEGER NOT NULL
+        erased    INTEGER NOT NULL,
+        revision  INTEGER NOT NULL -- how often what can be read has changed
     ) STRICT;
 
     -- Dates are microseconds since 1970; `granted` is NULL while consent is pending.
@@ -89,7 +90,7 @@ fn migrations() -> Migrations<'static> {
             .map_err(|_| HookError::Hook("the operating system gave no random bytes".into()))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.execute(
-            "INSERT INTO store VALUES (1, ?1, ?2, 0, 0, 0)",
+            "INSERT INTO store VALUES (1, ?1, ?2, 0, 0, 0, 0)",
             (key, dataapi_core::Date::MIN.as_micros()),
         )?;
         Ok(())
@@ -146,13 +147,18 @@ impl From<rusqlite::Error> for OpenError {
 
 /// Opens the file for the writer, creates it if it is not there and `create` says so, and brings
 /// its schema up to date.
-pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, OpenError> {
+pub(crate) fn open_for_writing(
+    path: &Path,
+    create: bool,
+    cache_bytes: usize,
+) -> Result<Connection, OpenError> {
     let is_new = !path.exists();
     if is_new && !create {
         return Err(OpenError::Missing);
     }
     let create_flag = if create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | create_flag)?;
+    let mut connection =
+        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | create_flag, cache_bytes)?;
     if is_new {
         keep_private(path)?;
     }
@@ -170,8 +176,8 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
 }
 
 /// Opens the file for a reader; the writer must have opened it before.
-pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+pub(crate) fn open_for_reading(path: &Path, cache_bytes: usize) -> Result<Connection, OpenError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, cache_bytes)?;
     connection.pragma_update(None, "query_only", "ON")?;
     Ok(connection)
 }
@@ -182,13 +188,16 @@ pub(crate) fn ref_key(connection: &Connection) -> Result<RefKey, OpenError> {
     Ok(RefKey::from_bytes(key))
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connection, OpenError> {
     // Each connection stays on one thread: SQLite need not lock it.
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     // Sorting may spill texts: never into a file that outlives an erasure.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // SQLite counts in KiB where the number is negative.
+    let kibibytes = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);
+    connection.pragma_update(None, "cache_size", -kibibytes)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     connection.pragma_update(None, "cell_size_check", "ON")?;
     Ok(connection)

@@ -25,6 +25,8 @@ pub(crate) struct Transaction<'c> {
 #[derive(Default)]
 struct Changes {
     any: bool,
+    /// Of what can be read.
+    readable: bool,
     pending: i64,
     withdrawn: i64,
     erased: i64,
@@ -293,13 +295,13 @@ impl<'c> Transaction<'c> {
     }
 
     fn write_counts(&self) -> rusqlite::Result<()> {
-        let Changes { pending, withdrawn, erased, consented, .. } = &self.changes;
+        let Changes { readable, pending, withdrawn, erased, consented, .. } = &self.changes;
         self.sql
             .prepare_cached(
                 "UPDATE store SET last_date = ?1, pending = pending + ?2,
-                     withdrawn = withdrawn + ?3, erased = erased + ?4",
+                     withdrawn = withdrawn + ?3, erased = erased + ?4, revision = revision + ?5",
             )?
-            .execute((self.last_date.as_micros(), pending, withdrawn, erased))?;
+            .execute((self.last_date.as_micros(), pending, withdrawn, erased, readable))?;
         let mut add = self.sql.prepare_cached(
             "INSERT INTO consented_count VALUES (?1, ?2, ?3)
              ON CONFLICT DO UPDATE SET n = n + excluded.n",
@@ -340,6 +342,7 @@ impl Changes {
 
     fn consented(&mut self, customer_id: &CustomerId, language: &Language, by: i64) {
         self.any = true;
+        self.readable = true;
         let language = language.as_str().to_ascii_lowercase();
         for customer in ["", customer_id.as_str()] {
             for language in ["", &language] {

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use dataapi::{
     Activity, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
     DialogRef, DialogStore, Evidence, Filter, HeldDialog, ImportedDialog, Invalid, NewDialog, Page,
-    PageRequest, Position, Receipt, RefKey, Stats, StoreError, StoredDialog, SubjectRequest,
-    Tombstone, TombstoneKind, Transition, Upper, Window,
+    PageRequest, Position, Receipt, RefKey, Revision, Stats, StoreError, StoredDialog,
+    SubjectRequest, Tombstone, TombstoneKind, Transition, Upper, Window,
 };
 
 /// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
@@ -290,6 +290,11 @@ impl DialogStore for ListStore {
 
     async fn ready(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// Each answer is asked for anew; a list has nothing to gain from keeping them.
+    fn revision(&self) -> Option<Revision> {
+        None
     }
 
     fn activity(&self) -> Activity {

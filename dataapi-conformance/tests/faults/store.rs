@@ -8,7 +8,7 @@ use dataapi_conformance::ManualClock;
 use dataapi_core::{
     Activity, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog,
     DialogId, DialogStore, Evidence, Filter, HeldDialog, ImportedDialog, Limit, MemoryStore,
-    NewDialog, Page, PageRequest, Positioned, Receipt, RefKey, Start, Stats, StoreError,
+    NewDialog, Page, PageRequest, Positioned, Receipt, RefKey, Revision, Start, Stats, StoreError,
     StoredDialog, SubjectRequest, Text, Window,
 };
 
@@ -61,6 +61,7 @@ pub(crate) enum Fault {
     ImportsOneByOne,
     CountsNoLanguages,
     EvidenceWithoutEmpty,
+    RevisionStandsStill,
 }
 
 /// A store in memory with one fault.
@@ -337,6 +338,13 @@ impl DialogStore for Faulty {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.store.ready().await
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        if self.has(Fault::RevisionStandsStill) {
+            return Some(Revision::new(0));
+        }
+        self.store.revision()
     }
 
     fn activity(&self) -> Activity {

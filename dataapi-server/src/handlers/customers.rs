@@ -4,7 +4,7 @@ use bytes::Bytes;
 use dataapi_core::{CustomerId, SubjectRequest};
 use http::Response;
 
-use super::{json, page};
+use super::{json, page, send};
 use crate::dto;
 use crate::problem::Problem;
 use crate::query;
@@ -39,13 +39,14 @@ pub(crate) async fn data(
 ) -> Result<Response<Bytes>, Problem> {
     let found = service.store.subject_data(request).await?;
     let next = found.next.as_ref().map(|next| query::next_subject_url(prefix, request, next));
-    page(&dto::Page {
+    let page = page(&dto::Page {
         items: found.items.iter().map(dto::Dialog::from).collect(),
         total: found.total,
         limit: request.window().limit.get(),
         offset: request.window().offset(),
         next: next.as_deref(),
-    })
+    })?;
+    Ok(send(page))
 }
 
 /// Erase everything held on one customer

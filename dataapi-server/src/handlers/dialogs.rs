@@ -5,7 +5,7 @@ use dataapi_core::{CustomerId, DialogId, NewDialog};
 use http::header::LOCATION;
 use http::{Response, StatusCode};
 
-use super::{json, page};
+use super::{json, page, send};
 use crate::dto;
 use crate::problem::Problem;
 use crate::query;
@@ -42,16 +42,23 @@ pub(crate) async fn query(
     prefix: Prefix,
     query: &str,
 ) -> Result<Response<Bytes>, Problem> {
-    let request = query::page_request(query)?;
-    let found = service.store.query(&request).await?;
-    let next = found.next.as_ref().map(|next| query::next_page_url(prefix, &request, next));
-    page(&dto::Page {
+    let store = &*service.store;
+    let asked = service.ready_pages.ask(store, prefix, query::page_request(query)?);
+    if let Some(ready) = service.ready_pages.find(&asked) {
+        return Ok(send(ready));
+    }
+    let request = asked.request();
+    let found = store.query(request).await?;
+    let next = found.next.as_ref().map(|next| query::next_page_url(prefix, request, next));
+    let ready = page(&dto::Page {
         items: found.items.iter().map(dto::Dialog::from).collect(),
         total: found.total,
         limit: request.window().limit.get(),
         offset: request.window().offset(),
         next: next.as_deref(),
-    })
+    })?;
+    service.ready_pages.keep(store, asked, ready.clone());
+    Ok(send(ready))
 }
 
 /// Store a dialog, as pending

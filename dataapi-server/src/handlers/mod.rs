@@ -13,20 +13,32 @@ use serde::Serialize;
 
 use crate::dto;
 use crate::problem::Problem;
+use crate::ready_pages::ReadyPage;
 
 fn json(document: &impl Serialize) -> Result<Response<Bytes>, Problem> {
-    let body = serde_json::to_vec(document).map_err(Problem::internal)?;
-    let mut response = Response::new(body.into());
+    Ok(json_response(render(document)?))
+}
+
+fn render(document: &impl Serialize) -> Result<Bytes, Problem> {
+    Ok(serde_json::to_vec(document).map_err(Problem::internal)?.into())
+}
+
+fn json_response(body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    response
 }
 
 /// A page, with the way to the next one where every HTTP client finds it.
-fn page(page: &dto::Page<'_>) -> Result<Response<Bytes>, Problem> {
-    let mut response = json(page)?;
-    if let Some(next) = page.next {
-        let link = format!("<{next}>; rel=\"next\"");
-        response.headers_mut().insert(LINK, link.try_into().map_err(Problem::internal)?);
+fn page(page: &dto::Page<'_>) -> Result<ReadyPage, Problem> {
+    let link = page.next.map(|next| format!("<{next}>; rel=\"next\"").try_into());
+    Ok(ReadyPage { body: render(page)?, link: link.transpose().map_err(Problem::internal)? })
+}
+
+fn send(ReadyPage { body, link }: ReadyPage) -> Response<Bytes> {
+    let mut response = json_response(body);
+    if let Some(link) = link {
+        response.headers_mut().insert(LINK, link);
     }
-    Ok(response)
+    response
 }

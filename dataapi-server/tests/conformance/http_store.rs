@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use dataapi_core::{
     Activity, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
     DialogStore, Evidence, EvidenceField, HeldDialog, ImportedDialog, Language, NewDialog, Page,
-    PageRequest, Receipt, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
+    PageRequest, Receipt, Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text,
+    Window,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
@@ -315,6 +316,10 @@ impl DialogStore for HttpStore {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.get("/health/ready").await.map(|_| ())
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        self.behind.revision()
     }
 
     fn activity(&self) -> Activity {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore, Evidence,
-    HeldDialog, ImportedDialog, NewDialog, Page, PageRequest, Receipt, Stats, StoreError,
+    HeldDialog, ImportedDialog, NewDialog, Page, PageRequest, Receipt, Revision, Stats, StoreError,
     SubjectRequest,
 };
 use dataapi_server::Config;
@@ -67,6 +67,10 @@ impl DialogStore for Failing {
 
     async fn ready(&self) -> Result<(), StoreError> {
         Err(self.0())
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        None
     }
 
     fn activity(&self) -> Activity {
