@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod checkpointer;
 mod failure;
 mod queries;
 mod readers;
@@ -111,10 +112,10 @@ impl SqliteStore {
         let Options { clock, create, readers, queue, cache_bytes } = options;
         let connection = schema::open_for_writing(path, create, cache_bytes / 2)?;
         let key = schema::ref_key(&connection)?;
-        let writer = Writer::start(connection, key.clone(), clock, queue)?;
-        let readers = readers.max(1);
-        let readers = Readers::start(path, readers, queue, cache_bytes / 4 / readers)?;
-        let revisions = Revisions::open(path)?;
+        let writer = Writer::start(path, connection, key.clone(), clock, queue)?;
+        let at_once = readers.max(1);
+        let readers = Readers::start(path, at_once, queue, cache_bytes / 4 / at_once)?;
+        let revisions = Revisions::open(path, at_once)?;
         Ok(Self { readers, revisions, writer, key })
     }
 }

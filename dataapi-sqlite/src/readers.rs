@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use dataapi_core::StoreError;
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, closed, overloaded};
@@ -113,10 +113,15 @@ fn serve(connection: &Connection, jobs: &Receiver<Job>) {
 }
 
 /// Several statements of one read must see one state of the store.
+///
+/// The statements around it stay prepared like all others, which rusqlite's own transactions do
+/// not: that would be a tenth of the time of a page of 20.
 fn on_snapshot<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let snapshot = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Deferred)?;
-    work(&snapshot)
+    connection.prepare_cached("BEGIN DEFERRED")?.execute(())?;
+    let found = work(connection);
+    connection.prepare_cached("ROLLBACK")?.execute(())?;
+    found
 }

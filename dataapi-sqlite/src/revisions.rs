@@ -1,7 +1,7 @@
 //! Tells whether what can be read has changed, for the price of a look at SQLite's shared memory.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use dataapi_core::Revision;
 use rusqlite::Connection;
@@ -11,10 +11,12 @@ use crate::schema::{OpenError, open_for_reading};
 /// The smallest cache that SQLite takes: one row is all that is read.
 const CACHE_BYTES: usize = 64 * 1024;
 
-/// The revision that was seen last.
+/// As many eyes as there are threads that look at once: a look is shorter than waiting for
+/// another one's end.
 #[derive(Debug)]
-pub(crate) struct Revisions(Mutex<Seen>);
+pub(crate) struct Revisions(Vec<Mutex<Seen>>);
 
+/// The revision that was seen last.
 #[derive(Debug)]
 struct Seen {
     connection: Connection,
@@ -25,18 +27,23 @@ struct Seen {
 }
 
 impl Revisions {
-    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = open_for_reading(path, CACHE_BYTES)?;
-        Ok(Self(Mutex::new(Seen { connection, data_version: None, revision: Revision::new(0) })))
+    pub(crate) fn open(path: &Path, count: usize) -> Result<Self, OpenError> {
+        (0..count).map(|_| Seen::open(path).map(Mutex::new)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The revision now; `None` if the database cannot tell.
+    /// The revision now; `None` if the database cannot tell, or more look at once than there are
+    /// eyes.
     pub(crate) fn current(&self) -> Option<Revision> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).current().ok()
+        self.0.iter().find_map(|seen| seen.try_lock().ok())?.current().ok()
     }
 }
 
 impl Seen {
+    fn open(path: &Path) -> Result<Self, OpenError> {
+        let connection = open_for_reading(path, CACHE_BYTES)?;
+        Ok(Self { connection, data_version: None, revision: Revision::new(0) })
+    }
+
     fn current(&mut self) -> rusqlite::Result<Revision> {
         let data_version = self
             .connection

@@ -3,6 +3,7 @@
 //! While one commit waits for the disk, the next requests gather; the busier the store, the more
 //! of them share an fsync. A request is answered after the commit that holds it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -12,6 +13,7 @@ use dataapi_core::{Activity, BatchSizes, Clock, RefKey, StoreError};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::checkpointer::{Checkpointer, Remainder};
 use crate::failure::{Failure, closed, overloaded, store_error};
 use crate::schema::OpenError;
 use crate::transaction::Transaction;
@@ -25,11 +27,13 @@ pub(crate) struct Writer {
     queue: Option<Sender<Box<dyn Job>>>,
     commits: Arc<Commits>,
     thread: Option<JoinHandle<()>>,
+    _checkpointer: Checkpointer,
 }
 
 impl Writer {
     /// Starts the thread; at most `capacity` requests wait, any more are refused as overloaded.
     pub(crate) fn start(
+        path: &Path,
         connection: Connection,
         key: RefKey,
         clock: Arc<dyn Clock>,
@@ -37,12 +41,15 @@ impl Writer {
     ) -> Result<Self, OpenError> {
         let (queue, jobs) = crossbeam_channel::bounded(capacity);
         let commits = Arc::new(Commits::default());
-        let committer = Committer { connection, key, clock, commits: Arc::clone(&commits) };
+        let remainder = Arc::new(Remainder::default());
+        let checkpointer = Checkpointer::start(path, Arc::clone(&commits), Arc::clone(&remainder))?;
+        let committer =
+            Committer { connection, key, clock, commits: Arc::clone(&commits), remainder };
         let thread = std::thread::Builder::new()
             .name("dataapi-writer".into())
             .spawn(move || committer.run(&jobs))
             .map_err(OpenError::Thread)?;
-        Ok(Self { queue: Some(queue), commits, thread: Some(thread) })
+        Ok(Self { queue: Some(queue), commits, thread: Some(thread), _checkpointer: checkpointer })
     }
 
     /// Runs `work` in the next transaction, and answers when that is on disk.
@@ -134,6 +141,7 @@ struct Committer {
     key: RefKey,
     clock: Arc<dyn Clock>,
     commits: Arc<Commits>,
+    remainder: Arc<Remainder>,
 }
 
 impl Committer {
@@ -143,6 +151,7 @@ impl Committer {
             batch.push(first);
             batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
             self.commit(&mut batch);
+            self.remainder.fold_in(&self.connection);
         }
     }
 
@@ -198,7 +207,7 @@ enum Abort {
 
 /// What the commits so far were made of.
 #[derive(Debug, Default)]
-struct Commits {
+pub(crate) struct Commits {
     counts: [AtomicU64; 12],
     sum: AtomicU64,
 }
@@ -208,6 +217,11 @@ impl Commits {
         let size = size as u64;
         self.counts[BatchSizes::bucket(size)].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(size, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    pub(crate) fn number(&self) -> u64 {
+        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     fn sizes(&self) -> BatchSizes {

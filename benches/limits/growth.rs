@@ -1,0 +1,200 @@
+//! How time, memory and files grow with the number of dialogs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use dataapi::{Decision, DialogStore, Evidence, Filter, Limit, PageRequest, Start, Window};
+use dataapi_sqlite::SqliteStore;
+use serde::Serialize;
+
+use crate::data::{self, CONSENTED, PENDING, Space};
+use crate::load::{Requests, Spec};
+use crate::report::{self, figure};
+use crate::{Bench, Outcome, chart};
+
+const SIZES: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
+
+/// What is said to stay within [`MOST`] times as much.
+const STEADY: [&str; 4] = [PAGE, DEEP, TOTAL, BY_ID];
+const MOST: f64 = 1.5;
+
+const PAGE: &str = "newest page of 100, µs";
+const DEEP: &str = "page of 100 by cursor from anywhere, µs";
+const TOTAL: &str = "page of 1 with total, µs";
+const BY_ID: &str = "by id, µs";
+const INSERT: &str = "insert alone, µs";
+const DECISION: &str = "decision yes alone, µs";
+const RESIDENT: &str = "server resident after pages, MB";
+const FILE: &str = "file, MB";
+
+/// Each is used once, in the store of each size.
+const PENDING_DIALOGS: u64 = 2_000;
+const FRESH: Space = Space(3);
+
+/// How one thing grows.
+#[derive(Debug, Serialize)]
+pub(crate) struct Curve {
+    pub(crate) name: &'static str,
+    /// By the number of dialogs.
+    figures: BTreeMap<u64, f64>,
+    /// By the number of dialogs, over that of the smallest store.
+    pub(crate) ratios: BTreeMap<u64, f64>,
+    /// How many times as much the largest store takes.
+    growth: f64,
+    at_most: Option<f64>,
+    reached: Option<bool>,
+}
+
+pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
+    let sizes = if bench.args.growth_10m { &SIZES[..] } else { &SIZES[..3] };
+    let mut figures: BTreeMap<&str, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
+    for &dialogs in sizes {
+        eprintln!("building a store of {dialogs} dialogs");
+        bench.runtime.block_on(data::build(&path(bench, dialogs), dialogs, PENDING_DIALOGS))?;
+    }
+    for round in 0..bench.args.rounds {
+        for &dialogs in sizes {
+            eprintln!("round {} of {}: {dialogs} dialogs", round + 1, bench.args.rounds);
+            for (name, figure) in of_size(bench, &path(bench, dialogs), dialogs, round)? {
+                figures.entry(name).or_default().entry(dialogs).or_default().push(figure);
+            }
+        }
+    }
+    let curves: Vec<_> = [PAGE, DEEP, TOTAL, BY_ID, INSERT, DECISION, RESIDENT, FILE]
+        .into_iter()
+        .filter_map(|name| curve(name, figures.get(name)?))
+        .collect();
+    println!("{}", table(&curves, sizes));
+    report::write_json(&bench.results.join("growth.json"), &curves)?;
+    chart::growth(&bench.results.join("growth.svg"), &curves)?;
+    println!("written: growth.json and growth.svg in {}", bench.results.display());
+    Ok(())
+}
+
+fn path(bench: &Bench, dialogs: u64) -> std::path::PathBuf {
+    bench.folder.path().join(format!("{dialogs}.db"))
+}
+
+fn of_size(
+    bench: &Bench,
+    path: &Path,
+    dialogs: u64,
+    round: u64,
+) -> Outcome<Vec<(&'static str, f64)>> {
+    let mut figures = by_library(bench, &data::open(path)?, dialogs, round)?;
+    let server = bench.programs.serve(path)?;
+    for limit in [20, 100] {
+        let newest = Requests::Get(format!("/data/?limit={limit}"));
+        Spec::new(server.address, bench.args.seconds, newest).run()?;
+    }
+    figures.push((RESIDENT, server.resident_bytes() as f64 / 1e6));
+    figures.push((FILE, std::fs::metadata(path)?.len() as f64 / 1e6));
+    Ok(figures)
+}
+
+fn by_library(
+    bench: &Bench,
+    store: &SqliteStore,
+    dialogs: u64,
+    round: u64,
+) -> Outcome<Vec<(&'static str, f64)>> {
+    let query = |limit, start, total| {
+        let window = Window { limit: Limit::new(limit)?, start, total };
+        let request = PageRequest::new(Filter::default(), window)?;
+        let page = bench.runtime.block_on(store.query(&request))?;
+        std::hint::black_box(data::bytes_of(&page.items));
+        Ok(())
+    };
+    let mut places = data::shuffled(dialogs).cycle();
+    let mut place = || places.next().unwrap_or(0);
+    let seconds = bench.args.seconds;
+    let each = PENDING_DIALOGS / bench.args.rounds;
+    Ok(vec![
+        (PAGE, typical(seconds, |_| query(100, Start::default(), false))?),
+        (DEEP, typical(seconds, |_| query(100, Start::After(data::cursor_after(place())), false))?),
+        (TOTAL, typical(seconds, |_| query(1, Start::default(), true))?),
+        (
+            BY_ID,
+            typical(seconds, |_| {
+                let dialog = CONSENTED.dialog(place());
+                let read = store.dialog(&dialog.customer_id, &dialog.dialog_id);
+                bench.runtime.block_on(read)?;
+                Ok(())
+            })?,
+        ),
+        (
+            INSERT,
+            typical_of(each, |time| {
+                bench.runtime.block_on(store.insert(FRESH.dialog(round * each + time)))?;
+                Ok(())
+            })?,
+        ),
+        (
+            DECISION,
+            typical_of(each, |time| {
+                let id = PENDING.id(round * each + time).parse()?;
+                let decision = store.decide(id, Decision::Granted, Evidence::default());
+                bench.runtime.block_on(decision)?;
+                Ok(())
+            })?,
+        ),
+    ])
+}
+
+/// The median time in microseconds, of as many as fit into the time given.
+fn typical(seconds: f64, mut once: impl FnMut(u64) -> Outcome<()>) -> Outcome<f64> {
+    let started = Instant::now();
+    let mut micros = Vec::new();
+    while started.elapsed().as_secs_f64() < seconds {
+        micros.push(timed(|| once(0))?);
+    }
+    Ok(report::median(micros.into_iter()).unwrap_or(0.0))
+}
+
+/// The median time in microseconds, of so many.
+fn typical_of(times: u64, mut once: impl FnMut(u64) -> Outcome<()>) -> Outcome<f64> {
+    let micros = (0..times).map(|time| timed(|| once(time))).collect::<Outcome<Vec<_>>>()?;
+    Ok(report::median(micros.into_iter()).unwrap_or(0.0))
+}
+
+fn timed(once: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
+    let started = Instant::now();
+    once()?;
+    Ok(started.elapsed().as_secs_f64() * 1e6)
+}
+
+fn curve(name: &'static str, figures: &BTreeMap<u64, Vec<f64>>) -> Option<Curve> {
+    let figures: BTreeMap<_, _> = figures
+        .iter()
+        .map(|(dialogs, figures)| Some((*dialogs, report::median(figures.iter().copied())?)))
+        .collect::<Option<_>>()?;
+    let smallest = *figures.values().next()?;
+    let ratios: BTreeMap<_, _> =
+        figures.iter().map(|(dialogs, figure)| (*dialogs, figure / smallest)).collect();
+    let growth = *ratios.values().next_back()?;
+    let at_most = STEADY.contains(&name).then_some(MOST);
+    let reached = at_most.map(|most| growth <= most);
+    Some(Curve { name, figures, ratios, growth, at_most, reached })
+}
+
+fn table(curves: &[Curve], sizes: &[u64]) -> String {
+    let mut table = String::from("| what |");
+    for dialogs in sizes {
+        let _ = write!(table, " {} |", figure(*dialogs as f64));
+    }
+    table.push_str(" growth | goal | reached |\n|---|");
+    table.push_str(&"---:|".repeat(sizes.len() + 2));
+    table.push_str("---|\n");
+    for curve in curves {
+        let _ = write!(table, "| {} |", curve.name);
+        for value in curve.figures.values() {
+            let _ = write!(table, " {} |", figure(*value));
+        }
+        let goal = curve.at_most.map_or(String::new(), |most| format!("<= {most}"));
+        let reached = curve.reached.map_or("", |reached| if reached { "yes" } else { "NO" });
+        let _ = writeln!(table, " {:.2} | {goal} | {reached} |", curve.growth);
+    }
+    table
+}

@@ -1,0 +1,351 @@
+//! The load generator: a process of its own, one thread, as many keep-alive connections as asked.
+//!
+//! It shares the cores with the server, so it spends as little as it can on a request: no HTTP
+//! library but the parser, no body kept, nothing shared between connections but a counter.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::Outcome;
+use crate::data::{Space, customer, language, write_text};
+use crate::process::Process;
+
+/// A load to be sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    pub(crate) address: SocketAddr,
+    pub(crate) connections: usize,
+    /// Not counted, before what is.
+    pub(crate) warm_up: f64,
+    pub(crate) seconds: f64,
+    /// So many requests a second; as many as can be unless given.
+    pub(crate) rate: Option<f64>,
+    pub(crate) requests: Requests,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Requests {
+    /// The same GET again and again.
+    Get(String),
+    /// A GET for each line of a file, cycled: the prefix and the line.
+    Targets { prefix: String, file: PathBuf, from: u64 },
+    /// New dialogs, numbered from 0 in a space of ids of their own.
+    Insert { space: u64 },
+    /// Decisions on the ids `from..to` of a space, each once.
+    Decide { space: u64, from: u64, to: u64, answer: Answer },
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+    /// Yes and no in turn.
+    Both,
+}
+
+/// What the load generator saw.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// Answers in the 200s.
+    pub(crate) count: u64,
+    pub(crate) seconds: f64,
+    pub(crate) per_second: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    /// How many others there were, by status.
+    pub(crate) errors: BTreeMap<u16, u64>,
+}
+
+impl Spec {
+    pub(crate) fn new(address: SocketAddr, seconds: f64, requests: Requests) -> Self {
+        Self {
+            address,
+            connections: 64,
+            warm_up: (seconds / 4.0).min(0.5),
+            seconds,
+            rate: None,
+            requests,
+        }
+    }
+
+    /// Sends it from another process and waits until it is done.
+    pub(crate) fn run(&self) -> Outcome<Seen> {
+        self.start()?.finish()
+    }
+
+    pub(crate) fn start(&self) -> Outcome<Running> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("load").arg(serde_json::to_string(self)?).stdout(Stdio::piped());
+        Ok(Running(Process::start(&mut command)?))
+    }
+}
+
+/// A load that is being sent.
+pub(crate) struct Running(Process);
+
+impl Running {
+    pub(crate) fn finish(self) -> Outcome<Seen> {
+        let output = self.0.output()?;
+        let seen: Seen = serde_json::from_str(&output)
+            .map_err(|error| format!("the load generator failed: {error}"))?;
+        if !seen.errors.is_empty() {
+            eprintln!("warning: answers that are not in the 200s, by status: {:?}", seen.errors);
+        }
+        Ok(seen)
+    }
+}
+
+/// The other process.
+pub(crate) fn main(spec: &str) -> Outcome<()> {
+    let spec: Spec = serde_json::from_str(spec)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let seen = runtime.block_on(send(spec))?;
+    println!("{}", serde_json::to_string(&seen)?);
+    Ok(())
+}
+
+async fn send(spec: Spec) -> Outcome<Seen> {
+    let source = Arc::new(Source::new(&spec)?);
+    let mut streams = Vec::new();
+    for _ in 0..spec.connections {
+        let stream = TcpStream::connect(spec.address).await?;
+        stream.set_nodelay(true)?;
+        streams.push(stream);
+    }
+    let started = Instant::now();
+    let counted_from = started + Duration::from_secs_f64(spec.warm_up);
+    let end = counted_from + Duration::from_secs_f64(spec.seconds);
+    let period = spec.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
+    let plan = Plan { started, counted_from, end, period };
+    let connections: Vec<_> = streams
+        .into_iter()
+        .map(|stream| tokio::spawn(Connection::new(stream).run(Arc::clone(&source), plan)))
+        .collect();
+    let mut all = Tally::new()?;
+    for connection in connections {
+        all.add(&connection.await??)?;
+    }
+    Ok(all.seen(counted_from))
+}
+
+#[derive(Clone, Copy)]
+struct Plan {
+    started: Instant,
+    counted_from: Instant,
+    end: Instant,
+    /// From one request to the next, over all connections.
+    period: Option<Duration>,
+}
+
+/// What one connection, or all of them, saw.
+struct Tally {
+    micros: Histogram<u32>,
+    count: u64,
+    errors: BTreeMap<u16, u64>,
+    last: Option<Instant>,
+}
+
+impl Tally {
+    fn new() -> Outcome<Self> {
+        let micros = Histogram::new_with_bounds(1, 60_000_000, 3)?;
+        Ok(Self { micros, count: 0, errors: BTreeMap::new(), last: None })
+    }
+
+    fn add(&mut self, other: &Self) -> Outcome<()> {
+        self.micros.add(&other.micros)?;
+        self.count += other.count;
+        for (status, count) in &other.errors {
+            *self.errors.entry(*status).or_default() += count;
+        }
+        self.last = self.last.max(other.last);
+        Ok(())
+    }
+
+    fn seen(self, counted_from: Instant) -> Seen {
+        let seconds = self.last.map_or(0.0, |last| (last - counted_from).as_secs_f64());
+        let millis = |quantile| self.micros.value_at_quantile(quantile) as f64 / 1_000.0;
+        Seen {
+            count: self.count,
+            seconds,
+            per_second: if seconds > 0.0 { self.count as f64 / seconds } else { 0.0 },
+            p50_ms: millis(0.5),
+            p99_ms: millis(0.99),
+            errors: self.errors,
+        }
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    request: Vec<u8>,
+    buffer: Box<[u8]>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, request: Vec::new(), buffer: vec![0; 64 * 1024].into_boxed_slice() }
+    }
+
+    async fn run(mut self, source: Arc<Source>, plan: Plan) -> Result<Tally, String> {
+        let mut tally = Tally::new().map_err(|error| error.to_string())?;
+        loop {
+            let number = source.next.fetch_add(1, Ordering::Relaxed);
+            if let Some(period) = plan.period {
+                let due = plan.started + period.mul_f64(number as f64);
+                tokio::time::sleep_until(due.min(plan.end)).await;
+            }
+            let sent = Instant::now();
+            if sent >= plan.end || !source.write(number, &mut self.request) {
+                return Ok(tally);
+            }
+            let status = self.exchange().await.map_err(|error| error.to_string())?;
+            let answered = Instant::now();
+            if answered < plan.counted_from || answered > plan.end {
+                continue;
+            }
+            tally.last = Some(answered);
+            if (200..300).contains(&status) {
+                tally.count += 1;
+                let micros = (answered - sent).as_micros();
+                tally.micros.saturating_record(u64::try_from(micros).unwrap_or(u64::MAX));
+            } else {
+                *tally.errors.entry(status).or_default() += 1;
+            }
+        }
+    }
+
+    /// Sends the request, reads the answer to its end, and yields its status.
+    async fn exchange(&mut self) -> Outcome<u16> {
+        self.stream.write_all(&self.request).await?;
+        let mut filled = 0;
+        let head = loop {
+            filled += self.read(filled).await?;
+            if let Some(head) = Head::parse(&self.buffer[..filled])? {
+                break head;
+            }
+        };
+        let mut left = (head.length + head.body).saturating_sub(filled);
+        while left > 0 {
+            left = left.saturating_sub(self.read(0).await?);
+        }
+        Ok(head.status)
+    }
+
+    async fn read(&mut self, at: usize) -> Outcome<usize> {
+        match self.stream.read(&mut self.buffer[at..]).await? {
+            0 => Err("the server closed the connection".into()),
+            read => Ok(read),
+        }
+    }
+}
+
+/// The head of an answer; lengths in bytes.
+struct Head {
+    status: u16,
+    length: usize,
+    body: usize,
+}
+
+impl Head {
+    fn parse(bytes: &[u8]) -> Outcome<Option<Self>> {
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut response = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };
+        let length_of_body = response
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+            .ok_or("the answer has no length")?;
+        let body = std::str::from_utf8(length_of_body.value)?.parse()?;
+        Ok(Some(Self { status: response.code.unwrap_or(0), length, body }))
+    }
+}
+
+/// Where requests come from: each has a number, and none is made twice.
+struct Source {
+    next: AtomicU64,
+    kind: Kind,
+}
+
+enum Kind {
+    Fixed(Vec<u8>),
+    Targets { prefix: String, lines: Vec<Box<str>>, from: u64 },
+    Insert(Space),
+    Decide { space: Space, from: u64, to: u64, answer: Answer },
+}
+
+impl Source {
+    fn new(spec: &Spec) -> Outcome<Self> {
+        let kind = match spec.requests.clone() {
+            Requests::Get(path) => Kind::Fixed(get(&path, "")),
+            Requests::Targets { prefix, file, from } => {
+                let lines = std::fs::read_to_string(file)?.lines().map(Into::into).collect();
+                Kind::Targets { prefix, lines, from }
+            }
+            Requests::Insert { space } => Kind::Insert(Space(space)),
+            Requests::Decide { space, from, to, answer } => {
+                Kind::Decide { space: Space(space), from, to, answer }
+            }
+        };
+        Ok(Self { next: AtomicU64::new(0), kind })
+    }
+
+    /// Puts the request into `to`; false if there is none any more.
+    fn write(&self, number: u64, to: &mut Vec<u8>) -> bool {
+        match &self.kind {
+            Kind::Fixed(request) if to.is_empty() => to.extend_from_slice(request),
+            Kind::Fixed(_) => (),
+            Kind::Targets { prefix, lines, from } => {
+                let at = usize::try_from(from + number).unwrap_or(0) % lines.len();
+                *to = get(prefix, &lines[at]);
+            }
+            Kind::Insert(space) => {
+                let path = format!("/data/{}/{}", customer(number), space.id(number));
+                let mut body = String::with_capacity(260);
+                body.push_str(r#"{"text":""#);
+                write_text(number, &mut body);
+                let _ = write!(body, r#"","language":"{}"}}"#, language(number));
+                *to = post(&path, &body);
+            }
+            Kind::Decide { space, from, to: end, answer } => {
+                let number = from + number;
+                if number >= *end {
+                    return false;
+                }
+                let yes = match answer {
+                    Answer::Yes => true,
+                    Answer::No => false,
+                    Answer::Both => number.is_multiple_of(2),
+                };
+                let path = format!("/consents/{}", space.id(number));
+                *to = post(&path, if yes { "true" } else { "false" });
+            }
+        }
+        true
+    }
+}
+
+fn get(path: &str, rest: &str) -> Vec<u8> {
+    format!("GET {path}{rest} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
+}
+
+fn post(path: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}

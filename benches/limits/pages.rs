@@ -1,0 +1,191 @@
+//! Pages from a large store: the server beside a server of the same bytes, the library beside
+//! SQLite alone; and what the server needs for it in time and memory.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use dataapi::{DialogStore, Filter, Limit, PageRequest, Start, Window};
+
+use crate::data::{self, PENDING};
+use crate::load::{Answer, Requests, Seen, Spec};
+use crate::product::Server;
+use crate::raw::{Raw, repeat};
+use crate::report::{
+    ANY_20, ANY_100, ANY_LIBRARY, NEWEST_20, NEWEST_100, NEWEST_BUSY, NEWEST_LIBRARY, OFFSET,
+    READY, RESIDENT, Report,
+};
+use crate::wire::Wire;
+use crate::writes::whole;
+use crate::{Bench, Outcome};
+
+const SERVED: [&str; 8] =
+    [NEWEST_100, NEWEST_20, ANY_100, ANY_20, NEWEST_BUSY, OFFSET, READY, RESIDENT];
+const EMBEDDED: [&str; 2] = [NEWEST_LIBRARY, ANY_LIBRARY];
+
+const BUSY_DECISIONS_A_SECOND: f64 = 2_000.0;
+/// How much longer than the pages the decisions go on, in seconds.
+const BUSY_LONGER: f64 = 1.0;
+
+const READY_MILLIS: f64 = 50.0;
+const RESIDENT_MEGABYTES: f64 = 60.0;
+
+/// More than are asked for before a server is started anew.
+const MOST_TARGETS: u64 = 500_000;
+
+pub(crate) struct Pages<'b> {
+    bench: &'b Bench,
+    store: &'b Path,
+    cursors: PathBuf,
+    /// How many cursors were asked for already, so that no two rounds ask for the same.
+    asked: u64,
+    /// How many of the pending dialogs are decided.
+    decided: u64,
+}
+
+/// How many pending dialogs the store needs beside the consented ones.
+pub(crate) fn decisions_needed(bench: &Bench) -> u64 {
+    bench.args.rounds * decisions_of_a_round(bench)
+}
+
+pub(crate) fn wanted(report: &Report) -> bool {
+    report.wants(&SERVED) || report.wants(&EMBEDDED)
+}
+
+fn decisions_of_a_round(bench: &Bench) -> u64 {
+    whole(BUSY_DECISIONS_A_SECOND * (bench.args.seconds + BUSY_LONGER))
+}
+
+impl<'b> Pages<'b> {
+    pub(crate) fn prepare(bench: &'b Bench, store: &'b Path) -> Outcome<Self> {
+        let mut lines = String::new();
+        for number in data::shuffled(bench.args.dialogs).take(usize::try_from(MOST_TARGETS)?) {
+            writeln!(lines, "{}", data::cursor_after(number))?;
+        }
+        let cursors = bench.folder.path().join("cursors");
+        std::fs::write(&cursors, lines)?;
+        Ok(Self { bench, store, cursors, asked: 0, decided: 0 })
+    }
+
+    pub(crate) fn measure(&mut self, report: &mut Report) -> Outcome<()> {
+        if report.wants(&SERVED) {
+            let server = self.bench.programs.serve(self.store)?;
+            report.add(READY, READY_MILLIS, server.ready_after.as_secs_f64() * 1_000.0);
+            self.newest(&server, report)?;
+            self.any_other(&server, report)?;
+            self.offset(&server, report)?;
+            self.busy(&server, report)?;
+            let megabytes = server.resident_bytes() as f64 / 1e6;
+            report.add(RESIDENT, RESIDENT_MEGABYTES, megabytes);
+        }
+        if report.wants(&EMBEDDED) {
+            self.embedded(report)?;
+        }
+        Ok(())
+    }
+
+    fn newest(&self, server: &Server, report: &mut Report) -> Outcome<()> {
+        for (row, limit) in [(NEWEST_100, 100), (NEWEST_20, 20)] {
+            if report.wants(&[row]) {
+                let path = format!("/data/?limit={limit}");
+                let wire = Wire::serve(self.bench.folder.path(), &server.get(&path)?)?;
+                let ask = || Requests::Get(path.clone());
+                let limit = self.spec(wire.address, ask()).run()?;
+                let product = self.spec(server.address, ask()).run()?;
+                report.add(row, limit.per_second, product.per_second);
+            }
+        }
+        Ok(())
+    }
+
+    fn any_other(&mut self, server: &Server, report: &mut Report) -> Outcome<()> {
+        for (row, limit) in [(ANY_100, 100), (ANY_20, 20)] {
+            if report.wants(&[row]) {
+                let prefix = format!("/data/?limit={limit}&cursor=");
+                let middle = data::cursor_after(self.bench.args.dialogs / 2);
+                let page = server.get(&format!("{prefix}{middle}"))?;
+                let wire = Wire::serve(self.bench.folder.path(), &page)?;
+                let ask = |from| {
+                    let file = self.cursors.clone();
+                    Requests::Targets { prefix: prefix.clone(), file, from }
+                };
+                let limit = self.spec(wire.address, ask(0)).run()?;
+                let product = self.spec(server.address, ask(self.asked)).run()?;
+                report.add(row, limit.per_second, product.per_second);
+                self.asked += product.count * 2;
+            }
+        }
+        Ok(())
+    }
+
+    fn offset(&self, server: &Server, report: &mut Report) -> Outcome<()> {
+        if report.wants(&[OFFSET]) {
+            let offset = self.bench.args.dialogs / 2;
+            let path = format!("/data/?limit=100&offset={offset}&total=false");
+            let raw = Raw::open(self.store)?;
+            let limit = raw.offset_pages(100, u32::try_from(offset)?, self.bench.args.seconds)?;
+            let spec = self.spec(server.address, Requests::Get(path));
+            let product = Spec { connections: 1, ..spec }.run()?;
+            report.add(OFFSET, limit, product.per_second);
+        }
+        Ok(())
+    }
+
+    fn busy(&mut self, server: &Server, report: &mut Report) -> Outcome<()> {
+        if !report.wants(&[NEWEST_BUSY]) {
+            return Ok(());
+        }
+        let newest = self.spec(server.address, Requests::Get("/data/?limit=100".into()));
+        let rest = newest.run()?;
+        let (from, to) = (self.decided, self.decided + decisions_of_a_round(self.bench));
+        self.decided = to;
+        let requests = Requests::Decide { space: PENDING.0, from, to, answer: Answer::Both };
+        let seconds = self.bench.args.seconds + BUSY_LONGER;
+        let decisions = Spec {
+            connections: 16,
+            warm_up: 0.0,
+            rate: Some(BUSY_DECISIONS_A_SECOND),
+            ..Spec::new(server.address, seconds, requests)
+        };
+        let decisions = decisions.start()?;
+        let busy = newest.run()?;
+        warn_if_slow(&decisions.finish()?);
+        report.add(NEWEST_BUSY, rest.per_second, busy.per_second);
+        Ok(())
+    }
+
+    fn embedded(&self, report: &mut Report) -> Outcome<()> {
+        let seconds = self.bench.args.seconds;
+        let store = data::open(self.store)?;
+        let query = |start: Start| {
+            let window = Window { limit: Limit::default(), start, total: true };
+            let request = PageRequest::new(Filter::default(), window)?;
+            let page = self.bench.runtime.block_on(store.query(&request))?;
+            std::hint::black_box(data::bytes_of(&page.items));
+            Ok(())
+        };
+        let raw = Raw::open(self.store)?;
+        if report.wants(&[NEWEST_LIBRARY]) {
+            let limit = raw.newest_pages(100, seconds)?;
+            report.add(NEWEST_LIBRARY, limit, repeat(seconds, |_| query(Start::default()))?);
+        }
+        if report.wants(&[ANY_LIBRARY]) {
+            let limit = raw.cursor_pages(100, self.bench.args.dialogs, seconds)?;
+            let mut places = data::shuffled(self.bench.args.dialogs).cycle();
+            let product = repeat(seconds, |_| {
+                query(Start::After(data::cursor_after(places.next().unwrap_or(0))))
+            })?;
+            report.add(ANY_LIBRARY, limit, product);
+        }
+        Ok(())
+    }
+
+    fn spec(&self, address: std::net::SocketAddr, requests: Requests) -> Spec {
+        Spec::new(address, self.bench.args.seconds, requests)
+    }
+}
+
+fn warn_if_slow(decisions: &Seen) {
+    if decisions.per_second < 0.95 * BUSY_DECISIONS_A_SECOND {
+        eprintln!("warning: only {:.0} decisions/s were written meanwhile", decisions.per_second);
+    }
+}

@@ -1,0 +1,112 @@
+//! The processes that the bench starts: each is stopped when it is dropped, also after a panic.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Outcome;
+
+/// How long a process may take to end by itself.
+const GRACE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Outcome<Self> {
+        let name = Path::new(command.get_program()).display().to_string();
+        Ok(Self(command.spawn().map_err(|error| format!("cannot start {name}: {error}"))?))
+    }
+
+    /// The first line of its standard output.
+    pub(crate) fn first_line(&mut self) -> Outcome<String> {
+        let stdout = self.0.stdout.take().ok_or("its output is not piped")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// All of its standard output, once it has ended well.
+    pub(crate) fn output(mut self) -> Outcome<String> {
+        let mut output = String::new();
+        self.0.stdout.take().ok_or("its output is not piped")?.read_to_string(&mut output)?;
+        let status = self.0.wait()?;
+        if status.success() { Ok(output) } else { Err(format!("it ended with {status}").into()) }
+    }
+
+    pub(crate) fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
+        Ok(self.0.try_wait()?)
+    }
+
+    /// A figure in bytes from what Linux tells about a process, such as `VmRSS` or `VmHWM`.
+    pub(crate) fn memory(&self, name: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kilobytes * 1024)
+    }
+
+    fn stop(&mut self) {
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let asked = Instant::now();
+        while asked.elapsed() < GRACE {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            self.stop();
+        }
+    }
+}
+
+pub(crate) fn free_address() -> Outcome<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Waits until a GET of `path` is answered with 200, trying every millisecond; yields how long it
+/// took from `since` on.
+pub(crate) fn wait_until_ready(
+    process: &mut Process,
+    address: SocketAddr,
+    path: &str,
+    since: Instant,
+) -> Outcome<Duration> {
+    while since.elapsed() < GRACE {
+        if fetch(address, path).is_ok() {
+            return Ok(since.elapsed());
+        }
+        if let Some(status) = process.ended()? {
+            return Err(format!("the server ended at its start, with {status}").into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err("the server is not ready".into())
+}
+
+/// The body of a 200 to one GET, on a connection of its own.
+pub(crate) fn fetch(address: SocketAddr, path: &str) -> Outcome<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    std::io::Write::write_all(&mut stream, request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or("no answer")?;
+    if !answer.starts_with(b"HTTP/1.1 200") {
+        return Err(String::from_utf8_lossy(&answer[..head]).into_owned().into());
+    }
+    Ok(answer.split_off(head + 4))
+}

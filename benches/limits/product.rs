@@ -1,0 +1,106 @@
+//! The product as its users run it: the real server and the real command, built and started.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::Outcome;
+use crate::process::{Process, fetch, free_address, wait_until_ready};
+
+/// The programs that were built.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    server: PathBuf,
+    command: PathBuf,
+}
+
+impl Programs {
+    /// Builds them in release mode; settings of Cargo in the environment hold for it too.
+    pub(crate) fn build() -> Outcome<Self> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let output = Command::new(cargo)
+            .args(["build", "--locked", "--release", "-p", "dataapi-server", "-p", "dataapi-cli"])
+            .arg("--message-format=json-render-diagnostics")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stderr(Stdio::inherit())
+            .output()?;
+        if !output.status.success() {
+            return Err("the product cannot be built".into());
+        }
+        let messages = String::from_utf8(output.stdout)?;
+        let built = |name: &str| {
+            messages
+                .lines()
+                .filter_map(|line| serde_json::from_str::<Built>(line).ok())
+                .find_map(|built| built.executable.filter(|path| path.ends_with(name)))
+                .ok_or_else(|| format!("Cargo did not say where it put {name}"))
+        };
+        Ok(Self { server: built("dataapi-server")?, command: built("dataapi")? })
+    }
+
+    pub(crate) fn serve(&self, store: &Path) -> Outcome<Server> {
+        let address = free_address()?;
+        let mut command = Command::new(&self.server);
+        command
+            .args(["--listen", &address.to_string(), "--store", &url(store)])
+            // What the measured stores hold may be as old as it is.
+            .args(["--purge-pending-after", "never"])
+            .env("DATAAPI_LOG", "warn")
+            .stdout(Stdio::null());
+        let started = Instant::now();
+        let mut process = Process::start(&mut command)?;
+        let ready_after = wait_until_ready(&mut process, address, "/health/ready", started)?;
+        Ok(Server { address, ready_after, process })
+    }
+
+    /// Runs the command line on a store; yields how long it took and the most memory it had.
+    pub(crate) fn command(&self, store: &Path, arguments: &[&str]) -> Outcome<(Duration, u64)> {
+        let mut command = Command::new(&self.command);
+        command.args(["--quiet", "--store", &url(store)]).args(arguments);
+        let started = Instant::now();
+        let mut process = Process::start(&mut command)?;
+        let mut peak = 0;
+        loop {
+            if let Some(status) = process.ended()? {
+                return if status.success() {
+                    Ok((started.elapsed(), peak))
+                } else {
+                    Err(format!("dataapi {arguments:?} ended with {status}").into())
+                };
+            }
+            peak = peak.max(process.memory("VmHWM").unwrap_or(0));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The one kind of Cargo's messages that is of interest.
+#[derive(Deserialize)]
+struct Built {
+    executable: Option<PathBuf>,
+}
+
+fn url(store: &Path) -> String {
+    format!("sqlite:{}", store.display())
+}
+
+/// A server that runs; it is stopped, as by an operator, when this is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// From its start to the first 200.
+    pub(crate) ready_after: Duration,
+    process: Process,
+}
+
+impl Server {
+    pub(crate) fn get(&self, path: &str) -> Outcome<Vec<u8>> {
+        fetch(self.address, path)
+    }
+
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.process.memory("VmRSS").unwrap_or(0)
+    }
+}

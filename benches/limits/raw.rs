@@ -1,0 +1,291 @@
+//! What SQLite itself can do: the product's file, settings and statements, and nothing else.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use dataapi::{Clock, Date, DialogId, RefKey, SystemClock};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use serde::Deserialize;
+
+use crate::Outcome;
+use crate::data::{self, Line, Space};
+
+/// The product's own store file, opened without the product.
+pub(crate) struct Raw {
+    sql: Connection,
+    key: RefKey,
+}
+
+/// What a transaction changes in the counts, by customer and folded language, "" standing for any.
+type Counts = BTreeMap<(String, String), i64>;
+
+impl Raw {
+    /// The store must be there, made by the product, so that it has the product's schema.
+    pub(crate) fn open(path: &Path) -> Outcome<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut sql = Connection::open_with_flags(path, flags)?;
+        sql.set_prepared_statement_cache_capacity(64);
+        sql.pragma_update(None, "journal_mode", "WAL")?;
+        sql.pragma_update(None, "synchronous", "FULL")?;
+        sql.pragma_update(None, "secure_delete", "ON")?;
+        sql.pragma_update(None, "wal_autocheckpoint", 10_000)?;
+        sql.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        sql.set_transaction_behavior(TransactionBehavior::Immediate);
+        Ok(Self { sql, key: RefKey::from_bytes([7; 32]) })
+    }
+
+    /// Pending dialogs, so many a transaction; rows a second.
+    pub(crate) fn inserts(&mut self, space: Space, together: u32, seconds: f64) -> Outcome<f64> {
+        let started = Instant::now();
+        let mut number = 0;
+        while started.elapsed().as_secs_f64() < seconds {
+            let transaction = self.sql.transaction()?;
+            for _ in 0..together {
+                insert_pending(&transaction, space, number)?;
+                number += 1;
+            }
+            transaction
+                .prepare_cached("UPDATE store SET last_date = ?1, pending = pending + ?2")?
+                .execute((now(), together))?;
+            transaction.commit()?;
+        }
+        Ok(number as f64 / started.elapsed().as_secs_f64())
+    }
+
+    /// Decides `from..to` of a space, so many a transaction, for as long as given; rows a second.
+    pub(crate) fn decisions(
+        &mut self,
+        (space, from, to): (Space, u64, u64),
+        yes: bool,
+        together: u32,
+        seconds: f64,
+    ) -> Outcome<f64> {
+        let started = Instant::now();
+        let mut number = from;
+        while started.elapsed().as_secs_f64() < seconds && number + u64::from(together) <= to {
+            let transaction = self.sql.transaction()?;
+            let mut counts = Counts::new();
+            for _ in 0..together {
+                let id = space.id(number);
+                if yes {
+                    grant(&transaction, &id, &mut counts)?;
+                } else {
+                    withdraw(&transaction, &id, &self.key)?;
+                }
+                number += 1;
+            }
+            let withdrawn = if yes { 0 } else { together };
+            transaction
+                .prepare_cached(
+                    "UPDATE store SET last_date = ?1, pending = pending - ?2,
+                         withdrawn = withdrawn + ?3",
+                )?
+                .execute((now(), together, withdrawn))?;
+            write_counts(&transaction, &counts)?;
+            transaction.commit()?;
+        }
+        Ok((number - from) as f64 / started.elapsed().as_secs_f64())
+    }
+
+    /// Reads dialogs from a file of JSON Lines and stores them as consented, 1000 a transaction;
+    /// rows a second.
+    pub(crate) fn import(&mut self, lines: &Path) -> Outcome<f64> {
+        let started = Instant::now();
+        let file = BufReader::with_capacity(1 << 20, File::open(lines)?);
+        let mut lines = serde_json::Deserializer::from_reader(file).into_iter::<Imported>();
+        let mut number = 0_u64;
+        loop {
+            let transaction = self.sql.transaction()?;
+            let mut counts = Counts::new();
+            let mut together = 0_u32;
+            for line in lines.by_ref().take(1_000) {
+                insert_consented(&transaction, &line?, &mut counts)?;
+                together += 1;
+            }
+            transaction.prepare_cached("UPDATE store SET last_date = ?1")?.execute([now()])?;
+            write_counts(&transaction, &counts)?;
+            transaction.commit()?;
+            number += u64::from(together);
+            if together < 1_000 {
+                return Ok(number as f64 / started.elapsed().as_secs_f64());
+            }
+        }
+    }
+
+    /// Writes all consented dialogs, newest first, to a file of JSON Lines, and syncs it; rows a
+    /// second.
+    pub(crate) fn export(&self, lines: &Path) -> Outcome<f64> {
+        let started = Instant::now();
+        let mut number = 0_u64;
+        let mut file = BufWriter::with_capacity(1 << 16, File::create(lines)?);
+        let mut statement = self.sql.prepare_cached(PAGE)?;
+        let mut rows = statement.query((-1, 0))?;
+        while let Some(row) = rows.next()? {
+            let line = Line {
+                dialog_id: row.get_ref(0)?.as_str()?,
+                customer_id: row.get_ref(1)?.as_str()?,
+                language: row.get_ref(2)?.as_str()?,
+                text: row.get_ref(3)?.as_str()?,
+                consent_received: true,
+                date: Date::from_micros(row.get(4)?)?.to_string(),
+            };
+            data::write_line(&mut file, &line)?;
+            number += 1;
+        }
+        file.flush()?;
+        file.get_ref().sync_all()?;
+        Ok(number as f64 / started.elapsed().as_secs_f64())
+    }
+
+    /// One page by its offset; pages a second.
+    pub(crate) fn offset_pages(&self, limit: u32, offset: u32, seconds: f64) -> Outcome<f64> {
+        repeat(seconds, |_| self.read_page(PAGE, (limit, offset)))
+    }
+
+    /// Pages by cursor from everywhere in the store, with the total; pages a second.
+    pub(crate) fn cursor_pages(&self, limit: u32, dialogs: u64, seconds: f64) -> Outcome<f64> {
+        let mut places = data::shuffled(dialogs).cycle();
+        repeat(seconds, |_| {
+            self.total()?;
+            let number = places.next().unwrap_or(0);
+            let place = (limit, data::date(number).as_micros(), data::CONSENTED.id(number));
+            self.read_page(PAGE_AFTER, place)
+        })
+    }
+
+    /// The newest page with the total; pages a second.
+    pub(crate) fn newest_pages(&self, limit: u32, seconds: f64) -> Outcome<f64> {
+        repeat(seconds, |_| {
+            self.total()?;
+            self.read_page(PAGE, (limit, 0))
+        })
+    }
+
+    fn total(&self) -> Outcome<i64> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT n FROM consented_count WHERE customer_id = '' AND language = ''",
+        )?;
+        Ok(statement.query_row((), |row| row.get(0))?)
+    }
+
+    fn read_page(&self, sql: &str, parameters: impl rusqlite::Params) -> Outcome<()> {
+        let mut statement = self.sql.prepare_cached(sql)?;
+        let mut rows = statement.query(parameters)?;
+        let mut bytes = 0;
+        while let Some(row) = rows.next()? {
+            for column in 0..4 {
+                bytes += row.get_ref(column)?.as_str()?.len();
+            }
+        }
+        std::hint::black_box(bytes);
+        Ok(())
+    }
+}
+
+const PAGE: &str = "SELECT dialog_id, customer_id, language, text, date FROM dialog
+    INDEXED BY consented WHERE granted IS NOT NULL
+    ORDER BY date DESC, dialog_id DESC LIMIT ?1 OFFSET ?2";
+
+const PAGE_AFTER: &str = "SELECT dialog_id, customer_id, language, text, date FROM dialog
+    INDEXED BY consented WHERE granted IS NOT NULL AND (date, dialog_id) < (?2, ?3)
+    ORDER BY date DESC, dialog_id DESC LIMIT ?1";
+
+/// Does it again and again; times a second.
+pub(crate) fn repeat(seconds: f64, mut once: impl FnMut(u64) -> Outcome<()>) -> Outcome<f64> {
+    let started = Instant::now();
+    let mut times = 0;
+    while started.elapsed().as_secs_f64() < seconds {
+        once(times)?;
+        times += 1;
+    }
+    Ok(times as f64 / started.elapsed().as_secs_f64())
+}
+
+fn now() -> i64 {
+    SystemClock.now().as_micros()
+}
+
+fn insert_pending(sql: &Connection, space: Space, number: u64) -> Outcome<()> {
+    sql.prepare_cached(
+        "INSERT INTO dialog (dialog_id, customer_id, language, text, date)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute((
+        space.id(number),
+        data::customer(number),
+        data::language(number),
+        data::text(number),
+        now(),
+    ))?;
+    Ok(())
+}
+
+fn grant(sql: &Connection, id: &str, counts: &mut Counts) -> Outcome<()> {
+    let (seq, customer, language): (i64, String, String) = sql
+        .prepare_cached("SELECT seq, customer_id, language FROM dialog WHERE dialog_id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    sql.prepare_cached("UPDATE dialog SET granted = ?2 WHERE seq = ?1")?.execute((seq, now()))?;
+    count(counts, &customer, &language);
+    Ok(())
+}
+
+fn withdraw(sql: &Connection, id: &str, key: &RefKey) -> Outcome<()> {
+    let reference = key.reference(&id.parse::<DialogId>()?);
+    let seq: i64 = sql
+        .prepare_cached("SELECT seq FROM dialog WHERE dialog_id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    sql.prepare_cached("DELETE FROM dialog WHERE seq = ?1")?.execute([seq])?;
+    sql.prepare_cached("INSERT INTO tombstone (ref, kind, date) VALUES (?1, 0, ?2)")?
+        .execute((reference.as_bytes(), now()))?;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Imported {
+    dialog_id: String,
+    customer_id: String,
+    text: String,
+    language: String,
+    date: String,
+}
+
+fn insert_consented(sql: &Connection, line: &Imported, counts: &mut Counts) -> Outcome<()> {
+    let date: Date = line.date.parse()?;
+    sql.prepare_cached(
+        "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted, method)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'import')",
+    )?
+    .execute((
+        &line.dialog_id,
+        &line.customer_id,
+        &line.language,
+        &line.text,
+        date.as_micros(),
+        now(),
+    ))?;
+    count(counts, &line.customer_id, &line.language);
+    Ok(())
+}
+
+fn count(counts: &mut Counts, customer: &str, language: &str) {
+    let language = language.to_ascii_lowercase();
+    for customer in ["", customer] {
+        for language in ["", &language] {
+            *counts.entry((customer.into(), language.into())).or_default() += 1;
+        }
+    }
+}
+
+fn write_counts(sql: &Connection, counts: &Counts) -> Outcome<()> {
+    let mut add = sql.prepare_cached(
+        "INSERT INTO consented_count VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET n = n + excluded.n",
+    )?;
+    for ((customer, language), by) in counts {
+        add.execute((customer, language, by))?;
+    }
+    Ok(())
+}

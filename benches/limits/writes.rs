@@ -1,0 +1,175 @@
+//! Inserts and decisions: the server over loopback and the library, beside SQLite alone.
+
+use std::path::{Path, PathBuf};
+
+use dataapi::{Decision, DialogStore, Evidence};
+use futures_util::future::try_join_all;
+
+use crate::data::{self, PENDING, Space};
+use crate::load::{Answer, Requests, Seen, Spec};
+use crate::raw::{Raw, repeat};
+use crate::report::{
+    INSERT_LIBRARY, INSERT_LIBRARY_1000, NO_64, NO_LIBRARY, POST_1, POST_64, POST_64_TAIL,
+    POST_WIRE, Report, YES_64, YES_LIBRARY,
+};
+use crate::wire::Wire;
+use crate::{Bench, Outcome};
+
+const INSERTS: [&str; 6] =
+    [POST_64, POST_64_TAIL, POST_1, POST_WIRE, INSERT_LIBRARY, INSERT_LIBRARY_1000];
+const DECISIONS: [&str; 4] = [YES_64, NO_64, YES_LIBRARY, NO_LIBRARY];
+
+/// More than any of them decides in a second.
+const DECISIONS_A_SECOND: f64 = 30_000.0;
+
+/// What new dialogs are numbered in.
+const FRESH: Space = Space(3);
+
+pub(crate) struct Writes<'b> {
+    bench: &'b Bench,
+    empty: PathBuf,
+    undecided: PathBuf,
+    /// How many dialogs there are for the yes, and as many for the no.
+    each: u64,
+    /// The store that is measured, made anew each time.
+    store: PathBuf,
+}
+
+impl<'b> Writes<'b> {
+    pub(crate) fn prepare(bench: &'b Bench, report: &Report) -> Outcome<Self> {
+        let [empty, undecided, store] =
+            ["empty.db", "undecided.db", "measured.db"].map(|name| bench.folder.path().join(name));
+        bench.runtime.block_on(data::build(&empty, 0, 0))?;
+        let each = whole(DECISIONS_A_SECOND * bench.args.seconds);
+        if report.wants(&DECISIONS) {
+            eprintln!("building a store of {} pending dialogs", 2 * each);
+            bench.runtime.block_on(data::build(&undecided, 0, 2 * each))?;
+        }
+        Ok(Self { bench, empty, undecided, each, store })
+    }
+
+    pub(crate) fn measure(&self, report: &mut Report) -> Outcome<()> {
+        if report.wants(&INSERTS) {
+            self.inserts(report)?;
+        }
+        if report.wants(&DECISIONS) {
+            self.decisions(report)?;
+        }
+        data::remove(&self.store)
+    }
+
+    fn inserts(&self, report: &mut Report) -> Outcome<()> {
+        if report.wants(&[POST_64, POST_64_TAIL, POST_WIRE, INSERT_LIBRARY]) {
+            let raw = self.raw_inserts(64)?;
+            let seen = self.posts(64)?;
+            report.add(POST_64, raw, seen.per_second);
+            report.add(POST_64_TAIL, seen.p50_ms, seen.p99_ms);
+            if report.wants(&[INSERT_LIBRARY]) {
+                report.add(INSERT_LIBRARY, raw, self.library_inserts(64)?);
+            }
+            if report.wants(&[POST_WIRE]) {
+                let wire = Wire::serve(self.bench.folder.path(), b"")?;
+                let limit = self.send(wire.address, 64)?;
+                report.add(POST_WIRE, limit.per_second, seen.per_second);
+            }
+        }
+        if report.wants(&[POST_1]) {
+            report.add(POST_1, self.raw_inserts(1)?, self.posts(1)?.per_second);
+        }
+        if report.wants(&[INSERT_LIBRARY_1000]) {
+            let raw = self.raw_inserts(1_000)?;
+            report.add(INSERT_LIBRARY_1000, raw, self.library_inserts(1_000)?);
+        }
+        Ok(())
+    }
+
+    fn raw_inserts(&self, together: u32) -> Outcome<f64> {
+        let mut raw = Raw::open(self.anew(&self.empty)?)?;
+        raw.inserts(FRESH, together, self.bench.args.seconds)
+    }
+
+    fn posts(&self, connections: usize) -> Outcome<Seen> {
+        let server = self.bench.programs.serve(self.anew(&self.empty)?)?;
+        self.send(server.address, connections)
+    }
+
+    fn send(&self, address: std::net::SocketAddr, connections: usize) -> Outcome<Seen> {
+        let requests = Requests::Insert { space: FRESH.0 };
+        let spec = Spec::new(address, self.bench.args.seconds, requests);
+        Spec { connections, ..spec }.run()
+    }
+
+    fn library_inserts(&self, together: u32) -> Outcome<f64> {
+        let (runtime, together) = (&self.bench.runtime, u64::from(together));
+        let store = data::open(self.anew(&self.empty)?)?;
+        let rounds = repeat(self.bench.args.seconds, |round| {
+            let numbers = round * together..(round + 1) * together;
+            let inserts = numbers.map(|number| store.insert(FRESH.dialog(number)));
+            runtime.block_on(try_join_all(inserts))?;
+            Ok(())
+        })?;
+        Ok(rounds * together as f64)
+    }
+
+    fn decisions(&self, report: &mut Report) -> Outcome<()> {
+        let [yes, no] = [(0, self.each), (self.each, 2 * self.each)];
+        let kinds = [
+            (true, Answer::Yes, yes, YES_64, YES_LIBRARY),
+            (false, Answer::No, no, NO_64, NO_LIBRARY),
+        ];
+        for (is_yes, answer, (from, to), served, embedded) in kinds {
+            if !report.wants(&[served, embedded]) {
+                continue;
+            }
+            let limit = Raw::open(self.anew(&self.undecided)?)?.decisions(
+                (PENDING, from, to),
+                is_yes,
+                32,
+                self.bench.args.seconds,
+            )?;
+            if report.wants(&[served]) {
+                let server = self.bench.programs.serve(self.anew(&self.undecided)?)?;
+                let requests = Requests::Decide { space: PENDING.0, from, to, answer };
+                let spec = Spec::new(server.address, self.bench.args.seconds, requests);
+                // Each id serves once: none is for warming up.
+                let seen = Spec { warm_up: 0.0, ..spec }.run()?;
+                report.add(served, limit, seen.per_second);
+            }
+            if report.wants(&[embedded]) {
+                report.add(embedded, limit, self.library_decisions(is_yes, from, to)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn library_decisions(&self, is_yes: bool, from: u64, to: u64) -> Outcome<f64> {
+        const TOGETHER: u64 = 32;
+        let decision = if is_yes { Decision::Granted } else { Decision::Withdrawn };
+        let store = data::open(self.anew(&self.undecided)?)?;
+        let rounds = repeat(self.bench.args.seconds, |round| {
+            let first = from + round * TOGETHER;
+            if first + TOGETHER > to {
+                return Err("there are too few dialogs to decide on".into());
+            }
+            let decisions = (first..first + TOGETHER).map(|number| {
+                let id = PENDING.id(number).parse().expect("it is valid");
+                store.decide(id, decision, Evidence::default())
+            });
+            self.bench.runtime.block_on(try_join_all(decisions))?;
+            Ok(())
+        })?;
+        Ok(rounds * TOGETHER as f64)
+    }
+
+    /// The measured store, as a copy of another one.
+    fn anew(&self, from: &Path) -> Outcome<&Path> {
+        data::remove(&self.store)?;
+        data::copy(from, &self.store)?;
+        Ok(&self.store)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of dialogs")]
+pub(crate) fn whole(count: f64) -> u64 {
+    count.ceil() as u64
+}
