@@ -88,7 +88,7 @@ impl OpenOptions {
                 let key = RefKey::from_bytes(random_bytes()?);
                 Ok(Arc::new(MemoryStore::new(Arc::clone(&self.clock), key)))
             }
-            Some(("sqlite", path)) if !path.is_empty() => {
+            Some(("sqlite", path)) if !path.trim_start_matches('/').is_empty() => {
                 let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
                 let options = dataapi_sqlite::Options {
                     clock: Arc::clone(&self.clock),

@@ -122,6 +122,10 @@ fn on_snapshot<T>(
 ) -> Result<T, Failure> {
     connection.prepare_cached("BEGIN DEFERRED")?.execute(())?;
     let found = work(connection);
-    connection.prepare_cached("ROLLBACK")?.execute(())?;
+    // A failure may have ended the snapshot already, and is the error to tell.
+    if !connection.is_autocommit() {
+        let ended = connection.prepare_cached("ROLLBACK").and_then(|mut end| end.execute(()));
+        return found.and_then(|found| ended.map(|_| found).map_err(Failure::from));
+    }
     found
 }

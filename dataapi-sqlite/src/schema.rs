@@ -126,9 +126,9 @@ pub enum OpenError {
     #[error("the schema of the store cannot be brought up to date")]
     Migration(#[source] MigrationError),
 
-    /// The new file could not be kept from other users; nothing was stored in it.
-    #[error("the new store cannot be made private to its owner")]
-    Permissions(#[source] std::io::Error),
+    /// The new file could not be made, or not be kept from other users; nothing was stored in it.
+    #[error("the new store cannot be made; check that its folder is there and can be written to")]
+    Create(#[source] std::io::Error),
 
     /// A thread of the store could not be started.
     #[error("a thread of the store cannot be started")]
@@ -153,16 +153,14 @@ pub(crate) fn open_for_writing(
     create: bool,
     cache_bytes: usize,
 ) -> Result<Connection, OpenError> {
-    let is_new = !path.exists();
-    if is_new && !create {
-        return Err(OpenError::Missing);
+    match std::fs::metadata(path).map(|file| file.len()) {
+        Ok(1..) => {}
+        Ok(0) | Err(_) if create => make_private(path).map_err(OpenError::Create)?,
+        // An empty file may be what is left of a store: it is not to pass for one without dialogs.
+        Ok(0) => return Err(OpenError::NotAStore),
+        Err(_) => return Err(OpenError::Missing),
     }
-    let create_flag = if create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
-    let mut connection =
-        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | create_flag, cache_bytes)?;
-    if is_new {
-        keep_private(path)?;
-    }
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache_bytes)?;
     check_identity(&connection)?;
     switch_to_wal(&connection)?;
     // Acknowledged means on disk: a commit waits for its fsync.
@@ -195,7 +193,9 @@ pub(crate) fn ref_key(connection: &Connection) -> Result<RefKey, OpenError> {
 }
 
 fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connection, OpenError> {
-    // Each connection stays on one thread: SQLite need not lock it.
+    // Each connection stays on one thread: SQLite need not lock it. With a folder before it no name
+    // is one of those that mean something else to SQLite, as `file:x` and `:memory:` do.
+    let path = Path::new(".").join(path);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
@@ -212,17 +212,29 @@ fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connecti
     Ok(connection)
 }
 
-/// Personal data is for the owner of the process alone; SQLite gives its other files the same
-/// rights as the database.
-#[cfg(unix)]
-fn keep_private(path: &Path) -> Result<(), OpenError> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-        .map_err(OpenError::Permissions)
-}
-
-#[cfg(not(unix))]
-fn keep_private(_: &Path) -> Result<(), OpenError> {
+/// Makes the file before SQLite does: personal data is for the owner of the process alone, from the
+/// first moment on. SQLite gives its other files the same rights as the database.
+///
+/// It is closed before it has its name: closing it later would end the locks that another store of
+/// this process holds on it (POSIX.1, `fcntl`).
+fn make_private(path: &Path) -> std::io::Result<()> {
+    if !path.exists() {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let empty = tempfile::Builder::new()
+            .prefix(".dataapi-")
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?
+            .into_temp_path();
+        match empty.persist_noclobber(path) {
+            Err(refused) if refused.error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(refused.error);
+            }
+            // Another process may have come first.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    // It may have been there, empty, with the rights of whoever made it.
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     Ok(())
 }
 

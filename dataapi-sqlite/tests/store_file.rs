@@ -108,6 +108,19 @@ fn a_missing_store_is_created_only_when_asked_to() {
 }
 
 #[test]
+fn an_empty_file_becomes_a_private_store_only_when_asked_to() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, path) = new_path();
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let reading = Options { create: false, ..Options::default() };
+    assert!(matches!(SqliteStore::open(&path, reading), Err(OpenError::NotAStore)));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0, "it was left alone");
+    drop(open(&path));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+}
+
+#[test]
 fn a_schema_that_is_newer_than_the_program_is_refused_and_left_alone() {
     let (_folder, path) = new_path();
     drop(open(&path));
