@@ -89,8 +89,8 @@ impl Default for Options {
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-// The order of the fields is the order of closing: the writer's connection goes last, and so
-// folds the write-ahead log into the database.
+// The order of the fields is the order of closing: the connections that write go last, and so fold
+// the write-ahead log into the database.
 #[derive(Debug)]
 pub struct SqliteStore {
     readers: Readers,

@@ -3,4 +3,5 @@
 mod crash;
 mod program;
 mod signals;
+mod stale;
 mod start;
