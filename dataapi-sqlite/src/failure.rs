@@ -16,6 +16,13 @@ pub(crate) enum Failure {
     Database(rusqlite::Error),
 }
 
+impl Failure {
+    /// Whether someone else held a lock.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Database(error) if is_busy(error))
+    }
+}
+
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
@@ -46,12 +53,15 @@ impl From<Failure> for StoreError {
 /// The texts of SQLite's errors name tables and columns, never a value.
 pub(crate) fn store_error(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            unavailable("another process holds it")
-        }
+        _ if is_busy(error) => unavailable("another process holds it"),
         Some(ErrorCode::DiskFull) => unavailable("the disk is full"),
         _ => StoreError::backend(error.to_string()),
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// The store's threads are gone: it was closed, or one of them died.

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use dataapi_core::StoreError;
@@ -50,7 +51,10 @@ impl Readers {
         let idle = crossbeam_channel::bounded(count);
         let mut readers = Self { idle, queue: Some(queue), threads: Vec::with_capacity(count) };
         for _ in 0..count {
-            readers.put_back(open_for_reading(path, cache_bytes)?);
+            let short = open_for_reading(path, cache_bytes)?;
+            // Whoever asks has other things to do than to wait for a lock.
+            short.busy_timeout(Duration::ZERO)?;
+            readers.put_back(short);
             let connection = open_for_reading(path, cache_bytes)?;
             let jobs = jobs.clone();
             let thread = std::thread::Builder::new()
@@ -66,14 +70,16 @@ impl Readers {
     pub(crate) async fn read<T, W>(&self, cost: Cost, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+        W: Fn(&Connection) -> Result<T, Failure> + Send + 'static,
     {
         if cost == Cost::Short
             && let Ok(connection) = self.idle.1.try_recv()
         {
-            let found = on_snapshot(&connection, work);
+            let found = on_snapshot(&connection, &work);
             self.put_back(connection);
-            return found.map_err(StoreError::from);
+            if !found.as_ref().is_err_and(Failure::is_busy) {
+                return found.map_err(StoreError::from);
+            }
         }
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use dataapi_core::Revision;
 use rusqlite::Connection;
@@ -41,6 +42,7 @@ impl Revisions {
 impl Seen {
     fn open(path: &Path) -> Result<Self, OpenError> {
         let connection = open_for_reading(path, CACHE_BYTES)?;
+        connection.busy_timeout(Duration::ZERO)?;
         Ok(Self { connection, data_version: None, revision: Revision::new(0) })
     }
 
