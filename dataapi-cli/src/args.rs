@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// A whole line is held in memory.
+const MOST_TEXT_BYTES: u64 = 16 * 1024 * 1024;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done; also when whoever read the output closed it early
@@ -90,10 +93,11 @@ pub(crate) struct Import {
     #[arg(
         long,
         env = "DATAAPI_MAX_TEXT_BYTES",
-        default_value_t = dataapi::Text::DEFAULT_MAX_BYTES,
-        value_name = "N"
+        default_value_t = dataapi::Text::DEFAULT_MAX_BYTES as u64,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..=MOST_TEXT_BYTES)
     )]
-    pub(crate) max_text_bytes: usize,
+    pub(crate) max_text_bytes: u64,
 }
 
 /// Write out consented dialogs, newest first

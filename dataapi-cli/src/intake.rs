@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use dataapi::{DialogStore, ImportedDialog, StoreError};
 
+use crate::interrupt::Interrupt;
+
 /// How many dialogs one commit takes in.
 pub(crate) const BATCH: usize = 1000;
 
-/// How often a batch is tried; with the growing pauses between, some half a minute in all.
+/// How often a batch is tried. The growing pauses between make some half a minute; each try may wait
+/// for the store as well.
 const TRIES: u32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -62,12 +65,14 @@ impl fmt::Display for Tally {
 /// Takes dialogs into a store and counts them.
 pub(crate) struct Intake<'a> {
     store: &'a dyn DialogStore,
+    interrupt: Interrupt,
     tally: Tally,
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(store: &'a dyn DialogStore) -> Self {
-        Self { store, tally: Tally::default() }
+    /// An interrupt ends the waiting for a busy store, not the commit that runs.
+    pub(crate) fn new(store: &'a dyn DialogStore, interrupt: Interrupt) -> Self {
+        Self { store, interrupt, tally: Tally::default() }
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -86,8 +91,13 @@ impl<'a> Intake<'a> {
         &mut self,
         batch: Vec<ImportedDialog>,
     ) -> Result<Vec<Option<StoreError>>, StoreError> {
+        // A commit of nothing would wait for the store all the same.
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
         let store = self.store;
-        let answers = patiently(async || store.import(batch.clone()).await).await?;
+        let attempt = async || store.import(batch.clone()).await;
+        let answers = patiently(&mut self.interrupt, attempt).await?;
         let refusals = answers.into_iter().map(|answer| {
             self.tally.count(&answer);
             answer.err().filter(|error| !matches!(error, StoreError::Exists { same_content: true }))
@@ -98,6 +108,7 @@ impl<'a> Intake<'a> {
 
 /// Tries again while the store says that it is worth it, up to [`TRIES`] times.
 async fn patiently<T>(
+    interrupt: &mut Interrupt,
     mut attempt: impl AsyncFnMut() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let mut pause = FIRST_PAUSE;
@@ -106,7 +117,10 @@ async fn patiently<T>(
         let Some(asked_for) = result.as_ref().err().and_then(retry_after) else {
             return result;
         };
-        tokio::time::sleep(pause.max(asked_for).min(LONGEST_PAUSE)).await;
+        tokio::select! {
+            () = interrupt.requested() => return result,
+            () = tokio::time::sleep(pause.max(asked_for).min(LONGEST_PAUSE)) => {}
+        }
         pause *= 2;
     }
     attempt().await
@@ -132,12 +146,31 @@ mod tests {
             .enable_time()
             .start_paused(true)
             .build()?;
+        let (_hand, mut interrupt) = Interrupt::by_hand();
         let mut asked = 0;
-        let result = runtime.block_on(patiently(async || {
+        let result = runtime.block_on(patiently(&mut interrupt, async || {
             asked += 1;
             if asked <= failures { Err(answer()) } else { Ok(()) }
         }));
         Ok((asked, result.is_ok()))
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_waiting() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        let (hand, mut interrupt) = Interrupt::by_hand();
+        hand.send_replace(true);
+        let mut asked = 0;
+        let result = runtime.block_on(patiently(&mut interrupt, async || {
+            asked += 1;
+            Err::<(), _>(overloaded())
+        }));
+        assert!(result.is_err());
+        assert_eq!(asked, 1);
     }
 
     fn overloaded() -> StoreError {

@@ -1,36 +1,41 @@
-//! Ctrl-C for long work: the first lets the running batch finish, the second ends at once.
+//! Ctrl-C and its like for long work: the first lets the running batch finish, the second ends at
+//! once.
 
 use tokio::sync::watch;
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::output;
 
 /// Whether the work is to stop.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// From now on Ctrl-C no longer ends the program by itself.
+    /// From now on Ctrl-C no longer ends the program by itself, nor does what a closed terminal or
+    /// a service manager sends.
     pub(crate) fn watch(context: &Context) -> Result<Self, Failure> {
         // Made before the task runs, so that no Ctrl-C from here on takes the old way.
-        #[cfg(unix)]
-        let mut signals = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
-            .map_err(Failure::Start)?;
-        #[cfg(windows)]
-        let mut signals = tokio::signal::windows::ctrl_c().map_err(Failure::Start)?;
+        let mut signals = Signals::watch().map_err(Failure::Start)?;
 
         let (sender, receiver) = watch::channel(false);
         let context = context.clone();
         tokio::spawn(async move {
-            if signals.recv().await.is_some() {
-                context.note("stopping after the running batch; Ctrl-C again to end at once");
-                sender.send_replace(true);
-            }
-            if signals.recv().await.is_some() {
-                std::process::exit(Exit::Interrupted as i32);
-            }
+            signals.next().await;
+            context.note("stopping after the running batch; Ctrl-C again to end at once");
+            sender.send_replace(true);
+            signals.next().await;
+            output::discard_unfinished();
+            std::process::exit(Exit::Interrupted as i32);
         });
         Ok(Self(receiver))
+    }
+
+    /// One that a test requests.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
     }
 
     /// Whether Ctrl-C was pressed.
@@ -44,5 +49,42 @@ impl Interrupt {
             // The task that listens is gone only when the runtime is.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// What asks a program to end.
+#[cfg(unix)]
+struct Signals([tokio::signal::unix::Signal; 3]);
+
+#[cfg(unix)]
+impl Signals {
+    fn watch() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let [interrupt, terminate, hangup] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn watch() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -33,13 +34,16 @@ impl Output {
         if path == Path::new("-") {
             return Ok(Self::stdout());
         }
-        // A link keeps pointing where it points.
-        let place = match fs::canonicalize(path) {
-            Ok(place) if !place.is_file() => {
-                let file = File::options().write(true).open(place)?;
+        let place = match fs::metadata(path) {
+            Ok(there) if !there.is_file() => {
+                let file = File::options().write(true).open(path)?;
                 return Ok(Self::Stream(BufWriter::new(file)));
             }
-            Ok(place) => place,
+            // A link keeps pointing where it points.
+            Ok(_) => fs::canonicalize(path)?,
+            Err(_) if fs::symlink_metadata(path).is_ok() => {
+                return Err(io::Error::other("the link leads nowhere"));
+            }
             Err(_) => path.to_owned(),
         };
         let folder = match place.parent() {
@@ -51,6 +55,7 @@ impl Output {
         prefix.push(".");
         let temporary =
             tempfile::Builder::new().prefix(&prefix).suffix(".partial").tempfile_in(folder)?;
+        set_unfinished(Some(temporary.path().to_owned()));
         Ok(Self::File { temporary: BufWriter::new(temporary), place })
     }
 
@@ -74,6 +79,7 @@ impl Output {
                 let temporary = temporary.into_inner().map_err(io::IntoInnerError::into_error)?;
                 temporary.as_file().sync_all()?;
                 temporary.persist(place)?;
+                set_unfinished(None);
                 Ok(())
             }
         }
@@ -93,6 +99,22 @@ impl Output {
             Self::Stream(stream) => stream,
             Self::File { temporary, .. } => temporary,
         }
+    }
+}
+
+/// The file that is being written; it is removed when it is dropped, but an end of the process drops
+/// nothing.
+static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+fn set_unfinished(path: Option<PathBuf>) {
+    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = path;
+}
+
+/// Removes what is being written, before the process ends at once: it holds texts, and no later
+/// withdrawal would reach it.
+pub(crate) fn discard_unfinished() {
+    if let Some(path) = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -159,6 +181,11 @@ mod tests {
         assert!(fs::symlink_metadata(&link)?.is_symlink());
         assert_eq!(fs::read(&place)?, b"new");
         assert!(matches!(Output::to(Path::new("/dev/null"))?, Output::Stream(_)));
+
+        let (nowhere, dangling) = (folder.path().join("gone"), folder.path().join("dangling"));
+        std::os::unix::fs::symlink(&nowhere, &dangling)?;
+        assert!(Output::to(&dangling).is_err());
+        assert!(fs::symlink_metadata(&dangling)?.is_symlink());
         Ok(())
     }
 }

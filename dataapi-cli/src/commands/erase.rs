@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use dataapi::{CustomerId, DialogId};
+use dataapi::{CustomerId, DialogId, Invalid};
 
 use crate::args;
 use crate::context::{self, Context};
@@ -35,8 +35,11 @@ pub(super) async fn run(args: args::Erase, context: &Context) -> Result<Exit, Fa
 /// Asks whoever sits at the terminal; where nobody does, the command itself is the answer.
 fn is_confirmed(what: &str) -> Result<bool, Failure> {
     let (stdin, mut stderr) = (io::stdin(), io::stderr());
-    if !stdin.is_terminal() || !stderr.is_terminal() {
+    if !stdin.is_terminal() {
         return Ok(true);
+    }
+    if !stderr.is_terminal() {
+        return Err(Invalid::new("--yes", "must be given where the question cannot be seen").into());
     }
     write!(stderr, "Erase {what}, for good? [y/N] ")?;
     let mut answer = String::new();

@@ -17,7 +17,7 @@ pub(super) async fn run(args: args::Generate, context: &Context) -> Result<Exit,
     let store = context.open_or_create().await?;
     let interrupt = Interrupt::watch(context)?;
     let mut progress = Progress::counting(context, "dialogs made", plan.dialogs);
-    let mut intake = Intake::new(&*store);
+    let mut intake = Intake::new(&*store, interrupt.clone());
 
     let mut done = 0;
     let mut end = Ok(Exit::Done);
@@ -29,7 +29,7 @@ pub(super) async fn run(args: args::Generate, context: &Context) -> Result<Exit,
         let next = plan.dialogs.min(done + BATCH as u64);
         let batch = (done..next).map(|n| plan.dialog(n)).collect::<Result<_, _>>()?;
         if let Err(error) = intake.take(batch).await {
-            end = Err(error.into());
+            end = if interrupt.is_requested() { Ok(Exit::Interrupted) } else { Err(error.into()) };
             break;
         }
         progress.done(next - done);
@@ -74,13 +74,14 @@ impl TryFrom<args::Generate> for Plan {
 const CUSTOMERS: u64 = 1 << 63;
 
 impl Plan {
-    /// Dialog `n`, which does not depend on how many are made.
+    /// Dialog `n`, which does not depend on how many are made. It does on the number of customers,
+    /// and so does its id.
     fn dialog(&self, n: u64) -> Result<ImportedDialog, Invalid> {
-        let mut chance = Chance::of(self.seed, n);
+        let mut chance = Chance::of([self.seed, self.users], n);
+        let dialog_id = format!("d-{:016x}", chance.number());
         // Each customer has a dialog before one has two.
         let user = if n < self.users { n } else { chance.below(self.users) };
         let customer = Customer::of(self.seed, user);
-        let dialog_id = format!("d-{:016x}", chance.number());
         let text = talk(&customer, &mut chance);
         let dialog = NewDialog::parse(&customer.id, &dialog_id, customer.phrases.language, &text)?;
         Ok(ImportedDialog { dialog, date: None, consented: n < self.consented })
@@ -95,7 +96,7 @@ struct Customer {
 
 impl Customer {
     fn of(seed: u64, user: u64) -> Self {
-        let mut chance = Chance::of(seed, CUSTOMERS | user);
+        let mut chance = Chance::of([seed, 0], CUSTOMERS | user);
         let phrases = chance.pick(LANGUAGES);
         let id = format!("c-{:016x}", chance.number());
         Self { id, name: *chance.pick(phrases.names), phrases }
@@ -165,10 +166,11 @@ impl Subject {
 struct Chance(ChaCha8Rng);
 
 impl Chance {
-    fn of(seed: u64, stream: u64) -> Self {
+    fn of(seeds: [u64; 2], stream: u64) -> Self {
         // Not `seed_from_u64`, which other versions of the library may spread differently.
         let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        bytes[..8].copy_from_slice(&seeds[0].to_le_bytes());
+        bytes[8..16].copy_from_slice(&seeds[1].to_le_bytes());
         let mut rng = ChaCha8Rng::from_seed(bytes);
         rng.set_stream(stream);
         Self(rng)
@@ -194,10 +196,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dialog_depends_on_nothing_but_the_seed_and_its_number() -> Result<(), Invalid> {
+    fn a_dialog_depends_on_nothing_but_the_seed_the_customers_and_its_number() -> Result<(), Invalid>
+    {
         let plan = |dialogs, seed| Plan { users: 3, dialogs, consented: dialogs, seed };
         assert_eq!(plan(10, 7).dialog(9)?, plan(20, 7).dialog(9)?);
         assert_ne!(plan(10, 7).dialog(9)?, plan(10, 8).dialog(9)?);
+        let id = |users| Plan { users, ..plan(10, 7) }.dialog(9).map(|made| made.dialog.dialog_id);
+        assert_ne!(id(3)?, id(4)?, "another dialog has another id");
         Ok(())
     }
 
@@ -206,7 +211,7 @@ mod tests {
         for phrases in LANGUAGES {
             let customer = Customer { id: "c".to_owned(), name: "N", phrases };
             for stream in 0..100 {
-                let text = talk(&customer, &mut Chance::of(1, stream));
+                let text = talk(&customer, &mut Chance::of([1, 0], stream));
                 assert!(!text.contains(['{', '}']), "{text}");
                 assert!(phrases.language.parse::<dataapi::Language>().is_ok());
             }

@@ -27,10 +27,11 @@ pub(super) async fn run(args: args::Import, context: &Context) -> Result<Exit, F
     let mut interrupt = Interrupt::watch(context)?;
     let mut progress = Progress::reading(context, "lines read", size);
     let input = progress.reads(input);
-    let batches = read_ahead(move || exchange::read(input, format, args.max_text_bytes))
+    let max_text_bytes = usize::try_from(args.max_text_bytes).unwrap_or(usize::MAX);
+    let batches = read_ahead(move || exchange::read(input, format, max_text_bytes))
         .map_err(Failure::Start)?;
 
-    let mut import = Import { intake: Intake::new(&*store), done_to: 0 };
+    let mut import = Import { intake: Intake::new(&*store, interrupt.clone()), done_to: 0 };
     let end = import.all(batches, &mut interrupt, &mut progress).await;
     progress.finish();
 
@@ -63,7 +64,7 @@ struct Import<'a> {
 impl Import<'_> {
     async fn all(
         &mut self,
-        mut batches: Receiver<io::Result<Vec<Line>>>,
+        mut batches: Receiver<io::Result<Batch>>,
         interrupt: &mut Interrupt,
         progress: &mut Progress,
     ) -> Result<End, Failure> {
@@ -73,26 +74,31 @@ impl Import<'_> {
                 () = interrupt.requested() => return Ok(End::Interrupted),
                 batch = batches.recv() => batch,
             };
-            let Some(batch) = batch else {
-                return Ok(End::OfInput);
+            let lines = match batch.ok_or_else(cut_short).flatten().map_err(Failure::Input)? {
+                Batch::Lines(lines) => lines,
+                Batch::End => return Ok(End::OfInput),
             };
-            self.one(batch.map_err(Failure::Input)?, progress).await?;
+            match self.one(lines, progress).await {
+                // It was given up while it waited for the store, as was asked.
+                Err(_) if interrupt.is_requested() => return Ok(End::Interrupted),
+                outcome => outcome?,
+            }
         }
     }
 
     async fn one(&mut self, batch: Vec<Line>, progress: &mut Progress) -> Result<(), StoreError> {
-        let last = batch.last().map_or(self.done_to, |line| line.number);
+        let last = batch.last().map_or(self.done_to, |line| line.last);
         let lines = batch.len() as u64;
         let mut dialogs = Vec::with_capacity(batch.len());
         let mut numbers = Vec::with_capacity(batch.len());
         let mut refused = Vec::new();
-        for Line { number, content } in batch {
+        for Line { number, last, content } in batch {
             match content {
                 Ok(dialog) => {
                     dialogs.push(dialog);
-                    numbers.push(number);
+                    numbers.push((number, last));
                 }
-                Err(invalid) => refused.push((number, StoreError::from(invalid))),
+                Err(invalid) => refused.push(((number, last), StoreError::from(invalid))),
             }
         }
         let bad = refused.len();
@@ -102,8 +108,13 @@ impl Import<'_> {
         let answers = numbers.into_iter().zip(answers);
         refused.extend(answers.filter_map(|(number, refusal)| Some((number, refusal?))));
         refused.sort_by_key(|(number, _)| *number);
-        for (number, refusal) in refused {
-            progress.say(&format!("line {number}: {}", reason(&refusal)));
+        for ((first, last), refusal) in refused {
+            let reason = reason(&refusal);
+            progress.say(&if first == last {
+                format!("line {first}: {reason}")
+            } else {
+                format!("lines {first} to {last}: {reason}")
+            });
         }
         progress.read(lines);
         Ok(())
@@ -130,11 +141,22 @@ fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
     Ok((Box::new(file), size))
 }
 
+/// What the reading thread sends.
+enum Batch {
+    Lines(Vec<Line>),
+    /// All of the input was read: without it, the thread has died.
+    End,
+}
+
+fn cut_short() -> io::Error {
+    io::Error::other("the reading ended before the input did")
+}
+
 /// Reads batches on a thread of its own: a pipe that gives nothing must not keep Ctrl-C waiting,
 /// and the next batch is parsed while the store commits the last.
 fn read_ahead(
     open: impl FnOnce() -> io::Result<Lines> + Send + 'static,
-) -> io::Result<Receiver<io::Result<Vec<Line>>>> {
+) -> io::Result<Receiver<io::Result<Batch>>> {
     let (sender, receiver) = mpsc::channel(1);
     // After Ctrl-C nobody receives any more: then it ends as well, or with the process.
     thread::Builder::new().spawn(move || send_batches(open(), &sender).unwrap_or_default())?;
@@ -143,8 +165,8 @@ fn read_ahead(
 
 fn send_batches(
     lines: io::Result<Lines>,
-    sender: &Sender<io::Result<Vec<Line>>>,
-) -> Result<(), SendError<io::Result<Vec<Line>>>> {
+    sender: &Sender<io::Result<Batch>>,
+) -> Result<(), SendError<io::Result<Batch>>> {
     let lines = match lines {
         Ok(lines) => lines,
         Err(error) => return sender.blocking_send(Err(error)),
@@ -158,14 +180,15 @@ fn send_batches(
                 batch.push(line);
             }
             Err(error) => {
-                sender.blocking_send(Ok(batch))?;
+                sender.blocking_send(Ok(Batch::Lines(batch)))?;
                 return sender.blocking_send(Err(error));
             }
         }
         if batch.len() == BATCH || bytes >= BATCH_BYTES {
             bytes = 0;
-            sender.blocking_send(Ok(mem::take(&mut batch)))?;
+            sender.blocking_send(Ok(Batch::Lines(mem::take(&mut batch))))?;
         }
     }
-    sender.blocking_send(Ok(batch))
+    sender.blocking_send(Ok(Batch::Lines(batch)))?;
+    sender.blocking_send(Ok(Batch::End))
 }

@@ -14,6 +14,7 @@ mod query;
 mod stats;
 
 use clap::Parser;
+use clap::error::{ContextKind, ErrorKind};
 
 use crate::args::{Cli, Command};
 use crate::context::{self, Context};
@@ -25,8 +26,15 @@ pub(crate) fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             // Nobody may be left to read it.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            if !error.use_stderr() {
+                let _ = error.print();
+                return Exit::Done;
+            }
+            match misuse(&error) {
+                Some(message) => context::say(&message),
+                None => drop(error.print()),
+            }
+            return Exit::Usage;
         }
     };
     run(cli).unwrap_or_else(|failure| {
@@ -35,6 +43,32 @@ pub(crate) fn main() -> Exit {
         }
         failure.exit()
     })
+}
+
+/// What to say where clap would repeat what was typed, which may be an id.
+fn misuse(error: &clap::Error) -> Option<String> {
+    let named = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let reason = match error.kind() {
+        ErrorKind::UnknownArgument | ErrorKind::TooManyValues => {
+            "there is an argument too many, or one that is not known; quote what has spaces"
+                .to_owned()
+        }
+        ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let rule = match named(ContextKind::ValidValue) {
+                values if values.is_empty() => String::new(),
+                values => format!("; it must be one of: {values}"),
+            };
+            format!(
+                "the value of '{}' is not one that it takes{rule}",
+                named(ContextKind::InvalidArg)
+            )
+        }
+        _ => return None,
+    };
+    let usage = error.get(ContextKind::Usage).map(|usage| format!("\n\n{usage}"));
+    let usage = usage.unwrap_or_default();
+    Some(format!("error: {reason}{usage}\n\nFor more information, try '--help'."))
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {

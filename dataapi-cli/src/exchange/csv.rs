@@ -56,7 +56,7 @@ impl<R: BufRead> Iterator for Lines<R> {
             Err(error) => return Some(Err(error)),
         };
         let content = record.shape.and_then(|()| self.parse());
-        Some(Ok(Line { number: record.number, content }))
+        Some(Ok(Line { number: record.number, last: record.last, content }))
     }
 }
 
@@ -84,9 +84,10 @@ fn check_header(header: &[String]) -> Result<(), Invalid> {
     }
 }
 
-/// Where a record starts, and what is wrong with it as CSV.
+/// Where a record starts and ends, and what is wrong with it as CSV.
 struct Record {
     number: u64,
+    last: u64,
     shape: Result<(), Invalid>,
 }
 
@@ -121,7 +122,11 @@ impl<R: BufRead> Records<R> {
         let number = self.parser.line();
         let (mut length, mut shape) = (0, Ok(()));
         self.count = 0;
+        let mut ends_line = false;
         loop {
+            // The parser counts a line when it has read its end.
+            let line = self.parser.line();
+            let last = if ends_line { line - 1 } else { line };
             let chunk = fill(&mut self.input)?;
             let at_end = chunk.is_empty();
             // A last line end that the file may lack; inside quotes it does not end the record.
@@ -132,15 +137,19 @@ impl<R: BufRead> Records<R> {
                 &mut self.ends[self.count..],
             );
             if !at_end {
+                ends_line = chunk[..taken].last() == Some(&b'\n');
                 self.input.consume(taken);
             }
             length += written;
             self.count += ended;
             match result {
-                ReadRecordResult::Record => return Ok(Some(Record { number, shape })),
+                ReadRecordResult::Record => {
+                    let last = if at_end { last } else { self.parser.line() - 1 };
+                    return Ok(Some(Record { number, last: last.max(number), shape }));
+                }
                 ReadRecordResult::InputEmpty if at_end => {
                     let shape = Err(Invalid::new("the line", "must close the quotes it opens"));
-                    return Ok(Some(Record { number, shape }));
+                    return Ok(Some(Record { number, last: last.max(number), shape }));
                 }
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => {

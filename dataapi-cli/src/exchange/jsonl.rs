@@ -24,21 +24,27 @@ impl<R: BufRead> Lines<R> {
         let longest = longest_line(self.max_text);
         loop {
             self.line.clear();
-            let mut input = (&mut self.input).take(longest as u64 + 1);
+            let mut input = (&mut self.input).take((longest as u64).saturating_add(1));
             if input.read_until(b'\n', &mut self.line)? == 0 {
                 return Ok(None);
             }
             self.number += 1;
             if self.line.len() > longest && self.line.last() != Some(&b'\n') {
                 self.input.skip_until(b'\n')?;
-                return Ok(Some(Line { number: self.number, content: Err(too_long(longest)) }));
+                return Ok(Some(self.line(Err(too_long(longest)))));
             }
             let line = self.line.trim_ascii();
             if !line.is_empty() {
                 let content = parse(line, self.max_text);
-                return Ok(Some(Line { number: self.number, content }));
+                return Ok(Some(self.line(content)));
             }
         }
+    }
+}
+
+impl<R> Lines<R> {
+    fn line(&self, content: Result<ImportedDialog, Invalid>) -> Line {
+        Line { number: self.number, last: self.number, content }
     }
 }
 

@@ -27,6 +27,8 @@ impl Format {
 pub(crate) struct Line {
     /// Where it starts; the first line is 1.
     pub(crate) number: u64,
+    /// Where it ends, which is elsewhere when a text or an open quote goes over lines.
+    pub(crate) last: u64,
     pub(crate) content: Result<ImportedDialog, Invalid>,
 }
 
@@ -107,10 +109,16 @@ impl<W: Write> Writer<W> {
     pub(crate) fn new(format: Format, out: W, on_terminal: bool) -> io::Result<Self> {
         Ok(match format {
             Format::Jsonl => Self::Jsonl { out, on_terminal },
+            // It has no escapes, and a stored text must not steer a terminal.
+            Format::Csv if on_terminal => {
+                return Err(io::Error::other(
+                    "CSV is not written to a terminal; use -o FILE, or pipe it",
+                ));
+            }
             Format::Csv => {
                 // Its own header would be missing where there is no dialog.
                 let mut writer = ::csv::WriterBuilder::new().has_headers(false).from_writer(out);
-                writer.write_record(Record::HEADER)?;
+                writer.write_record(Record::HEADER).map_err(io_error)?;
                 Self::Csv(Box::new(writer))
             }
         })
@@ -120,7 +128,7 @@ impl<W: Write> Writer<W> {
         let record = Record::from(dialog);
         match self {
             Self::Jsonl { out, on_terminal } => terminal::write_json(out, &record, *on_terminal),
-            Self::Csv(writer) => Ok(writer.serialize(record)?),
+            Self::Csv(writer) => writer.serialize(record).map_err(io_error),
         }
     }
 
@@ -133,6 +141,14 @@ impl<W: Write> Writer<W> {
                 io::Error::new(error.kind(), error.to_string())
             }),
         }
+    }
+}
+
+/// Its own conversion hides the kind, and with it a closed pipe.
+fn io_error(error: ::csv::Error) -> io::Error {
+    match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        _ => io::Error::other("a dialog cannot be written as CSV"),
     }
 }
 

@@ -23,6 +23,10 @@ impl Bench {
         Self(tempfile::tempdir().expect("a folder"))
     }
 
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     /// The program, to be run in the folder.
     pub(crate) fn program(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dataapi"));

@@ -163,3 +163,25 @@ fn plain_lines_tell_the_progress_where_there_is_no_terminal() {
     assert!(ran.progress.contains("10000 lines read\n"), "{ran:?}");
     assert_eq!(ran.err, "12000 stored, 0 already there, 0 refused\n");
 }
+
+#[test]
+fn a_quote_that_stays_open_is_told_with_all_the_lines_it_took() {
+    let bench = Bench::new();
+    let lines = "dialog_id,customer_id,language,text\nd1,c,en,hi\nd2,c,en,\"oops\nd3,c,en,x\n";
+    bench.write("in.csv", lines);
+    let ran = bench.run(&["import", "in.csv"]);
+    assert_eq!(ran.code, Some(3));
+    assert!(ran.err.contains("lines 3 to 4: the line must close the quotes"), "{}", ran.err);
+    assert!(ran.err.contains("1 stored, 0 already there, 1 refused"), "{}", ran.err);
+}
+
+#[test]
+fn an_import_of_nothing_waits_for_nobody() {
+    let bench = Bench::new();
+    bench.ok(&["generate", "-d", "1"]);
+    let holder = rusqlite::Connection::open(bench.path().join("dialogs.db")).expect("opens");
+    holder.execute_batch("BEGIN IMMEDIATE").expect("takes the write lock");
+    bench.write("empty.jsonl", "");
+    let ran = bench.run(&["import", "empty.jsonl"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}

@@ -79,7 +79,12 @@ fn a_table_never_steers_the_terminal() {
 fn whoever_stops_reading_ends_it_quietly() {
     let bench = Bench::new();
     bench.ok(&["generate", "-d", "3000", "-c", "3000"]);
-    for args in [&["export"][..], &["query", "--json", "--all"], &["query", "--all"]] {
+    for args in [
+        &["export"][..],
+        &["export", "--format", "csv"],
+        &["query", "--json", "--all"],
+        &["query", "--all"],
+    ] {
         let mut command = bench.program(args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("starts");

@@ -94,7 +94,7 @@ fn a_seed_gives_the_same_dialogs() {
 #[test]
 fn an_export_that_cannot_be_written_leaves_the_old_one() {
     let bench = Bench::new();
-    bench.ok(&["generate", "-d", "10"]);
+    bench.ok(&["generate", "-d", "1000"]);
     bench.write("old.jsonl", "old");
     let ran = bench.run(&["export", "-o", "old.jsonl", "--language", "no tag"]);
     assert_eq!(ran.code, Some(2));
@@ -102,6 +102,17 @@ fn an_export_that_cannot_be_written_leaves_the_old_one() {
     let ran = bench.run(&["export", "-o", "no/such/folder.jsonl"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.starts_with("error: the output cannot be written"), "{}", ran.err);
+    // A limit on the size of files fails a write as a full disk does.
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" export -o old.jsonl"]);
+    limited.arg(env!("CARGO_BIN_EXE_dataapi")).current_dir(bench.path());
+    let failed = limited.output().expect("runs");
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    let error = String::from_utf8_lossy(&failed.stderr);
+    assert!(error.starts_with("error: the output cannot be written"), "{error}");
+    assert_eq!(bench.read("old.jsonl"), b"old");
+    assert_eq!(bench.files(), ["dialogs.db", "old.jsonl"]);
+
     bench.ok(&["export", "-o", "old.jsonl"]);
     assert_ne!(bench.read("old.jsonl"), b"old");
     assert_eq!(bench.files(), ["dialogs.db", "old.jsonl"]);
@@ -116,4 +127,24 @@ fn an_empty_csv_export_has_its_header() {
         "dialog_id,customer_id,text,language,consent_received,date\n"
     );
     assert_eq!(bench.ok(&["export"]), "");
+}
+
+#[test]
+fn an_export_through_a_link_to_a_pipe_is_written_to_the_pipe() {
+    let bench = Bench::new();
+    bench.ok(&["generate", "-d", "10", "-c", "10"]);
+    std::os::unix::fs::symlink("/proc/self/fd/1", bench.path().join("out")).expect("a link");
+    let written = bench.ok(&["export", "-o", "out"]);
+    assert_eq!(written.lines().count(), 10);
+    let link = std::fs::symlink_metadata(bench.path().join("out")).expect("is there");
+    assert!(link.is_symlink());
+}
+
+#[test]
+fn a_file_is_a_store_by_any_name() {
+    let bench = Bench::new();
+    for name in ["file:x.db", ":memory:", "x?mode=memory"] {
+        bench.ok(&["--store", &format!("sqlite:{name}"), "generate", "-d", "1"]);
+        assert!(bench.files().contains(&name.to_owned()), "{name}");
+    }
 }
