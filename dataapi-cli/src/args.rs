@@ -241,7 +241,7 @@ pub(crate) struct Generate {
     #[arg(long, short, default_value_t = 1000, value_name = "N")]
     pub(crate) dialogs: u64,
 
-    /// How many of them, the first ones, are consented to [default: half]
+    /// How many of them, the first ones, are consented to when they are stored [default: half]
     #[arg(long, short, value_name = "N")]
     pub(crate) consented: Option<u64>,
 
