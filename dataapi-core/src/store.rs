@@ -29,7 +29,8 @@ use crate::page::{Page, PageRequest, SubjectRequest};
 /// - **Errors** may also be [`StoreError::Overloaded`], [`StoreError::Unavailable`] or
 ///   [`StoreError::Backend`] from any method; each method names the others that it returns.
 ///
-/// Every sentence here and below has a test in `dataapi-conformance`, which runs on any backend.
+/// `dataapi-conformance` tests what stands here and below on any backend. What takes a restart, a
+/// crash or a second process is for the tests of the backend itself.
 #[async_trait]
 pub trait DialogStore: Send + Sync {
     /// Stores a dialog as pending and returns the date at which it was received.
