@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 /// Measures DataAPI and the limits of the machine side by side.
 #[derive(Debug, Parser)]
 #[command(name = "limits", args_conflicts_with_subcommands = true)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// How often everything is measured, the raw limit and the product in turn
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -23,6 +24,11 @@ pub(crate) struct Args {
     /// How many dialogs are in the store that pages are read from, and in an import and an export
     #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     pub(crate) dialogs: u64,
+
+    /// Measure beside the product also what users would run instead: `PocketBase`, and `FastAPI` with
+    /// `PostgreSQL`; installs them where they are missing
+    #[arg(long, conflicts_with_all = ["growth", "growth_10m"])]
+    pub(crate) peers: bool,
 
     /// Measure how things grow from 10 thousand to 1 million dialogs, instead of the rows
     #[arg(long)]

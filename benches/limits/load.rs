@@ -43,6 +43,8 @@ pub(crate) enum Requests {
     Targets { prefix: String, file: PathBuf, from: u64 },
     /// New dialogs, numbered from 0 in a space of ids of their own.
     Insert { space: u64 },
+    /// The same as one record each, as `PocketBase` takes them.
+    Records { path: String, space: u64 },
     /// Decisions on the ids `from..to` of a space, each once.
     Decide { space: u64, from: u64, to: u64, answer: Answer },
 }
@@ -236,11 +238,28 @@ impl Connection {
                 break head;
             }
         };
-        let mut left = (head.length + head.body).saturating_sub(filled);
-        while left > 0 {
-            left = left.saturating_sub(self.read(0).await?);
+        match head.body {
+            Body::Length(length) => {
+                let mut left = (head.length + length).saturating_sub(filled);
+                while left > 0 {
+                    left = left.saturating_sub(self.read(0).await?);
+                }
+            }
+            Body::Chunked => self.read_chunks(filled).await?,
         }
         Ok(head.status)
+    }
+
+    /// Reads to the last chunk. Nothing in JSON looks like it: a string has no raw line break.
+    async fn read_chunks(&mut self, mut filled: usize) -> Outcome<()> {
+        const LAST: &[u8] = b"0\r\n\r\n";
+        while !self.buffer[..filled].ends_with(LAST) {
+            // The end may be split between two reads.
+            let kept = filled.min(LAST.len());
+            self.buffer.copy_within(filled - kept..filled, 0);
+            filled = kept + self.read(kept).await?;
+        }
+        Ok(())
     }
 
     async fn read(&mut self, at: usize) -> Outcome<usize> {
@@ -255,7 +274,12 @@ impl Connection {
 struct Head {
     status: u16,
     length: usize,
-    body: usize,
+    body: Body,
+}
+
+enum Body {
+    Length(usize),
+    Chunked,
 }
 
 impl Head {
@@ -263,12 +287,14 @@ impl Head {
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut response = httparse::Response::new(&mut headers);
         let httparse::Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };
-        let length_of_body = response
-            .headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case("content-length"))
-            .ok_or("the answer has no length")?;
-        let body = std::str::from_utf8(length_of_body.value)?.parse()?;
+        let header = |name: &str| {
+            response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))
+        };
+        let body = match header("content-length") {
+            Some(length) => Body::Length(std::str::from_utf8(length.value)?.parse()?),
+            None if header("transfer-encoding").is_some() => Body::Chunked,
+            None => return Err("the answer tells no length".into()),
+        };
         Ok(Some(Self { status: response.code.unwrap_or(0), length, body }))
     }
 }
@@ -283,6 +309,7 @@ enum Kind {
     Fixed(Vec<u8>),
     Targets { prefix: String, lines: Vec<Box<str>>, from: u64 },
     Insert(Space),
+    Records { path: String, space: Space },
     Decide { space: Space, from: u64, to: u64, answer: Answer },
 }
 
@@ -295,6 +322,7 @@ impl Source {
                 Kind::Targets { prefix, lines, from }
             }
             Requests::Insert { space } => Kind::Insert(Space(space)),
+            Requests::Records { path, space } => Kind::Records { path, space: Space(space) },
             Requests::Decide { space, from, to, answer } => {
                 Kind::Decide { space: Space(space), from, to, answer }
             }
@@ -318,6 +346,14 @@ impl Source {
                 write_text(number, &mut body);
                 let _ = write!(body, r#"","language":"{}"}}"#, language(number));
                 *to = post(&path, &body);
+            }
+            Kind::Records { path, space } => {
+                let mut body = String::with_capacity(340);
+                let (id, customer) = (space.id(number), customer(number));
+                let _ = write!(body, r#"{{"dialog_id":"{id}","customer_id":"{customer}","text":""#);
+                write_text(number, &mut body);
+                let _ = write!(body, r#"","language":"{}"}}"#, language(number));
+                *to = post(path, &body);
             }
             Kind::Decide { space, from, to: end, answer } => {
                 let number = from + number;

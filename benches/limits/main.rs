@@ -4,7 +4,7 @@
 //! `cargo bench --bench limits` builds and starts the real server and the real command, measures
 //! each row in at least 3 rounds, the raw limit and the product in turn, prints a table, and writes
 //! `limits.json` and `limits.svg` to `target/limits`. `cargo bench --bench limits -- --help` has
-//! the rest: fewer dialogs, growth.
+//! the rest: fewer dialogs, growth, peers.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are shown with three digits")]
 
@@ -15,6 +15,7 @@ mod data;
 mod growth;
 mod load;
 mod pages;
+mod peers;
 mod process;
 mod product;
 mod raw;
@@ -83,12 +84,14 @@ fn rows(bench: &Bench) -> Outcome<()> {
     }
     let writes = writes::Writes::prepare(bench, &report)?;
     let mut pages = pages::Pages::prepare(bench, &large)?;
+    let mut peers = peers::Peers::prepare(bench, &report)?;
     let bulk = bulk::Bulk::prepare(bench, &large, &report)?;
     for round in 1..=bench.args.rounds {
         eprintln!("round {round} of {}", bench.args.rounds);
         writes.measure(&mut report)?;
         pages.measure(&mut report)?;
         bulk.measure(&mut report)?;
+        peers.measure(&mut report)?;
     }
     let rows = report.rows();
     println!("{}", report::table(&rows));

@@ -48,6 +48,12 @@ pub(crate) const IMPORT_MEMORY: &str = "import by the CLI: peak memory";
 pub(crate) const EXPORT: &str = "export by the CLI";
 pub(crate) const READY: &str = "server ready on the large store";
 pub(crate) const RESIDENT: &str = "server memory after the load";
+pub(crate) const POCKETBASE_POST: &str = "POST, 64 connections, beside PocketBase";
+pub(crate) const POCKETBASE_100: &str = "newest page of 100, beside PocketBase";
+pub(crate) const POCKETBASE_20: &str = "newest page of 20, beside PocketBase";
+pub(crate) const FASTAPI_POST: &str = "POST, 64 connections, beside FastAPI";
+pub(crate) const FASTAPI_100: &str = "newest page of 100, beside FastAPI";
+pub(crate) const FASTAPI_20: &str = "newest page of 20, beside FastAPI";
 pub(crate) const POST_WIRE: &str = "POST, 64 connections, of HTTP alone";
 pub(crate) const INSERT_LIBRARY: &str = "library: insert, 64 at once";
 pub(crate) const INSERT_LIBRARY_1000: &str = "library: insert, 1000 at once";
@@ -57,7 +63,7 @@ pub(crate) const NEWEST_LIBRARY: &str = "library: newest page of 100, total";
 pub(crate) const ANY_LIBRARY: &str = "library: any other page of 100, total";
 
 /// In the order of the table.
-pub(crate) const DEFINITIONS: [Definition; 23] = [
+pub(crate) const DEFINITIONS: [Definition; 29] = [
     row(POST_64, "SQLite, 64 inserts a transaction", "/s", Some(Goal::AtLeast(0.6))),
     row(POST_64_TAIL, "its own p50", "ms", Some(Goal::AtMost(3.0))),
     row(POST_1, "SQLite, 1 insert a transaction", "/s", Some(Goal::AtLeast(0.5))),
@@ -74,6 +80,12 @@ pub(crate) const DEFINITIONS: [Definition; 23] = [
     row(EXPORT, "SQLite to a file by serde_json", "/s", Some(Goal::AtLeast(0.7))),
     row(READY, "what it may take", "ms", Some(Goal::AtMost(1.0))),
     row(RESIDENT, "what it may have", "MB", Some(Goal::AtMost(1.0))),
+    row(POCKETBASE_POST, "PocketBase, not fsynced", "/s", Some(Goal::AtLeast(6.0))),
+    row(POCKETBASE_100, "PocketBase, with its count", "/s", Some(Goal::AtLeast(200.0))),
+    row(POCKETBASE_20, "PocketBase, with its count", "/s", Some(Goal::AtLeast(200.0))),
+    row(FASTAPI_POST, "FastAPI, PostgreSQL, fsynced", "/s", None),
+    row(FASTAPI_100, "FastAPI, PostgreSQL, with count", "/s", None),
+    row(FASTAPI_20, "FastAPI, PostgreSQL, with count", "/s", None),
     row(POST_WIRE, "warp, JSON parsed and dropped", "/s", None),
     row(INSERT_LIBRARY, "SQLite, 64 inserts a transaction", "/s", None),
     row(INSERT_LIBRARY_1000, "SQLite, 1000 inserts a transaction", "/s", None),
