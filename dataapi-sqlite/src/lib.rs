@@ -48,8 +48,8 @@ pub struct Options {
     pub readers: usize,
     /// How many writes, and how many reads, may wait before more are refused as overloaded.
     pub queue: usize,
-    /// About how many bytes of the file are kept in memory, by all connections together: half by
-    /// the one that writes, the rest by those that read.
+    /// About how many bytes of the file are kept in memory at most, by all connections together:
+    /// half by the one that writes, the rest by those that read.
     pub cache_bytes: usize,
 }
 

@@ -26,6 +26,10 @@ pub(crate) enum Cost {
     Long,
 }
 
+/// The cache of a connection for long reads. They walk over more than any cache holds, so all that
+/// one does is to spare the processor's own: with 4 MiB a deep `OFFSET` takes 1.3 times as long.
+const LONG_CACHE_BYTES: usize = 512 << 10;
+
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The connections that read, and the queue to the reading threads. Dropping it waits until these
@@ -39,8 +43,8 @@ pub(crate) struct Readers {
 
 impl Readers {
     /// Opens `count` connections for short reads, and as many with a thread each for long ones; at
-    /// most `capacity` of these wait, any more are refused as overloaded. Each connection keeps
-    /// about `cache_bytes` of the store in memory.
+    /// most `capacity` of these wait, any more are refused as overloaded. Each connection for short
+    /// reads keeps about `cache_bytes` of the store in memory.
     pub(crate) fn start(
         path: &Path,
         count: usize,
@@ -55,7 +59,7 @@ impl Readers {
             // Whoever asks has other things to do than to wait for a lock.
             short.busy_timeout(Duration::ZERO)?;
             readers.put_back(short);
-            let connection = open_for_reading(path, cache_bytes)?;
+            let connection = open_for_reading(path, LONG_CACHE_BYTES)?;
             let jobs = jobs.clone();
             let thread = std::thread::Builder::new()
                 .name("dataapi-reader".into())

@@ -169,6 +169,8 @@ pub(crate) fn open_for_writing(
     // Checkpoints are made beside the commits; this one is for when these cannot keep up.
     connection.pragma_update(None, "wal_autocheckpoint", 40_000)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // What is damaged must not spread. Readers, which spread nothing, need not look.
+    connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     migrate(&mut connection)?;
     Ok(connection)
@@ -208,7 +210,6 @@ fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connecti
     let kibibytes = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);
     connection.pragma_update(None, "cache_size", -kibibytes)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
-    connection.pragma_update(None, "cell_size_check", "ON")?;
     Ok(connection)
 }
 
