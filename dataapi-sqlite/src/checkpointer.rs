@@ -13,12 +13,15 @@ use crate::schema::{OpenError, open_for_checkpoints};
 use crate::writer::Commits;
 
 /// How often the log is folded in while commits are made.
-const PERIOD: Duration = Duration::from_millis(250);
+///
+/// Each time holds up the commits of that moment: four times a second, the slowest hundredth of 64
+/// writers waits 3.6 times as long as the middle one, at this pace 2.2 times.
+const PERIOD: Duration = Duration::from_secs(1);
 
-/// How many pages the log may have before it must start anew: 40 MB.
+/// How many pages the log may have before it must start anew: 80 MB.
 ///
 /// It does that by itself once all of it is folded in, but a busy writer is always a little ahead.
-const MAX_LOG_PAGES: i64 = 10_000;
+const MAX_LOG_PAGES: i64 = 20_000;
 
 /// The thread that does it. Dropping it waits until it has ended.
 #[derive(Debug)]
