@@ -13,12 +13,15 @@
 
 mod checkpointer;
 mod failure;
+#[cfg(unix)]
+mod kept_open;
 mod queries;
 mod readers;
 mod revisions;
 mod rows;
 mod schema;
 mod transaction;
+mod wal_index;
 mod writer;
 
 use std::path::Path;

@@ -8,6 +8,7 @@ use dataapi_core::Revision;
 use rusqlite::Connection;
 
 use crate::schema::{OpenError, open_for_reading};
+use crate::wal_index::{Header, WalIndex};
 
 /// The smallest cache that SQLite takes: one row is all that is read.
 const CACHE_BYTES: usize = 64 * 1024;
@@ -21,9 +22,9 @@ pub(crate) struct Revisions(Vec<Mutex<Seen>>);
 #[derive(Debug)]
 struct Seen {
     connection: Connection,
-    /// SQLite's own mark, which any commit on another connection of any process changes, also one
-    /// that changes nothing that can be read.
-    data_version: Option<i64>,
+    /// None where it cannot be looked at: then the store is asked each time.
+    index: Option<WalIndex>,
+    header: Option<Header>,
     revision: Revision,
 }
 
@@ -42,24 +43,26 @@ impl Revisions {
 impl Seen {
     fn open(path: &Path) -> Result<Self, OpenError> {
         let connection = open_for_reading(path, CACHE_BYTES)?;
+        let revision = read(&connection)?;
         connection.busy_timeout(Duration::ZERO)?;
-        Ok(Self { connection, data_version: None, revision: Revision::new(0) })
+        let index = connection.path().and_then(|path| WalIndex::open(Path::new(path)).ok());
+        Ok(Self { connection, index, header: None, revision })
     }
 
     fn current(&mut self) -> rusqlite::Result<Revision> {
-        let data_version = self
-            .connection
-            .prepare_cached("PRAGMA data_version")?
-            .query_row((), |row| row.get::<_, i64>(0))?;
-        if self.data_version != Some(data_version) {
-            // Read after the mark: a commit in between is seen now and looked for once more.
-            let changes: i64 = self
-                .connection
-                .prepare_cached("SELECT revision FROM store")?
-                .query_row((), |row| row.get(0))?;
-            self.revision = Revision::new(changes.cast_unsigned());
-            self.data_version = Some(data_version);
+        let header = self.index.as_ref().and_then(|index| index.header().ok());
+        if header.is_none() || self.header != header {
+            // Read after the header, which may come before a commit that is seen now already: that
+            // one is looked for once more.
+            self.revision = read(&self.connection)?;
+            self.header = header;
         }
         Ok(self.revision)
     }
+}
+
+fn read(connection: &Connection) -> rusqlite::Result<Revision> {
+    let changes: i64 =
+        connection.prepare_cached("SELECT revision FROM store")?.query_row((), |row| row.get(0))?;
+    Ok(Revision::new(changes.cast_unsigned()))
 }
