@@ -12,6 +12,10 @@ mod phrases;
 mod progress;
 mod terminal;
 
+/// An import and an export make and drop some ten values a dialog, on one thread and on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     commands::main().into()
 }

@@ -11,6 +11,9 @@ use tempfile::NamedTempFile;
 
 use crate::terminal;
 
+/// So that a large file costs few calls.
+const BUFFER: usize = 64 << 10;
+
 /// A place to write results to; [`Output::finish`] makes them count.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -37,7 +40,7 @@ impl Output {
         let place = match fs::metadata(path) {
             Ok(there) if !there.is_file() => {
                 let file = File::options().write(true).open(path)?;
-                return Ok(Self::Stream(BufWriter::new(file)));
+                return Ok(Self::Stream(BufWriter::with_capacity(BUFFER, file)));
             }
             // A link keeps pointing where it points.
             Ok(_) => fs::canonicalize(path)?,
@@ -56,7 +59,7 @@ impl Output {
         let temporary =
             tempfile::Builder::new().prefix(&prefix).suffix(".partial").tempfile_in(folder)?;
         set_unfinished(Some(temporary.path().to_owned()));
-        Ok(Self::File { temporary: BufWriter::new(temporary), place })
+        Ok(Self::File { temporary: BufWriter::with_capacity(BUFFER, temporary), place })
     }
 
     /// Whether a terminal shows what is written.
