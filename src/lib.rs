@@ -22,6 +22,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use dataapi_core::*;
 use dataapi_sqlite::SqliteStore;
@@ -40,12 +41,19 @@ pub struct OpenOptions {
     clock: Arc<dyn Clock>,
     create: bool,
     cache_bytes: usize,
+    erase_within: Duration,
 }
 
 impl Default for OpenOptions {
-    /// The operating system's clock; a store that is not there is created; 32 MiB of cache.
+    /// The operating system's clock; a store that is not there is created; 32 MiB of cache; an
+    /// erasure delay of a second.
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), create: true, cache_bytes: 32 << 20 }
+        Self {
+            clock: Arc::new(SystemClock),
+            create: true,
+            cache_bytes: 32 << 20,
+            erase_within: Duration::from_secs(1),
+        }
     }
 }
 
@@ -68,6 +76,13 @@ impl OpenOptions {
         Self { cache_bytes, ..self }
     }
 
+    /// The erasure delay: how long after a withdrawal or an erasure its bytes may be in a file of the
+    /// store. [`DialogStore::scrub`] waits until they are gone.
+    #[must_use]
+    pub fn erase_within(self, erase_within: Duration) -> Self {
+        Self { erase_within, ..self }
+    }
+
     /// Opens the store that `url` names.
     ///
     /// | url | store |
@@ -83,26 +98,41 @@ impl OpenOptions {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn open(&self, url: &str) -> Result<Arc<dyn DialogStore>, OpenError> {
-        match url.split_once(':') {
-            Some(("memory", "")) => {
-                let key = RefKey::from_bytes(random_bytes()?);
-                Ok(Arc::new(MemoryStore::new(Arc::clone(&self.clock), key)))
-            }
-            Some(("sqlite", path)) if !path.trim_start_matches('/').is_empty() => {
-                let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
-                let options = dataapi_sqlite::Options {
-                    clock: Arc::clone(&self.clock),
-                    create: self.create,
-                    cache_bytes: self.cache_bytes,
-                    ..dataapi_sqlite::Options::default()
-                };
-                let open = move || SqliteStore::open(&path, options);
-                let store = tokio::task::spawn_blocking(open).await.map_err(OpenError::Task)??;
-                Ok(Arc::new(store))
-            }
-            _ => Err(OpenError::UnknownUrl),
+        if url == "memory:" {
+            let key = RefKey::from_bytes(random_bytes()?);
+            return Ok(Arc::new(MemoryStore::new(Arc::clone(&self.clock), key)));
         }
+        let path = sqlite_path(url).ok_or(OpenError::UnknownUrl)?;
+        let options = dataapi_sqlite::Options {
+            clock: Arc::clone(&self.clock),
+            create: self.create,
+            cache_bytes: self.cache_bytes,
+            erase_within: self.erase_within,
+            ..dataapi_sqlite::Options::default()
+        };
+        let open = move || SqliteStore::open(&path, options);
+        let store = tokio::task::spawn_blocking(open).await.map_err(OpenError::Task)??;
+        Ok(Arc::new(store))
     }
+}
+
+/// The files of the store that `url` names, as far as they are there: for programs that look at
+/// them from outside, such as one that verifies an erasure.
+///
+/// # Errors
+/// When no backend has that name, it keeps no files, or there is no such store.
+pub fn files(url: &str) -> Result<Vec<PathBuf>, OpenError> {
+    match sqlite_path(url) {
+        Some(path) => Ok(dataapi_sqlite::files(&path)?),
+        None => Err(OpenError::UnknownUrl),
+    }
+}
+
+/// The path in `sqlite:PATH`.
+fn sqlite_path(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let is_empty = path.trim_start_matches('/').is_empty();
+    (!is_empty).then(|| PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
 }
 
 fn random_bytes() -> Result<[u8; 32], OpenError> {

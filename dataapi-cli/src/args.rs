@@ -20,7 +20,7 @@ Exit codes:
   2    the command line is wrong
   3    done, but some lines or dialogs were refused
   4    there is no such dialog, it cannot be read, what was asked for contradicts how it stands,
-       or a confirmation was declined
+       a confirmation was declined, or something was found that must be gone
   130  interrupted by Ctrl-C; what was done until then is kept whole";
 
 /// A consent-gated store for chatbot dialogs.
@@ -62,6 +62,7 @@ pub(crate) enum Command {
     Erase(Erase),
     Purge(Purge),
     Stats(Stats),
+    VerifyErasure(VerifyErasure),
     Generate(Generate),
     Completions(Completions),
     Man(Man),
@@ -225,6 +226,27 @@ pub(crate) struct Stats {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Look for what must be gone, as raw bytes, in every file of the store
+///
+/// Reads the files outside the database engine: the database, the write-ahead log, the shared
+/// memory, and whatever else beside them bears the store's name. Tells how much was read of each,
+/// and where a marker was found, by its number and never in words. It changes nothing.
+///
+/// A marker is a dialog's id, a customer's id, or a short piece of a text. The bytes of a long text
+/// lie in pieces of some 4,000: a piece that goes over the end of one is not found there, so give
+/// several. What was erased is gone after the erasure delay, by default a second.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(crate) struct VerifyErasure {
+    /// What to look for
+    #[arg(group = "what")]
+    pub(crate) marker: Vec<String>,
+
+    /// A file with one marker a line, or - for standard input
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub(crate) list: Option<PathBuf>,
 }
 
 /// Fill a store with made-up dialogs

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use dataapi::{DialogStore, OpenError, OpenOptions};
 
+use crate::exit::Exit;
+
 /// The global options.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
@@ -22,6 +24,17 @@ impl Context {
     /// The store, created if it is not there.
     pub(crate) async fn open_or_create(&self) -> Result<Arc<dyn DialogStore>, OpenError> {
         OpenOptions::default().open(&self.url).await
+    }
+
+    /// Waits until what was erased has left the files of the store.
+    pub(crate) async fn scrub(&self, store: &dyn DialogStore) -> Exit {
+        match store.scrub().await {
+            Ok(()) => Exit::Done,
+            Err(error) => {
+                say(&format!("it is done, but its bytes have not left the files yet: {error}"));
+                Exit::Failed
+            }
+        }
     }
 
     /// Tells people what they may like to know, unless they asked for quiet.

@@ -4,7 +4,7 @@ use dataapi_core::{Clock, ConsentState, Date, DialogStore, Filter, ImportedDialo
 
 use crate::ManualClock;
 use crate::scene::{
-    MICROSECOND, SECOND, assert_refused, customer, dialog, grant, held, id, insert,
+    Ending, MICROSECOND, SECOND, assert_refused, customer, dialog, grant, held, id, insert,
     insert_consented, listed, read, stats, status, withdraw,
 };
 
@@ -197,4 +197,20 @@ pub async fn a_purge_spares_what_comes_later(store: &dyn DialogStore, clock: &Ma
         ["new"],
         "a new dialog can be consented to"
     );
+}
+
+/// A scrub returns when no erasure waits any more, and changes nothing else.
+pub async fn nothing_waits_to_be_scrubbed_after_a_scrub(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    store.scrub().await.expect("an empty store can be scrubbed");
+    insert_consented(store, "ben", "stays").await;
+    for (name, ending) in ["a", "b", "c", "d", "e", "f"].into_iter().zip(Ending::ALL) {
+        ending.bring(store, clock, "anna", name).await;
+        store.scrub().await.expect("a store in use can be scrubbed");
+        assert_eq!(store.activity().unscrubbed, None, "what was erased before is scrubbed");
+        assert_eq!(status(store, name).await.state, ending.state(), "its tombstone stays");
+    }
+    assert!(read(store, "ben", "stays").await.is_ok(), "a scrub erases nothing by itself");
 }

@@ -42,6 +42,7 @@ macro_rules! __promises {
                 a_purge_takes_the_oldest_first_and_no_more_than_asked
                 a_purge_leaves_decided_dialogs_alone
                 a_purge_spares_what_comes_later
+                nothing_waits_to_be_scrubbed_after_a_scrub
             }
             dates {
                 dates_follow_the_clock

@@ -276,6 +276,11 @@ impl DialogStore for MemoryStore {
         Ok(())
     }
 
+    /// There are no files.
+    async fn scrub(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn revision(&self) -> Option<Revision> {
         Some(Revision::new(self.state().changes))
     }

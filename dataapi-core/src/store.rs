@@ -1,6 +1,7 @@
 //! The storage trait, and what every implementation of it promises.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -25,6 +26,8 @@ use crate::page::{Page, PageRequest, SubjectRequest};
 ///   its start and its end, also across threads and across processes on one store.
 /// - **Gone is gone.** After a withdrawal or an erasure has returned, no call that starts later
 ///   returns the text, and no call ever brings it back.
+/// - **Gone from the files.** Within the erasure delay that a durable backend documents, no file of
+///   the store has any byte of an erased dialog's text, id or customer left: GDPR article 17.
 /// - **Dates** that the store hands out never go backwards, also when its clock does.
 /// - **Errors** may also be [`StoreError::Overloaded`], [`StoreError::Unavailable`] or
 ///   [`StoreError::Backend`] from any method; each method names the others that it returns.
@@ -133,6 +136,15 @@ pub trait DialogStore: Send + Sync {
     /// Succeeds when reads and writes are served right now.
     async fn ready(&self) -> Result<(), StoreError>;
 
+    /// Returns once nothing is left, in any file of the store, of what was withdrawn or erased before
+    /// the call: at once what else happens within the erasure delay. Cost: a few writes to the disk,
+    /// which all who ask at once share.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when what runs elsewhere, such as a long read in another process,
+    /// keeps it from being done for seconds. It is still done as soon as that ends.
+    async fn scrub(&self) -> Result<(), StoreError>;
+
     /// What can be read now: two calls that return the same revision mean that every
     /// [`query`](Self::query) in between gave the same answer, whichever process wrote meanwhile.
     /// So an answer may be kept and given again, not a moment longer.
@@ -181,6 +193,9 @@ pub struct Activity {
     pub queue_capacity: u64,
     /// How many write requests the commits so far were made of.
     pub commits: BatchSizes,
+    /// How long ago the oldest erasure was of which bytes may still be in a file of the store; to be
+    /// compared with the erasure delay.
+    pub unscrubbed: Option<Duration>,
 }
 
 /// A histogram of how many requests shared one commit.

@@ -61,6 +61,17 @@ pub(crate) struct Args {
     )]
     purge_pending_after: Retention,
 
+    /// The erasure delay: how long after a withdrawal or an erasure its bytes may be in a file of the
+    /// store, such as '1s'; '0s' for at once
+    #[arg(
+        long,
+        env = "DATAAPI_ERASE_WITHIN",
+        value_name = "TIME",
+        default_value = "1s",
+        value_parser = humantime::parse_duration,
+    )]
+    erase_within: Duration,
+
     /// How the log on standard error and the start line on standard output are written
     #[arg(long, env = "DATAAPI_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -89,6 +100,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) store: String,
     pub(crate) store_cache_bytes: usize,
+    pub(crate) erase_within: Duration,
     pub(crate) serve: Config,
     pub(crate) log: EnvFilter,
     pub(crate) log_format: LogFormat,
@@ -119,10 +131,11 @@ impl Args {
             max_text_bytes: self.max_text_bytes,
             page_cache_bytes: self.page_cache_bytes,
             purge_pending_after: self.purge_pending_after.0,
+            erase_within: self.erase_within,
             ..Config::default()
         };
-        let Self { listen, store, store_cache_bytes, log_format, .. } = self;
-        Ok(Settings { listen, store, store_cache_bytes, serve, log, log_format })
+        let Self { listen, store, store_cache_bytes, erase_within, log_format, .. } = self;
+        Ok(Settings { listen, store, store_cache_bytes, erase_within, serve, log, log_format })
     }
 }
 
@@ -176,6 +189,8 @@ mod tests {
             ["--purge-pending-after", "0s"],
             ["--purge-pending-after", "30"],
             ["--purge-pending-after", "soon"],
+            ["--erase-within", "1"],
+            ["--erase-within", "never"],
             ["--listen", "8080"],
             ["--log-format", "xml"],
         ] {

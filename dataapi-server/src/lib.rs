@@ -36,6 +36,7 @@ mod query;
 mod ready_pages;
 mod routes;
 mod service;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,9 @@ pub struct Config {
     pub page_cache_bytes: usize,
     /// When a pending dialog is erased because its consent never came; `None` for never.
     pub purge_pending_after: Option<Duration>,
+    /// The erasure delay of the store: an erasure that has waited for longer to leave its files is
+    /// warned of in the log.
+    pub erase_within: Duration,
     /// The clock that tells how long a dialog has been pending: the store's own.
     pub clock: Arc<dyn Clock>,
     /// How long a connection may take to send the head of a request, or be idle before it.
@@ -75,6 +79,7 @@ impl Default for Config {
             max_text_bytes: Text::DEFAULT_MAX_BYTES,
             page_cache_bytes: 8 << 20,
             purge_pending_after: None,
+            erase_within: Duration::from_secs(1),
             clock: Arc::new(SystemClock),
             head_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
@@ -110,5 +115,6 @@ pub async fn serve(
     tokio::select! {
         () = serving => {}
         () = purging => {}
+        () = watch::run(&*store, config.erase_within) => {}
     }
 }

@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let Settings { listen, store: url, store_cache_bytes, serve, log, log_format } =
+    let Settings { listen, store: url, store_cache_bytes, erase_within, serve, log, log_format } =
         args.resolve()?;
     start_log(log, log_format);
     // From before the first request on: a signal must find someone who waits for it.
@@ -39,6 +39,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
     let store = OpenOptions::default()
         .cache_bytes(store_cache_bytes)
+        .erase_within(erase_within)
         .open(&url)
         .await
         .map_err(|error| format!("cannot open the store '{url}': {}", chain(&error)))?;

@@ -198,7 +198,14 @@ impl Collector for StoreSnapshot {
             let value = gauge(value);
             value.encode(encoder.encode_descriptor(name, help, None, value.metric_type())?)?;
         }
-        encode_batch_sizes(&self.activity.commits, &mut encoder)
+        encode_batch_sizes(&self.activity.commits, &mut encoder)?;
+        let unscrubbed = self.activity.unscrubbed.unwrap_or_default().as_secs_f64();
+        ConstGauge::new(unscrubbed).encode(encoder.encode_descriptor(
+            "oldest_unscrubbed_erasure",
+            "How long the oldest erasure has waited to leave the files of the store; 0 for none",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?)
     }
 }
 

@@ -74,6 +74,17 @@ pub(crate) fn overloaded() -> StoreError {
     StoreError::Overloaded { retry_after: RETRY_AFTER }
 }
 
+/// Something that runs for long keeps the log in use.
+pub(crate) fn read_in_the_way() -> StoreError {
+    unavailable("another process, or a read that takes long, keeps it from being scrubbed")
+}
+
+/// What SQLite says when another one holds a lock for too long.
+pub(crate) fn busy() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    rusqlite::Error::SqliteFailure(code, None)
+}
+
 fn unavailable(reason: &'static str) -> StoreError {
     StoreError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER }
 }

@@ -1,4 +1,4 @@
-//! Files of SQLite's that are read beside it, and so must not be closed: that would end the locks
+//! Files of SQLite's that are used beside it, and so must not be closed: that would end the locks
 //! that SQLite holds on them in this process (POSIX.1, `fcntl`).
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ pub(crate) fn get(path: &Path) -> io::Result<Arc<File>> {
     if let Some(file) = files.get(&key) {
         return Ok(Arc::clone(file));
     }
-    let file = Arc::new(File::open(path)?);
+    let file = Arc::new(File::options().read(true).write(true).open(path)?);
     files.insert(key, Arc::clone(&file));
     Ok(file)
 }

@@ -7,25 +7,35 @@
 //! **Durability.** SQLite runs in WAL mode with `synchronous=FULL`: a call that returned `Ok` is on
 //! disk. After a crash or a loss of power the next open finds everything that was acknowledged and
 //! nothing half done.
+//!
+//! **Erasure.** What was withdrawn or erased leaves every file of the store, to the byte, within
+//! [`Options::erase_within`], and at once on [`scrub`](DialogStore::scrub) ([`mod@scrub`]). After a crash
+//! the next open sees to it before it serves.
 
 #![deny(missing_docs)]
 #![allow(rustdoc::private_intra_doc_links)]
 
-mod checkpointer;
 mod failure;
-#[cfg(unix)]
 mod kept_open;
+mod log;
 mod queries;
 mod readers;
 mod revisions;
 mod rows;
 mod schema;
+mod scrub;
+mod slack;
 mod transaction;
+mod upkeep;
 mod wal_index;
 mod writer;
 
-use std::path::Path;
+#[cfg(not(unix))]
+compile_error!("the embedded store needs the file locks of POSIX");
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi_core::{
@@ -35,9 +45,12 @@ use dataapi_core::{
 };
 
 use crate::failure::Failure;
+use crate::log::Log;
 use crate::readers::{Cost, Readers};
 use crate::revisions::Revisions;
 pub use crate::schema::OpenError;
+use crate::scrub::{Erasures, Outcome, Scrubber};
+use crate::upkeep::Upkeep;
 use crate::writer::Writer;
 
 /// How to open a store.
@@ -54,11 +67,14 @@ pub struct Options {
     /// About how many bytes of the file are kept in memory at most, by all connections together:
     /// half by the one that writes, the rest by those that read.
     pub cache_bytes: usize,
+    /// The erasure delay: how long after an erasure its bytes may be in a file of the store. Zero
+    /// for at once.
+    pub erase_within: Duration,
 }
 
 impl Default for Options {
     /// The operating system's clock, a missing store created, one reader for each processor, 4096
-    /// places in each queue, and 32 MiB of cache.
+    /// places in each queue, 32 MiB of cache, and an erasure delay of a second.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
@@ -67,6 +83,7 @@ impl Default for Options {
             readers: processors,
             queue: 4096,
             cache_bytes: 32 << 20,
+            erase_within: Duration::from_secs(1),
         }
     }
 }
@@ -92,13 +109,14 @@ impl Default for Options {
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-// The order of the fields is the order of closing: the connections that write go last, and so fold
-// the write-ahead log into the database.
+// The order of the fields is the order of closing: what scrubs the files goes last.
 #[derive(Debug)]
 pub struct SqliteStore {
     readers: Readers,
     revisions: Revisions,
     writer: Writer,
+    upkeep: Upkeep,
+    erasures: Arc<Erasures>,
     key: RefKey,
 }
 
@@ -112,15 +130,49 @@ impl SqliteStore {
     /// See [`OpenError`]. A file that is not a store, or one that a newer version wrote, is left as
     /// it is.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let Options { clock, create, readers, queue, cache_bytes } = options;
+        let Options { clock, create, readers, queue, cache_bytes, erase_within } = options;
         let connection = schema::open_for_writing(path, create, cache_bytes / 2)?;
         let key = schema::ref_key(&connection)?;
-        let writer = Writer::start(path, connection, key.clone(), clock, queue)?;
+        // SQLite follows links, and names the files beside the store after where they lead.
+        let path = &path.canonicalize().map_err(OpenError::Files)?;
+        let erasures = Arc::new(Erasures::default());
+        let mut scrubber = Scrubber::open(path)?;
+        if !matches!(scrubber.finish(&erasures), Ok(Outcome::Clean)) {
+            // Another process is at work on the store; it goes on beside it.
+            erasures.note();
+        }
+        let log = Log::open(path).map_err(OpenError::Files)?;
+        let upkeep = Upkeep::start(scrubber, Arc::clone(&erasures), erase_within)?;
+        let kept = Arc::clone(&erasures);
+        let writer = Writer::start(connection, log, key.clone(), clock, kept, queue)?;
         let at_once = readers.max(1);
         let readers = Readers::start(path, at_once, queue, cache_bytes / 4 / at_once)?;
         let revisions = Revisions::open(path, at_once)?;
-        Ok(Self { readers, revisions, writer, key })
+        Ok(Self { readers, revisions, writer, upkeep, erasures, key })
     }
+}
+
+/// The files of the store at `path`, as far as they are there: the database, and what stands beside
+/// it and begins with its name and a hyphen.
+///
+/// # Errors
+/// [`OpenError::Missing`] when there is no store, and [`OpenError::Files`] when its folder cannot be
+/// read.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let database = path.canonicalize().map_err(|_| OpenError::Missing)?;
+    let mut prefix = database.file_name().unwrap_or_default().to_owned();
+    prefix.push("-");
+    let folder = database.parent().unwrap_or(Path::new("/")).to_owned();
+    let mut files = vec![database];
+    for entry in folder.read_dir().map_err(OpenError::Files)? {
+        let path = entry.map_err(OpenError::Files)?.path();
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        if name.starts_with(prefix.as_encoded_bytes()) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 #[async_trait]
@@ -216,11 +268,15 @@ impl DialogStore for SqliteStore {
         self.writer.write(|_| Ok(())).await
     }
 
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.upkeep.scrub().await
+    }
+
     fn revision(&self) -> Option<Revision> {
         self.revisions.current()
     }
 
     fn activity(&self) -> Activity {
-        self.writer.activity()
+        Activity { unscrubbed: self.erasures.age(), ..self.writer.activity() }
     }
 }

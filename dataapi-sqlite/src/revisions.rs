@@ -22,8 +22,8 @@ pub(crate) struct Revisions(Vec<Mutex<Seen>>);
 #[derive(Debug)]
 struct Seen {
     connection: Connection,
-    /// None where it cannot be looked at: then the store is asked each time.
-    index: Option<WalIndex>,
+    index: WalIndex,
+    /// None where it could not be looked at: then the store is asked again.
     header: Option<Header>,
     revision: Revision,
 }
@@ -45,12 +45,12 @@ impl Seen {
         let connection = open_for_reading(path, CACHE_BYTES)?;
         let revision = read(&connection)?;
         connection.busy_timeout(Duration::ZERO)?;
-        let index = connection.path().and_then(|path| WalIndex::open(Path::new(path)).ok());
+        let index = WalIndex::open(path).map_err(OpenError::Files)?;
         Ok(Self { connection, index, header: None, revision })
     }
 
     fn current(&mut self) -> rusqlite::Result<Revision> {
-        let header = self.index.as_ref().and_then(|index| index.header().ok());
+        let header = self.index.header().ok();
         if header.is_none() || self.header != header {
             // Read after the header, which may come before a commit that is seen now already: that
             // one is looked for once more.

@@ -14,7 +14,7 @@ use rusqlite_migration::{
 const APPLICATION_ID: i32 = 0x446c_6753;
 
 /// How long a connection waits for a lock that another process holds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Filters, starts and bounds make some 30 statements; all stay prepared.
 const STATEMENT_CACHE: usize = 64;
@@ -84,8 +84,17 @@ const VERSION_1: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Until every page of a store was looked at, something may be left on it.
+const VERSION_2: &str = "
+    ALTER TABLE store ADD COLUMN scrubbing INTEGER NOT NULL DEFAULT 1 CHECK (scrubbing IN (0, 1));
+";
+
+/// How many pages a store may have: 128 GiB. With more, the first byte of a page would no longer
+/// tell what it is; see [`slack`](crate::slack).
+pub(crate) const MAX_PAGES: u32 = 0x01ff_ffff;
+
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up_with_hook(VERSION_1, |transaction: &rusqlite::Transaction<'_>| {
+    let create = M::up_with_hook(VERSION_1, |transaction: &rusqlite::Transaction<'_>| {
         let mut key = [0; 32];
         getrandom::fill(&mut key)
             .map_err(|_| HookError::Hook("the operating system gave no random bytes".into()))?;
@@ -95,7 +104,8 @@ fn migrations() -> Migrations<'static> {
             (key, dataapi_core::Date::MIN.as_micros()),
         )?;
         Ok(())
-    })])
+    });
+    Migrations::new(vec![create, M::up(VERSION_2)])
 }
 
 /// Why a store file could not be opened.
@@ -129,6 +139,10 @@ pub enum OpenError {
     /// The new file could not be made, or not be kept from other users; nothing was stored in it.
     #[error("the new store cannot be made; check that its folder is there and can be written to")]
     Create(#[source] std::io::Error),
+
+    /// The files beside the store could not be opened.
+    #[error("the files beside the store cannot be opened; check who may write to its folder")]
+    Files(#[source] std::io::Error),
 
     /// A thread of the store could not be started.
     #[error("a thread of the store cannot be started")]
@@ -166,9 +180,7 @@ pub(crate) fn open_for_writing(
     // Acknowledged means on disk: a commit waits for its fsync.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
-    // Checkpoints are made beside the commits; this one is for when these cannot keep up.
-    connection.pragma_update(None, "wal_autocheckpoint", 40_000)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "max_page_count", MAX_PAGES)?;
     // What is damaged must not spread. Readers, which spread nothing, need not look.
     connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
@@ -183,9 +195,13 @@ pub(crate) fn open_for_reading(path: &Path, cache_bytes: usize) -> Result<Connec
     Ok(connection)
 }
 
-/// Opens the file to fold the log into it; the writer must have opened it before.
-pub(crate) fn open_for_checkpoints(path: &Path) -> Result<Connection, OpenError> {
-    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 0)
+/// Opens the file to keep it clean; the writer must have opened it before. What is committed here
+/// need not outlive a loss of power.
+pub(crate) fn open_for_upkeep(path: &Path) -> Result<Connection, OpenError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 0)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    Ok(connection)
 }
 
 /// The secret key of the store, made with it.
@@ -204,6 +220,9 @@ fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connecti
     // Else SQLite prepares a page's statement anew for each value that is bound to it: half of the
     // time of a page.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // The log is folded in by the scrubber alone, which looks at what is left in it.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Sorting may spill texts: never into a file that outlives an erasure.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // SQLite counts in KiB where the number is negative.

@@ -63,6 +63,11 @@ impl<'c> Transaction<'c> {
         Ok(Self { sql, key, clock, last_date, changes: Changes::default() })
     }
 
+    /// Whether it erases anything.
+    pub(crate) fn erases(&self) -> bool {
+        self.changes.withdrawn + self.changes.erased > 0
+    }
+
     /// Makes all of it durable.
     pub(crate) fn commit(self) -> rusqlite::Result<()> {
         if self.changes.any {

@@ -6,8 +6,11 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+
+use crate::kept_open;
 
 /// The header of the index of the write-ahead log, as it was at some moment: format, counter of
 /// commits, length and checksum of the log (<https://www.sqlite.org/walformat.html>, section 2.3).
@@ -15,20 +18,19 @@ use std::sync::Arc;
 pub(crate) struct Header([u8; 48]);
 
 /// The version of the format that is described there; it has never changed.
-const VERSION: u32 = 3_007_000;
+const VERSION: [u8; 4] = 3_007_000_u32.to_ne_bytes();
 
 /// The file of shared memory beside a store.
 #[derive(Clone, Debug)]
 pub(crate) struct WalIndex(Arc<File>);
 
-#[cfg(unix)]
 impl WalIndex {
     /// Opens that of the store at this path, as SQLite names it. A connection that stays open for
     /// as long must have read from the store before.
     pub(crate) fn open(store: &Path) -> io::Result<Self> {
         let mut name = store.as_os_str().to_owned();
         name.push("-shm");
-        crate::kept_open::get(Path::new(&name)).map(Self)
+        kept_open::get(Path::new(&name)).map(Self)
     }
 
     /// The header now; one that is just being written equals none that was there before.
@@ -37,27 +39,53 @@ impl WalIndex {
     /// Also when its format is another one.
     pub(crate) fn header(&self) -> io::Result<Header> {
         let mut header = [0; 48];
-        std::os::unix::fs::FileExt::read_exact_at(&*self.0, &mut header, 0)?;
-        let [a, b, c, d, ..] = header;
-        if u32::from_ne_bytes([a, b, c, d]) != VERSION {
-            return Err(io::ErrorKind::InvalidData.into());
+        self.0.read_exact_at(&mut header, 0)?;
+        if header.starts_with(&VERSION) {
+            Ok(Header(header))
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
         }
-        Ok(Header(header))
+    }
+
+    /// The header now, for what is in it.
+    ///
+    /// # Errors
+    /// Also when it stays half written, as a process that died leaves it until SQLite mends it.
+    pub(crate) fn whole_header(&self) -> io::Result<Header> {
+        const TRIES: u32 = 1_000;
+        // It stands there twice, and is written the second one first.
+        for _ in 0..TRIES {
+            let first = self.header()?;
+            let mut second = [0; 48];
+            self.0.read_exact_at(&mut second, 48)?;
+            if first.0 == second && self.header()? == first {
+                return Ok(first);
+            }
+            std::thread::yield_now();
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
     }
 }
 
-#[cfg(not(unix))]
-impl WalIndex {
-    pub(crate) fn open(_: &Path) -> io::Result<Self> {
-        Err(io::ErrorKind::Unsupported.into())
+impl Header {
+    /// How many frames of the log are committed.
+    pub(crate) fn frames(&self) -> u32 {
+        let [.., a, b, c, d] = self.0[..20] else { return 0 };
+        u32::from_ne_bytes([a, b, c, d])
     }
 
-    pub(crate) fn header(&self) -> io::Result<Header> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// What tells one beginning of the log from the next, as it stands in the log.
+    pub(crate) fn salt(&self) -> Salt {
+        let mut salt = Salt::default();
+        salt.copy_from_slice(&self.0[32..40]);
+        salt
     }
 }
 
-#[cfg(all(test, unix))]
+/// See [`Header::salt`].
+pub(crate) type Salt = [u8; 8];
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -72,6 +100,8 @@ mod tests {
             writer.execute("UPDATE store SET pending = ?1", [round]).unwrap();
             let now = index.header().unwrap();
             assert!(!seen.contains(&now));
+            assert!(now.frames() > seen[seen.len() - 1].frames());
+            assert_eq!(index.whole_header().unwrap(), now);
             seen.push(now);
             let _: i64 =
                 writer.query_row("SELECT pending FROM store", (), |row| row.get(0)).unwrap();

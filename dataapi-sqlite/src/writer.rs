@@ -3,7 +3,6 @@
 //! While one commit waits for the disk, the next requests gather; the busier the store, the more
 //! of them share an fsync. A request is answered after the commit that holds it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -13,9 +12,10 @@ use dataapi_core::{Activity, BatchSizes, Clock, RefKey, StoreError};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::checkpointer::{Checkpointer, Remainder};
-use crate::failure::{Failure, closed, overloaded, store_error};
-use crate::schema::OpenError;
+use crate::failure::{Failure, busy, closed, overloaded, store_error};
+use crate::log::Log;
+use crate::schema::{BUSY_TIMEOUT, OpenError};
+use crate::scrub::Erasures;
 use crate::transaction::Transaction;
 
 /// How many requests one commit takes at most, so that the first of them does not wait for ever.
@@ -27,29 +27,27 @@ pub(crate) struct Writer {
     queue: Option<Sender<Box<dyn Job>>>,
     commits: Arc<Commits>,
     thread: Option<JoinHandle<()>>,
-    _checkpointer: Checkpointer,
 }
 
 impl Writer {
     /// Starts the thread; at most `capacity` requests wait, any more are refused as overloaded.
     pub(crate) fn start(
-        path: &Path,
         connection: Connection,
+        log: Log,
         key: RefKey,
         clock: Arc<dyn Clock>,
+        erasures: Arc<Erasures>,
         capacity: usize,
     ) -> Result<Self, OpenError> {
         let (queue, jobs) = crossbeam_channel::bounded(capacity);
         let commits = Arc::new(Commits::default());
-        let remainder = Arc::new(Remainder::default());
-        let checkpointer = Checkpointer::start(path, Arc::clone(&commits), Arc::clone(&remainder))?;
         let committer =
-            Committer { connection, key, clock, commits: Arc::clone(&commits), remainder };
+            Committer { connection, log, key, clock, erasures, commits: Arc::clone(&commits) };
         let thread = std::thread::Builder::new()
             .name("dataapi-writer".into())
             .spawn(move || committer.run(&jobs))
             .map_err(OpenError::Thread)?;
-        Ok(Self { queue: Some(queue), commits, thread: Some(thread), _checkpointer: checkpointer })
+        Ok(Self { queue: Some(queue), commits, thread: Some(thread) })
     }
 
     /// Runs `work` in the next transaction, and answers when that is on disk.
@@ -70,6 +68,7 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    /// What it is busy with; how long erasures have waited is not its to say.
     pub(crate) fn activity(&self) -> Activity {
         let (queued, capacity) = match &self.queue {
             Some(queue) => (queue.len(), queue.capacity().unwrap_or(0)),
@@ -79,6 +78,7 @@ impl Writer {
             queued: queued as u64,
             queue_capacity: capacity as u64,
             commits: self.commits.sizes(),
+            unscrubbed: None,
         }
     }
 }
@@ -138,10 +138,11 @@ where
 
 struct Committer {
     connection: Connection,
+    log: Log,
     key: RefKey,
     clock: Arc<dyn Clock>,
+    erasures: Arc<Erasures>,
     commits: Arc<Commits>,
-    remainder: Arc<Remainder>,
 }
 
 impl Committer {
@@ -151,7 +152,6 @@ impl Committer {
             batch.push(first);
             batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
             self.commit(&mut batch);
-            self.remainder.fold_in(&self.connection);
         }
     }
 
@@ -188,10 +188,16 @@ impl Committer {
     }
 
     fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Abort> {
+        let Ok(Some(_held)) = self.log.hold(BUSY_TIMEOUT) else {
+            return Err(Abort::Commit(busy()));
+        };
         let mut transaction =
             Transaction::begin(&self.connection, &self.key, &*self.clock).map_err(Abort::Commit)?;
         for job in jobs {
             job.run(&mut transaction).map_err(Abort::Work)?;
+        }
+        if transaction.erases() {
+            self.erasures.note();
         }
         transaction.commit().map_err(Abort::Commit)
     }
@@ -217,11 +223,6 @@ impl Commits {
         let size = size as u64;
         self.counts[BatchSizes::bucket(size)].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(size, Ordering::Relaxed);
-    }
-
-    /// How many there were.
-    pub(crate) fn number(&self) -> u64 {
-        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     fn sizes(&self) -> BatchSizes {

@@ -292,6 +292,11 @@ impl DialogStore for ListStore {
         Ok(())
     }
 
+    /// There are no files.
+    async fn scrub(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Each answer is asked for anew; a list has nothing to gain from keeping them.
     fn revision(&self) -> Option<Revision> {
         None

@@ -10,19 +10,20 @@ use crate::output::Output;
 
 pub(super) async fn run(args: args::Consent, context: &Context) -> Result<Exit, Failure> {
     let mut output = Output::stdout();
-    match args {
+    let exit = match args {
         args::Consent::Grant(args) => decide(args, Decision::Granted, context, &mut output).await?,
         args::Consent::Withdraw(args) => {
-            decide(args, Decision::Withdrawn, context, &mut output).await?;
+            decide(args, Decision::Withdrawn, context, &mut output).await?
         }
         args::Consent::Show { dialog } => {
             let dialog: DialogId = dialog.parse()?;
             let status = context.open_existing().await?.consent(&dialog).await?;
             output.json(&Shown::from(&status))?;
+            Exit::Done
         }
-    }
+    };
     output.finish()?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 async fn decide(
@@ -30,13 +31,16 @@ async fn decide(
     decision: Decision,
     context: &Context,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<Exit, Failure> {
     let dialog: DialogId = args.dialog.parse()?;
     let evidence = Evidence::parse(args.notice, args.method, args.locale)?;
     let store = context.open_existing().await?;
     let receipt = store.decide(dialog, decision, evidence).await?;
     output.json(&Shown::from(&receipt))?;
-    Ok(())
+    Ok(match decision {
+        Decision::Granted => Exit::Done,
+        Decision::Withdrawn => context.scrub(&*store).await,
+    })
 }
 
 /// A receipt or a status, as the contract writes them.

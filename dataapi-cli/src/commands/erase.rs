@@ -29,7 +29,7 @@ pub(super) async fn run(args: args::Erase, context: &Context) -> Result<Exit, Fa
     let mut output = Output::stdout();
     writeln!(output, "{erased} erased")?;
     output.finish()?;
-    Ok(Exit::Done)
+    Ok(context.scrub(&*store).await)
 }
 
 /// Asks whoever sits at the terminal; where nobody does, the command itself is the answer.

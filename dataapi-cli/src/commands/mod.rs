@@ -12,6 +12,7 @@ mod man;
 mod purge;
 mod query;
 mod stats;
+mod verify_erasure;
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
@@ -89,6 +90,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Erase(args) => erase::run(args, &context).await,
             Command::Purge(args) => purge::run(&args, &context).await,
             Command::Stats(args) => stats::run(&args, &context).await,
+            Command::VerifyErasure(args) => verify_erasure::run(args, &context),
             Command::Generate(args) => generate::run(args, &context).await,
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

@@ -27,5 +27,5 @@ pub(super) async fn run(args: &args::Purge, context: &Context) -> Result<Exit, F
     let mut output = Output::stdout();
     writeln!(output, "{purged} purged")?;
     output.finish()?;
-    Ok(Exit::Done)
+    Ok(context.scrub(&*store).await)
 }

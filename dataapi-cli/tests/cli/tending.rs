@@ -53,3 +53,42 @@ fn purge_takes_only_what_waits_too_long() {
     assert!(bench.ok(&["consent", "show", "old-7"]).contains("erased"));
     bench.ok(&["get", "c", "consented"]);
 }
+
+#[test]
+fn what_was_erased_is_in_no_file_when_the_command_returns() {
+    let bench = Bench::new();
+    let long = "x".repeat(9_000);
+    let lines = |range: std::ops::Range<u32>| -> String {
+        range
+            .map(|n| line(&format!("mark-{n:04}"), &format!("told {n:04}{long}told {n:04}")))
+            .collect()
+    };
+    bench.write("in.jsonl", lines(0..60));
+    bench.ok(&["import", "in.jsonl"]);
+    bench.write("gone", "mark-0007\r\n\ntold 0007\nmark-0008\ntold 0008\n");
+    let ran = bench.run(&["verify-erasure", "--list", "gone"]);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.out.contains("marker 1 at byte "), "{}", ran.out);
+    assert!(!ran.out.contains("mark-") && !ran.out.contains("told"), "{}", ran.out);
+
+    bench.ok(&["consent", "withdraw", "mark-0007"]);
+    bench.ok(&["erase", "dialog", "c", "mark-0008"]);
+    let out = bench.ok(&["verify-erasure", "--list", "gone", "mark-0007"]);
+    assert!(out.contains("dialogs.db: ") && out.contains(" bytes read, 0 found\n"), "{out}");
+    assert!(out.ends_with("0 found of 5 markers in 1 files\n"), "{out}");
+    assert_eq!(bench.run(&["verify-erasure", "mark-0009"]).code, Some(4), "what stays is found");
+    let piped = bench.feed(b"told 0007\n", &["verify-erasure", "--list", "-"]);
+    assert_eq!(piped.code, Some(0));
+}
+
+#[test]
+fn there_must_be_something_to_look_for_and_a_store_to_look_into() {
+    let bench = Bench::new();
+    assert_eq!(bench.run(&["verify-erasure", "x"]).code, Some(1));
+    bench.ok(&["generate", "--dialogs", "10"]);
+    assert_eq!(bench.run(&["verify-erasure"]).code, Some(2));
+    assert_eq!(bench.run(&["verify-erasure", ""]).code, Some(2));
+    bench.write("empty", "\n\n");
+    assert_eq!(bench.run(&["verify-erasure", "--list", "empty"]).code, Some(2));
+    assert_eq!(bench.run(&["--store", "memory:", "verify-erasure", "x"]).code, Some(2));
+}

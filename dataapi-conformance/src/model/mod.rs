@@ -27,8 +27,8 @@ const LONGEST: usize = 200;
 /// Takes thousands of random steps on stores of `harness` and on [`MemoryStore`], and compares
 /// every answer.
 ///
-/// A step is any call of [`DialogStore`](dataapi_core::DialogStore) but `ready`, `revision` and
-/// `activity`, or the clock moving on or jumping back. Ids, languages and dates are few, so that steps meet the
+/// A step is any call of [`DialogStore`](dataapi_core::DialogStore) but `ready`, `scrub`, `revision`
+/// and `activity`, or the clock moving on or jumping back. Ids, languages and dates are few, so that steps meet the
 /// same ones again. Answers must be equal: values in every part, languages in the very case, cursors as texts, errors by
 /// variant and fields, reasons left aside. Where the contract leaves a choice, such as which of two
 /// pending dialogs of one date is purged first, the reference model's is the right one.

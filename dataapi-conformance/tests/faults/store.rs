@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     CountsNoLanguages,
     EvidenceWithoutEmpty,
     RevisionStandsStill,
+    /// Says after a scrub that an erasure waits.
+    NeverScrubs,
 }
 
 /// A store in memory with one fault.
@@ -340,6 +342,10 @@ impl DialogStore for Faulty {
         self.store.ready().await
     }
 
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.store.scrub().await
+    }
+
     fn revision(&self) -> Option<Revision> {
         if self.has(Fault::RevisionStandsStill) {
             return Some(Revision::new(0));
@@ -348,7 +354,8 @@ impl DialogStore for Faulty {
     }
 
     fn activity(&self) -> Activity {
-        self.store.activity()
+        let unscrubbed = self.has(Fault::NeverScrubs).then_some(Duration::ZERO);
+        Activity { unscrubbed, ..self.store.activity() }
     }
 }
 

@@ -318,6 +318,10 @@ impl DialogStore for HttpStore {
         self.get("/health/ready").await.map(|_| ())
     }
 
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.behind.scrub().await
+    }
+
     fn revision(&self) -> Option<Revision> {
         self.behind.revision()
     }

@@ -65,6 +65,10 @@ impl DialogStore for Failing {
         Err(self.0())
     }
 
+    async fn scrub(&self) -> Result<(), StoreError> {
+        Err(self.0())
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         Err(self.0())
     }

@@ -1,0 +1,83 @@
+//! `dataapi verify-erasure`: the files of a store, read as raw bytes, for what must not be there.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
+
+use aho_corasick::AhoCorasick;
+use dataapi::Invalid;
+
+use crate::args;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// How many markers are looked for at once, so that a long list takes time and not memory.
+const AT_ONCE: usize = 10_000;
+
+/// How many places are told of each file; the rest is counted.
+const MOST_PLACES: u64 = 10;
+
+pub(super) fn run(args: args::VerifyErasure, context: &Context) -> Result<Exit, Failure> {
+    let mut markers: Vec<Vec<u8>> = args.marker.into_iter().map(String::into_bytes).collect();
+    if let Some(list) = &args.list {
+        read_list(list, &mut markers).map_err(Failure::Input)?;
+    }
+    if markers.is_empty() {
+        return Err(Invalid::new("the list", "must name at least one marker").into());
+    }
+    if markers.iter().any(Vec::is_empty) {
+        return Err(Invalid::new("a marker", "must not be empty").into());
+    }
+    let files = dataapi::files(&context.url)?;
+    let mut output = Output::stdout();
+    let mut found = 0;
+    for file in &files {
+        found += look_through(file, &markers, &mut output)?;
+    }
+    let (files, markers) = (files.len(), markers.len());
+    writeln!(output, "{found} found of {markers} markers in {files} files")?;
+    output.finish()?;
+    Ok(if found == 0 { Exit::Done } else { Exit::NotDone })
+}
+
+/// Blank lines name nothing.
+fn read_list(list: &Path, markers: &mut Vec<Vec<u8>>) -> io::Result<()> {
+    let input: Box<dyn Read> =
+        if list == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(list)?) };
+    for line in BufReader::new(input).split(b'\n') {
+        let line = line?;
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        if !line.is_empty() {
+            markers.push(line.to_vec());
+        }
+    }
+    Ok(())
+}
+
+/// Tells what was found in a file, and returns how often.
+fn look_through(path: &Path, markers: &[Vec<u8>], output: &mut Output) -> Result<u64, Failure> {
+    let name = path.file_name().unwrap_or_default().display();
+    let mut found = 0;
+    for (group, some) in markers.chunks(AT_ONCE).enumerate() {
+        // The library's error would name a pattern; there are never too many.
+        let searcher = AhoCorasick::new(some)
+            .map_err(|_| Invalid::new("the list", "must have shorter markers"))?;
+        // The database engine removes some of its files at times.
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            file => file.map_err(Failure::Input)?,
+        };
+        for place in searcher.stream_find_iter(file) {
+            let place = place.map_err(Failure::Input)?;
+            found += 1;
+            if found <= MOST_PLACES {
+                let number = group * AT_ONCE + place.pattern().as_usize() + 1;
+                writeln!(output, "{name}: marker {number} at byte {}", place.start())?;
+            }
+        }
+    }
+    let bytes = path.metadata().map_or(0, |file| file.len());
+    writeln!(output, "{name}: {bytes} bytes read, {found} found")?;
+    Ok(found)
+}

@@ -1,0 +1,391 @@
+//! Erasure to the byte: what was deleted leaves every file of the store.
+//!
+//! A deletion leaves bytes in two places. The write-ahead log holds the pages as they were, until it
+//! is emptied. And a page that SQLite rebuilt may hold copies of rows that have moved elsewhere, at
+//! which no later deletion looks ([`slack`]). So every page that ever goes through the log is looked
+//! at before the log begins anew, and what lies beside its rows is overwritten once the page is in
+//! the database: no page outside the log holds anything but its rows.
+//!
+//! The log begins anew only once all of it is in the database, and only a [`Scrubber`] folds it in.
+//! Beside the commits it therefore never folds in all; the rest follows while nobody may write, in
+//! [`Scrubber::scrub`]. A process that dies between the two steps of that leaves a mark in the
+//! store, and the next one to scrub looks at every page.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::log::{Held, Log};
+use crate::schema::{OpenError, open_for_upkeep};
+use crate::wal_index::{Header, Salt, WalIndex};
+use crate::{kept_open, slack};
+
+/// How long writers, here and in other processes, may keep the log busy before a try is given up.
+const WRITERS: Duration = Duration::from_secs(1);
+
+/// How long readers may be in the way while all writers wait.
+const READERS: Duration = Duration::from_millis(100);
+
+/// As many as are folded in while writers wait for a few milliseconds.
+const FEW_FRAMES: u32 = 1_000;
+
+/// What keeps a store's files clean; one of each process is at work at a time.
+#[derive(Debug)]
+pub(crate) struct Scrubber {
+    checkpoints: Connection,
+    transactions: Connection,
+    database: Database,
+    log: Log,
+    leftovers: Leftovers,
+}
+
+/// How a try ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing is left of what was deleted before it began, and the log is empty.
+    Clean,
+    /// A read or a write that runs is in the way; the store is as usable as before.
+    Blocked,
+}
+
+/// Why a try failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+/// When the oldest erasure was committed whose bytes may still be in a file.
+#[derive(Debug, Default)]
+pub(crate) struct Erasures(Mutex<Option<Instant>>);
+
+impl Erasures {
+    /// Called when one is committed, before the lock on the log is given back.
+    pub(crate) fn note(&self) {
+        self.oldest().get_or_insert_with(Instant::now);
+    }
+
+    /// How long ago it was.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.oldest().map(|oldest| oldest.elapsed())
+    }
+
+    /// Called while the lock on the log is held, so that there are no new ones.
+    fn clear(&self) {
+        *self.oldest() = None;
+    }
+
+    fn oldest(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Scrubber {
+    /// Opens the store at this path, which its writer must have opened before.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let checkpoints = open_for_upkeep(path)?;
+        checkpoints.busy_timeout(READERS)?;
+        let transactions = open_for_upkeep(path)?;
+        // From its first read on, the other files of the store are there.
+        is_marked(&transactions)?;
+        let page_bytes = transactions.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let files = OpenError::Files;
+        let log = Log::open(path).map_err(files)?;
+        let leftovers = Leftovers {
+            index: WalIndex::open(path).map_err(files)?,
+            log: log.clone(),
+            salt: Salt::default(),
+            looked_through: 0,
+            pages: BTreeSet::new(),
+        };
+        Ok(Self {
+            checkpoints,
+            transactions,
+            database: Database { file: kept_open::get(path).map_err(files)?, page_bytes },
+            log,
+            leftovers,
+        })
+    }
+
+    /// What tells whether anyone has committed since.
+    pub(crate) fn header(&self) -> io::Result<Header> {
+        self.leftovers.index.whole_header()
+    }
+
+    /// Folds into the database what is committed by now, beside the commits that go on; never all
+    /// of it, since the log could then begin anew before it was looked through. Blocked if a read
+    /// that began long before is in the way.
+    pub(crate) fn fold_in(&mut self) -> Result<Outcome, Fault> {
+        let before = self.header()?;
+        // Nothing after this snapshot is folded in while it lasts.
+        let pin = self.transactions.unchecked_transaction()?;
+        is_marked(&pin)?;
+        if self.leftovers.index.grows()? {
+            self.leftovers.look_through()?;
+            let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
+            if folded.busy || folded.done < before.frames() {
+                return Ok(Outcome::Blocked);
+            }
+        }
+        Ok(Outcome::Clean)
+    }
+
+    /// Folds in all of the log, overwrites what is left on the pages that were in it, and empties
+    /// it.
+    pub(crate) fn scrub(&mut self, erasures: &Erasures) -> Result<Outcome, Fault> {
+        let is_long = self.header()?.frames() > FEW_FRAMES;
+        if is_long && self.fold_in()? == Outcome::Blocked {
+            return Ok(Outcome::Blocked);
+        }
+        match self.log.hold(WRITERS)? {
+            Some(held) => self.scrub_alone(&held, erasures),
+            None => Ok(Outcome::Blocked),
+        }
+    }
+
+    /// Finishes what was left undone by a process that died, if anything was.
+    pub(crate) fn finish(&mut self, erasures: &Erasures) -> Result<Outcome, Fault> {
+        match self.log.hold(WRITERS)? {
+            Some(held) => self.finish_alone(&held, erasures),
+            None => Ok(Outcome::Blocked),
+        }
+    }
+
+    /// Scrubs, and closes the store; its last connection takes the other files with it.
+    pub(crate) fn close(mut self, erasures: &Erasures) {
+        let Ok(Some(held)) = self.log.hold(WRITERS) else { return };
+        if matches!(self.finish_alone(&held, erasures), Ok(Outcome::Clean)) {
+            // Whatever cannot be removed now is left to the next one that opens the store.
+            let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            let _ = self.checkpoints.set_db_config(no_checkpoint, false);
+        }
+        // The one that takes them is the last to close.
+        drop(self.transactions);
+        drop(self.checkpoints);
+        drop(held);
+    }
+
+    fn finish_alone(&mut self, held: &Held, erasures: &Erasures) -> Result<Outcome, Fault> {
+        if !is_marked(&self.transactions)? && self.header()?.frames() == 0 {
+            return Ok(Outcome::Clean);
+        }
+        self.scrub_alone(held, erasures)
+    }
+
+    fn scrub_alone(&mut self, _: &Held, erasures: &Erasures) -> Result<Outcome, Fault> {
+        self.leftovers.look_through()?;
+        let was_left = is_marked(&self.transactions)?;
+        if (was_left || !self.leftovers.pages.is_empty()) && !self.overwrite(was_left)? {
+            return Ok(Outcome::Blocked);
+        }
+        let emptied = checkpoint(&self.checkpoints, Mode::Truncate)?;
+        if emptied.busy {
+            return Ok(Outcome::Blocked);
+        }
+        erasures.clear();
+        Ok(Outcome::Clean)
+    }
+
+    /// Folds in all of the log and overwrites what is left on the suspects, or on all pages; false
+    /// if a read is in the way.
+    fn overwrite(&mut self, everywhere: bool) -> Result<bool, Fault> {
+        set_mark(&self.transactions, true)?;
+        // Keeps even other programs from writing, so that nobody else has a page to fold in.
+        let alone = Transaction::new_unchecked(&self.transactions, TransactionBehavior::Immediate)?;
+        let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
+        if folded.busy || folded.done < folded.frames {
+            drop(alone);
+            set_mark(&self.transactions, everywhere)?;
+            return Ok(false);
+        }
+        if everywhere {
+            for number in 1..=self.database.count()? {
+                self.database.clean(number)?;
+            }
+            self.database.clean_free()?;
+        } else {
+            for number in &self.leftovers.pages {
+                self.database.clean(*number)?;
+            }
+        }
+        self.database.sync()?;
+        set_mark(&alone, false)?;
+        alone.commit()?;
+        self.leftovers.pages.clear();
+        Ok(true)
+    }
+}
+
+/// Which pages in the log hold more than their rows.
+#[derive(Debug)]
+struct Leftovers {
+    index: WalIndex,
+    log: Log,
+    salt: Salt,
+    looked_through: u32,
+    pages: BTreeSet<u32>,
+}
+
+impl Leftovers {
+    /// Looks at all that was committed since the last time.
+    fn look_through(&mut self) -> io::Result<()> {
+        let header = self.index.whole_header()?;
+        if header.salt() != self.salt {
+            // Whoever let the log begin anew had looked at all that was in it.
+            self.begin_anew(header.salt());
+        }
+        let pages = &mut self.pages;
+        let look = |number, page: &[u8]| {
+            if !slack::dirty(number, page).is_empty() {
+                pages.insert(number);
+            }
+        };
+        let frames = header.frames();
+        if frames == self.looked_through
+            || self.log.pages(self.salt, self.looked_through, frames, look)?
+        {
+            self.looked_through = frames;
+        } else {
+            self.begin_anew(Salt::default());
+        }
+        Ok(())
+    }
+
+    fn begin_anew(&mut self, salt: Salt) {
+        self.salt = salt;
+        self.looked_through = 0;
+        self.pages.clear();
+    }
+}
+
+/// The file of the database, to be written to only while nobody folds anything into it.
+#[derive(Debug)]
+struct Database {
+    file: Arc<File>,
+    page_bytes: u32,
+}
+
+impl Database {
+    /// How many pages there are.
+    fn count(&self) -> io::Result<u32> {
+        let count = self.file.metadata()?.len() / u64::from(self.page_bytes);
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Overwrites what lies on a page beside its rows.
+    fn clean(&self, number: u32) -> io::Result<()> {
+        let page = self.read(number)?;
+        slack::dirty(number, &page).into_iter().try_for_each(|left| self.overwrite(number, left))
+    }
+
+    /// Overwrites what lies on pages that are not in use, as other programs leave it that write to
+    /// the file (<https://www.sqlite.org/fileformat2.html>, section 1.5).
+    fn clean_free(&self) -> io::Result<()> {
+        let count = self.count()?;
+        let whole = self.page_bytes as usize;
+        let mut trunk = word(&self.read(1)?, 32);
+        // A damaged list may be a ring.
+        for _ in 0..count {
+            if !(2..=count).contains(&trunk) {
+                break;
+            }
+            let page = self.read(trunk)?;
+            let leaves = (word(&page, 4) as usize).min(whole / 4 - 2);
+            let end = 8 + 4 * leaves;
+            for leaf in (8..end).step_by(4).map(|at| word(&page, at)) {
+                if (2..=count).contains(&leaf) {
+                    self.overwrite(leaf, 0..whole)?;
+                }
+            }
+            self.overwrite(trunk, end..whole)?;
+            trunk = word(&page, 0);
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn read(&self, number: u32) -> io::Result<Vec<u8>> {
+        let mut page = vec![0; self.page_bytes as usize];
+        self.file.read_exact_at(&mut page, self.place(number))?;
+        Ok(page)
+    }
+
+    fn overwrite(&self, number: u32, left: Range<usize>) -> io::Result<()> {
+        self.file.write_all_at(&vec![0; left.len()], self.place(number) + left.start as u64)
+    }
+
+    fn place(&self, number: u32) -> u64 {
+        u64::from(number - 1) * u64::from(self.page_bytes)
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+impl WalIndex {
+    /// Whether something is committed from now on, within the time that a busy writer takes for it.
+    fn grows(&self) -> io::Result<bool> {
+        const TRIES: u32 = 20;
+        const PAUSE: Duration = Duration::from_micros(250);
+        let before = self.whole_header()?;
+        for _ in 0..TRIES {
+            let now = self.whole_header()?;
+            if now.salt() == before.salt() && now.frames() > before.frames() {
+                return Ok(true);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(false)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    /// As far as it goes without waiting for anyone.
+    Passive,
+    /// All of it, after which the log is empty.
+    Truncate,
+}
+
+/// What a checkpoint has done.
+#[derive(Debug)]
+struct Folded {
+    busy: bool,
+    /// How many frames the log has.
+    frames: u32,
+    /// How many of them are in the database.
+    done: u32,
+}
+
+fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Folded> {
+    let sql = match mode {
+        Mode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        Mode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
+    };
+    connection.prepare_cached(sql)?.query_row((), |row| {
+        Ok(Folded { busy: row.get(0)?, frames: row.get(1)?, done: row.get(2)? })
+    })
+}
+
+/// Whether someone began to fold in all of the log and did not get to overwriting what was left.
+fn is_marked(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT scrubbing FROM store")?.query_row((), |row| row.get(0))
+}
+
+fn set_mark(connection: &Connection, scrubbing: bool) -> rusqlite::Result<()> {
+    connection.prepare_cached("UPDATE store SET scrubbing = ?1")?.execute([scrubbing]).map(|_| ())
+}

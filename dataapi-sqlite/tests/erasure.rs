@@ -1,0 +1,253 @@
+//! Withdrawn means gone: no byte of what was erased is left in any file of the store.
+//!
+//! `DATAAPI_ERASURE_DIALOGS` sets how many dialogs there are, `DATAAPI_ERASURE_SEED` fixes which of
+//! them are erased (not how the calls are interleaved).
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use dataapi_core::{
+    Decision, DialogStore, Evidence, Filter, NewDialog, PageRequest, Start, StoreError, Window,
+};
+use dataapi_sqlite::{Options, SqliteStore, files};
+use futures_util::{StreamExt, stream};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+/// How a test waits for what happens by itself, before it is said never to happen.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn from_env<T: FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn choices() -> ChaCha8Rng {
+    let seed = from_env("DATAAPI_ERASURE_SEED")
+        .unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    println!("DATAAPI_ERASURE_SEED={seed}");
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// What every marker begins with; the kind of value and the number of the dialog follow.
+const MARKER: &str = "µMARK";
+const DIGITS: usize = 8;
+
+fn marker(kind: char, number: u64) -> String {
+    format!("{MARKER}{kind}{number:0DIGITS$}")
+}
+
+/// Ids in no order, as most clients' are, so that pages of the indexes are split everywhere; texts
+/// from a few bytes to some that need pages of their own.
+fn dialog(number: u64) -> NewDialog {
+    let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let id = format!("{scattered:016x}{}", marker('d', number));
+    let customer = format!("{scattered:016x}{}", marker('c', number));
+    let filler = "x".repeat([0, 150, 1_500, 4_500, 20_000][usize::try_from(number % 5).unwrap()]);
+    let mark = marker('t', number);
+    let text = format!("{mark}{filler}{mark}");
+    NewDialog::parse(&customer, &id, "en", &text).unwrap()
+}
+
+/// Every number of which a marker lies in any file of the store.
+fn found(store: &Path) -> BTreeSet<u64> {
+    let mut numbers = BTreeSet::new();
+    for file in files(store).unwrap() {
+        // SQLite may have removed it meanwhile.
+        let Ok(bytes) = std::fs::read(&file) else { continue };
+        for at in memchr::memmem::find_iter(&bytes, MARKER) {
+            let digits = at + MARKER.len() + 1;
+            let number = bytes.get(digits..digits + DIGITS);
+            let number: Option<u64> =
+                number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+            numbers.extend(number);
+        }
+    }
+    numbers
+}
+
+fn new_path() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dialogs.db");
+    (folder, path)
+}
+
+fn open(path: &Path, erase_within: Duration) -> SqliteStore {
+    SqliteStore::open(path, Options { erase_within, ..Options::default() }).unwrap()
+}
+
+async fn insert(store: &dyn DialogStore, numbers: impl Iterator<Item = u64>, granted: bool) {
+    stream::iter(numbers)
+        .for_each_concurrent(64, |number| async move {
+            let dialog = dialog(number);
+            let id = dialog.dialog_id.clone();
+            store.insert(dialog).await.unwrap();
+            if granted && number % 3 != 0 {
+                store.decide(id, Decision::Granted, Evidence::default()).await.unwrap();
+            }
+        })
+        .await;
+}
+
+/// Erases each in one of the ways there are.
+async fn erase(store: &dyn DialogStore, numbers: impl Iterator<Item = u64>) {
+    stream::iter(numbers)
+        .for_each_concurrent(64, |number| async move {
+            let NewDialog { customer_id, dialog_id, .. } = dialog(number);
+            match number % 7 {
+                0 => store.erase_dialog(&customer_id, &dialog_id).await.unwrap(),
+                1 => assert_eq!(store.erase_customer(&customer_id).await.unwrap(), 1),
+                _ => {
+                    let no = Decision::Withdrawn;
+                    store.decide(dialog_id, no, Evidence::default()).await.unwrap();
+                }
+            }
+        })
+        .await;
+}
+
+/// Crawls by cursor again and again, and now and then walks over all by an offset.
+async fn crawl(store: Arc<SqliteStore>, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::Relaxed) {
+        let mut start = Start::default();
+        while !stop.load(Ordering::Relaxed) {
+            let window = Window { start, ..Window::default() };
+            let page = store.query(&PageRequest::new(Filter::default(), window).unwrap()).await;
+            match page.unwrap().next {
+                Some(next) => start = Start::After(next),
+                None => break,
+            }
+        }
+        let window = Window { start: Start::Offset(1_000_000), ..Window::default() };
+        store.query(&PageRequest::new(Filter::default(), window).unwrap()).await.unwrap();
+    }
+}
+
+async fn write(store: Arc<SqliteStore>, next: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::Relaxed) {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        insert(&*store, std::iter::once(number), true).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_byte_of_a_withdrawn_half_is_left_while_readers_crawl_and_writers_write() {
+    let count: u64 = from_env("DATAAPI_ERASURE_DIALOGS").unwrap_or(10_000);
+    let mut choices = choices();
+    let (_folder, path) = new_path();
+    let store = Arc::new(open(&path, Duration::from_secs(1)));
+    insert(&*store, 0..count, true).await;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let next = Arc::new(AtomicU64::new(count));
+    let busy: Vec<_> = (0..2)
+        .flat_map(|_| {
+            let (reader, writer) = (Arc::clone(&store), Arc::clone(&store));
+            [
+                tokio::spawn(crawl(reader, Arc::clone(&stop))),
+                tokio::spawn(write(writer, Arc::clone(&next), Arc::clone(&stop))),
+            ]
+        })
+        .collect();
+    let gone: BTreeSet<u64> = (0..count).filter(|_| choices.next_u32().is_multiple_of(2)).collect();
+    erase(&*store, gone.iter().copied()).await;
+    let started = Instant::now();
+    while store.activity().unscrubbed.is_some() {
+        assert!(started.elapsed() < PATIENCE, "what was erased is scrubbed by itself");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    let left = found(&path);
+    assert_eq!(left.intersection(&gone).count(), 0, "of {} erased dialogs", gone.len());
+    assert!((0..count).all(|number| gone.contains(&number) || left.contains(&number)));
+    stop.store(true, Ordering::Relaxed);
+    for task in busy {
+        task.await.unwrap();
+    }
+    drop(store);
+    assert_eq!(found(&path).intersection(&gone).count(), 0, "nor once it is closed");
+}
+
+#[tokio::test]
+async fn a_scrub_that_is_asked_for_does_not_wait_for_the_delay() {
+    let (_folder, path) = new_path();
+    let store = open(&path, Duration::from_secs(1_000_000));
+    insert(&store, 0..300, true).await;
+    erase(&store, 100..200).await;
+    assert!(store.activity().unscrubbed.is_some(), "it is erased, but not yet from the files");
+    store.scrub().await.unwrap();
+    assert_eq!(store.activity().unscrubbed, None);
+    assert_eq!(found(&path), (0..100).chain(200..300).collect());
+}
+
+#[tokio::test]
+async fn a_closed_store_holds_nothing_of_what_was_erased() {
+    let (_folder, path) = new_path();
+    let store = open(&path, Duration::from_secs(1_000_000));
+    insert(&store, 0..300, true).await;
+    erase(&store, 100..200).await;
+    drop(store);
+    assert_eq!(files(&path).unwrap().len(), 1, "the other files are gone");
+    assert_eq!(found(&path), (0..100).chain(200..300).collect());
+}
+
+#[tokio::test]
+async fn a_store_in_which_something_may_be_left_is_cleaned_when_it_is_opened() {
+    let (_folder, path) = new_path();
+    let store = open(&path, Duration::from_secs(1));
+    insert(&store, 0..1_000, false).await;
+    drop(store);
+    let other = Connection::open(&path).unwrap();
+    other.pragma_update(None, "secure_delete", "OFF").unwrap();
+    other
+        .execute_batch("UPDATE store SET scrubbing = 1; DELETE FROM dialog WHERE seq % 2 = 0")
+        .unwrap();
+    drop(other);
+    let stays = |path: &Path| -> BTreeSet<u64> {
+        let other = Connection::open(path).unwrap();
+        let mut ids = other.prepare("SELECT dialog_id FROM dialog").unwrap();
+        let ids = ids.query_map((), |row| row.get::<_, String>(0)).unwrap();
+        ids.map(|id| id.unwrap()[16 + MARKER.len() + 1..].parse().unwrap()).collect()
+    };
+    assert_ne!(found(&path), stays(&path), "without it, SQLite leaves what it deletes");
+    drop(open(&path, Duration::from_secs(1)));
+    assert_eq!(found(&path), stays(&path));
+}
+
+#[tokio::test]
+async fn several_stores_on_one_file_leave_nothing_of_what_either_erased() {
+    let (_folder, path) = new_path();
+    let (one, other) =
+        (open(&path, Duration::from_millis(50)), open(&path, Duration::from_millis(50)));
+    insert(&one, 0..1_000, true).await;
+    insert(&other, 1_000..2_000, true).await;
+    let both = [erase(&one, 1_000..1_500), erase(&other, 0..500)];
+    futures_util::future::join_all(both).await;
+    insert(&one, 2_000..2_500, false).await;
+    one.scrub().await.unwrap();
+    other.scrub().await.unwrap();
+    assert_eq!(found(&path), (500..1_000).chain(1_500..2_500).collect());
+}
+
+#[tokio::test]
+async fn a_read_of_another_program_delays_a_scrub_and_is_told_of() {
+    let (_folder, path) = new_path();
+    let store = open(&path, Duration::from_millis(1));
+    insert(&store, 0..100, true).await;
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM dialog").unwrap();
+    erase(&store, 0..50).await;
+    assert!(matches!(store.scrub().await, Err(StoreError::Unavailable { .. })));
+    let age = store.activity().unscrubbed.unwrap();
+    assert!(age > Duration::ZERO, "how long it has waited can be watched");
+    insert(&store, 100..200, true).await;
+    other.execute_batch("ROLLBACK").unwrap();
+    store.scrub().await.unwrap();
+    assert_eq!(found(&path), (50..200).collect());
+}
