@@ -50,7 +50,7 @@ pub(crate) struct Scrubber {
 /// How a try ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Nothing is left of what was deleted before it began, and the log is empty.
+    /// Nothing is left of what was deleted before it began.
     Clean,
     /// A read or a write that runs is in the way; the store is as usable as before.
     Blocked,
@@ -140,15 +140,18 @@ impl Scrubber {
         Ok(Outcome::Clean)
     }
 
-    /// Folds in all of the log, overwrites what is left on the pages that were in it, and empties
-    /// it.
-    pub(crate) fn scrub(&mut self, erasures: &Erasures) -> Result<Outcome, Fault> {
+    /// Folds in all of the log, overwrites what is left on the pages that were in it, and lets it
+    /// begin anew.
+    ///
+    /// It is emptied if anything was erased here, or if asked to: to make it longer again holds up each
+    /// commit, so that with 64 writers it would cost a sixth of them.
+    pub(crate) fn scrub(&mut self, erasures: &Erasures, empty: bool) -> Result<Outcome, Fault> {
         let is_long = self.header()?.frames() > FEW_FRAMES;
         if is_long && self.fold_in()? == Outcome::Blocked {
             return Ok(Outcome::Blocked);
         }
         match self.log.hold(WRITERS)? {
-            Some(held) => self.scrub_alone(&held, erasures),
+            Some(held) => self.scrub_alone(&held, erasures, empty),
             None => Ok(Outcome::Blocked),
         }
     }
@@ -179,17 +182,23 @@ impl Scrubber {
         if !is_marked(&self.transactions)? && self.header()?.frames() == 0 {
             return Ok(Outcome::Clean);
         }
-        self.scrub_alone(held, erasures)
+        self.scrub_alone(held, erasures, true)
     }
 
-    fn scrub_alone(&mut self, _: &Held, erasures: &Erasures) -> Result<Outcome, Fault> {
+    fn scrub_alone(
+        &mut self,
+        _: &Held,
+        erasures: &Erasures,
+        empty: bool,
+    ) -> Result<Outcome, Fault> {
         self.leftovers.look_through()?;
         let was_left = is_marked(&self.transactions)?;
         if (was_left || !self.leftovers.pages.is_empty()) && !self.overwrite(was_left)? {
             return Ok(Outcome::Blocked);
         }
-        let emptied = checkpoint(&self.checkpoints, Mode::Truncate)?;
-        if emptied.busy {
+        let is_emptied = empty || erasures.age().is_some();
+        let mode = if is_emptied { Mode::Truncate } else { Mode::Restart };
+        if checkpoint(&self.checkpoints, mode)?.busy {
             return Ok(Outcome::Blocked);
         }
         erasures.clear();
@@ -357,6 +366,8 @@ impl WalIndex {
 enum Mode {
     /// As far as it goes without waiting for anyone.
     Passive,
+    /// All of it, after which the log begins anew.
+    Restart,
     /// All of it, after which the log is empty.
     Truncate,
 }
@@ -374,6 +385,7 @@ struct Folded {
 fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Folded> {
     let sql = match mode {
         Mode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        Mode::Restart => "PRAGMA wal_checkpoint(RESTART)",
         Mode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
     };
     connection.prepare_cached(sql)?.query_row((), |row| {

@@ -14,7 +14,9 @@ use std::ops::Range;
 /// database has at most [`MAX_PAGES`](crate::schema::MAX_PAGES).
 pub(crate) fn dirty(number: u32, page: &[u8]) -> Vec<Range<usize>> {
     let spaces = spaces(number, page).unwrap_or_default();
-    spaces.into_iter().filter(|space| page[space.clone()].iter().any(|byte| *byte != 0)).collect()
+    let is_dirty =
+        |space: &Range<usize>| page[space.clone()].iter().fold(0, |all, byte| all | byte) != 0;
+    spaces.into_iter().filter(is_dirty).collect()
 }
 
 /// The space between the pointers and the cells, and that of each free block; `None` for what is no

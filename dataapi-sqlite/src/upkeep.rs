@@ -102,14 +102,14 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let is_full = if period.elapsed() >= PERIOD {
+            let (is_idle, is_full) = if period.elapsed() >= PERIOD {
                 period = Instant::now();
                 self.fold_in()
             } else {
-                false
+                (false, false)
             };
-            if is_full || self.until_due().is_zero() {
-                self.scrub();
+            if is_idle || is_full || self.until_due().is_zero() {
+                self.scrub(is_idle);
             }
         }
         self.scrubber.close(&self.erasures);
@@ -126,23 +126,23 @@ impl Keeper {
         due.max(self.not_before.saturating_duration_since(Instant::now()))
     }
 
-    /// Folds in what was committed in the last period; tells whether the log is to be emptied.
-    fn fold_in(&mut self) -> bool {
-        let Ok(now) = self.scrubber.header() else { return false };
-        if now.frames() == 0 {
-            return false;
-        }
-        // Nobody is held up where nobody writes.
-        let is_idle = self.seen.replace(now) == Some(now);
-        // What fails now is tried again in the next period.
-        is_idle || now.frames() > MAX_LOG_FRAMES || {
+    /// Folds in what was committed in the last period, unless the rest is better done as well: tells
+    /// whether nobody writes, and whether the log is long.
+    fn fold_in(&mut self) -> (bool, bool) {
+        let Ok(now) = self.scrubber.header() else { return (false, false) };
+        let is_idle = self.seen.replace(now) == Some(now) && now.frames() > 0;
+        let is_full = now.frames() > MAX_LOG_FRAMES;
+        if !is_idle && !is_full && now.frames() > 0 {
+            // What fails now is tried again in the next period.
             let _ = self.scrubber.fold_in();
-            false
         }
+        (is_idle, is_full)
     }
 
-    fn scrub(&mut self) {
-        let outcome = self.scrubber.scrub(&self.erasures);
+    fn scrub(&mut self, is_idle: bool) {
+        // Whoever asked may mean an erasure of another process.
+        let empty = is_idle || !self.waiting.is_empty();
+        let outcome = self.scrubber.scrub(&self.erasures, empty);
         if let Ok(Outcome::Clean) = outcome {
             for (reply, _) in self.waiting.drain(..) {
                 let _ = reply.send(Ok(()));
