@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use dataapi_core::{Activity, BatchSizes, Clock, RefKey, StoreError};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -20,6 +21,9 @@ use crate::transaction::Transaction;
 
 /// How many requests one commit takes at most, so that the first of them does not wait for ever.
 const MAX_BATCH: usize = 1024;
+
+/// How long the thread stays awake after a commit: as long as it takes a lone client to come back.
+const AWAKE: Duration = Duration::from_micros(200);
 
 /// The queue to the writing thread. Dropping it waits until all that was taken in is committed.
 #[derive(Debug)]
@@ -148,7 +152,7 @@ struct Committer {
 impl Committer {
     fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
         let mut batch = Vec::new();
-        while let Ok(first) = jobs.recv() {
+        while let Some(first) = next(jobs) {
             batch.push(first);
             batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
             self.commit(&mut batch);
@@ -201,6 +205,20 @@ impl Committer {
         }
         transaction.commit().map_err(Abort::Commit)
     }
+}
+
+/// Waits for a request, awake at first: a client that sends one after the other is soon back, and to
+/// put a thread to sleep and wake it takes a sixth of the time of a request that is alone.
+fn next(jobs: &Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+    let started = Instant::now();
+    while started.elapsed() < AWAKE {
+        match jobs.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Empty) => std::thread::yield_now(),
+            Err(TryRecvError::Disconnected) => return None,
+        }
+    }
+    jobs.recv().ok()
 }
 
 /// Why a transaction was rolled back.
