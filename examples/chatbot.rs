@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let decision = if answer == "yes" { Decision::Granted } else { Decision::Withdrawn };
         let evidence = Evidence::parse(Some("keep-v1".into()), Some("chat".into()), None)?;
         let receipt = store.decide(dialog_id.parse()?, decision, evidence).await?;
-        println!("Bot: Noted at {}.", receipt.date);
+        println!("Bot: Noted at {}.", receipt.event.date);
     }
 
     let readable = store.query(&PageRequest::new(Filter::default(), Window::default())?).await?;

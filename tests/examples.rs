@@ -55,3 +55,46 @@ async fn the_embedded_server_answers_with_what_the_program_stored() {
     assert!(interrupted.unwrap().success());
     assert!(server.wait().unwrap().success());
 }
+
+#[tokio::test]
+async fn another_program_verifies_the_ledger() {
+    use dataapi::{Decision, Evidence, Limit, NewDialog};
+
+    let store = dataapi::open("memory:").await.unwrap();
+    let mut lines = Vec::new();
+    for id in ["a", "b", "c"] {
+        store.insert(NewDialog::parse("anna", id, "en", "Hello").unwrap()).await.unwrap();
+        let evidence = Evidence::parse(Some("v3 🙂".into()), None, Some(String::new())).unwrap();
+        store.decide(id.parse().unwrap(), Decision::Granted, evidence).await.unwrap();
+    }
+    store.erase_customer(&"anna".parse().unwrap()).await.unwrap();
+    for event in store.events(0, Limit::MAX).await.unwrap() {
+        let piece = |piece: &Option<dataapi::EvidenceField>| {
+            piece.as_ref().map(|piece| piece.as_str().to_owned())
+        };
+        lines.push(serde_json::json!({
+            "position": event.position, "ref": event.reference.to_string(),
+            "kind": event.kind.name(), "date": event.date.to_string(),
+            "notice": piece(&event.evidence.notice), "method": piece(&event.evidence.method),
+            "locale": piece(&event.evidence.locale), "hash": event.hash.to_string(),
+        }));
+    }
+    let head = store.ledger_head().await.unwrap().to_string();
+    let verify = |lines: &[serde_json::Value]| {
+        let mut program = example("verify_ledger")
+            .arg(&head)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let text = lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        // It stops reading at the first broken link.
+        let _ = program.stdin.take().unwrap().write_all(text.as_bytes());
+        program.wait_with_output().unwrap().status.success()
+    };
+    assert!(verify(&lines));
+    assert!(!verify(&lines[..5]));
+    lines[2]["kind"] = "expired".into();
+    assert!(!verify(&lines));
+}

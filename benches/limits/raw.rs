@@ -71,7 +71,7 @@ impl Raw {
             for _ in 0..together {
                 let id = space.id(number);
                 if yes {
-                    grant(&transaction, &id, &mut counts)?;
+                    grant(&transaction, &id, &self.key, &mut counts)?;
                 } else {
                     withdraw(&transaction, &id, &self.key)?;
                 }
@@ -102,7 +102,7 @@ impl Raw {
             let mut counts = Counts::new();
             let mut together = 0_u32;
             for line in lines.by_ref().take(1_000) {
-                insert_consented(&transaction, &line?, &mut counts)?;
+                insert_consented(&transaction, &line?, &self.key, &mut counts)?;
                 together += 1;
             }
             transaction.prepare_cached("UPDATE store SET last_date = ?1")?.execute([now()])?;
@@ -223,11 +223,13 @@ fn insert_pending(sql: &Connection, space: Space, number: u64) -> Outcome<()> {
     Ok(())
 }
 
-fn grant(sql: &Connection, id: &str, counts: &mut Counts) -> Outcome<()> {
+fn grant(sql: &Connection, id: &str, key: &RefKey, counts: &mut Counts) -> Outcome<()> {
     let (seq, customer, language): (i64, String, String) = sql
         .prepare_cached("SELECT seq, customer_id, language FROM dialog WHERE dialog_id = ?1")?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    sql.prepare_cached("UPDATE dialog SET granted = ?2 WHERE seq = ?1")?.execute((seq, now()))?;
+    let position = append(sql, id, key, 1)?;
+    sql.prepare_cached("UPDATE dialog SET granted = ?2 WHERE seq = ?1")?
+        .execute((seq, position))?;
     count(counts, &customer, &language);
     Ok(())
 }
@@ -237,10 +239,19 @@ fn withdraw(sql: &Connection, id: &str, key: &RefKey) -> Outcome<()> {
     let seq: i64 = sql
         .prepare_cached("SELECT seq FROM dialog WHERE dialog_id = ?1")?
         .query_row([id], |row| row.get(0))?;
+    let position = append(sql, id, key, 2)?;
     sql.prepare_cached("DELETE FROM dialog WHERE seq = ?1")?.execute([seq])?;
-    sql.prepare_cached("INSERT INTO tombstone (ref, kind, date) VALUES (?1, 0, ?2)")?
-        .execute((reference.as_bytes(), now()))?;
+    sql.prepare_cached("INSERT INTO tombstone VALUES (?1, ?2)")?
+        .execute((reference.as_bytes(), position))?;
     Ok(())
+}
+
+/// An event of the ledger as a row; to chain it is the product's.
+fn append(sql: &Connection, id: &str, key: &RefKey, kind: u8) -> Outcome<i64> {
+    let reference = key.reference(&id.parse::<DialogId>()?);
+    sql.prepare_cached("INSERT INTO event (ref, kind, date, hash) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((reference.as_bytes(), kind, now(), [7_u8; 32]))?;
+    Ok(sql.last_insert_rowid())
 }
 
 #[derive(Deserialize)]
@@ -252,11 +263,17 @@ struct Imported {
     date: String,
 }
 
-fn insert_consented(sql: &Connection, line: &Imported, counts: &mut Counts) -> Outcome<()> {
+fn insert_consented(
+    sql: &Connection,
+    line: &Imported,
+    key: &RefKey,
+    counts: &mut Counts,
+) -> Outcome<()> {
     let date: Date = line.date.parse()?;
+    let position = append(sql, &line.dialog_id, key, 1)?;
     sql.prepare_cached(
-        "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted, method)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'import')",
+        "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute((
         &line.dialog_id,
@@ -264,7 +281,7 @@ fn insert_consented(sql: &Connection, line: &Imported, counts: &mut Counts) -> O
         &line.language,
         &line.text,
         date.as_micros(),
-        now(),
+        position,
     ))?;
     count(counts, &line.customer_id, &line.language);
     Ok(())

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Purge(Purge),
     Stats(Stats),
     VerifyErasure(VerifyErasure),
+    #[command(subcommand)]
+    Audit(Audit),
     Generate(Generate),
     Completions(Completions),
     Man(Man),
@@ -247,6 +249,28 @@ pub(crate) struct VerifyErasure {
     /// A file with one marker a line, or - for standard input
     #[arg(long, value_name = "FILE", group = "what")]
     pub(crate) list: Option<PathBuf>,
+}
+
+/// Check or write out the ledger of what was decided and erased
+///
+/// The ledger holds one event for each grant, withdrawal, erasure and expiry; each is chained by hash
+/// to the one before. It names dialogs by a keyed hash, and holds no text, no customer and no id.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check the whole chain; tells the first event that was changed, removed or added
+    Verify {
+        /// A head noted earlier, as 'audit head' told it: shows also what was cut off or written anew
+        #[arg(long, value_name = "HASH@N")]
+        head: Option<String>,
+    },
+    /// Print the last event's hash and position, to be kept somewhere else
+    Head,
+    /// Write out all events as JSON Lines; the manual of the library says how they are hashed
+    Export {
+        /// The file to write, or - for standard output
+        #[arg(long, short, default_value = "-", value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 /// Fill a store with made-up dialogs

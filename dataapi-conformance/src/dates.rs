@@ -18,11 +18,11 @@ async fn dates_of_all_calls(
 
     dates.push(insert(store, "anna", &name("granted")).await);
     between();
-    dates.push(grant(store, &name("granted")).await.date);
+    dates.push(grant(store, &name("granted")).await.event.date);
     between();
     dates.push(insert(store, "anna", &name("withdrawn")).await);
     between();
-    dates.push(withdraw(store, &name("withdrawn")).await.date);
+    dates.push(withdraw(store, &name("withdrawn")).await.event.date);
     between();
     dates.push(insert(store, "anna", &name("erased")).await);
     between();

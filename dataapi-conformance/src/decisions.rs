@@ -21,8 +21,8 @@ pub async fn a_receipt_proves_what_was_decided_when_and_on_what(
         let receipt = receipt.expect("a decision on a dialog is recorded");
         assert_eq!(receipt.dialog_id, id("d-1"), "the receipt names the dialog");
         assert_eq!(receipt.decision, decision, "the receipt says what was decided");
-        assert_eq!(receipt.date, clock.now(), "the receipt says when");
-        assert_eq!(receipt.evidence, shown, "the receipt says on what");
+        assert_eq!(receipt.event.date, clock.now(), "the receipt says when");
+        assert_eq!(receipt.event.evidence, shown, "the receipt says on what");
     }
 }
 
@@ -64,7 +64,7 @@ pub async fn a_decision_said_twice_returns_the_first_receipt(
             let again = again.expect("the same decision again succeeds");
             assert_eq!(again, first, "the first receipt stands, date and evidence included");
         }
-        assert_eq!(status(store, "d-1").await.date, first.date, "the first date stands");
+        assert_eq!(status(store, "d-1").await.date, first.event.date, "the first date stands");
         assert_eq!(stats(store).await, before, "the same decision again changes no count");
     }
 }
@@ -100,8 +100,12 @@ pub async fn a_no_after_an_erasure_is_answered_with_its_date(
             let receipt = receipt.expect("a no after an erasure is answered");
             assert_eq!(receipt.dialog_id, id(&name), "the receipt names the dialog");
             assert_eq!(receipt.decision, Decision::Withdrawn, "the receipt says no");
-            assert_eq!(receipt.date, erased, "the receipt has the date of {ending:?}");
-            assert_eq!(receipt.evidence, Evidence::default(), "the erasure rested on no evidence");
+            assert_eq!(receipt.event.date, erased, "the receipt has the date of {ending:?}");
+            assert_eq!(
+                receipt.event.evidence,
+                Evidence::default(),
+                "the erasure rested on no evidence"
+            );
         }
         let now = status(store, &name).await;
         assert_eq!(now.state, ConsentState::Erased, "a no after {ending:?} changes nothing");
@@ -135,12 +139,12 @@ pub async fn consent_tells_every_state_and_its_date(store: &dyn DialogStore, clo
     assert_eq!(pending.dialog_id, id("d-1"), "the status names the dialog");
     assert_eq!((pending.state, pending.date), (ConsentState::Pending, received), "while pending");
 
-    let granted = grant(store, "d-1").await.date;
+    let granted = grant(store, "d-1").await.event.date;
     clock.advance(SECOND);
     let now = status(store, "d-1").await;
     assert_eq!((now.state, now.date), (ConsentState::Granted, granted), "after a yes");
 
-    let withdrawn = withdraw(store, "d-1").await.date;
+    let withdrawn = withdraw(store, "d-1").await.event.date;
     clock.advance(SECOND);
     let now = status(store, "d-1").await;
     assert_eq!((now.state, now.date), (ConsentState::Withdrawn, withdrawn), "after a no");
@@ -184,7 +188,10 @@ pub async fn evidence_is_kept_as_it_was_sent(store: &dyn DialogStore, _: &Manual
                 for evidence in [sent.clone(), Evidence::default()] {
                     let receipt = store.decide(id(&name), decision, evidence).await;
                     let receipt = receipt.expect("a decision is recorded");
-                    assert_eq!(receipt.evidence, sent, "the first evidence is kept as it was sent");
+                    assert_eq!(
+                        receipt.event.evidence, sent,
+                        "the first evidence is kept as it was sent"
+                    );
                 }
             }
         }

@@ -84,8 +84,8 @@ pub async fn an_import_records_consent_as_of_now(store: &dyn DialogStore, clock:
         assert!(read(store, "anna", name).await.is_ok(), "an imported consent opens the dialog");
         let receipt = store.decide(id(name), Decision::Granted, evidence("later")).await;
         let receipt = receipt.expect("a yes to a consented dialog returns the first receipt");
-        assert_eq!(receipt.date, now, "the first receipt is that of the import");
-        assert_eq!(receipt.evidence, Evidence::of_import(), "its evidence says so");
+        assert_eq!(receipt.event.date, now, "the first receipt is that of the import");
+        assert_eq!(receipt.event.evidence, Evidence::of_import(), "its evidence says so");
     }
 }
 
@@ -108,7 +108,7 @@ pub async fn an_imported_dialog_is_decided_on_like_any_other(
     clock.advance(SECOND);
     let receipt = store.decide(id("granted"), Decision::Granted, evidence("asked")).await;
     let receipt = receipt.expect("a decision is recorded");
-    assert_eq!(receipt.evidence, evidence("asked"), "its consent rests on what was shown");
+    assert_eq!(receipt.event.evidence, evidence("asked"), "its consent rests on what was shown");
     assert!(read(store, "anna", "granted").await.is_ok(), "a yes makes it readable");
     for name in ["refused", "withdrawn"] {
         withdraw(store, name).await;
@@ -274,7 +274,7 @@ pub async fn imported_dates_do_not_move_the_stores_dates(
     clock.set(start.saturating_add(SECOND));
     let date = insert(store, "anna", "after").await;
     assert_eq!(date, clock.now(), "an imported date is not one that the store has handed out");
-    let granted = grant(store, "imported").await.date;
+    let granted = grant(store, "imported").await.event.date;
     assert_eq!(granted, clock.now(), "nor does it move the dates of decisions");
 }
 

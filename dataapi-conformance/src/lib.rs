@@ -38,6 +38,7 @@
 //! | [`crawl`] | following `next` while others come and go |
 //! | [`subject`] | everything held on one customer, and on nobody else |
 //! | [`import`] | dialogs of another store keep their dates |
+//! | [`ledger`] | one chained event for whatever was decided or erased, and none for anything else |
 //! | [`stats`] | the counts, after everything that can happen |
 //! | [`whole`] | refused calls change nothing, dropped ones nothing in part |
 //! | [`races`] | of calls that compete, exactly the promised ones win |
@@ -60,6 +61,7 @@ pub mod erasure;
 pub mod gate;
 pub mod import;
 pub mod inserts;
+pub mod ledger;
 pub mod meanwhile;
 pub mod model;
 pub mod pages;

@@ -174,7 +174,7 @@ pub async fn dates_of_concurrent_calls_never_go_backwards(
             assert!(date.as_micros() >= known, "a later insert has no earlier date");
             latest.fetch_max(date.as_micros(), Ordering::SeqCst);
             let known = latest.load(Ordering::SeqCst);
-            let date = grant(store, &name).await.date;
+            let date = grant(store, &name).await.event.date;
             assert!(date.as_micros() >= known, "a later decision has no earlier date");
             latest.fetch_max(date.as_micros(), Ordering::SeqCst);
             yield_now().await;

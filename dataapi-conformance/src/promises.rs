@@ -98,6 +98,16 @@ macro_rules! __promises {
                 imported_dates_do_not_move_the_stores_dates
                 an_empty_import_is_fine
             }
+            ledger {
+                a_new_store_has_an_empty_ledger
+                each_end_of_a_dialog_is_an_event
+                a_receipt_is_an_event_of_the_ledger
+                what_changes_nothing_is_no_event
+                an_imported_consent_is_an_event
+                events_are_read_on_from_any_position
+                erasing_a_customer_is_an_event_for_each_dialog
+                concurrent_decisions_make_one_chain
+            }
             stats {
                 an_empty_store_counts_nothing
                 each_dialog_counts_in_its_state

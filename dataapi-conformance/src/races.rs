@@ -145,7 +145,7 @@ pub async fn concurrent_equal_decisions_have_one_receipt(
                 "all are answered with the first receipt"
             );
             let date = status(store, name).await.date;
-            assert_eq!(date, receipts[0].date, "the first receipt is the one kept");
+            assert_eq!(date, receipts[0].event.date, "the first receipt is the one kept");
         }
     }
 }

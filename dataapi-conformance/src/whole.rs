@@ -156,7 +156,7 @@ pub async fn a_dropped_call_happens_whole_or_not_at_all(store: &dyn DialogStore,
         let evidence = Evidence::default();
         drop_after(turns, store.decide(id(&single), Decision::Granted, evidence)).await;
         let first = grant(store, &single).await;
-        assert_eq!(status(store, &single).await.date, first.date, "there is one receipt");
+        assert_eq!(status(store, &single).await.date, first.event.date, "there is one receipt");
     }
     let counts = stats(store).await;
     let expected = Stats {

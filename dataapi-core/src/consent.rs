@@ -10,10 +10,12 @@
 //! Nothing leaves withdrawn or erased.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::clock::Date;
 use crate::dialog::DialogId;
 use crate::error::{Invalid, StoreError};
+use crate::ledger::{Event, EventKind, hex32};
 
 /// What a customer answered when asked for consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,19 +93,18 @@ impl Evidence {
     }
 }
 
-/// The proof of one decision.
+/// The proof of one decision: its event in the ledger.
 ///
-/// Deciding the same once more yields the first receipt again, date and evidence included.
+/// Deciding the same once more yields the first receipt again, date and evidence included. A *no*
+/// after an erasure is proven by the event of the erasure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Which dialog was decided on.
     pub dialog_id: DialogId,
     /// What was decided.
     pub decision: Decision,
-    /// When the store recorded it.
-    pub date: Date,
-    /// What the decision rested on.
-    pub evidence: Evidence,
+    /// What the ledger says of it: when, on what evidence, and where it stands there.
+    pub event: Event,
 }
 
 /// How a dialog stands.
@@ -128,29 +129,8 @@ pub struct ConsentStatus {
     pub state: ConsentState,
     /// When it was received while pending; else when that state was entered.
     pub date: Date,
-}
-
-/// Why a dialog was erased.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TombstoneKind {
-    /// Its customer said no.
-    Withdrawn,
-    /// An operator removed it, or its customer used the right to erasure (GDPR article 17).
-    Erased,
-    /// Its consent never came within the time that the operator set (GDPR article 5(1)(e)).
-    Expired,
-}
-
-/// What remains of an erased dialog beside the keyed hash of its id: why and when, and what the
-/// decision rested on. No text, no customer, no plain id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tombstone {
-    /// Why the dialog was erased.
-    pub kind: TombstoneKind,
-    /// When it was erased.
-    pub date: Date,
-    /// What a withdrawal rested on; empty for other kinds.
-    pub evidence: Evidence,
+    /// The event that it stands on; none while pending.
+    pub event: Option<Event>,
 }
 
 /// A store's secret key, which turns dialog ids into [`DialogRef`]s.
@@ -189,9 +169,29 @@ impl fmt::Debug for RefKey {
 pub struct DialogRef([u8; 32]);
 
 impl DialogRef {
+    /// Takes the bytes that a backend kept.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, for a backend to keep.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+/// 64 hexadecimal digits.
+impl fmt::Display for DialogRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for DialogRef {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        hex32(text).map(Self).ok_or_else(|| Invalid::new("ref", "must be 64 hexadecimal digits"))
     }
 }
 
@@ -203,79 +203,75 @@ pub enum ConsentRecord {
         /// When the dialog was received.
         received: Date,
     },
-    /// Consented.
-    Granted {
-        /// When consent was recorded.
-        date: Date,
-        /// What it rested on.
-        evidence: Evidence,
-    },
-    /// Withdrawn or erased.
-    Gone(Tombstone),
+    /// Consented, or gone: what its last event says. Of a gone dialog it is all that remains.
+    Decided(Event),
 }
 
 /// What a decision does to a dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// Nothing: it was decided before, then and on that evidence.
-    None {
-        /// When it was decided.
-        date: Date,
-        /// What it rested on.
-        evidence: Evidence,
-    },
+    /// Nothing: this is how it was decided before.
+    None(Event),
     /// The dialog becomes readable.
     Grant,
-    /// The dialog is erased, and a tombstone of kind [`TombstoneKind::Withdrawn`] stays.
+    /// The dialog is erased, and a tombstone stays.
     Withdraw,
 }
 
 impl ConsentRecord {
     /// What `decision` does in this state: the whole of the consent rules.
     ///
-    /// A *no* after an erasure changes nothing and is answered with the date of the erasure: what
-    /// the customer wants is already so.
+    /// A *no* after an erasure changes nothing and is answered with the erasure: what the customer
+    /// wants is already so.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] for a *yes* after a withdrawal or an erasure.
     ///
     /// ```
-    /// use dataapi_core::{ConsentRecord, Date, Decision, StoreError, Transition};
-    /// use dataapi_core::{Evidence, Tombstone, TombstoneKind};
+    /// use dataapi_core::{ConsentRecord, Date, Decision, DialogRef, Evidence, StoreError, Transition};
+    /// use dataapi_core::{EventKind, Head};
     ///
-    /// let date = Date::MIN;
-    /// let pending = ConsentRecord::Pending { received: date };
+    /// let pending = ConsentRecord::Pending { received: Date::MIN };
     /// assert_eq!(pending.decide(Decision::Granted)?, Transition::Grant);
     ///
-    /// let evidence = Evidence::default();
-    /// let gone = ConsentRecord::Gone(Tombstone { kind: TombstoneKind::Withdrawn, date, evidence });
+    /// let reference = DialogRef::from_bytes([7; 32]);
+    /// let event =
+    ///     Head::EMPTY.next(reference, EventKind::Withdrawn, Date::MIN, Evidence::default());
+    /// let gone = ConsentRecord::Decided(event);
     /// assert!(matches!(gone.decide(Decision::Granted), Err(StoreError::Conflict)));
     /// # Ok::<(), StoreError>(())
     /// ```
     pub fn decide(&self, decision: Decision) -> Result<Transition, StoreError> {
         match (self, decision) {
             (Self::Pending { .. }, Decision::Granted) => Ok(Transition::Grant),
-            (Self::Pending { .. } | Self::Granted { .. }, Decision::Withdrawn) => {
-                Ok(Transition::Withdraw)
-            }
-            (Self::Granted { date, evidence }, Decision::Granted)
-            | (Self::Gone(Tombstone { date, evidence, .. }), Decision::Withdrawn) => {
-                Ok(Transition::None { date: *date, evidence: evidence.clone() })
-            }
-            (Self::Gone(_), Decision::Granted) => Err(StoreError::Conflict),
+            (Self::Pending { .. }, Decision::Withdrawn) => Ok(Transition::Withdraw),
+            (Self::Decided(event), decision) => match (event.kind, decision) {
+                (EventKind::Granted, Decision::Withdrawn) => Ok(Transition::Withdraw),
+                (EventKind::Granted, Decision::Granted) | (_, Decision::Withdrawn) => {
+                    Ok(Transition::None(event.clone()))
+                }
+                (_, Decision::Granted) => Err(StoreError::Conflict),
+            },
         }
     }
 
     /// How the dialog stands, and since when.
-    pub fn status(&self, dialog_id: DialogId) -> ConsentStatus {
-        let (state, date) = match self {
-            Self::Pending { received } => (ConsentState::Pending, *received),
-            Self::Granted { date, .. } => (ConsentState::Granted, *date),
-            Self::Gone(Tombstone { kind, date, .. }) => match kind {
-                TombstoneKind::Withdrawn => (ConsentState::Withdrawn, *date),
-                TombstoneKind::Erased | TombstoneKind::Expired => (ConsentState::Erased, *date),
+    pub fn status(self, dialog_id: DialogId) -> ConsentStatus {
+        match self {
+            Self::Pending { received } => ConsentStatus {
+                dialog_id,
+                state: ConsentState::Pending,
+                date: received,
+                event: None,
             },
-        };
-        ConsentStatus { dialog_id, state, date }
+            Self::Decided(event) => {
+                let state = match event.kind {
+                    EventKind::Granted => ConsentState::Granted,
+                    EventKind::Withdrawn => ConsentState::Withdrawn,
+                    EventKind::Erased | EventKind::Expired => ConsentState::Erased,
+                };
+                ConsentStatus { dialog_id, state, date: event.date, event: Some(event) }
+            }
+        }
     }
 }

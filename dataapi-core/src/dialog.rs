@@ -317,14 +317,14 @@ pub struct ImportedDialog {
 pub struct StoredDialog {
     dialog: NewDialog,
     date: Date,
-    granted: Option<Date>,
+    is_consented: bool,
 }
 
 impl StoredDialog {
-    /// What a backend read from its storage: the dialog, when it was received, and when consent
-    /// was granted (`None` while it is pending).
-    pub fn new(dialog: NewDialog, date: Date, granted: Option<Date>) -> Self {
-        Self { dialog, date, granted }
+    /// What a backend read from its storage: the dialog, when it was received, and whether its last
+    /// event is that consent was granted.
+    pub fn new(dialog: NewDialog, date: Date, is_consented: bool) -> Self {
+        Self { dialog, date, is_consented }
     }
 
     /// The consent gate (GDPR article 6(1)(a)): hands out the dialog if its customer said yes.
@@ -332,19 +332,20 @@ impl StoredDialog {
     /// # Errors
     /// [`StoreError::ConsentRequired`] while it is pending; the words are dropped.
     pub fn readable(self) -> Result<Dialog, StoreError> {
-        match self.granted {
-            Some(_) => Ok(Dialog { dialog: self.dialog, date: self.date }),
-            None => Err(StoreError::ConsentRequired),
+        if self.is_consented {
+            Ok(Dialog { dialog: self.dialog, date: self.date })
+        } else {
+            Err(StoreError::ConsentRequired)
         }
     }
 
     /// The data subject's own copy (GDPR articles 15 and 20): consent or not, but only what is
     /// held on that very customer.
     pub fn for_subject(self, subject: &CustomerId) -> Option<HeldDialog> {
-        (self.dialog.customer_id == *subject).then(|| HeldDialog {
+        (self.dialog.customer_id == *subject).then_some(HeldDialog {
             dialog: self.dialog,
             date: self.date,
-            consent_received: self.granted.is_some(),
+            consent_received: self.is_consented,
         })
     }
 
@@ -373,14 +374,14 @@ impl StoredDialog {
         &self.dialog.language
     }
 
-    /// When consent was granted; `None` while it is pending.
-    pub fn granted(&self) -> Option<Date> {
-        self.granted
+    /// Whether its customer said yes; it is pending otherwise.
+    pub fn is_consented(&self) -> bool {
+        self.is_consented
     }
 
-    /// Notes that consent was granted at `date`; an earlier grant stays.
-    pub fn grant(&mut self, date: Date) {
-        self.granted.get_or_insert(date);
+    /// Notes that consent was granted.
+    pub fn grant(&mut self) {
+        self.is_consented = true;
     }
 }
 

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`dialog`] | ids, language and text, parsed once and valid ever after |
 //! | [`consent`] | decisions, receipts, tombstones, and the state machine between them |
+//! | [`ledger`] | what was decided and erased, one chained event each |
 //! | [`page`] | filters, limits, cursors, and the one right order of a page |
 //! | [`store`] | the trait a backend implements, and what it promises |
 //! | [`error`] | the one error, each variant a way to react |
@@ -39,6 +40,7 @@ pub mod clock;
 pub mod consent;
 pub mod dialog;
 pub mod error;
+pub mod ledger;
 pub mod memory;
 pub mod page;
 pub mod store;
@@ -46,13 +48,14 @@ pub mod store;
 pub use clock::{Clock, Date, SystemClock};
 pub use consent::{
     ConsentRecord, ConsentState, ConsentStatus, Decision, DialogRef, Evidence, EvidenceField,
-    Receipt, RefKey, Tombstone, TombstoneKind, Transition,
+    Receipt, RefKey, Transition,
 };
 pub use dialog::{
     CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog, StoredDialog,
     Text,
 };
 pub use error::{Invalid, StoreError};
+pub use ledger::{Audit, BrokenChain, Event, EventHash, EventKind, Head};
 pub use memory::MemoryStore;
 pub use page::{
     Cursor, Filter, Limit, Page, PageRequest, Position, Positioned, Start, SubjectRequest, Upper,

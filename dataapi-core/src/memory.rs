@@ -11,14 +11,14 @@ use async_trait::async_trait;
 
 use crate::clock::{Clock, Date};
 use crate::consent::{
-    ConsentRecord, ConsentStatus, Decision, DialogRef, Evidence, Receipt, RefKey, Tombstone,
-    TombstoneKind, Transition,
+    ConsentRecord, ConsentStatus, Decision, DialogRef, Evidence, Receipt, RefKey, Transition,
 };
 use crate::dialog::{
     CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, NewDialog, StoredDialog,
 };
 use crate::error::{Invalid, StoreError};
-use crate::page::{Page, PageRequest, Position, SubjectRequest, Upper, Window};
+use crate::ledger::{Event, EventKind, Head};
+use crate::page::{Limit, Page, PageRequest, Position, SubjectRequest, Upper, Window};
 use crate::store::{Activity, DialogStore, Revision, Stats};
 
 /// A [`DialogStore`] in memory. Nothing of it outlives the process.
@@ -31,11 +31,32 @@ pub struct MemoryStore {
 
 #[derive(Debug)]
 struct State {
-    dialogs: BTreeMap<DialogId, (StoredDialog, Evidence)>,
-    tombstones: BTreeMap<DialogRef, Tombstone>,
+    /// With the event of its consent, once there is one.
+    dialogs: BTreeMap<DialogId, (StoredDialog, Option<Event>)>,
+    tombstones: BTreeMap<DialogRef, Event>,
+    ledger: Vec<Event>,
     last_date: Date,
-    /// How often what can be read has changed.
     changes: u64,
+}
+
+impl State {
+    fn head(&self) -> Head {
+        self.ledger.last().map_or(Head::EMPTY, Event::head)
+    }
+
+    fn append(
+        &mut self,
+        reference: DialogRef,
+        kind: EventKind,
+        date: Date,
+        evidence: Evidence,
+    ) -> Event {
+        let event = self.head().next(reference, kind, date, evidence);
+        self.ledger.push(event.clone());
+        self.last_date = date;
+        self.changes += 1;
+        event
+    }
 }
 
 impl MemoryStore {
@@ -45,6 +66,7 @@ impl MemoryStore {
         let state = State {
             dialogs: BTreeMap::new(),
             tombstones: BTreeMap::new(),
+            ledger: Vec::new(),
             last_date: Date::MIN,
             changes: 0,
         };
@@ -71,32 +93,31 @@ impl MemoryStore {
     }
 
     fn record(&self, state: &State, dialog_id: &DialogId) -> Result<ConsentRecord, StoreError> {
-        if let Some((stored, evidence)) = state.dialogs.get(dialog_id) {
-            return Ok(match stored.granted() {
-                None => ConsentRecord::Pending { received: stored.date() },
-                Some(date) => ConsentRecord::Granted { date, evidence: evidence.clone() },
-            });
+        match state.dialogs.get(dialog_id) {
+            Some((_, Some(consent))) => Ok(ConsentRecord::Decided(consent.clone())),
+            Some((stored, None)) => Ok(ConsentRecord::Pending { received: stored.date() }),
+            None => {
+                let tombstone = state.tombstones.get(&self.key.reference(dialog_id));
+                tombstone.cloned().map(ConsentRecord::Decided).ok_or(StoreError::NotFound)
+            }
         }
-        let tombstone = state.tombstones.get(&self.key.reference(dialog_id));
-        tombstone.cloned().map(ConsentRecord::Gone).ok_or(StoreError::NotFound)
     }
 
     fn erase(
         &self,
         state: &mut State,
         dialog_id: &DialogId,
-        kind: TombstoneKind,
+        kind: EventKind,
         evidence: Evidence,
-    ) -> Date {
-        let date = self.now(state);
-        state.last_date = date;
-        state.changes += 1;
+    ) -> Event {
+        let reference = self.key.reference(dialog_id);
+        let event = state.append(reference, kind, self.now(state), evidence);
         state.dialogs.remove(dialog_id);
-        state.tombstones.insert(self.key.reference(dialog_id), Tombstone { kind, date, evidence });
-        date
+        state.tombstones.insert(reference, event.clone());
+        event
     }
 
-    fn erase_all(&self, state: &mut State, ids: &[DialogId], kind: TombstoneKind) -> u64 {
+    fn erase_all(&self, state: &mut State, ids: &[DialogId], kind: EventKind) -> u64 {
         for id in ids {
             self.erase(state, id, kind, Evidence::default());
         }
@@ -112,7 +133,7 @@ impl DialogStore for MemoryStore {
         let date = self.now(&state);
         state.last_date = date;
         let id = dialog.dialog_id.clone();
-        state.dialogs.insert(id, (StoredDialog::new(dialog, date, None), Evidence::default()));
+        state.dialogs.insert(id, (StoredDialog::new(dialog, date, false), None));
         Ok(date)
     }
 
@@ -127,15 +148,16 @@ impl DialogStore for MemoryStore {
             if date.is_some_and(|date| date > now) {
                 return Err(Invalid::new("date", "must not lie in the future").into());
             }
-            if date.is_none() || consented {
+            if date.is_none() {
                 state.last_date = now;
             }
-            state.changes += u64::from(consented);
-            let granted = consented.then_some(now);
-            let evidence = if consented { Evidence::of_import() } else { Evidence::default() };
             let id = dialog.dialog_id.clone();
-            let stored = StoredDialog::new(dialog, date.unwrap_or(now), granted);
-            state.dialogs.insert(id, (stored, evidence));
+            let event = consented.then(|| {
+                let reference = self.key.reference(&id);
+                state.append(reference, EventKind::Granted, now, Evidence::of_import())
+            });
+            let stored = StoredDialog::new(dialog, date.unwrap_or(now), consented);
+            state.dialogs.insert(id, (stored, event));
             Ok(())
         };
         Ok(batch.into_iter().map(import).collect())
@@ -149,24 +171,23 @@ impl DialogStore for MemoryStore {
     ) -> Result<Receipt, StoreError> {
         let mut state = self.state();
         let transition = self.record(&state, &dialog_id)?.decide(decision)?;
-        let (date, evidence) = match transition {
-            Transition::None { date, evidence } => (date, evidence),
+        let event = match transition {
+            Transition::None(event) => event,
             Transition::Grant => {
-                let date = self.now(&state);
-                state.last_date = date;
-                state.changes += 1;
-                if let Some((stored, kept)) = state.dialogs.get_mut(&dialog_id) {
-                    stored.grant(date);
-                    kept.clone_from(&evidence);
+                let reference = self.key.reference(&dialog_id);
+                let now = self.now(&state);
+                let event = state.append(reference, EventKind::Granted, now, evidence);
+                if let Some((stored, consent)) = state.dialogs.get_mut(&dialog_id) {
+                    stored.grant();
+                    *consent = Some(event.clone());
                 }
-                (date, evidence)
+                event
             }
             Transition::Withdraw => {
-                let kind = TombstoneKind::Withdrawn;
-                (self.erase(&mut state, &dialog_id, kind, evidence.clone()), evidence)
+                self.erase(&mut state, &dialog_id, EventKind::Withdrawn, evidence)
             }
         };
-        Ok(Receipt { dialog_id, decision, date, evidence })
+        Ok(Receipt { dialog_id, decision, event })
     }
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
@@ -190,7 +211,7 @@ impl DialogStore for MemoryStore {
         let state = self.state();
         let filter = request.filter();
         let matching = sorted(state.dialogs.values().map(|(stored, _)| stored).filter(|stored| {
-            stored.granted().is_some()
+            stored.is_consented()
                 && filter.matches(stored.customer_id(), stored.language(), stored.date())
         }));
         let total = request.window().total.then_some(matching.len() as u64);
@@ -223,7 +244,7 @@ impl DialogStore for MemoryStore {
         let mut state = self.state();
         match state.dialogs.get(dialog_id) {
             Some((stored, _)) if stored.customer_id() == customer_id => {
-                self.erase(&mut state, dialog_id, TombstoneKind::Erased, Evidence::default());
+                self.erase(&mut state, dialog_id, EventKind::Erased, Evidence::default());
                 Ok(())
             }
             _ => Err(StoreError::NotFound),
@@ -237,26 +258,34 @@ impl DialogStore for MemoryStore {
             .filter(|stored| stored.customer_id() == customer_id)
             .map(|stored| stored.dialog_id().clone())
             .collect();
-        Ok(self.erase_all(&mut state, &ids, TombstoneKind::Erased))
+        Ok(self.erase_all(&mut state, &ids, EventKind::Erased))
     }
 
     async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
         let mut state = self.state();
         let held = state.dialogs.values().map(|(stored, _)| stored);
-        let mut expired = sorted(
-            held.filter(|stored| stored.granted().is_none() && stored.date() < received_before),
-        );
+        let mut expired =
+            sorted(held.filter(|stored| !stored.is_consented() && stored.date() < received_before));
         expired.reverse();
         expired.truncate(at_most as usize);
         let ids: Vec<_> = expired.iter().map(|stored| stored.dialog_id().clone()).collect();
-        Ok(self.erase_all(&mut state, &ids, TombstoneKind::Expired))
+        Ok(self.erase_all(&mut state, &ids, EventKind::Expired))
+    }
+
+    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        Ok(self.state().ledger.iter().skip(after).take(limit.get()).cloned().collect())
+    }
+
+    async fn ledger_head(&self) -> Result<Head, StoreError> {
+        Ok(self.state().head())
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
         let state = self.state();
         let mut counts = Stats::default();
         for (stored, _) in state.dialogs.values() {
-            if stored.granted().is_some() {
+            if stored.is_consented() {
                 counts.consented += 1;
                 *counts.consented_by_language.entry(stored.language().clone()).or_default() += 1;
             } else {
@@ -265,8 +294,8 @@ impl DialogStore for MemoryStore {
         }
         for tombstone in state.tombstones.values() {
             match tombstone.kind {
-                TombstoneKind::Withdrawn => counts.withdrawn += 1,
-                TombstoneKind::Erased | TombstoneKind::Expired => counts.erased += 1,
+                EventKind::Withdrawn => counts.withdrawn += 1,
+                _ => counts.erased += 1,
             }
         }
         Ok(counts)

@@ -11,7 +11,8 @@ use crate::dialog::{
     CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog,
 };
 use crate::error::StoreError;
-use crate::page::{Page, PageRequest, SubjectRequest};
+use crate::ledger::{Event, Head};
+use crate::page::{Limit, Page, PageRequest, SubjectRequest};
 
 /// A store of dialogs behind a consent gate.
 ///
@@ -28,6 +29,8 @@ use crate::page::{Page, PageRequest, SubjectRequest};
 ///   returns the text, and no call ever brings it back.
 /// - **Gone from the files.** Within the erasure delay that a durable backend documents, no file of
 ///   the store has any byte of an erased dialog's text, id or customer left: GDPR article 17.
+/// - **One ledger.** Each grant, withdrawal, erasure and expiry is an [`Event`], written with what it
+///   records or not at all, and chained to the one before. Nothing else is, and none is ever changed.
 /// - **Dates** that the store hands out never go backwards, also when its clock does.
 /// - **Errors** may also be [`StoreError::Overloaded`], [`StoreError::Unavailable`] or
 ///   [`StoreError::Backend`] from any method; each method names the others that it returns.
@@ -125,9 +128,17 @@ pub trait DialogStore: Send + Sync {
     async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError>;
 
     /// Erases up to `at_most` pending dialogs that were received before that date, the oldest
-    /// first, leaving tombstones of kind [`Expired`](crate::TombstoneKind::Expired), and returns
+    /// first, leaving tombstones of kind [`Expired`](crate::EventKind::Expired), and returns
     /// how many. A dialog that is decided on first is left alone.
     async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError>;
+
+    /// The events of the ledger after that position, in order, as many as there are up to `limit`.
+    /// Cost: proportional to the limit.
+    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError>;
+
+    /// The last event of the ledger: noted elsewhere, it shows later that nothing up to it was
+    /// changed. Cost: one look-up.
+    async fn ledger_head(&self) -> Result<Head, StoreError>;
 
     /// How many dialogs there are in each state, and how many consented ones in each language.
     /// Cost: independent of the number of dialogs.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use dataapi_core::{
-    Clock, ConsentRecord, ConsentState, Date, Decision, DialogId, DialogStore, Evidence,
-    MemoryStore, NewDialog, Receipt, RefKey, StoreError, Tombstone, TombstoneKind, Transition,
+    Clock, ConsentRecord, ConsentState, Date, Decision, DialogId, DialogRef, DialogStore, Event,
+    EventKind, Evidence, Head, MemoryStore, NewDialog, Receipt, RefKey, StoreError, Transition,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -27,38 +27,40 @@ fn decision() -> impl Strategy<Value = Decision> {
     select(&[Decision::Granted, Decision::Withdrawn][..])
 }
 
-fn tombstone_kind() -> impl Strategy<Value = TombstoneKind> {
-    select(&[TombstoneKind::Withdrawn, TombstoneKind::Erased, TombstoneKind::Expired][..])
+fn event(kind: EventKind, date: Date, evidence: Evidence) -> Event {
+    Head::EMPTY.next(DialogRef::from_bytes([1; 32]), kind, date, evidence)
 }
 
 fn record() -> impl Strategy<Value = ConsentRecord> {
-    let empty = Evidence::default;
     prop_oneof![
         Just(ConsentRecord::Pending { received: date(1) }),
-        Just(ConsentRecord::Granted { date: date(2), evidence: evidence("yes") }),
-        tombstone_kind().prop_map(move |kind| {
-            ConsentRecord::Gone(Tombstone { kind, date: date(3), evidence: empty() })
-        }),
+        select(&EventKind::ALL[..]).prop_map(|kind| ConsentRecord::Decided(event(
+            kind,
+            date(2),
+            evidence("first")
+        ))),
     ]
 }
 
 /// What a backend does with a transition.
 fn apply(record: ConsentRecord, to: &Transition, date: Date, evidence: Evidence) -> ConsentRecord {
-    match to {
-        Transition::None { .. } => record,
-        Transition::Grant => ConsentRecord::Granted { date, evidence },
-        Transition::Withdraw => {
-            ConsentRecord::Gone(Tombstone { kind: TombstoneKind::Withdrawn, date, evidence })
-        }
-    }
+    let kind = match to {
+        Transition::None(_) => return record,
+        Transition::Grant => EventKind::Granted,
+        Transition::Withdraw => EventKind::Withdrawn,
+    };
+    ConsentRecord::Decided(event(kind, date, evidence))
+}
+
+fn is_gone(record: &ConsentRecord) -> bool {
+    matches!(record, ConsentRecord::Decided(event) if event.kind != EventKind::Granted)
 }
 
 /// How far a dialog is on its one way.
 fn stage(record: &ConsentRecord) -> u8 {
     match record {
         ConsentRecord::Pending { .. } => 0,
-        ConsentRecord::Granted { .. } => 1,
-        ConsentRecord::Gone(_) => 2,
+        ConsentRecord::Decided(_) => 1 + u8::from(is_gone(record)),
     }
 }
 
@@ -73,7 +75,7 @@ proptest! {
         for (number, decision) in decisions.into_iter().enumerate() {
             let before = record.clone();
             let answer = record.decide(decision);
-            let gone = matches!(before, ConsentRecord::Gone(_));
+            let gone = is_gone(&before);
             match (&answer, decision) {
                 (Err(StoreError::Conflict), Decision::Granted) => {
                     prop_assert!(gone, "only what is gone cannot be consented to");
@@ -84,13 +86,8 @@ proptest! {
                     prop_assert_eq!(decision, Decision::Withdrawn);
                     prop_assert!(!gone, "what is gone is not withdrawn again");
                 }
-                (Ok(Transition::None { date, evidence }), _) => {
-                    let (first, rests_on) = match &before {
-                        ConsentRecord::Pending { .. } => panic!("a pending dialog is decided on"),
-                        ConsentRecord::Granted { date, evidence }
-                        | ConsentRecord::Gone(Tombstone { date, evidence, .. }) => (date, evidence),
-                    };
-                    prop_assert_eq!((date, evidence), (first, rests_on), "the first stands");
+                (Ok(Transition::None(event)), _) => {
+                    prop_assert_eq!(&ConsentRecord::Decided(event.clone()), &before, "the first");
                 }
             }
             if let Ok(transition) = answer {
@@ -102,7 +99,7 @@ proptest! {
                 prop_assert_eq!(&record, &before, "nothing changes what is gone");
             }
             if decision == Decision::Withdrawn {
-                prop_assert!(matches!(record, ConsentRecord::Gone(_)), "after a no it is gone");
+                prop_assert!(is_gone(&record), "after a no it is gone");
             }
         }
     }
@@ -110,17 +107,20 @@ proptest! {
     #[test]
     fn the_status_tells_the_state_and_since_when(record in record()) {
         let id: DialogId = "d-1".parse()?;
-        let status = record.status(id.clone());
+        let status = record.clone().status(id.clone());
         prop_assert_eq!(&status.dialog_id, &id);
-        let expected = match record {
-            ConsentRecord::Pending { received } => (ConsentState::Pending, received),
-            ConsentRecord::Granted { date, .. } => (ConsentState::Granted, date),
-            ConsentRecord::Gone(Tombstone { kind: TombstoneKind::Withdrawn, date, .. }) => {
-                (ConsentState::Withdrawn, date)
+        let (state, date, event) = match record {
+            ConsentRecord::Pending { received } => (ConsentState::Pending, received, None),
+            ConsentRecord::Decided(event) => {
+                let state = match event.kind {
+                    EventKind::Granted => ConsentState::Granted,
+                    EventKind::Withdrawn => ConsentState::Withdrawn,
+                    EventKind::Erased | EventKind::Expired => ConsentState::Erased,
+                };
+                (state, event.date, Some(event))
             }
-            ConsentRecord::Gone(Tombstone { date, .. }) => (ConsentState::Erased, date),
         };
-        prop_assert_eq!((status.state, status.date), expected);
+        prop_assert_eq!((status.state, status.date, status.event), (state, date, event));
     }
 }
 

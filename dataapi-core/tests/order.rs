@@ -60,7 +60,7 @@ fn comes_first(one: &Position, other: &Position) -> Ordering {
 
 fn consented(Position { date, dialog_id }: Position) -> Dialog {
     let dialog = NewDialog::parse("anna", dialog_id.as_str(), "en", "Hello").expect("it is valid");
-    StoredDialog::new(dialog, date, Some(date)).readable().expect("it is consented")
+    StoredDialog::new(dialog, date, true).readable().expect("it is consented")
 }
 
 proptest! {

@@ -205,6 +205,7 @@ pub(crate) struct Receipt<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     locale: Option<&'a str>,
+    ledger: LedgerEntry,
 }
 
 /// What was decided.
@@ -217,18 +218,177 @@ enum Decided {
 
 impl<'a> From<&'a core::Receipt> for Receipt<'a> {
     fn from(receipt: &'a core::Receipt) -> Self {
-        let core::Evidence { notice, method, locale } = &receipt.evidence;
+        let core::Receipt { dialog_id, decision, event } = receipt;
+        let [notice, method, locale] = pieces(&event.evidence);
         Self {
-            dialog_id: receipt.dialog_id.as_str(),
-            consent: match receipt.decision {
+            dialog_id: dialog_id.as_str(),
+            consent: match decision {
                 core::Decision::Granted => Decided::Granted,
                 core::Decision::Withdrawn => Decided::Withdrawn,
             },
-            date: receipt.date,
-            notice: notice.as_ref().map(EvidenceField::as_str),
-            method: method.as_ref().map(EvidenceField::as_str),
-            locale: locale.as_ref().map(EvidenceField::as_str),
+            date: event.date,
+            notice,
+            method,
+            locale,
+            ledger: event.into(),
         }
+    }
+}
+
+fn pieces(evidence: &core::Evidence) -> [Option<&str>; 3] {
+    let core::Evidence { notice, method, locale } = evidence;
+    [notice, method, locale].map(|piece| piece.as_ref().map(EvidenceField::as_str))
+}
+
+/// Where the proof of it stands in the ledger.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LedgerEntry {
+    /// Its place: 1 for the first event.
+    position: u64,
+    /// The dialog as the ledger names it: a keyed hash of its id, 64 hexadecimal digits.
+    #[serde(rename = "ref")]
+    reference: String,
+    /// What happened.
+    kind: EventKind,
+    /// SHA-256 over the event and the one before it, 64 hexadecimal digits.
+    hash: String,
+}
+
+impl From<&core::Event> for LedgerEntry {
+    fn from(event: &core::Event) -> Self {
+        Self {
+            position: event.position,
+            reference: event.reference.to_string(),
+            kind: event.kind.into(),
+            hash: event.hash.to_string(),
+        }
+    }
+}
+
+/// What happened to a dialog.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EventKind {
+    Granted,
+    Withdrawn,
+    Erased,
+    Expired,
+}
+
+impl From<core::EventKind> for EventKind {
+    fn from(kind: core::EventKind) -> Self {
+        match kind {
+            core::EventKind::Granted => Self::Granted,
+            core::EventKind::Withdrawn => Self::Withdrawn,
+            core::EventKind::Erased => Self::Erased,
+            core::EventKind::Expired => Self::Expired,
+        }
+    }
+}
+
+/// One event of the ledger.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Event<'a> {
+    #[serde(flatten)]
+    entry: LedgerEntry,
+    /// When it happened.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
+    date: Date,
+    /// Which notice the customer was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    notice: Option<&'a str>,
+    /// How the customer answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    method: Option<&'a str>,
+    /// The language in which the customer was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    locale: Option<&'a str>,
+}
+
+impl<'a> From<&'a core::Event> for Event<'a> {
+    fn from(event: &'a core::Event) -> Self {
+        let [notice, method, locale] = pieces(&event.evidence);
+        Self { entry: event.into(), date: event.date, notice, method, locale }
+    }
+}
+
+/// Events of the ledger, and how far it goes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Changes<'a> {
+    /// In order, each position one more than that before.
+    pub(crate) events: Vec<Event<'a>>,
+    /// The ledger's last event.
+    pub(crate) head: Head,
+}
+
+/// The last event of the ledger: noted elsewhere, it shows later whether anything was changed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Head {
+    /// How many events there are.
+    position: u64,
+    /// The hash of the last one; all zeros before the first.
+    hash: String,
+}
+
+impl From<core::Head> for Head {
+    fn from(head: core::Head) -> Self {
+        Self { position: head.position, hash: head.hash.to_string() }
+    }
+}
+
+/// The proof of the last decision on a dialog, named after ISO/IEC TS 27560 as far as it applies.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConsentReceipt<'a> {
+    /// The form of this receipt.
+    schema_version: &'static str,
+    /// What names the record of the decision: its hash and position in the ledger.
+    record_id: String,
+    /// Which dialog was decided on.
+    dialog_id: &'a str,
+    /// Which notice the customer was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    privacy_notice: Option<&'a str>,
+    /// The language in which the customer was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    language: Option<&'a str>,
+    /// How the customer answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    collection_method: Option<&'a str>,
+    /// What happened.
+    event_type: EventKind,
+    /// How consent stands after it.
+    event_state: Consent,
+    /// When it happened.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
+    event_time: Date,
+    ledger: LedgerEntry,
+}
+
+impl<'a> ConsentReceipt<'a> {
+    /// None while nothing is decided.
+    pub(crate) fn new(status: &'a core::ConsentStatus) -> Option<Self> {
+        let event = status.event.as_ref()?;
+        let [privacy_notice, collection_method, language] = pieces(&event.evidence);
+        Some(Self {
+            schema_version: "dataapi-receipt-1",
+            record_id: event.head().to_string(),
+            dialog_id: status.dialog_id.as_str(),
+            privacy_notice,
+            language,
+            collection_method,
+            event_type: event.kind.into(),
+            event_state: status.state.into(),
+            event_time: event.date,
+            ledger: event.into(),
+        })
     }
 }
 
@@ -259,13 +419,19 @@ impl<'a> From<&'a core::ConsentStatus> for ConsentStatus<'a> {
     fn from(status: &'a core::ConsentStatus) -> Self {
         Self {
             dialog_id: status.dialog_id.as_str(),
-            consent: match status.state {
-                ConsentState::Pending => Consent::Pending,
-                ConsentState::Granted => Consent::Granted,
-                ConsentState::Withdrawn => Consent::Withdrawn,
-                ConsentState::Erased => Consent::Erased,
-            },
+            consent: status.state.into(),
             date: status.date,
+        }
+    }
+}
+
+impl From<ConsentState> for Consent {
+    fn from(state: ConsentState) -> Self {
+        match state {
+            ConsentState::Pending => Self::Pending,
+            ConsentState::Granted => Self::Granted,
+            ConsentState::Withdrawn => Self::Withdrawn,
+            ConsentState::Erased => Self::Erased,
         }
     }
 }

@@ -7,7 +7,7 @@ use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, 
 use utoipa::{Modify, OpenApi};
 
 use crate::dto;
-use crate::handlers::{consents, customers, dialogs, operations};
+use crate::handlers::{changes, consents, customers, dialogs, operations};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,7 +25,7 @@ use crate::handlers::{consents, customers, dialogs, operations};
     ),
     tags(
         (name = "dialogs", description = "Stored while they run, read once consented to"),
-        (name = "consent", description = "What customers decide"),
+        (name = "consent", description = "What customers decide, and the ledger of it"),
         (name = "customers", description = "What customers have a right to"),
         (name = "operations", description = "Counts, health, metrics, and this description"),
     ),
@@ -36,6 +36,8 @@ use crate::handlers::{consents, customers, dialogs, operations};
         dialogs::erase,
         consents::decide,
         consents::read,
+        consents::receipt,
+        changes::read,
         customers::data,
         customers::erase,
         operations::stats,

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 use std::str::FromStr;
+use std::time::Duration;
 
 use dataapi_core::{
     Cursor, CustomerId, Filter, Invalid, Limit, PageRequest, Start, SubjectRequest, Window,
@@ -20,6 +21,10 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 const DIALOGS: &[&str] =
     &["language", "customerId", "customer_id", "from", "to", "limit", "offset", "cursor", "total"];
 const SUBJECT: &[&str] = &["limit", "offset", "cursor", "total"];
+const CHANGES: &[&str] = &["after", "limit", "wait"];
+
+/// The longest that a request may wait for an event, in seconds.
+const LONGEST_WAIT: u64 = 60;
 
 /// The parameters of one request: known names only, each at most once.
 struct Parameters(Vec<(&'static str, String)>);
@@ -106,6 +111,18 @@ impl Parameters {
         };
         Ok(Window { limit, start, total })
     }
+
+    /// Whole seconds, with or without their unit.
+    fn wait(&self) -> Result<Duration, Invalid> {
+        let Some(value) = self.get("wait") else { return Ok(Duration::ZERO) };
+        let digits = value.strip_suffix('s').unwrap_or(value);
+        match digits.parse() {
+            Ok(seconds) if seconds <= LONGEST_WAIT && !digits.starts_with('+') => {
+                Ok(Duration::from_secs(seconds))
+            }
+            _ => Err(Invalid::new("wait", "must be 0s to 60s, such as '30s'")),
+        }
+    }
 }
 
 /// As forms are decoded: a `+` is a space.
@@ -129,6 +146,25 @@ pub(crate) fn subject_request(
 ) -> Result<SubjectRequest, Problem> {
     let window = Parameters::parse(query, SUBJECT).and_then(|parameters| parameters.window());
     window.and_then(|window| SubjectRequest::new(customer_id, window)).map_err(Problem::bad_query)
+}
+
+/// Which events are asked for, and how long to wait for one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChangesRequest {
+    pub(crate) after: u64,
+    pub(crate) limit: Limit,
+    pub(crate) wait: Duration,
+}
+
+/// Reads the query of `GET /changes`.
+pub(crate) fn changes_request(query: &str) -> Result<ChangesRequest, Problem> {
+    let parse = || {
+        let parameters = Parameters::parse(query, CHANGES)?;
+        let limit = parameters.number("limit")?.map(Limit::new).transpose()?.unwrap_or_default();
+        let after = parameters.number("after")?.unwrap_or_default();
+        Ok(ChangesRequest { after, limit, wait: parameters.wait()? })
+    };
+    parse().map_err(Problem::bad_query)
 }
 
 /// Refuses any parameter, where none means anything.

@@ -27,6 +27,8 @@ pub(crate) enum Template {
     Dialogs,
     Dialog,
     Consent,
+    ConsentReceipt,
+    Changes,
     Customer,
     CustomerData,
     Stats,
@@ -39,10 +41,12 @@ pub(crate) enum Template {
 }
 
 impl Template {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Dialogs,
         Self::Dialog,
         Self::Consent,
+        Self::ConsentReceipt,
+        Self::Changes,
         Self::Customer,
         Self::CustomerData,
         Self::Stats,
@@ -59,6 +63,8 @@ impl Template {
             Self::Dialogs => "/data/",
             Self::Dialog => "/data/{customerId}/{dialogId}",
             Self::Consent => "/consents/{dialogId}",
+            Self::ConsentReceipt => "/consents/{dialogId}/receipt",
+            Self::Changes => "/changes",
             Self::Customer => "/customers/{customerId}",
             Self::CustomerData => "/customers/{customerId}/data",
             Self::Stats => "/stats",
@@ -116,6 +122,8 @@ pub(crate) enum Operation<'p> {
     EraseDialog { customer: Segment<'p>, dialog: Segment<'p> },
     Decide { dialog: Segment<'p> },
     ReadConsent { dialog: Segment<'p> },
+    ReadReceipt { dialog: Segment<'p> },
+    ReadChanges,
     EraseCustomer { customer: Segment<'p> },
     ReadCustomerData { customer: Segment<'p> },
     ReadStats,
@@ -133,6 +141,7 @@ impl Operation<'_> {
     pub(crate) fn takes_query(&self) -> bool {
         match self {
             Self::QueryDialogs
+            | Self::ReadChanges
             | Self::ReadCustomerData { .. }
             | Self::Live
             | Self::Ready
@@ -145,6 +154,7 @@ impl Operation<'_> {
             | Self::EraseDialog { .. }
             | Self::Decide { .. }
             | Self::ReadConsent { .. }
+            | Self::ReadReceipt { .. }
             | Self::EraseCustomer { .. }
             | Self::ReadStats => false,
         }
@@ -178,6 +188,8 @@ impl<'p> Path<'p> {
             ["data"] | ["data", ""] => (Template::Dialogs, "", ""),
             ["data", customer, dialog] => (Template::Dialog, customer, dialog),
             ["consents", dialog] => (Template::Consent, dialog, ""),
+            ["consents", dialog, "receipt"] => (Template::ConsentReceipt, dialog, ""),
+            ["changes"] => (Template::Changes, "", ""),
             ["customers", customer] => (Template::Customer, customer, ""),
             ["customers", customer, "data"] => (Template::CustomerData, customer, ""),
             ["stats"] => (Template::Stats, "", ""),
@@ -208,6 +220,8 @@ impl<'p> Path<'p> {
             }
             (Template::Consent, "GET") => Operation::ReadConsent { dialog: first },
             (Template::Consent, "POST") => Operation::Decide { dialog: first },
+            (Template::ConsentReceipt, "GET") => Operation::ReadReceipt { dialog: first },
+            (Template::Changes, "GET") => Operation::ReadChanges,
             (Template::Customer, "DELETE") => Operation::EraseCustomer { customer: first },
             (Template::CustomerData, "GET") => Operation::ReadCustomerData { customer: first },
             (Template::Stats, "GET") => Operation::ReadStats,

@@ -18,7 +18,7 @@ use warp::{Filter, Rejection};
 
 use crate::body::{BrokeOff, Chunks, Limits};
 use crate::docs::Docs;
-use crate::handlers::{consents, customers, dialogs, operations};
+use crate::handlers::{changes, consents, customers, dialogs, operations};
 use crate::metrics::{self, Metrics};
 use crate::problem::Problem;
 use crate::ready_pages::ReadyPages;
@@ -161,6 +161,10 @@ impl Service {
                 consents::decide(self, dialog_id, decision, evidence).await
             }
             Operation::ReadConsent { dialog } => consents::read(self, &dialog.dialog_id()?).await,
+            Operation::ReadReceipt { dialog } => {
+                consents::receipt(self, &dialog.dialog_id()?).await
+            }
+            Operation::ReadChanges => changes::read(self, query).await,
             Operation::ReadCustomerData { customer } => {
                 let subject = query::subject_request(customer.customer_id()?, query)?;
                 customers::data(self, path.prefix, &subject).await

@@ -17,6 +17,7 @@
 
 mod failure;
 mod kept_open;
+mod ledger;
 mod log;
 mod queries;
 mod readers;
@@ -40,8 +41,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore,
-    Evidence, HeldDialog, ImportedDialog, NewDialog, Page, PageRequest, Receipt, RefKey, Revision,
-    Stats, StoreError, SubjectRequest, SystemClock,
+    Event, Evidence, Head, HeldDialog, ImportedDialog, Limit, NewDialog, Page, PageRequest,
+    Receipt, RefKey, Revision, Stats, StoreError, SubjectRequest, SystemClock,
 };
 
 use crate::failure::Failure;
@@ -257,6 +258,15 @@ impl DialogStore for SqliteStore {
         self.writer
             .write(move |transaction| transaction.purge_pending(received_before, at_most))
             .await
+    }
+
+    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        let read = move |connection: &_| Ok(ledger::after(connection, after, limit)?);
+        self.readers.read(Cost::Short, read).await
+    }
+
+    async fn ledger_head(&self) -> Result<Head, StoreError> {
+        self.readers.read(Cost::Short, |connection| Ok(ledger::head(connection)?)).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {

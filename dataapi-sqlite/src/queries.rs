@@ -11,9 +11,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use crate::failure::Failure;
+use crate::ledger;
 use crate::readers::Cost;
 use crate::rows::{self, DIALOG_COLUMNS};
-use crate::transaction::tombstone;
 
 /// A statement with its parameters.
 pub(crate) struct Query {
@@ -82,15 +82,19 @@ pub(crate) fn consent(
     key: &RefKey,
     dialog_id: &DialogId,
 ) -> Result<ConsentStatus, Failure> {
-    let record: Option<ConsentRecord> = connection
-        .prepare_cached(
-            "SELECT date, granted, notice, method, locale FROM dialog WHERE dialog_id = ?1",
-        )?
-        .query_row([dialog_id.as_str()], |row| rows::consent_record(row, 0))
+    let held = connection
+        .prepare_cached("SELECT date, granted FROM dialog WHERE dialog_id = ?1")?
+        .query_row([dialog_id.as_str()], |row| {
+            Ok((rows::date(row, 0)?, rows::optional_position(row, 1)?))
+        })
         .optional()?;
-    let record = match record {
-        Some(record) => record,
-        None => tombstone(connection, &key.reference(dialog_id))?.ok_or(StoreError::NotFound)?,
+    let record = match held {
+        Some((received, None)) => ConsentRecord::Pending { received },
+        Some((_, Some(granted))) => ConsentRecord::Decided(ledger::at(connection, granted)?),
+        None => {
+            let gone = ledger::tombstone(connection, &key.reference(dialog_id))?;
+            ConsentRecord::Decided(gone.ok_or(StoreError::NotFound)?)
+        }
     };
     Ok(record.status(dialog_id.clone()))
 }

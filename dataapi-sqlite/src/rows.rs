@@ -4,8 +4,8 @@
 //! never a wrong answer.
 
 use dataapi_core::{
-    ConsentRecord, Date, Evidence, EvidenceField, Language, NewDialog, StoredDialog, Text,
-    Tombstone, TombstoneKind,
+    Date, DialogRef, Event, EventHash, EventKind, Evidence, EvidenceField, Language, NewDialog,
+    StoredDialog, Text,
 };
 use rusqlite::Row;
 use rusqlite::types::Type;
@@ -22,35 +22,34 @@ pub(crate) fn stored_dialog(row: &Row<'_>) -> rusqlite::Result<StoredDialog> {
         // The limit on a text is a matter of what comes in, and may have been larger before.
         text: Text::parse(row.get(3)?, usize::MAX).map_err(|_| damaged(3))?,
     };
-    Ok(StoredDialog::new(dialog, date(row, 4)?, optional_date(row, 5)?))
+    Ok(StoredDialog::new(dialog, date(row, 4)?, optional_position(row, 5)?.is_some()))
 }
 
-/// Reads `date, granted, notice, method, locale` of a dialog, from column `first` on.
-pub(crate) fn consent_record(row: &Row<'_>, first: usize) -> rusqlite::Result<ConsentRecord> {
-    Ok(match optional_date(row, first + 1)? {
-        None => ConsentRecord::Pending { received: date(row, first)? },
-        Some(date) => ConsentRecord::Granted { date, evidence: evidence(row, first + 2)? },
+/// The columns that [`event`] reads, in its order.
+pub(crate) const EVENT_COLUMNS: &str = "position, ref, kind, date, notice, method, locale, hash";
+
+/// Reads [`EVENT_COLUMNS`].
+pub(crate) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let kind: u8 = row.get(2)?;
+    Ok(Event {
+        position: position(row, 0)?,
+        reference: DialogRef::from_bytes(row.get(1)?),
+        kind: EventKind::from_code(kind).ok_or_else(|| damaged(2))?,
+        date: date(row, 3)?,
+        evidence: evidence(row, 4)?,
+        hash: EventHash::from_bytes(row.get(7)?),
     })
 }
 
-/// Reads `kind, date, notice, method, locale` of a tombstone.
-pub(crate) fn tombstone(row: &Row<'_>) -> rusqlite::Result<Tombstone> {
-    let kind = match row.get(0)? {
-        0 => TombstoneKind::Withdrawn,
-        1 => TombstoneKind::Erased,
-        2 => TombstoneKind::Expired,
-        _ => return Err(damaged(0)),
-    };
-    Ok(Tombstone { kind, date: date(row, 1)?, evidence: evidence(row, 2)? })
+/// Reads the position of an event.
+pub(crate) fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged(column))
 }
 
-/// How a tombstone's kind is stored.
-pub(crate) fn kind_code(kind: TombstoneKind) -> i64 {
-    match kind {
-        TombstoneKind::Withdrawn => 0,
-        TombstoneKind::Erased => 1,
-        TombstoneKind::Expired => 2,
-    }
+/// Reads the position of an event, if there is one.
+pub(crate) fn optional_position(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    let position: Option<i64> = row.get(column)?;
+    position.map(|position| u64::try_from(position).map_err(|_| damaged(column))).transpose()
 }
 
 /// How the three pieces of evidence are stored.
@@ -72,11 +71,6 @@ pub(crate) fn parsed<T: TryFrom<String>>(row: &Row<'_>, column: usize) -> rusqli
 /// Reads a date.
 pub(crate) fn date(row: &Row<'_>, column: usize) -> rusqlite::Result<Date> {
     Date::from_micros(row.get(column)?).map_err(|_| damaged(column))
-}
-
-fn optional_date(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Date>> {
-    let micros: Option<i64> = row.get(column)?;
-    micros.map(|micros| Date::from_micros(micros).map_err(|_| damaged(column))).transpose()
 }
 
 fn evidence(row: &Row<'_>, first: usize) -> rusqlite::Result<Evidence> {

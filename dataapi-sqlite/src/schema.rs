@@ -32,10 +32,13 @@ const VERSION_1: &str = "
         pending   INTEGER NOT NULL,
         withdrawn INTEGER NOT NULL,
         erased    INTEGER NOT NULL,
-        revision  INTEGER NOT NULL -- how often what can be read has changed
+        revision  INTEGER NOT NULL, -- how often what can be read has changed
+        -- Until every page was looked at, something may be left on it.
+        scrubbing INTEGER NOT NULL DEFAULT 1 CHECK (scrubbing IN (0, 1))
     ) STRICT;
 
-    -- Dates are microseconds since 1970; `granted` is NULL while consent is pending.
+    -- Dates are microseconds since 1970; `granted` is the position of the event of consent, NULL while
+    -- it is pending.
     CREATE TABLE dialog (
         seq         INTEGER PRIMARY KEY,
         dialog_id   TEXT    NOT NULL,
@@ -43,9 +46,6 @@ const VERSION_1: &str = "
         language    TEXT    NOT NULL COLLATE NOCASE,
         date        INTEGER NOT NULL,
         granted     INTEGER,
-        notice      TEXT,
-        method      TEXT,
-        locale      TEXT,
         text        TEXT    NOT NULL
     ) STRICT;
 
@@ -73,20 +73,23 @@ const VERSION_1: &str = "
         PRIMARY KEY (customer_id, language)
     ) STRICT, WITHOUT ROWID;
 
-    -- `kind`: 0 withdrawn, 1 erased, 2 expired.
-    CREATE TABLE tombstone (
-        ref    BLOB    PRIMARY KEY,
-        kind   INTEGER NOT NULL,
-        date   INTEGER NOT NULL,
-        notice TEXT,
-        method TEXT,
-        locale TEXT
-    ) STRICT, WITHOUT ROWID;
-";
+    -- The ledger, chained by `hash`; only ever added to.
+    CREATE TABLE event (
+        position INTEGER PRIMARY KEY,
+        ref      BLOB    NOT NULL CHECK (length(ref) = 32),
+        kind     INTEGER NOT NULL, -- 1 granted, 2 withdrawn, 3 erased, 4 expired
+        date     INTEGER NOT NULL,
+        notice   TEXT,
+        method   TEXT,
+        locale   TEXT,
+        hash     BLOB    NOT NULL CHECK (length(hash) = 32)
+    ) STRICT;
 
-/// Until every page of a store was looked at, something may be left on it.
-const VERSION_2: &str = "
-    ALTER TABLE store ADD COLUMN scrubbing INTEGER NOT NULL DEFAULT 1 CHECK (scrubbing IN (0, 1));
+    -- Of each dialog that is gone: the event that says so.
+    CREATE TABLE tombstone (
+        ref      BLOB    PRIMARY KEY,
+        position INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// How many pages a store may have: 128 GiB. With more, the first byte of a page would no longer
@@ -94,18 +97,17 @@ const VERSION_2: &str = "
 pub(crate) const MAX_PAGES: u32 = 0x01ff_ffff;
 
 fn migrations() -> Migrations<'static> {
-    let create = M::up_with_hook(VERSION_1, |transaction: &rusqlite::Transaction<'_>| {
+    Migrations::new(vec![M::up_with_hook(VERSION_1, |transaction: &rusqlite::Transaction<'_>| {
         let mut key = [0; 32];
         getrandom::fill(&mut key)
             .map_err(|_| HookError::Hook("the operating system gave no random bytes".into()))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.execute(
-            "INSERT INTO store VALUES (1, ?1, ?2, 0, 0, 0, 0)",
+            "INSERT INTO store VALUES (1, ?1, ?2, 0, 0, 0, 0, 1)",
             (key, dataapi_core::Date::MIN.as_micros()),
         )?;
         Ok(())
-    });
-    Migrations::new(vec![create, M::up(VERSION_2)])
+    })])
 }
 
 /// Why a store file could not be opened.

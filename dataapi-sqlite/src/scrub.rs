@@ -123,21 +123,17 @@ impl Scrubber {
     }
 
     /// Folds into the database what is committed by now, beside the commits that go on; never all
-    /// of it, since the log could then begin anew before it was looked through. Blocked if a read
-    /// that began long before is in the way.
-    pub(crate) fn fold_in(&mut self) -> Result<Outcome, Fault> {
-        let before = self.header()?;
+    /// of it, since the log could then begin anew before it was looked through. What a read that began
+    /// before still needs is left for the next time.
+    pub(crate) fn fold_in(&mut self) -> Result<(), Fault> {
         // Nothing after this snapshot is folded in while it lasts.
         let pin = self.transactions.unchecked_transaction()?;
         is_marked(&pin)?;
         if self.leftovers.index.grows()? {
             self.leftovers.look_through()?;
-            let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
-            if folded.busy || folded.done < before.frames() {
-                return Ok(Outcome::Blocked);
-            }
+            checkpoint(&self.checkpoints, Mode::Passive)?;
         }
-        Ok(Outcome::Clean)
+        Ok(())
     }
 
     /// Folds in all of the log, overwrites what is left on the pages that were in it, and lets it
@@ -146,9 +142,8 @@ impl Scrubber {
     /// It is emptied if anything was erased here, or if asked to: to make it longer again holds up each
     /// commit, so that with 64 writers it would cost a sixth of them.
     pub(crate) fn scrub(&mut self, erasures: &Erasures, empty: bool) -> Result<Outcome, Fault> {
-        let is_long = self.header()?.frames() > FEW_FRAMES;
-        if is_long && self.fold_in()? == Outcome::Blocked {
-            return Ok(Outcome::Blocked);
+        if self.header()?.frames() > FEW_FRAMES {
+            self.fold_in()?;
         }
         match self.log.hold(WRITERS)? {
             Some(held) => self.scrub_alone(&held, erasures, empty),
@@ -211,8 +206,7 @@ impl Scrubber {
         set_mark(&self.transactions, true)?;
         // Keeps even other programs from writing, so that nobody else has a page to fold in.
         let alone = Transaction::new_unchecked(&self.transactions, TransactionBehavior::Immediate)?;
-        let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
-        if folded.busy || folded.done < folded.frames {
+        if !self.fold_in_all()? {
             drop(alone);
             set_mark(&self.transactions, everywhere)?;
             return Ok(false);
@@ -232,6 +226,23 @@ impl Scrubber {
         alone.commit()?;
         self.leftovers.pages.clear();
         Ok(true)
+    }
+
+    /// Folds in all of the log while nobody writes; false if a read is in the way.
+    fn fold_in_all(&self) -> rusqlite::Result<bool> {
+        const PAUSE: Duration = Duration::from_millis(1);
+        let started = Instant::now();
+        loop {
+            let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
+            if !folded.busy && folded.done == folded.frames {
+                return Ok(true);
+            }
+            // Reads that begin now need nothing that is not folded in.
+            if started.elapsed() >= READERS {
+                return Ok(false);
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 

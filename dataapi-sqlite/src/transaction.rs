@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use dataapi_core::{
-    Clock, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, Evidence,
-    ImportedDialog, Invalid, Language, NewDialog, Receipt, RefKey, StoreError, StoredDialog,
-    TombstoneKind, Transition,
+    Clock, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, Event, EventKind,
+    Evidence, Head, ImportedDialog, Invalid, Language, NewDialog, Receipt, RefKey, StoreError,
+    StoredDialog, Transition,
 };
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::failure::Failure;
-use crate::rows;
+use crate::{ledger, rows};
 
 /// An open transaction; dropped without [`Transaction::commit`] it is rolled back.
 pub(crate) struct Transaction<'c> {
@@ -18,6 +18,8 @@ pub(crate) struct Transaction<'c> {
     key: &'c RefKey,
     clock: &'c dyn Clock,
     last_date: Date,
+    /// The end of the ledger, once it was looked up.
+    head: Option<Head>,
     changes: Changes,
 }
 
@@ -40,11 +42,12 @@ struct Row {
     customer_id: CustomerId,
     dialog_id: DialogId,
     language: Language,
-    record: ConsentRecord,
+    received: Date,
+    /// The position of the event of its consent.
+    granted: Option<u64>,
 }
 
-const ROW_COLUMNS: &str =
-    "seq, customer_id, dialog_id, language, date, granted, notice, method, locale";
+const ROW_COLUMNS: &str = "seq, customer_id, dialog_id, language, date, granted";
 
 impl<'c> Transaction<'c> {
     /// Takes the write lock, waiting for other processes for a bounded time.
@@ -60,7 +63,7 @@ impl<'c> Transaction<'c> {
         let last_date = sql
             .prepare_cached("SELECT last_date FROM store")?
             .query_row((), |row| rows::date(row, 0))?;
-        Ok(Self { sql, key, clock, last_date, changes: Changes::default() })
+        Ok(Self { sql, key, clock, last_date, head: None, changes: Changes::default() })
     }
 
     /// Whether it erases anything.
@@ -92,7 +95,7 @@ impl<'c> Transaction<'c> {
             return Err(Invalid::new("date", "must not lie in the future").into());
         }
         self.store(dialog, date.unwrap_or(now), consented.then_some(now))?;
-        if date.is_none() || *consented {
+        if date.is_none() {
             self.last_date = now;
         }
         Ok(())
@@ -106,20 +109,28 @@ impl<'c> Transaction<'c> {
     ) -> Result<Receipt, Failure> {
         let row = self.find(dialog_id)?;
         let record = match &row {
-            Some(row) => row.record.clone(),
-            None => self.tombstone(dialog_id)?.ok_or(StoreError::NotFound)?,
+            Some(Row { received, granted: None, .. }) => {
+                ConsentRecord::Pending { received: *received }
+            }
+            Some(Row { granted: Some(position), .. }) => {
+                ConsentRecord::Decided(ledger::at(&self.sql, *position)?)
+            }
+            None => {
+                let gone = ledger::tombstone(&self.sql, &self.key.reference(dialog_id))?;
+                ConsentRecord::Decided(gone.ok_or(StoreError::NotFound)?)
+            }
         };
-        let (date, evidence) = match (record.decide(decision)?, row) {
-            (Transition::None { date, evidence }, _) => (date, evidence),
-            (Transition::Grant, Some(row)) => (self.grant(&row, evidence)?, evidence.clone()),
+        let event = match (record.decide(decision)?, row) {
+            (Transition::None(event), _) => event,
+            (Transition::Grant, Some(row)) => self.grant(&row, evidence)?,
             (Transition::Withdraw, Some(row)) => {
-                (self.erase(&row, TombstoneKind::Withdrawn, evidence)?, evidence.clone())
+                self.erase(&row, EventKind::Withdrawn, evidence)?
             }
             (Transition::Grant | Transition::Withdraw, None) => {
                 return Err(StoreError::NotFound.into());
             }
         };
-        Ok(Receipt { dialog_id: dialog_id.clone(), decision, date, evidence })
+        Ok(Receipt { dialog_id: dialog_id.clone(), decision, event })
     }
 
     pub(crate) fn erase_dialog(
@@ -129,7 +140,7 @@ impl<'c> Transaction<'c> {
     ) -> Result<(), Failure> {
         match self.find(dialog_id)? {
             Some(row) if row.customer_id == *customer_id => {
-                self.erase(&row, TombstoneKind::Erased, &Evidence::default())?;
+                self.erase(&row, EventKind::Erased, &Evidence::default())?;
                 Ok(())
             }
             _ => Err(StoreError::NotFound.into()),
@@ -147,7 +158,7 @@ impl<'c> Transaction<'c> {
             ),
             [customer_id.as_str()],
         )?;
-        self.erase_all(&held, TombstoneKind::Erased)
+        self.erase_all(&held, EventKind::Erased)
     }
 
     pub(crate) fn purge_pending(
@@ -162,7 +173,7 @@ impl<'c> Transaction<'c> {
             ),
             (received_before.as_micros(), at_most),
         )?;
-        self.erase_all(&expired, TombstoneKind::Expired)
+        self.erase_all(&expired, EventKind::Expired)
     }
 
     fn now(&self) -> Date {
@@ -179,14 +190,16 @@ impl<'c> Transaction<'c> {
         if self.is_gone(&reference)? {
             return Err(StoreError::Gone.into());
         }
-        let evidence = granted.map_or_else(Evidence::default, |_| Evidence::of_import());
-        let [notice, method, locale] = rows::evidence_columns(&evidence);
+        // Its event follows once the id is known to be free.
+        let event = match granted {
+            Some(_) => Some(ledger::signed(self.head()?.position + 1)),
+            None => None,
+        };
         let inserted = self
             .sql
             .prepare_cached(
-                "INSERT INTO dialog
-                     (dialog_id, customer_id, language, text, date, granted, notice, method, locale)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (dialog_id) DO NOTHING",
+                "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (dialog_id) DO NOTHING",
             )?
             .execute((
                 dialog.dialog_id.as_str(),
@@ -194,17 +207,17 @@ impl<'c> Transaction<'c> {
                 dialog.language.as_str(),
                 dialog.text.as_str(),
                 date.as_micros(),
-                granted.map(Date::as_micros),
-                notice,
-                method,
-                locale,
+                event,
             ))?;
         if inserted == 0 {
             return Err(self.taken(dialog)?.into());
         }
         match granted {
             None => self.changes.pending(1),
-            Some(_) => self.changes.consented(&dialog.customer_id, &dialog.language, 1),
+            Some(now) => {
+                self.append(reference, EventKind::Granted, now, Evidence::of_import())?;
+                self.changes.consented(&dialog.customer_id, &dialog.language, 1);
+            }
         }
         Ok(())
     }
@@ -235,10 +248,6 @@ impl<'c> Transaction<'c> {
             .exists([reference.as_bytes()])
     }
 
-    fn tombstone(&self, dialog_id: &DialogId) -> rusqlite::Result<Option<ConsentRecord>> {
-        tombstone(&self.sql, &self.key.reference(dialog_id))
-    }
-
     fn find(&self, dialog_id: &DialogId) -> rusqlite::Result<Option<Row>> {
         self.sql
             .prepare_cached(&format!("SELECT {ROW_COLUMNS} FROM dialog WHERE dialog_id = ?1"))?
@@ -250,49 +259,63 @@ impl<'c> Transaction<'c> {
         self.sql.prepare_cached(sql)?.query_map(parameters, Row::read)?.collect()
     }
 
-    fn grant(&mut self, row: &Row, evidence: &Evidence) -> rusqlite::Result<Date> {
-        let date = self.now();
-        let [notice, method, locale] = rows::evidence_columns(evidence);
+    fn grant(&mut self, row: &Row, evidence: &Evidence) -> rusqlite::Result<Event> {
+        let reference = self.key.reference(&row.dialog_id);
+        let event = self.append(reference, EventKind::Granted, self.now(), evidence.clone())?;
         self.sql
-            .prepare_cached(
-                "UPDATE dialog SET granted = ?2, notice = ?3, method = ?4, locale = ?5
-                 WHERE seq = ?1",
-            )?
-            .execute((row.seq, date.as_micros(), notice, method, locale))?;
+            .prepare_cached("UPDATE dialog SET granted = ?2 WHERE seq = ?1")?
+            .execute((row.seq, ledger::signed(event.position)))?;
         self.changes.pending(-1);
         self.changes.consented(&row.customer_id, &row.language, 1);
-        self.last_date = date;
-        Ok(date)
+        Ok(event)
     }
 
     fn erase(
         &mut self,
         row: &Row,
-        kind: TombstoneKind,
+        kind: EventKind,
         evidence: &Evidence,
-    ) -> rusqlite::Result<Date> {
-        let date = self.now();
+    ) -> rusqlite::Result<Event> {
         let reference = self.key.reference(&row.dialog_id);
-        let [notice, method, locale] = rows::evidence_columns(evidence);
+        let event = self.append(reference, kind, self.now(), evidence.clone())?;
         self.sql.prepare_cached("DELETE FROM dialog WHERE seq = ?1")?.execute([row.seq])?;
-        self.sql.prepare_cached("INSERT INTO tombstone VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
-            (reference.as_bytes(), rows::kind_code(kind), date.as_micros(), notice, method, locale),
-        )?;
-        match row.record {
-            ConsentRecord::Granted { .. } => {
-                self.changes.consented(&row.customer_id, &row.language, -1);
-            }
-            ConsentRecord::Pending { .. } | ConsentRecord::Gone(_) => self.changes.pending(-1),
+        self.sql
+            .prepare_cached("INSERT INTO tombstone VALUES (?1, ?2)")?
+            .execute((reference.as_bytes(), ledger::signed(event.position)))?;
+        match row.granted {
+            Some(_) => self.changes.consented(&row.customer_id, &row.language, -1),
+            None => self.changes.pending(-1),
         }
         match kind {
-            TombstoneKind::Withdrawn => self.changes.withdrawn += 1,
-            TombstoneKind::Erased | TombstoneKind::Expired => self.changes.erased += 1,
+            EventKind::Withdrawn => self.changes.withdrawn += 1,
+            _ => self.changes.erased += 1,
         }
-        self.last_date = date;
-        Ok(date)
+        Ok(event)
     }
 
-    fn erase_all(&mut self, rows: &[Row], kind: TombstoneKind) -> Result<u64, Failure> {
+    /// Adds what happened to the ledger, in the transaction in which it happens.
+    fn append(
+        &mut self,
+        reference: DialogRef,
+        kind: EventKind,
+        date: Date,
+        evidence: Evidence,
+    ) -> rusqlite::Result<Event> {
+        let event = self.head()?.next(reference, kind, date, evidence);
+        ledger::append(&self.sql, &event)?;
+        self.head = Some(event.head());
+        self.last_date = date;
+        Ok(event)
+    }
+
+    fn head(&mut self) -> rusqlite::Result<Head> {
+        if let Some(head) = self.head {
+            return Ok(head);
+        }
+        Ok(*self.head.insert(ledger::head(&self.sql)?))
+    }
+
+    fn erase_all(&mut self, rows: &[Row], kind: EventKind) -> Result<u64, Failure> {
         for row in rows {
             self.erase(row, kind, &Evidence::default())?;
         }
@@ -334,7 +357,8 @@ impl Row {
             customer_id: rows::parsed(row, 1)?,
             dialog_id: rows::parsed(row, 2)?,
             language: rows::language(row, 3)?,
-            record: rows::consent_record(row, 4)?,
+            received: rows::date(row, 4)?,
+            granted: rows::optional_position(row, 5)?,
         })
     }
 }
@@ -355,16 +379,4 @@ impl Changes {
             }
         }
     }
-}
-
-/// What remains of an erased dialog.
-pub(crate) fn tombstone(
-    connection: &Connection,
-    reference: &DialogRef,
-) -> rusqlite::Result<Option<ConsentRecord>> {
-    connection
-        .prepare_cached("SELECT kind, date, notice, method, locale FROM tombstone WHERE ref = ?1")?
-        .query_row([reference.as_bytes()], rows::tombstone)
-        .optional()
-        .map(|tombstone| tombstone.map(ConsentRecord::Gone))
 }

@@ -23,8 +23,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How many pages the log may have before it is emptied, whether or not anything was erased: 80 MB.
 const MAX_LOG_FRAMES: u32 = 20_000;
 
-/// From one try to the next, while something is in the way.
-const PAUSE: Duration = Duration::from_millis(20);
+/// From one try to the next, while something is in the way: writers wait during a try, and must get
+/// on in between.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long whoever asked for a scrub waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);

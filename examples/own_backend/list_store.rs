@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use dataapi::{
     Activity, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogRef, DialogStore, Evidence, Filter, HeldDialog, ImportedDialog, Invalid, NewDialog, Page,
-    PageRequest, Position, Receipt, RefKey, Revision, Stats, StoreError, StoredDialog,
-    SubjectRequest, Tombstone, TombstoneKind, Transition, Upper, Window,
+    DialogRef, DialogStore, Event, EventKind, Evidence, Filter, Head, HeldDialog, ImportedDialog,
+    Invalid, Limit, NewDialog, Page, PageRequest, Position, Receipt, RefKey, Revision, Stats,
+    StoreError, StoredDialog, SubjectRequest, Transition, Upper, Window,
 };
 
 /// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
@@ -23,19 +23,26 @@ pub(crate) struct ListStore {
 
 struct List {
     entries: Vec<Entry>,
-    tombstones: HashMap<DialogRef, Tombstone>,
+    tombstones: HashMap<DialogRef, Event>,
+    ledger: Vec<Event>,
     last_date: Date,
 }
 
 struct Entry {
     position: Position,
     stored: StoredDialog,
-    evidence: Evidence,
+    /// The event of its consent, once there is one.
+    consent: Option<Event>,
 }
 
 impl ListStore {
     pub(crate) fn new(clock: Arc<dyn Clock>, key: RefKey) -> Self {
-        let list = List { entries: Vec::new(), tombstones: HashMap::new(), last_date: Date::MIN };
+        let list = List {
+            entries: Vec::new(),
+            tombstones: HashMap::new(),
+            ledger: Vec::new(),
+            last_date: Date::MIN,
+        };
         Self { clock, key, list: Mutex::new(list) }
     }
 
@@ -62,39 +69,37 @@ impl ListStore {
 
     fn record(&self, list: &List, dialog_id: &DialogId) -> Result<ConsentRecord, StoreError> {
         if let Some(at) = list.find(dialog_id) {
-            let Entry { stored, evidence, .. } = &list.entries[at];
-            return Ok(match stored.granted() {
+            let Entry { stored, consent, .. } = &list.entries[at];
+            return Ok(match consent {
                 None => ConsentRecord::Pending { received: stored.date() },
-                Some(date) => ConsentRecord::Granted { date, evidence: evidence.clone() },
+                Some(event) => ConsentRecord::Decided(event.clone()),
             });
         }
         let tombstone = list.tombstones.get(&self.key.reference(dialog_id));
-        tombstone.cloned().map(ConsentRecord::Gone).ok_or(StoreError::NotFound)
+        tombstone.cloned().map(ConsentRecord::Decided).ok_or(StoreError::NotFound)
     }
 
+    /// Erases what is chosen; yields what the ledger says of it.
     fn erase(
         &self,
         list: &mut List,
-        kind: TombstoneKind,
+        kind: EventKind,
         evidence: &Evidence,
         which: impl Fn(&StoredDialog) -> bool,
-    ) -> u64 {
+    ) -> Vec<Event> {
         let date = self.now(list);
-        let mut erased = 0;
-        list.entries.retain(|entry| {
-            let stays = !which(&entry.stored);
-            if !stays {
-                erased += 1;
-                let tombstone = Tombstone { kind, date, evidence: evidence.clone() };
-                let reference = self.key.reference(&entry.position.dialog_id);
-                list.tombstones.insert(reference, tombstone);
-            }
-            stays
-        });
-        if erased > 0 {
-            list.last_date = date;
+        let (gone, stay) =
+            std::mem::take(&mut list.entries).into_iter().partition(|entry| which(&entry.stored));
+        list.entries = stay;
+        let gone: Vec<Entry> = gone;
+        let mut events = Vec::new();
+        for entry in gone {
+            let reference = self.key.reference(&entry.position.dialog_id);
+            let event = list.append(reference, kind, date, evidence.clone());
+            list.tombstones.insert(reference, event.clone());
+            events.push(event);
         }
-        erased
+        events
     }
 }
 
@@ -103,10 +108,28 @@ impl List {
         self.entries.iter().position(|entry| entry.position.dialog_id == *dialog_id)
     }
 
-    fn put(&mut self, stored: StoredDialog, evidence: Evidence) {
+    fn head(&self) -> Head {
+        self.ledger.last().map_or(Head::EMPTY, Event::head)
+    }
+
+    /// The core chains the event; the ledger is just the list of them.
+    fn append(
+        &mut self,
+        reference: DialogRef,
+        kind: EventKind,
+        date: Date,
+        evidence: Evidence,
+    ) -> Event {
+        let event = self.head().next(reference, kind, date, evidence);
+        self.ledger.push(event.clone());
+        self.last_date = date;
+        event
+    }
+
+    fn put(&mut self, stored: StoredDialog, consent: Option<Event>) {
         let position = Position { date: stored.date(), dialog_id: stored.dialog_id().clone() };
         let at = self.entries.partition_point(|entry| entry.position < position);
-        self.entries.insert(at, Entry { position, stored, evidence });
+        self.entries.insert(at, Entry { position, stored, consent });
     }
 
     /// The dialogs of a window, and one more if there is one.
@@ -144,7 +167,7 @@ impl DialogStore for ListStore {
         self.check_free(&list, &dialog)?;
         let date = self.now(&list);
         list.last_date = date;
-        list.put(StoredDialog::new(dialog, date, None), Evidence::default());
+        list.put(StoredDialog::new(dialog, date, false), None);
         Ok(date)
     }
 
@@ -159,12 +182,14 @@ impl DialogStore for ListStore {
             if date.is_some_and(|date| date > now) {
                 return Err(Invalid::new("date", "must not lie in the future").into());
             }
-            if date.is_none() || consented {
+            if date.is_none() {
                 list.last_date = now;
             }
-            let evidence = if consented { Evidence::of_import() } else { Evidence::default() };
-            let granted = consented.then_some(now);
-            list.put(StoredDialog::new(dialog, date.unwrap_or(now), granted), evidence);
+            let consent = consented.then(|| {
+                let reference = self.key.reference(&dialog.dialog_id);
+                list.append(reference, EventKind::Granted, now, Evidence::of_import())
+            });
+            list.put(StoredDialog::new(dialog, date.unwrap_or(now), consented), consent);
             Ok(())
         };
         Ok(batch.into_iter().map(import).collect())
@@ -177,25 +202,25 @@ impl DialogStore for ListStore {
         evidence: Evidence,
     ) -> Result<Receipt, StoreError> {
         let mut list = self.list();
-        let (date, evidence) = match self.record(&list, &dialog_id)?.decide(decision)? {
-            Transition::None { date, evidence } => (date, evidence),
+        let event = match self.record(&list, &dialog_id)?.decide(decision)? {
+            Transition::None(event) => Some(event),
             Transition::Grant => {
-                let date = self.now(&list);
-                list.last_date = date;
+                let now = self.now(&list);
+                let reference = self.key.reference(&dialog_id);
+                let event = list.append(reference, EventKind::Granted, now, evidence);
                 if let Some(at) = list.find(&dialog_id) {
                     let entry = &mut list.entries[at];
-                    entry.stored.grant(date);
-                    entry.evidence = evidence.clone();
+                    entry.stored.grant();
+                    entry.consent = Some(event.clone());
                 }
-                (date, evidence)
+                Some(event)
             }
             Transition::Withdraw => {
-                let kind = TombstoneKind::Withdrawn;
-                self.erase(&mut list, kind, &evidence, |stored| *stored.dialog_id() == dialog_id);
-                (list.last_date, evidence)
+                let which = |stored: &StoredDialog| *stored.dialog_id() == dialog_id;
+                self.erase(&mut list, EventKind::Withdrawn, &evidence, which).pop()
             }
         };
-        Ok(Receipt { dialog_id, decision, date, evidence })
+        Ok(Receipt { dialog_id, decision, event: event.ok_or(StoreError::NotFound)? })
     }
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
@@ -219,7 +244,7 @@ impl DialogStore for ListStore {
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
         let matches = |stored: &StoredDialog| {
             let filter: &Filter = request.filter();
-            stored.granted().is_some()
+            stored.is_consented()
                 && filter.matches(stored.customer_id(), stored.language(), stored.date())
         };
         let list = self.list();
@@ -245,44 +270,52 @@ impl DialogStore for ListStore {
         dialog_id: &DialogId,
     ) -> Result<(), StoreError> {
         let erased =
-            self.erase(&mut self.list(), TombstoneKind::Erased, &Evidence::default(), |stored| {
+            self.erase(&mut self.list(), EventKind::Erased, &Evidence::default(), |stored| {
                 stored.customer_id() == customer_id && stored.dialog_id() == dialog_id
             });
-        if erased == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+        if erased.is_empty() { Err(StoreError::NotFound) } else { Ok(()) }
     }
 
     async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
         let of_customer = |stored: &StoredDialog| stored.customer_id() == customer_id;
         let evidence = Evidence::default();
-        Ok(self.erase(&mut self.list(), TombstoneKind::Erased, &evidence, of_customer))
+        Ok(self.erase(&mut self.list(), EventKind::Erased, &evidence, of_customer).len() as u64)
     }
 
     async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
         let mut list = self.list();
         let oldest_first = list.entries.iter().rev().map(|entry| &entry.stored);
         let expired: Vec<_> = oldest_first
-            .filter(|stored| stored.granted().is_none() && stored.date() < received_before)
+            .filter(|stored| !stored.is_consented() && stored.date() < received_before)
             .take(at_most as usize)
             .map(|stored| stored.dialog_id().clone())
             .collect();
-        let kind = TombstoneKind::Expired;
-        Ok(self.erase(&mut list, kind, &Evidence::default(), |stored| {
-            expired.contains(stored.dialog_id())
-        }))
+        let is_expired = |stored: &StoredDialog| expired.contains(stored.dialog_id());
+        let erased = self.erase(&mut list, EventKind::Expired, &Evidence::default(), is_expired);
+        Ok(erased.len() as u64)
+    }
+
+    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        Ok(self.list().ledger.iter().skip(after).take(limit.get()).cloned().collect())
+    }
+
+    async fn ledger_head(&self) -> Result<Head, StoreError> {
+        Ok(self.list().head())
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
         let list = self.list();
         let mut counts = Stats::default();
         for Entry { stored, .. } in &list.entries {
-            if stored.granted().is_none() {
+            if !stored.is_consented() {
                 counts.pending += 1;
                 continue;
             }
             counts.consented += 1;
             *counts.consented_by_language.entry(stored.language().clone()).or_default() += 1;
         }
-        let withdrawn = |tombstone: &&Tombstone| tombstone.kind == TombstoneKind::Withdrawn;
+        let withdrawn = |tombstone: &&Event| tombstone.kind == EventKind::Withdrawn;
         counts.withdrawn = list.tombstones.values().filter(withdrawn).count() as u64;
         counts.erased = list.tombstones.len() as u64 - counts.withdrawn;
         Ok(counts)

@@ -59,7 +59,7 @@ struct Shown<'a> {
 
 impl<'a> From<&'a Receipt> for Shown<'a> {
     fn from(receipt: &'a Receipt) -> Self {
-        let Evidence { notice, method, locale } = &receipt.evidence;
+        let Evidence { notice, method, locale } = &receipt.event.evidence;
         let piece = |piece: &'a Option<EvidenceField>| piece.as_ref().map(EvidenceField::as_str);
         Self {
             dialog_id: receipt.dialog_id.as_str(),
@@ -67,7 +67,7 @@ impl<'a> From<&'a Receipt> for Shown<'a> {
                 Decision::Granted => "granted",
                 Decision::Withdrawn => "withdrawn",
             },
-            date: receipt.date.to_string(),
+            date: receipt.event.date.to_string(),
             notice: piece(notice),
             method: piece(method),
             locale: piece(locale),

@@ -1,5 +1,6 @@
 //! The commands, each in a file: from the arguments as typed to the work done.
 
+mod audit;
 mod completions;
 mod consent;
 mod erase;
@@ -90,6 +91,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Erase(args) => erase::run(args, &context).await,
             Command::Purge(args) => purge::run(&args, &context).await,
             Command::Stats(args) => stats::run(&args, &context).await,
+            Command::Audit(args) => audit::run(args, &context).await,
             Command::VerifyErasure(args) => verify_erasure::run(args, &context),
             Command::Generate(args) => generate::run(args, &context).await,
             Command::Completions(args) => completions::run(&args),

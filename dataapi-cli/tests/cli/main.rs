@@ -1,5 +1,6 @@
 //! The program as it is run: its output, its exit codes, and what it leaves in the store.
 
+mod audit;
 mod bench;
 
 mod exit_codes;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dataapi_core::{
-    ConsentStatus, Cursor, Date, Dialog, HeldDialog, Page, Receipt, Stats, StoreError,
+    ConsentStatus, Cursor, Date, Dialog, Event, Head, HeldDialog, Page, Receipt, Stats, StoreError,
 };
 
 /// What one call was answered with.
@@ -15,14 +15,16 @@ pub(super) enum Answer {
     Decided {
         dialog: String,
         receipt: String,
-        date: String,
-        evidence: String,
+        event: Happened,
     },
     Stands {
         dialog: String,
         state: String,
         date: String,
+        event: Option<Happened>,
     },
+    Events(Vec<Happened>),
+    Head(u64),
     Dialog(Row),
     Page {
         items: Vec<Row>,
@@ -60,6 +62,25 @@ pub(super) struct Row {
     text: String,
     date: String,
     consented: bool,
+}
+
+/// An event but for its place, its reference and its hash: stores differ in their keys, and may
+/// erase the dialogs of one customer in any order.
+#[derive(Debug, PartialEq)]
+pub(super) struct Happened {
+    kind: String,
+    date: String,
+    evidence: String,
+}
+
+impl From<Event> for Happened {
+    fn from(Event { kind, date, evidence, .. }: Event) -> Self {
+        Self {
+            kind: kind.name().to_owned(),
+            date: date.to_string(),
+            evidence: format!("{evidence:?}"),
+        }
+    }
 }
 
 impl Answer {
@@ -117,23 +138,35 @@ impl From<Vec<Result<(), StoreError>>> for Answer {
 }
 
 impl From<Receipt> for Answer {
-    fn from(Receipt { dialog_id, decision, date, evidence }: Receipt) -> Self {
+    fn from(Receipt { dialog_id, decision, event }: Receipt) -> Self {
         Self::Decided {
             dialog: dialog_id.as_str().to_owned(),
             receipt: format!("{decision:?}"),
-            date: date.to_string(),
-            evidence: format!("{evidence:?}"),
+            event: event.into(),
         }
     }
 }
 
 impl From<ConsentStatus> for Answer {
-    fn from(ConsentStatus { dialog_id, state, date }: ConsentStatus) -> Self {
+    fn from(ConsentStatus { dialog_id, state, date, event }: ConsentStatus) -> Self {
         Self::Stands {
             dialog: dialog_id.as_str().to_owned(),
             state: format!("{state:?}"),
             date: date.to_string(),
+            event: event.map(Into::into),
         }
+    }
+}
+
+impl From<Vec<Event>> for Answer {
+    fn from(events: Vec<Event>) -> Self {
+        Self::Events(events.into_iter().map(Into::into).collect())
+    }
+}
+
+impl From<Head> for Answer {
+    fn from(head: Head) -> Self {
+        Self::Head(head.position)
     }
 }
 

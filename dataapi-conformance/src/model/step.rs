@@ -64,6 +64,11 @@ pub(super) enum Step {
         received_before: Moment,
         at_most: u32,
     },
+    Events {
+        after: u64,
+        limit: u64,
+    },
+    LedgerHead,
     Stats,
     Advance {
         micros: u64,
@@ -257,6 +262,11 @@ impl Step {
             Self::PurgePending { received_before, at_most } => {
                 store.purge_pending(received_before.date(start), *at_most).await.into()
             }
+            Self::Events { after, limit } => {
+                let limit = Limit::new(*limit).expect("the values of steps are valid");
+                store.events(*after, limit).await.into()
+            }
+            Self::LedgerHead => store.ledger_head().await.into(),
             Self::Stats => store.stats().await.into(),
             Self::Advance { .. } | Self::JumpBack { .. } => Answer::Done,
         }
@@ -290,7 +300,8 @@ impl Step {
         };
         let all = Pages::Consented { customer: None, language: None, from: None, to: None };
         let subjects = CUSTOMERS.map(|customer| everything(Pages::Subject { customer }));
-        [Self::Stats, everything(all)]
+        let events = Self::Events { after: 0, limit: Limit::MAX.get() as u64 };
+        [Self::Stats, everything(all), Self::LedgerHead, events]
             .into_iter()
             .chain(subjects)
             .chain(DIALOGS.map(|dialog| Self::Consent { dialog }))
@@ -389,6 +400,8 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         1 => (moment(), prop_oneof![3 => 0..3_u32, 1 => Just(u32::MAX)])
             .prop_map(|(received_before, at_most)| Step::PurgePending { received_before, at_most }),
         3 => Just(Step::Stats),
+        1 => Just(Step::LedgerHead),
+        2 => (0..12_u64, limit()).prop_map(|(after, limit)| Step::Events { after, limit }),
         5 => (1..3_u64).prop_map(|micros| Step::Advance { micros }),
         2 => (1..6_u64).prop_map(|micros| Step::JumpBack { micros }),
     ]

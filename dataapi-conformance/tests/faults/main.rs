@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dataapi_conformance::model::random_histories_match_the_reference_model;
 use dataapi_conformance::{
-    Fixture, Harness, ManualClock, dates, decisions, erasure, gate, import, inserts, meanwhile,
-    pages, races, revision, stats, subject, uphold, values,
+    Fixture, Harness, ManualClock, dates, decisions, erasure, gate, import, inserts, ledger,
+    meanwhile, pages, races, revision, stats, subject, uphold, values,
 };
 use dataapi_core::DialogStore;
 use store::{Fault, Faulty};
@@ -61,6 +61,7 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::ImportsOneByOne, meanwhile::an_import_and_an_erasure_appear_whole);
     breaks(Fault::CountsNoLanguages, stats::each_dialog_counts_in_its_state);
     breaks(Fault::EvidenceWithoutEmpty, decisions::evidence_is_kept_as_it_was_sent);
+    breaks(Fault::EventsOutOfOrder, ledger::events_are_read_on_from_any_position);
     breaks(Fault::NeverScrubs, erasure::nothing_waits_to_be_scrubbed_after_a_scrub);
     breaks(Fault::RevisionStandsStill, revision::a_revision_ends_when_what_can_be_read_changes);
     breaks(Fault::RevisionStandsStill, revision::an_answer_kept_for_its_revision_is_never_stale);

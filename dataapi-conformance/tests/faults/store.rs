@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use dataapi_conformance::ManualClock;
 use dataapi_core::{
     Activity, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog,
-    DialogId, DialogStore, Evidence, Filter, HeldDialog, ImportedDialog, Limit, MemoryStore,
-    NewDialog, Page, PageRequest, Positioned, Receipt, RefKey, Revision, Start, Stats, StoreError,
-    StoredDialog, SubjectRequest, Text, Window,
+    DialogId, DialogRef, DialogStore, Event, EventKind, Evidence, Filter, Head, HeldDialog,
+    ImportedDialog, Limit, MemoryStore, NewDialog, Page, PageRequest, Positioned, Receipt, RefKey,
+    Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
 };
 
 /// What is wrong with a store.
@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     CountsNoLanguages,
     EvidenceWithoutEmpty,
     RevisionStandsStill,
+    /// Tells the ledger from its end.
+    EventsOutOfOrder,
     /// Says after a scrub that an erasure waits.
     NeverScrubs,
 }
@@ -97,7 +99,7 @@ impl Faulty {
         }
         let (customer_id, dialog_id) = (dialog.customer_id().clone(), dialog.dialog_id().clone());
         let dialog = NewDialog { customer_id, dialog_id, language, text };
-        StoredDialog::new(dialog, date, Some(date)).readable().expect("it is consented")
+        StoredDialog::new(dialog, date, true).readable().expect("it is consented")
     }
 
     fn remember(&self, dialog: &NewDialog) {
@@ -203,10 +205,12 @@ impl DialogStore for Faulty {
         let date = self.clock.now();
         match answer {
             Ok(receipt) if self.has(Fault::SecondReceipt) => {
-                Ok(Receipt { date, evidence, ..receipt })
+                Ok(Receipt { event: Event { date, evidence, ..receipt.event.clone() }, ..receipt })
             }
             Err(StoreError::Conflict) if self.has(Fault::LateYes) => {
-                Ok(Receipt { dialog_id, decision, date, evidence })
+                let reference = DialogRef::from_bytes([0; 32]);
+                let event = Head::EMPTY.next(reference, EventKind::Granted, date, evidence);
+                Ok(Receipt { dialog_id, decision, event })
             }
             answer => answer,
         }
@@ -340,6 +344,19 @@ impl DialogStore for Faulty {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.store.ready().await
+    }
+
+    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        if self.has(Fault::EventsOutOfOrder) {
+            let mut events = self.store.events(after, limit).await?;
+            events.reverse();
+            return Ok(events);
+        }
+        self.store.events(after, limit).await
+    }
+
+    async fn ledger_head(&self) -> Result<Head, StoreError> {
+        self.store.ledger_head().await
     }
 
     async fn scrub(&self) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! Consent: recorded by the chatbot when its customer answers.
 
 use bytes::Bytes;
-use dataapi_core::{Decision, DialogId, Evidence};
+use dataapi_core::{Decision, DialogId, Evidence, StoreError};
 use http::Response;
 
 use super::json;
@@ -60,4 +60,30 @@ pub(crate) async fn read(
 ) -> Result<Response<Bytes>, Problem> {
     let status = service.store.consent(dialog_id).await?;
     json(&dto::ConsentStatus::from(&status))
+}
+
+/// Get the proof of the last decision, to be given to the customer
+///
+/// Its members are named after ISO/IEC TS 27560 as far as they apply. After an erasure it proves the
+/// erasure.
+#[utoipa::path(
+    get,
+    path = "/consents/{dialogId}/receipt",
+    tag = "consent",
+    operation_id = "readReceipt",
+    params(("dialogId" = String, Path, min_length = 1, description = "Which dialog")),
+    responses(
+        (status = 200, description = "The proof", body = dto::ConsentReceipt<'_>),
+        (status = 400, description = "There is a query string"),
+        (status = 404, description = "The id was never used, or nothing is decided yet"),
+        (status = 422, description = "The id is outside its bounds"),
+    )
+)]
+pub(crate) async fn receipt(
+    service: &Service,
+    dialog_id: &DialogId,
+) -> Result<Response<Bytes>, Problem> {
+    let status = service.store.consent(dialog_id).await?;
+    let receipt = dto::ConsentReceipt::new(&status).ok_or(StoreError::NotFound)?;
+    json(&receipt)
 }

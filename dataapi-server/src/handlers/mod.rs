@@ -1,6 +1,7 @@
 //! What each route does once its request is understood; each carries its part of the API's
 //! description.
 
+pub(crate) mod changes;
 pub(crate) mod consents;
 pub(crate) mod customers;
 pub(crate) mod dialogs;

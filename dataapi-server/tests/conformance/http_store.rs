@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogStore, Evidence, EvidenceField, HeldDialog, ImportedDialog, Language, NewDialog, Page,
-    PageRequest, Receipt, Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text,
-    Window,
+    DialogStore, Event, EventKind, Evidence, EvidenceField, Head, HeldDialog, ImportedDialog,
+    Language, Limit, NewDialog, Page, PageRequest, Receipt, Revision, Start, Stats, StoreError,
+    StoredDialog, SubjectRequest, Text, Window,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
@@ -150,8 +150,21 @@ fn date(value: &Value) -> Date {
 }
 
 fn evidence(value: &Value) -> Evidence {
-    let piece = |name| value.get(name).map(string);
+    let piece = |name| value.get(name).filter(|piece| !piece.is_null()).map(string);
     Evidence::parse(piece("notice"), piece("method"), piece("locale")).expect("evidence")
+}
+
+/// An event whose place stands in `entry`, and whose date and evidence in `shown`.
+fn event(entry: &Value, shown: &Value) -> Event {
+    let kind = EventKind::ALL.into_iter().find(|kind| entry["kind"] == kind.name());
+    Event {
+        position: entry["position"].as_u64().expect("a position"),
+        reference: string(&entry["ref"]).parse().expect("a reference"),
+        kind: kind.expect("a kind"),
+        date: date(&shown["date"]),
+        evidence: evidence(shown),
+        hash: string(&entry["hash"]).parse().expect("a hash"),
+    }
 }
 
 fn stored(item: &Value) -> StoredDialog {
@@ -163,7 +176,7 @@ fn stored(item: &Value) -> StoredDialog {
     };
     let date = date(&item["date"]);
     let consented = item["consent_received"].as_bool().expect("whether it is consented");
-    StoredDialog::new(dialog, date, consented.then_some(date))
+    StoredDialog::new(dialog, date, consented)
 }
 
 fn readable(item: &Value) -> Dialog {
@@ -221,24 +234,39 @@ impl DialogStore for HttpStore {
                 Some("withdrawn") => Decision::Withdrawn,
                 other => panic!("no decision: {other:?}"),
             },
-            date: date(&answer["date"]),
-            evidence: evidence(&answer),
+            event: event(&answer["ledger"], &answer),
         })
     }
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
-        let answer = self.get(&format!("/consents/{}", encode(dialog_id.as_str()))).await?.body;
-        Ok(ConsentStatus {
-            dialog_id: string(&answer["dialog_id"]).try_into()?,
-            state: match answer["consent"].as_str() {
+        let path = format!("/consents/{}", encode(dialog_id.as_str()));
+        loop {
+            let answer = self.get(&path).await?.body;
+            let dialog_id = string(&answer["dialog_id"]).try_into()?;
+            let state = match answer["consent"].as_str() {
                 Some("pending") => ConsentState::Pending,
                 Some("granted") => ConsentState::Granted,
                 Some("withdrawn") => ConsentState::Withdrawn,
                 Some("erased") => ConsentState::Erased,
                 other => panic!("no state: {other:?}"),
-            },
-            date: date(&answer["date"]),
-        })
+            };
+            let date = date(&answer["date"]);
+            if state == ConsentState::Pending {
+                return Ok(ConsentStatus { dialog_id, state, date, event: None });
+            }
+            let receipt = self.get(&format!("{path}/receipt")).await?.body;
+            // A decision may have come between the two.
+            if receipt["event_state"] == answer["consent"] {
+                let named = json!({
+                    "date": receipt["event_time"], "notice": receipt.get("privacy_notice"),
+                    "method": receipt.get("collection_method"), "locale": receipt.get("language"),
+                });
+                let event = event(&receipt["ledger"], &named);
+                assert_eq!(receipt["record_id"], event.head().to_string());
+                assert_eq!(event.date, date);
+                return Ok(ConsentStatus { dialog_id, state, date, event: Some(event) });
+            }
+        }
     }
 
     async fn dialog(
@@ -316,6 +344,20 @@ impl DialogStore for HttpStore {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.get("/health/ready").await.map(|_| ())
+    }
+
+    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        let answer = self.get(&format!("/changes?after={after}&limit={}", limit.get())).await?.body;
+        let events = answer["events"].as_array().expect("events");
+        Ok(events.iter().map(|shown| event(shown, shown)).collect())
+    }
+
+    async fn ledger_head(&self) -> Result<Head, StoreError> {
+        let head = self.get("/changes?limit=1").await?.body["head"].clone();
+        Ok(Head {
+            position: head["position"].as_u64().expect("a position"),
+            hash: string(&head["hash"]).parse().expect("a hash"),
+        })
     }
 
     async fn scrub(&self) -> Result<(), StoreError> {

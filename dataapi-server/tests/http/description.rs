@@ -7,10 +7,12 @@ use serde_json::Value;
 use crate::support::Server;
 
 /// The contract's routes, as the description spells them.
-const ROUTES: [(&str, &[&str]); 12] = [
+const ROUTES: [(&str, &[&str]); 14] = [
     ("/data/", &["get"]),
     ("/data/{customerId}/{dialogId}", &["get", "post", "delete"]),
     ("/consents/{dialogId}", &["get", "post"]),
+    ("/consents/{dialogId}/receipt", &["get"]),
+    ("/changes", &["get"]),
     ("/customers/{customerId}", &["delete"]),
     ("/customers/{customerId}/data", &["get"]),
     ("/stats", &["get"]),

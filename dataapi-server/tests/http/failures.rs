@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi_core::{
-    Activity, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore, Evidence,
-    HeldDialog, ImportedDialog, NewDialog, Page, PageRequest, Receipt, Revision, Stats, StoreError,
-    SubjectRequest,
+    Activity, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore, Event,
+    Evidence, Head, HeldDialog, ImportedDialog, Limit, NewDialog, Page, PageRequest, Receipt,
+    Revision, Stats, StoreError, SubjectRequest,
 };
 use dataapi_server::Config;
 
@@ -62,6 +62,14 @@ impl DialogStore for Failing {
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
+        Err(self.0())
+    }
+
+    async fn events(&self, _: u64, _: Limit) -> Result<Vec<Event>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn ledger_head(&self) -> Result<Head, StoreError> {
         Err(self.0())
     }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod bodies;
+mod changes;
 mod description;
 mod failures;
 mod pages;

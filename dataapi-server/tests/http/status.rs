@@ -316,15 +316,28 @@ async fn answers_have_the_shape_of_the_contract() {
     let evidence = r#"{"consent":true,"notice":"v3","method":"button","locale":null}"#;
     let receipt = server.post("/consents/d-1", evidence).await;
     assert_eq!(receipt.status, 200);
-    let granted = receipt.json()["date"].clone();
+    let (granted, ledger) = (receipt.json()["date"].clone(), receipt.json()["ledger"].clone());
     let expected = json!({
         "dialog_id": "d-1", "consent": "granted", "date": granted,
-        "notice": "v3", "method": "button",
+        "notice": "v3", "method": "button", "ledger": ledger,
     });
     assert_eq!(receipt.json(), expected);
     assert_eq!(server.post("/consents/d-1", "true").await.json(), expected, "the first again");
     let status = server.get("/v1/consents/d-1").await.json();
     assert_eq!(status, json!({"dialog_id": "d-1", "consent": "granted", "date": granted}));
+    let record = format!("{}@1", ledger["hash"].as_str().expect("a hash"));
+    let proof = json!({
+        "schema_version": "dataapi-receipt-1", "record_id": record, "dialog_id": "d-1",
+        "privacy_notice": "v3", "collection_method": "button", "event_type": "granted",
+        "event_state": "granted", "event_time": granted, "ledger": ledger,
+    });
+    assert_eq!(server.get("/consents/d-1/receipt").await.json(), proof);
+    let event = json!({
+        "position": 1, "ref": ledger["ref"], "kind": "granted", "hash": ledger["hash"],
+        "date": granted, "notice": "v3", "method": "button",
+    });
+    let changes = json!({"events": [event], "head": {"position": 1, "hash": ledger["hash"]}});
+    assert_eq!(server.get("/v1/changes").await.json(), changes);
 
     assert_eq!(server.get("/data/anna/d-1").await.json(), dialog(true));
     assert_eq!(server.get("/data?language=pt-BR").await.json(), page(&dialog(true)));

@@ -1,0 +1,66 @@
+//! The ledger: its head, its export, and what tampering is told.
+
+use crate::bench::{Bench, line};
+
+fn decided() -> Bench {
+    let bench = Bench::new();
+    let lines: String = (0..5).map(|n| line(&format!("d-{n}"), "t")).collect();
+    bench.write("in.jsonl", lines);
+    bench.ok(&["import", "in.jsonl"]);
+    bench.ok(&["consent", "withdraw", "d-1", "--notice", "v3"]);
+    bench.ok(&["erase", "dialog", "c", "d-2"]);
+    bench
+}
+
+fn tamper(bench: &Bench, sql: &str) {
+    let store = rusqlite::Connection::open(bench.path().join("dialogs.db")).expect("opens");
+    store.execute_batch(sql).expect("is changed");
+}
+
+#[test]
+fn the_chain_is_verified_up_to_a_noted_head() {
+    let bench = decided();
+    let head = bench.ok(&["audit", "head"]);
+    let head = head.trim_end();
+    assert!(head.ends_with("@7"), "{head}");
+    let whole = format!("7 events, the chain is whole: {head}\n");
+    assert_eq!(bench.ok(&["audit", "verify"]), whole);
+    assert_eq!(bench.ok(&["audit", "verify", "--head", head]), whole);
+    bench.ok(&["consent", "withdraw", "d-3"]);
+    bench.ok(&["audit", "verify", "--head", head]);
+    assert_eq!(bench.run(&["audit", "verify", "--head", "7"]).code, Some(2));
+}
+
+#[test]
+fn an_export_names_dialogs_by_reference_only() {
+    let bench = decided();
+    let lines = bench.ok(&["audit", "export"]);
+    assert_eq!(lines.lines().count(), 7);
+    let event: serde_json::Value =
+        serde_json::from_str(lines.lines().nth(5).expect("a line")).expect("JSON");
+    assert_eq!(event["position"], 6);
+    assert_eq!(event["kind"], "withdrawn");
+    assert_eq!(event["notice"], "v3");
+    assert_eq!(event["ref"].as_str().map(str::len), Some(64));
+    assert!(!lines.contains("d-1") && !lines.contains("\"c\""), "{lines}");
+    bench.ok(&["audit", "export", "-o", "ledger.jsonl"]);
+    assert_eq!(bench.read("ledger.jsonl"), lines.into_bytes());
+}
+
+#[test]
+fn tampering_is_told_with_its_place() {
+    for (sql, place) in [
+        ("UPDATE event SET date = date + 1 WHERE position = 3", "broken at position 3"),
+        ("UPDATE event SET notice = 'v4' WHERE position = 6", "broken at position 6"),
+        ("DELETE FROM event WHERE position = 4", "broken at position 4"),
+        ("UPDATE event SET position = 9 WHERE position = 7", "broken at position 7"),
+        ("DELETE FROM event WHERE position > 5", "ends at position 5"),
+    ] {
+        let bench = decided();
+        let head = bench.ok(&["audit", "head"]);
+        tamper(&bench, sql);
+        let ran = bench.run(&["audit", "verify", "--head", head.trim_end()]);
+        assert_eq!(ran.code, Some(4), "{sql}");
+        assert!(ran.err.contains(place), "{sql}: {}", ran.err);
+    }
+}

@@ -1,0 +1,178 @@
+//! The consent ledger: one chained event for whatever was decided, erased or expired, and none for
+//! anything else.
+
+use std::collections::BTreeSet;
+
+use dataapi_core::{
+    Audit, Clock, Decision, DialogStore, Event, EventKind, Evidence, Head, ImportedDialog, Limit,
+    StoreError,
+};
+
+use crate::ManualClock;
+use crate::parallel::at_once;
+use crate::scene::{
+    Ending, SECOND, assert_refused, customer, decide, dialog, grant, id, insert, insert_consented,
+    status, withdraw,
+};
+
+/// All events, which are less than a page.
+pub(crate) async fn events(store: &dyn DialogStore) -> Vec<Event> {
+    store.events(0, Limit::MAX).await.expect("the ledger can be read")
+}
+
+/// The events, after it was seen that their chain holds up to the ledger's head.
+async fn audited(store: &dyn DialogStore) -> Vec<Event> {
+    let head = store.ledger_head().await.expect("the ledger has a head");
+    let events = events(store).await;
+    let mut audit = Audit::new(Some(head));
+    for event in &events {
+        audit.check(event).expect("each event follows the one before");
+    }
+    assert_eq!(audit.finish().expect("the chain reaches the head"), head);
+    events
+}
+
+/// A store without decisions has an empty ledger.
+pub async fn a_new_store_has_an_empty_ledger(store: &dyn DialogStore, _: &ManualClock) {
+    assert_eq!(audited(store).await, []);
+    insert(store, "anna", "pending").await;
+    assert_eq!(store.ledger_head().await.expect("a head"), Head::EMPTY, "storing is no decision");
+}
+
+/// Each decision, erasure and expiry is one event, with its kind and date.
+pub async fn each_end_of_a_dialog_is_an_event(store: &dyn DialogStore, clock: &ManualClock) {
+    for (name, ending) in ["a", "b", "c", "d", "e", "f"].into_iter().zip(Ending::ALL) {
+        let before = events(store).await.len();
+        let date = ending.bring(store, clock, "anna", name).await;
+        let events = audited(store).await;
+        let new: Vec<_> = events[before..].iter().map(|event| event.kind).collect();
+        let last = match ending {
+            Ending::RefusedAtOnce | Ending::Withdrawn => EventKind::Withdrawn,
+            Ending::Expired => EventKind::Expired,
+            _ => EventKind::Erased,
+        };
+        let granted = matches!(ending, Ending::Withdrawn | Ending::ErasedConsented);
+        let expected = if granted { vec![EventKind::Granted, last] } else { vec![last] };
+        assert_eq!(new, expected, "what happened is what the ledger says");
+        let event = &events[events.len() - 1];
+        assert_eq!(event.date, date, "an event has the date of what it records");
+        assert!(
+            events[before..].iter().all(|other| other.reference == event.reference),
+            "all events of a dialog have its reference"
+        );
+        assert_eq!(
+            status(store, name).await.event.as_ref(),
+            Some(event),
+            "how a dialog stands is what its last event says"
+        );
+    }
+    let references: BTreeSet<_> = events(store).await.iter().map(|event| event.reference).collect();
+    assert_eq!(references.len(), Ending::ALL.len(), "dialogs are told apart");
+}
+
+/// A receipt is the event that it proves, with its evidence.
+pub async fn a_receipt_is_an_event_of_the_ledger(store: &dyn DialogStore, clock: &ManualClock) {
+    insert(store, "anna", "d").await;
+    let evidence = |notice: &str| {
+        Evidence::parse(Some(notice.to_owned()), Some("button".into()), None).expect("evidence")
+    };
+    let yes = store.decide(id("d"), Decision::Granted, evidence("v1")).await.expect("a yes");
+    assert_eq!(status(store, "d").await.event.as_ref(), Some(&yes.event));
+    clock.advance(SECOND);
+    let no = store.decide(id("d"), Decision::Withdrawn, evidence("v2")).await.expect("a no");
+    assert_eq!(audited(store).await, [yes.event, no.event]);
+}
+
+/// What changes nothing is no event.
+pub async fn what_changes_nothing_is_no_event(store: &dyn DialogStore, clock: &ManualClock) {
+    insert_consented(store, "anna", "consented").await;
+    Ending::Withdrawn.bring(store, clock, "ben", "withdrawn").await;
+    Ending::ErasedPending.bring(store, clock, "ben", "erased").await;
+    let before = audited(store).await;
+    grant(store, "consented").await;
+    withdraw(store, "withdrawn").await;
+    withdraw(store, "erased").await;
+    for name in ["withdrawn", "erased"] {
+        let late = decide(store, name, Decision::Granted).await;
+        assert_refused!(late, StoreError::Conflict, "a late yes is a conflict");
+        assert!(store.insert(dialog("ben", name)).await.is_err(), "a gone id stays taken");
+    }
+    let unknown = decide(store, "unknown", Decision::Withdrawn).await;
+    assert_refused!(unknown, StoreError::NotFound, "it was never stored");
+    assert!(store.erase_dialog(&customer("ben"), &id("consented")).await.is_err());
+    store.erase_customer(&customer("nobody")).await.expect("nothing is fine");
+    store.purge_pending(clock.now(), 10).await.expect("a purge succeeds");
+    insert(store, "anna", "pending").await;
+    assert_eq!(audited(store).await, before);
+}
+
+/// An imported consent is an event, as of now, with the evidence of an import.
+pub async fn an_imported_consent_is_an_event(store: &dyn DialogStore, clock: &ManualClock) {
+    let imported = |name, consented| ImportedDialog {
+        dialog: dialog("anna", name),
+        date: Some(clock.now()),
+        consented,
+    };
+    let batch = vec![imported("yes", true), imported("pending", false), imported("also", true)];
+    store.import(batch).await.expect("an import is answered");
+    let events = audited(store).await;
+    assert_eq!(events.len(), 2, "one for each consent");
+    for (event, name) in events.iter().zip(["yes", "also"]) {
+        assert_eq!((event.kind, event.date), (EventKind::Granted, clock.now()));
+        assert_eq!(event.evidence, Evidence::of_import());
+        assert_eq!(status(store, name).await.event.as_ref(), Some(event));
+    }
+}
+
+/// Events come in order from wherever one goes on, and no more than asked for.
+pub async fn events_are_read_on_from_any_position(store: &dyn DialogStore, _: &ManualClock) {
+    for number in 0..5 {
+        insert_consented(store, "anna", &format!("d-{number}")).await;
+    }
+    let all = audited(store).await;
+    for after in 0..=6_usize {
+        for limit in 1..=6_usize {
+            let asked = Limit::new(limit as u64).expect("a limit");
+            let some = store.events(after as u64, asked).await.expect("the ledger can be read");
+            let expected: Vec<_> = all.iter().skip(after).take(limit).cloned().collect();
+            assert_eq!(some, expected, "{limit} after {after}");
+        }
+    }
+    assert_eq!(store.events(u64::MAX, Limit::MAX).await.expect("an end"), []);
+}
+
+/// Erasing a customer writes one event for each dialog.
+pub async fn erasing_a_customer_is_an_event_for_each_dialog(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
+    insert(store, "anna", "pending").await;
+    insert_consented(store, "anna", "consented").await;
+    insert_consented(store, "ben", "stays").await;
+    store.erase_customer(&customer("anna")).await.expect("a customer can be erased");
+    let kinds: Vec<_> = audited(store).await.iter().map(|event| event.kind).collect();
+    assert_eq!(
+        kinds,
+        [EventKind::Granted, EventKind::Granted, EventKind::Erased, EventKind::Erased]
+    );
+}
+
+/// However many decide at once, the chain has no gap and no fork.
+pub async fn concurrent_decisions_make_one_chain(store: &dyn DialogStore, _: &ManualClock) {
+    const DIALOGS: usize = 48;
+    for number in 0..DIALOGS {
+        insert(store, "anna", &format!("d-{number}")).await;
+    }
+    let decisions = (0..DIALOGS).map(|number| {
+        let decision = if number % 3 == 0 { Decision::Withdrawn } else { Decision::Granted };
+        store.decide(id(&format!("d-{number}")), decision, Evidence::default())
+    });
+    let receipts = at_once(decisions);
+    let events = audited(store).await;
+    assert_eq!(events.len(), DIALOGS);
+    for receipt in receipts {
+        let event = receipt.expect("a decision on a pending dialog").event;
+        let at = usize::try_from(event.position - 1).expect("a small number");
+        assert_eq!(events[at], event, "a receipt stands where it says");
+    }
+}

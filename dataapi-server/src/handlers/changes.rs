@@ -1,0 +1,52 @@
+//! The ledger's events, for whoever keeps copies of what was exported or audits the chain.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use tokio::time::{Instant, sleep};
+
+use super::json;
+use crate::dto;
+use crate::problem::Problem;
+use crate::query;
+use crate::service::Service;
+
+/// How often a request that waits looks for events.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Follow what is decided and erased
+///
+/// The events of the consent ledger, in order, one for each grant, withdrawal, erasure and expiry. Ask
+/// again after the last position that you have; `wait` holds the answer back until there is an event.
+/// A dialog is named by its `ref` only. Each `hash` covers the event and the one before it.
+#[utoipa::path(
+    get,
+    path = "/changes",
+    tag = "consent",
+    operation_id = "readChanges",
+    params(
+        ("after" = Option<u64>, Query, description = "The position after which to begin; 0 if left out"),
+        ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many at most; 100 if left out"),
+        ("wait" = Option<String>, Query, description = "For how long to wait for an event, up to 60 seconds", example = "30s"),
+    ),
+    responses(
+        (status = 200, description = "The events, none if there are no more", body = dto::Changes<'_>),
+        (status = 400, description = "A parameter is unknown, given twice, or outside its bounds"),
+    )
+)]
+pub(crate) async fn read(service: &Service, query: &str) -> Result<Response<Bytes>, Problem> {
+    let query::ChangesRequest { after, limit, wait } = query::changes_request(query)?;
+    let started = Instant::now();
+    let events = loop {
+        let events = service.store.events(after, limit).await?;
+        if !events.is_empty() || started.elapsed() >= wait {
+            break events;
+        }
+        sleep(PERIOD.min(wait)).await;
+    };
+    // Read last: it is never behind the events.
+    let head = service.store.ledger_head().await?;
+    let events = events.iter().map(dto::Event::from).collect();
+    json(&dto::Changes { events, head: head.into() })
+}
