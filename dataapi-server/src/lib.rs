@@ -45,9 +45,9 @@ use dataapi_core::{Clock, DialogStore, SystemClock, Text};
 use futures_util::future;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::service::TowerToHyperService;
+use hyper::service::service_fn;
 use tokio::net::TcpListener;
+use tower_service::Service as _;
 
 use crate::service::Service;
 
@@ -100,10 +100,11 @@ pub async fn serve(
 ) {
     let service = Arc::new(Service::new(Arc::clone(&store), &config));
     let limits = connections::Limits { head: config.head_timeout, grace: config.grace };
-    let filter = TowerToHyperService::new(warp::service(service::filter(Arc::clone(&service))));
+    let filter = warp::service(service::filter(Arc::clone(&service)));
     let answering = service_fn(move |mut request: Request<Incoming>| {
         service::keep_target(&mut request);
-        filter.call(request)
+        // It is always ready.
+        filter.clone().call(request)
     });
     let serving = connections::run(listener, answering, limits, shutdown);
     let purging = async {
