@@ -37,6 +37,9 @@ const READERS: Duration = Duration::from_millis(100);
 /// As many as are folded in while writers wait for a few milliseconds.
 const FEW_FRAMES: u32 = 1_000;
 
+/// How often the log is folded in beside the commits, before writers have to wait.
+const MOST_TIMES_BESIDE: u32 = 3;
+
 /// What keeps a store's files clean; one of each process is at work at a time.
 #[derive(Debug)]
 pub(crate) struct Scrubber {
@@ -124,16 +127,17 @@ impl Scrubber {
 
     /// Folds into the database what is committed by now, beside the commits that go on; never all
     /// of it, since the log could then begin anew before it was looked through. What a read that began
-    /// before still needs is left for the next time.
-    pub(crate) fn fold_in(&mut self) -> Result<(), Fault> {
+    /// before still needs is left for the next time. Tells how many frames are not folded in.
+    pub(crate) fn fold_in(&mut self) -> Result<u32, Fault> {
         // Nothing after this snapshot is folded in while it lasts.
         let pin = self.transactions.unchecked_transaction()?;
         is_marked(&pin)?;
         if self.leftovers.index.grows()? {
             self.leftovers.look_through()?;
-            checkpoint(&self.checkpoints, Mode::Passive)?;
+            let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
+            return Ok(self.header()?.frames().saturating_sub(folded.done));
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Folds in all of the log, overwrites what is left on the pages that were in it, and lets it
@@ -142,8 +146,12 @@ impl Scrubber {
     /// It is emptied if anything was erased here, or if asked to: to make it longer again holds up each
     /// commit, so that with 64 writers it would cost a sixth of them.
     pub(crate) fn scrub(&mut self, erasures: &Erasures, empty: bool) -> Result<Outcome, Fault> {
-        if self.header()?.frames() > FEW_FRAMES {
-            self.fold_in()?;
+        // Each time, less is committed meanwhile.
+        let mut left = self.header()?.frames();
+        for _ in 0..MOST_TIMES_BESIDE {
+            if left > FEW_FRAMES {
+                left = self.fold_in()?;
+            }
         }
         match self.log.hold(WRITERS)? {
             Some(held) => self.scrub_alone(&held, erasures, empty),
