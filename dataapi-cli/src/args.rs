@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Consent(Consent),
     #[command(subcommand)]
     Erase(Erase),
+    #[command(subcommand)]
+    Subject(Subject),
     Purge(Purge),
     Stats(Stats),
     VerifyErasure(VerifyErasure),
@@ -205,21 +207,57 @@ pub(crate) enum Erase {
         yes: bool,
     },
     /// Erase everything held on one customer
-    Customer {
-        /// Whose data
-        customer: String,
-        /// Do not ask
-        #[arg(long, short)]
-        yes: bool,
-    },
+    Customer(EraseCustomer),
 }
 
-/// Erase dialogs whose consent never came
 #[derive(Args, Debug)]
+pub(crate) struct EraseCustomer {
+    /// Whose data
+    pub(crate) customer: String,
+    /// Only tell how many dialogs that would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// What customers have a right to: everything held on them, or its erasure
+#[derive(Debug, Subcommand)]
+pub(crate) enum Subject {
+    /// Write out everything held on one customer, consented to or not, as one JSON document
+    ///
+    /// Hand it to nobody but the customer (GDPR articles 15 and 20). Its members: customer_id; exported,
+    /// the time; dialogs, newest first, each with dialog_id, text, language, date, consent (pending or
+    /// granted) and, once there is a decision, its receipt: date, notice, method, locale, and the
+    /// position, ref and hash of its event in the ledger. What was erased is not in it: nothing in the
+    /// store tells any more whose it was.
+    Export {
+        /// Whose data
+        customer: String,
+        /// The file to write, or - for standard output
+        #[arg(long, short, default_value = "-", value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Erase everything held on one customer, for good (GDPR article 17); the same as 'erase customer'
+    Erase(EraseCustomer),
+}
+
+/// Erase dialogs whose consent never came, or that were kept for long enough
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("age").required(true).multiple(true))]
 pub(crate) struct Purge {
-    /// How long ago they were received at least, such as 30d or 12h
-    #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE")]
-    pub(crate) pending_after: Duration,
+    /// Those without a decision that were received so long ago at least, such as 30d or 12h
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE", group = "age")]
+    pub(crate) pending_after: Option<Duration>,
+
+    /// Those consented to that were received so long ago at least, such as 365d
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE", group = "age")]
+    pub(crate) consented_after: Option<Duration>,
+
+    /// Only tell how many that would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Count the dialogs in each state and language

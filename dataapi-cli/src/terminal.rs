@@ -31,9 +31,19 @@ pub(crate) fn one_line(text: &str, width: usize) -> String {
     line
 }
 
-/// Writes `value` as a line of JSON; on a terminal all that steers it becomes `\u….`, which says
-/// the same in JSON.
+/// Writes `value` as a line of JSON.
 pub(crate) fn write_json<W: Write>(
+    out: &mut W,
+    value: &impl Serialize,
+    on_terminal: bool,
+) -> io::Result<()> {
+    write_json_value(out, value, on_terminal)?;
+    out.write_all(b"\n")
+}
+
+/// Writes `value` as JSON; on a terminal all that steers it becomes `\u….`, which says the same in
+/// JSON.
+pub(crate) fn write_json_value<W: Write>(
     out: &mut W,
     value: &impl Serialize,
     on_terminal: bool,
@@ -43,7 +53,7 @@ pub(crate) fn write_json<W: Write>(
     } else {
         value.serialize(&mut Serializer::with_formatter(&mut *out, CompactFormatter))?;
     }
-    out.write_all(b"\n")
+    Ok(())
 }
 
 struct Harmless;

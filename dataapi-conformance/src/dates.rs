@@ -1,6 +1,8 @@
 //! Dates: they follow the clock, but never backwards.
 
-use dataapi_core::{Clock, Date, Decision, DialogStore, Evidence, HeldDialog, ImportedDialog};
+use dataapi_core::{
+    Clock, Date, Decision, DialogStore, Evidence, HeldDialog, ImportedDialog, Purge,
+};
 
 use crate::ManualClock;
 use crate::scene::{
@@ -37,7 +39,7 @@ async fn dates_of_all_calls(
     between();
     dates.push(insert(store, "anna", &name("expired")).await);
     between();
-    store.purge_pending(Date::MAX, 1).await.expect("a purge succeeds");
+    store.purge(Purge::Pending, Date::MAX, 1).await.expect("a purge succeeds");
     dates.push(status(store, &name("expired")).await.date);
     between();
     for consented in [false, true] {

@@ -1,6 +1,8 @@
 //! Erasure: by dialog, by customer, and of what was never consented to in time.
 
-use dataapi_core::{Clock, ConsentState, Date, DialogStore, Filter, ImportedDialog, StoreError};
+use dataapi_core::{
+    Clock, ConsentState, Date, DialogStore, EventKind, Filter, ImportedDialog, Purge, StoreError,
+};
 
 use crate::ManualClock;
 use crate::scene::{
@@ -17,7 +19,7 @@ async fn erase_all(store: &dyn DialogStore, whose: &str) -> u64 {
 }
 
 async fn purge(store: &dyn DialogStore, received_before: Date, at_most: u32) -> u64 {
-    store.purge_pending(received_before, at_most).await.expect("a purge succeeds")
+    store.purge(Purge::Pending, received_before, at_most).await.expect("a purge succeeds")
 }
 
 /// Erases one dialog of that customer, pending or consented, and leaves a tombstone.
@@ -197,6 +199,52 @@ pub async fn a_purge_spares_what_comes_later(store: &dyn DialogStore, clock: &Ma
         ["new"],
         "a new dialog can be consented to"
     );
+}
+
+/// A purge of consented dialogs takes those that were received before the date, the oldest first, and
+/// leaves pending ones alone.
+pub async fn a_purge_of_consented_dialogs_takes_the_oldest_and_spares_the_pending(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    insert(store, "anna", "pending").await;
+    for name in ["a", "b", "c"] {
+        clock.advance(SECOND);
+        insert_consented(store, "anna", name).await;
+    }
+    let before = clock.now();
+    clock.advance(SECOND);
+    let take = |at_most| store.purge(Purge::Consented, before, at_most);
+    assert_eq!(take(1).await.expect("a purge succeeds"), 1, "no more than asked");
+    assert_eq!(listed(store, &Filter::default()).await, ["c", "b"], "the oldest went first");
+    assert_eq!(take(u32::MAX).await.expect("a purge succeeds"), 1, "what came at the date stays");
+    assert_eq!(listed(store, &Filter::default()).await, ["c"]);
+    let gone = status(store, "b").await;
+    let kind = gone.event.map(|event| event.kind);
+    assert_eq!((gone.state, kind), (ConsentState::Erased, Some(EventKind::Expired)));
+    assert_eq!(status(store, "pending").await.state, ConsentState::Pending);
+    assert_refused!(store.insert(dialog("anna", "a")).await, StoreError::Gone, "it stays gone");
+}
+
+/// What a purge would take is what it then takes.
+pub async fn what_is_purgeable_is_what_a_purge_takes(store: &dyn DialogStore, clock: &ManualClock) {
+    for number in 0..4 {
+        insert(store, "anna", &format!("p-{number}")).await;
+        insert_consented(store, "ben", &format!("c-{number}")).await;
+        clock.advance(MICROSECOND);
+    }
+    let date = clock.now();
+    insert(store, "anna", "p-last").await;
+    insert_consented(store, "ben", "c-last").await;
+    for which in [Purge::Pending, Purge::Consented] {
+        let due = store.purgeable(which, date).await.expect("a count");
+        assert_eq!(due, 4, "those received before the date");
+        let all = store.purgeable(which, Date::MAX).await.expect("a count");
+        assert_eq!(all, 5);
+        assert_eq!(store.purgeable(which, Date::MIN).await.expect("a count"), 0);
+        assert_eq!(store.purge(which, date, u32::MAX).await.expect("a purge succeeds"), due);
+        assert_eq!(store.purgeable(which, date).await.expect("a count"), 0);
+    }
 }
 
 /// A scrub returns when no erasure waits any more, and changes nothing else.

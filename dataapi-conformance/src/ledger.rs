@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use dataapi_core::{
     Audit, Clock, Decision, DialogStore, Event, EventKind, Evidence, Head, ImportedDialog, Limit,
-    StoreError,
+    Purge, StoreError,
 };
 
 use crate::ManualClock;
@@ -101,7 +101,7 @@ pub async fn what_changes_nothing_is_no_event(store: &dyn DialogStore, clock: &M
     assert_refused!(unknown, StoreError::NotFound, "it was never stored");
     assert!(store.erase_dialog(&customer("ben"), &id("consented")).await.is_err());
     store.erase_customer(&customer("nobody")).await.expect("nothing is fine");
-    store.purge_pending(clock.now(), 10).await.expect("a purge succeeds");
+    store.purge(Purge::Pending, clock.now(), 10).await.expect("a purge succeeds");
     insert(store, "anna", "pending").await;
     assert_eq!(audited(store).await, before);
 }

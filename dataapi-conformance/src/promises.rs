@@ -42,6 +42,8 @@ macro_rules! __promises {
                 a_purge_takes_the_oldest_first_and_no_more_than_asked
                 a_purge_leaves_decided_dialogs_alone
                 a_purge_spares_what_comes_later
+                a_purge_of_consented_dialogs_takes_the_oldest_and_spares_the_pending
+                what_is_purgeable_is_what_a_purge_takes
                 nothing_waits_to_be_scrubbed_after_a_scrub
             }
             dates {

@@ -1,6 +1,6 @@
 //! Races: of calls that compete, exactly the promised ones win.
 
-use dataapi_core::{Clock, ConsentState, Decision, DialogStore, Filter, StoreError};
+use dataapi_core::{Clock, ConsentState, Decision, DialogStore, Filter, Purge, StoreError};
 use tokio::task::yield_now;
 
 use crate::ManualClock;
@@ -184,7 +184,8 @@ pub async fn concurrent_erasures_count_each_dialog_once(
         }
         clock.advance(SECOND);
         let now = clock.now();
-        let purged = at_once((0..CROWD).map(|_| async move { store.purge_pending(now, 3).await }));
+        let purged =
+            at_once((0..CROWD).map(|_| async move { store.purge(Purge::Pending, now, 3).await }));
         let purged: Vec<_> =
             purged.into_iter().map(|count| count.expect("a purge succeeds")).collect();
         assert_eq!(purged.iter().sum::<u64>(), 20, "each is purged once");
@@ -205,9 +206,9 @@ pub async fn a_purge_races_fairly_with_consent(store: &dyn DialogStore, clock: &
     // A purge answers with how many it took, a yes with whether it came too late.
     let answers = at_once((0..DIALOGS).map(|number| async move {
         if number % 4 == 0 {
-            let purged = store.purge_pending(now, 2).await.expect("a purge succeeds");
+            let purged = store.purge(Purge::Pending, now, 2).await.expect("a purge succeeds");
             yield_now().await;
-            let more = store.purge_pending(now, 1).await.expect("a purge succeeds");
+            let more = store.purge(Purge::Pending, now, 1).await.expect("a purge succeeds");
             (purged + more, 0)
         } else {
             let name = format!("d-{number}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dataapi_core::{
     Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
     DialogStore, Evidence, Filter, HeldDialog, Language, Limit, NewDialog, Page, PageRequest,
-    Positioned, Receipt, Start, Stats, StoreError, SubjectRequest, Window,
+    Positioned, Purge, Receipt, Start, Stats, StoreError, SubjectRequest, Window,
 };
 
 use crate::ManualClock;
@@ -140,7 +140,7 @@ impl Ending {
                 assert_eq!(erased.expect("a customer can be erased"), 1, "what was held is erased");
             }
             Self::Expired => {
-                let purged = store.purge_pending(clock.now(), 1).await;
+                let purged = store.purge(Purge::Pending, clock.now(), 1).await;
                 assert_eq!(
                     purged.expect("a purge succeeds"),
                     1,

@@ -61,4 +61,4 @@ pub use page::{
     Cursor, Filter, Limit, Page, PageRequest, Position, Positioned, Start, SubjectRequest, Upper,
     Window,
 };
-pub use store::{Activity, BatchSizes, DialogStore, Revision, Stats};
+pub use store::{Activity, BatchSizes, DialogStore, Purge, Revision, Stats};

@@ -19,7 +19,7 @@ use crate::dialog::{
 use crate::error::{Invalid, StoreError};
 use crate::ledger::{Event, EventKind, Head};
 use crate::page::{Limit, Page, PageRequest, Position, SubjectRequest, Upper, Window};
-use crate::store::{Activity, DialogStore, Revision, Stats};
+use crate::store::{Activity, DialogStore, Purge, Revision, Stats};
 
 /// A [`DialogStore`] in memory. Nothing of it outlives the process.
 #[derive(Debug)]
@@ -261,15 +261,25 @@ impl DialogStore for MemoryStore {
         Ok(self.erase_all(&mut state, &ids, EventKind::Erased))
     }
 
-    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
+    async fn purge(
+        &self,
+        which: Purge,
+        received_before: Date,
+        at_most: u32,
+    ) -> Result<u64, StoreError> {
         let mut state = self.state();
         let held = state.dialogs.values().map(|(stored, _)| stored);
-        let mut expired =
-            sorted(held.filter(|stored| !stored.is_consented() && stored.date() < received_before));
+        let mut expired = sorted(held.filter(|stored| is_due(stored, which, received_before)));
         expired.reverse();
         expired.truncate(at_most as usize);
         let ids: Vec<_> = expired.iter().map(|stored| stored.dialog_id().clone()).collect();
         Ok(self.erase_all(&mut state, &ids, EventKind::Expired))
+    }
+
+    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
+        let state = self.state();
+        let held = state.dialogs.values().map(|(stored, _)| stored);
+        Ok(held.filter(|stored| is_due(stored, which, received_before)).count() as u64)
     }
 
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
@@ -317,6 +327,10 @@ impl DialogStore for MemoryStore {
     fn activity(&self) -> Activity {
         Activity::default()
     }
+}
+
+fn is_due(stored: &StoredDialog, which: Purge, received_before: Date) -> bool {
+    which.takes(stored.is_consented()) && stored.date() < received_before
 }
 
 fn position(stored: &StoredDialog) -> Position {

@@ -127,10 +127,20 @@ pub trait DialogStore: Send + Sync {
     /// and returns how many dialogs that were; none is fine.
     async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError>;
 
-    /// Erases up to `at_most` pending dialogs that were received before that date, the oldest
+    /// Erases up to `at_most` dialogs of that state that were received before that date, the oldest
     /// first, leaving tombstones of kind [`Expired`](crate::EventKind::Expired), and returns
-    /// how many. A dialog that is decided on first is left alone.
-    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError>;
+    /// how many: retention (GDPR article 5(1)(e)). A pending dialog that is decided on first is left
+    /// alone.
+    async fn purge(
+        &self,
+        which: Purge,
+        received_before: Date,
+        at_most: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// How many dialogs a [`purge`](Self::purge) would take if it could take all. Cost: a count along
+    /// an index.
+    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError>;
 
     /// The events of the ledger after that position, in order, as many as there are up to `limit`.
     /// Cost: proportional to the limit.
@@ -166,6 +176,22 @@ pub trait DialogStore: Send + Sync {
 
     /// What the store is busy with, for an operator to watch. Never waits.
     fn activity(&self) -> Activity;
+}
+
+/// Which dialogs a purge takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purge {
+    /// Those whose consent never came.
+    Pending,
+    /// Those whose customer said yes, once they were kept for long enough.
+    Consented,
+}
+
+impl Purge {
+    /// Whether it takes dialogs that are consented to, or not.
+    pub const fn takes(self, is_consented: bool) -> bool {
+        matches!((self, is_consented), (Self::Pending, false) | (Self::Consented, true))
+    }
 }
 
 /// Names the set of dialogs that can be read; of use only to be compared with another one of the

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use dataapi_core::{
     Clock, ConsentRecord, ConsentState, Date, Decision, DialogId, DialogRef, DialogStore, Event,
-    EventKind, Evidence, Head, MemoryStore, NewDialog, Receipt, RefKey, StoreError, Transition,
+    EventKind, Evidence, Head, MemoryStore, NewDialog, Purge, Receipt, RefKey, StoreError,
+    Transition,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -165,7 +166,7 @@ async fn live(acts: Vec<Act>) -> Result<(), TestCaseError> {
             Act::Insert => drop(store.insert(sent.clone()).await),
             Act::Erase => drop(store.erase_dialog(&customer, &id).await),
             Act::EraseCustomer => drop(store.erase_customer(&customer).await),
-            Act::Purge => drop(store.purge_pending(Date::MAX, 1).await),
+            Act::Purge => drop(store.purge(Purge::Pending, Date::MAX, 1).await),
             Act::Decide(decision) => {
                 let shown = evidence(&format!("n-{number}"));
                 if let Ok(receipt) = store.decide(id.clone(), decision, shown).await {

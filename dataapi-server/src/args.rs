@@ -61,6 +61,17 @@ pub(crate) struct Args {
     )]
     purge_pending_after: Retention,
 
+    /// When a consented dialog is erased because it was kept for long enough, counted from when it was
+    /// received, such as '365d', or 'never'
+    #[arg(
+        long,
+        env = "DATAAPI_RETAIN_CONSENTED",
+        value_name = "TIME",
+        default_value = "never",
+        value_parser = retention,
+    )]
+    retain_consented: Retention,
+
     /// The erasure delay: how long after a withdrawal or an erasure its bytes may be in a file of the
     /// store, such as '1s'; '0s' for at once
     #[arg(
@@ -90,7 +101,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// How long a dialog may be pending.
+/// How long a dialog is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Retention(Option<Duration>);
 
@@ -131,6 +142,7 @@ impl Args {
             max_text_bytes: self.max_text_bytes,
             page_cache_bytes: self.page_cache_bytes,
             purge_pending_after: self.purge_pending_after.0,
+            retain_consented: self.retain_consented.0,
             erase_within: self.erase_within,
             ..Config::default()
         };

@@ -41,7 +41,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataapi_core::{Clock, DialogStore, SystemClock, Text};
+use dataapi_core::{Clock, DialogStore, Purge, SystemClock, Text};
 use futures_util::future;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -60,6 +60,9 @@ pub struct Config {
     pub page_cache_bytes: usize,
     /// When a pending dialog is erased because its consent never came; `None` for never.
     pub purge_pending_after: Option<Duration>,
+    /// When a consented dialog is erased because it was kept for long enough, counted from when it was
+    /// received; `None` for never.
+    pub retain_consented: Option<Duration>,
     /// The erasure delay of the store: an erasure that has waited for longer to leave its files is
     /// warned of in the log.
     pub erase_within: Duration,
@@ -79,6 +82,7 @@ impl Default for Config {
             max_text_bytes: Text::DEFAULT_MAX_BYTES,
             page_cache_bytes: 8 << 20,
             purge_pending_after: None,
+            retain_consented: None,
             erase_within: Duration::from_secs(1),
             clock: Arc::new(SystemClock),
             head_timeout: Duration::from_mins(1),
@@ -107,15 +111,19 @@ pub async fn serve(
         filter.clone().call(request)
     });
     let serving = connections::run(listener, answering, limits, shutdown);
-    let purging = async {
-        match config.purge_pending_after {
-            Some(after) => purge::run(&*store, &*config.clock, &service.metrics, after).await,
-            None => future::pending().await,
+    let purging = |which, after: Option<Duration>| {
+        let (store, clock, metrics) = (&store, &config.clock, &service.metrics);
+        async move {
+            match after {
+                Some(after) => purge::run(&**store, &**clock, metrics, which, after).await,
+                None => future::pending().await,
+            }
         }
     };
     tokio::select! {
         () = serving => {}
-        () = purging => {}
+        () = purging(Purge::Pending, config.purge_pending_after) => {}
+        () = purging(Purge::Consented, config.retain_consented) => {}
         () = watch::run(&*store, config.erase_within) => {}
     }
 }

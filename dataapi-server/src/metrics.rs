@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use dataapi_core::{Activity, BatchSizes, Stats};
+use dataapi_core::{Activity, BatchSizes, Purge, Stats};
 use http::{Method, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -37,7 +37,7 @@ pub(crate) struct Metrics {
     /// By the index of the template, so that a request looks nothing up.
     latencies: Vec<Histogram>,
     in_flight: Gauge,
-    purged: Counter,
+    purged: Family<StateLabel, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,7 +63,7 @@ impl Metrics {
         let latency: Family<RouteLabel, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(LATENCIES));
         let in_flight = Gauge::default();
-        let purged = Counter::default();
+        let purged = Family::default();
         let latencies = Template::ALL
             .iter()
             .map(|template| latency.get_or_create_owned(&RouteLabel { route: template.as_str() }))
@@ -88,8 +88,8 @@ impl Metrics {
         );
         registry.register(
             "purged_dialogs",
-            "Pending dialogs that were erased because their consent never came",
-            purged.clone(),
+            "Dialogs that were erased because their time had come, by the state in which they were",
+            Family::clone(&purged),
         );
         Self { registry, requests, latencies, in_flight, purged }
     }
@@ -116,9 +116,13 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// Notes dialogs whose consent never came.
-    pub(crate) fn purged(&self, dialogs: u64) {
-        self.purged.inc_by(dialogs);
+    /// Notes dialogs whose time had come.
+    pub(crate) fn purged(&self, which: Purge, dialogs: u64) {
+        let state = match which {
+            Purge::Pending => "pending",
+            Purge::Consented => "consented",
+        };
+        self.purged.get_or_create(&StateLabel { state }).inc_by(dialogs);
     }
 
     /// Writes all figures, the store's included.

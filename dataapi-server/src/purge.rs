@@ -1,20 +1,21 @@
-//! Retention: erases dialogs whose consent never came (GDPR article 5(1)(e)).
+//! Retention: erases dialogs whose consent never came, and consented ones that were kept for long
+//! enough (GDPR article 5(1)(e)).
 
 use std::time::Duration;
 
-use dataapi_core::{Clock, DialogStore};
+use dataapi_core::{Clock, DialogStore, Purge};
 
 use crate::metrics::Metrics;
 
 /// Small enough that requests get their turn between two batches.
 const BATCH: u32 = 500;
 
-/// Erases, at the start and ever again, what was received longer ago than `after` and is still
-/// pending. Runs until it is dropped, which is safe at any moment.
+/// Erases, at the start and ever again, what was received longer ago than `after`. Runs until it is dropped, which is safe at any moment.
 pub(crate) async fn run(
     store: &dyn DialogStore,
     clock: &dyn Clock,
     metrics: &Metrics,
+    which: Purge,
     after: Duration,
 ) {
     let mut round = tokio::time::interval(interval(after));
@@ -24,9 +25,9 @@ pub(crate) async fn run(
         let received_before = clock.now().saturating_sub(after);
         let mut erased = 0;
         let outcome = loop {
-            match store.purge_pending(received_before, BATCH).await {
+            match store.purge(which, received_before, BATCH).await {
                 Ok(count) => {
-                    metrics.purged(count);
+                    metrics.purged(which, count);
                     erased += count;
                     if count < u64::from(BATCH) {
                         break Ok(());
@@ -37,10 +38,10 @@ pub(crate) async fn run(
             tokio::task::yield_now().await;
         };
         if erased > 0 {
-            tracing::info!(erased, "erased pending dialogs whose consent never came");
+            tracing::info!(erased, ?which, "erased dialogs whose time had come");
         }
         if let Err(error) = outcome {
-            tracing::warn!(%error, "the clean-up of pending dialogs goes on in the next round");
+            tracing::warn!(%error, ?which, "the clean-up goes on in the next round");
         }
     }
 }

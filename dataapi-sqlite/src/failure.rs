@@ -54,6 +54,9 @@ impl From<Failure> for StoreError {
 pub(crate) fn store_error(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         _ if is_busy(error) => unavailable("another process holds it"),
+        Some(ErrorCode::OperationInterrupted) => {
+            unavailable("what was erased cannot wait for so long a read; ask for less at a time")
+        }
         Some(ErrorCode::DiskFull) => unavailable("the disk is full"),
         _ => StoreError::backend(error.to_string()),
     }

@@ -41,7 +41,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore,
-    Event, Evidence, Head, HeldDialog, ImportedDialog, Limit, NewDialog, Page, PageRequest,
+    Event, Evidence, Head, HeldDialog, ImportedDialog, Limit, NewDialog, Page, PageRequest, Purge,
     Receipt, RefKey, Revision, Stats, StoreError, SubjectRequest, SystemClock,
 };
 
@@ -52,7 +52,7 @@ use crate::revisions::Revisions;
 pub use crate::schema::OpenError;
 use crate::scrub::{Erasures, Outcome, Scrubber};
 use crate::upkeep::Upkeep;
-use crate::writer::Writer;
+use crate::writer::{Commits, Writer};
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -143,11 +143,19 @@ impl SqliteStore {
             erasures.note();
         }
         let log = Log::open(path).map_err(OpenError::Files)?;
-        let upkeep = Upkeep::start(scrubber, Arc::clone(&erasures), erase_within)?;
-        let kept = Arc::clone(&erasures);
-        let writer = Writer::start(connection, log, key.clone(), clock, kept, queue)?;
         let at_once = readers.max(1);
         let readers = Readers::start(path, at_once, queue, cache_bytes / 4 / at_once)?;
+        let long_reads = readers.long_reads();
+        let commits = Arc::new(Commits::default());
+        let upkeep = Upkeep::start(
+            scrubber,
+            Arc::clone(&erasures),
+            long_reads,
+            Arc::clone(&commits),
+            erase_within,
+        )?;
+        let noted = Arc::clone(&erasures);
+        let writer = Writer::start(connection, log, key.clone(), clock, noted, commits, queue)?;
         let revisions = Revisions::open(path, at_once)?;
         Ok(Self { readers, revisions, writer, upkeep, erasures, key })
     }
@@ -254,10 +262,20 @@ impl DialogStore for SqliteStore {
         self.writer.write(move |transaction| transaction.erase_customer(&customer_id)).await
     }
 
-    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
+    async fn purge(
+        &self,
+        which: Purge,
+        received_before: Date,
+        at_most: u32,
+    ) -> Result<u64, StoreError> {
         self.writer
-            .write(move |transaction| transaction.purge_pending(received_before, at_most))
+            .write(move |transaction| transaction.purge(which, received_before, at_most))
             .await
+    }
+
+    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
+        let count = move |connection: &_| queries::purgeable(connection, which, received_before);
+        self.readers.read(Cost::Long, count).await
     }
 
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use dataapi_core::{
-    ConsentRecord, ConsentStatus, CustomerId, Dialog, DialogId, Filter, HeldDialog, Page,
-    PageRequest, Position, RefKey, Stats, StoreError, StoredDialog, SubjectRequest, Upper,
+    ConsentRecord, ConsentStatus, CustomerId, Date, Dialog, DialogId, Filter, HeldDialog, Page,
+    PageRequest, Position, Purge, RefKey, Stats, StoreError, StoredDialog, SubjectRequest, Upper,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -136,6 +136,29 @@ pub(crate) fn subject_page(
     Ok(request.page(found, total))
 }
 
+/// How many there are of a state, up to a date.
+pub(crate) fn purgeable(
+    connection: &Connection,
+    which: Purge,
+    received_before: Date,
+) -> Result<u64, Failure> {
+    Ok(purgeable_count(which, received_before).number(connection)?)
+}
+
+fn purgeable_count(which: Purge, received_before: Date) -> Query {
+    let mut query = Query::new(format!("SELECT count(*) FROM dialog {}", by_date(which)));
+    query.and("date < ?", [received_before.as_micros().into()]);
+    query
+}
+
+/// Selects the dialogs of a state from an index that ends in their order.
+pub(crate) fn by_date(which: Purge) -> &'static str {
+    match which {
+        Purge::Pending => "INDEXED BY pending_by_date WHERE granted IS NULL",
+        Purge::Consented => "INDEXED BY consented WHERE granted IS NOT NULL",
+    }
+}
+
 pub(crate) fn stats(connection: &Connection) -> Result<Stats, Failure> {
     let unsigned = |row: &rusqlite::Row<'_>, column| {
         Ok::<_, rusqlite::Error>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
@@ -240,7 +263,7 @@ fn consented(columns: &str, filter: &Filter) -> Query {
 
 #[cfg(test)]
 mod tests {
-    use dataapi_core::{Cursor, Date, Start, Window};
+    use dataapi_core::{Cursor, Start, Window};
 
     use super::*;
 
@@ -275,6 +298,13 @@ mod tests {
             statements.push((format!("{request:?}"), subject_items(&request)));
         }
         statements.push(("pending of a customer".into(), subject_pending(&customer)));
+        for which in [Purge::Pending, Purge::Consented] {
+            statements.push((format!("count of {which:?}"), purgeable_count(which, date)));
+            let mut rows = Query::new(format!("SELECT seq FROM dialog {}", by_date(which)));
+            rows.and("date < ?", [0.into()]);
+            rows.sql.push_str(" ORDER BY date, dialog_id LIMIT 5");
+            statements.push((format!("purge of {which:?}"), rows));
+        }
         statements
     }
 

@@ -4,13 +4,15 @@
 //! Write-ahead logging lets them read while the writer writes. A read starts after it was asked
 //! for, so it sees every commit that was acknowledged before.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use dataapi_core::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, closed, overloaded};
@@ -39,6 +41,47 @@ pub(crate) struct Readers {
     idle: (Sender<Connection>, Receiver<Connection>),
     queue: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
+    long: LongReads,
+}
+
+/// The long reads that run, for whoever cannot wait for their end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LongReads(Arc<Mutex<Vec<Arc<LongRead>>>>);
+
+/// What a reading thread is at.
+struct LongRead {
+    handle: InterruptHandle,
+    since: Mutex<Option<Instant>>,
+}
+
+impl LongReads {
+    /// Ends those that have run for longer than `limit`; their callers are told to ask for less.
+    pub(crate) fn interrupt(&self, limit: Duration) {
+        for read in lock(&self.0).iter() {
+            let since = lock(&read.since);
+            if since.is_some_and(|since| since.elapsed() > limit) {
+                // The thread goes on to its next read only when the lock is given back.
+                read.handle.interrupt();
+            }
+        }
+    }
+
+    fn watch(&self, connection: &Connection) -> Arc<LongRead> {
+        let handle = connection.get_interrupt_handle();
+        let read = Arc::new(LongRead { handle, since: Mutex::new(None) });
+        lock(&self.0).push(Arc::clone(&read));
+        read
+    }
+}
+
+impl fmt::Debug for LongRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LongRead").field("since", &self.since).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Readers {
@@ -53,7 +96,9 @@ impl Readers {
     ) -> Result<Self, OpenError> {
         let (queue, jobs) = crossbeam_channel::bounded(capacity);
         let idle = crossbeam_channel::bounded(count);
-        let mut readers = Self { idle, queue: Some(queue), threads: Vec::with_capacity(count) };
+        let threads = Vec::with_capacity(count);
+        let long = LongReads::default();
+        let mut readers = Self { idle, queue: Some(queue), threads, long };
         for _ in 0..count {
             let short = open_for_reading(path, cache_bytes)?;
             // Whoever asks has other things to do than to wait for a lock.
@@ -61,13 +106,19 @@ impl Readers {
             readers.put_back(short);
             let connection = open_for_reading(path, LONG_CACHE_BYTES)?;
             let jobs = jobs.clone();
+            let read = readers.long.watch(&connection);
             let thread = std::thread::Builder::new()
                 .name("dataapi-reader".into())
-                .spawn(move || serve(&connection, &jobs))
+                .spawn(move || serve(&connection, &jobs, &read))
                 .map_err(OpenError::Thread)?;
             readers.threads.push(thread);
         }
         Ok(readers)
+    }
+
+    /// The long reads that run.
+    pub(crate) fn long_reads(&self) -> LongReads {
+        self.long.clone()
     }
 
     /// Runs `work` on one snapshot of the store.
@@ -116,9 +167,11 @@ impl Drop for Readers {
     }
 }
 
-fn serve(connection: &Connection, jobs: &Receiver<Job>) {
+fn serve(connection: &Connection, jobs: &Receiver<Job>, read: &LongRead) {
     for job in jobs {
+        *lock(&read.since) = Some(Instant::now());
         job(connection);
+        *lock(&read.since) = None;
     }
 }
 
@@ -130,12 +183,54 @@ fn on_snapshot<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    end_snapshot(connection)?;
     connection.prepare_cached("BEGIN DEFERRED")?.execute(())?;
     let found = work(connection);
-    // A failure may have ended the snapshot already, and is the error to tell.
-    if !connection.is_autocommit() {
-        let ended = connection.prepare_cached("ROLLBACK").and_then(|mut end| end.execute(()));
-        return found.and_then(|found| ended.map(|_| found).map_err(Failure::from));
+    // A failure of the work is the error to tell.
+    let ended = end_snapshot(connection);
+    found.and_then(|found| ended.map(|()| found).map_err(Failure::from))
+}
+
+/// Ends the snapshot unless a failure has ended it already. An interrupt that was meant for the read
+/// may meet this instead, and the next read must not find it open.
+fn end_snapshot(connection: &Connection) -> rusqlite::Result<()> {
+    if connection.is_autocommit() {
+        return Ok(());
     }
-    found
+    let end = || connection.prepare_cached("ROLLBACK")?.execute(()).map(|_| ());
+    end().or_else(|_| end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_takes_too_long_is_ended_and_the_next_one_is_answered() {
+        const FOR_EVER: &str =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dialogs.db");
+        let _writer = crate::schema::open_for_writing(&path, true, 1 << 20).unwrap();
+        let readers = Readers::start(&path, 1, 10, 1 << 20).unwrap();
+        let long = readers.long_reads();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let ending = std::thread::spawn(move || {
+            while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                long.interrupt(Duration::from_millis(1));
+                std::thread::yield_now();
+            }
+        });
+        let read = |connection: &Connection| {
+            Ok(connection.query_row(FOR_EVER, (), |row| row.get::<_, i64>(0))?)
+        };
+        let ended = readers.read(Cost::Long, read).await;
+        assert!(matches!(ended, Err(StoreError::Unavailable { .. })), "{ended:?}");
+        drop(stop);
+        ending.join().unwrap();
+        let next = |connection: &Connection| {
+            Ok(connection.query_row("SELECT 1", (), |row| row.get::<_, i64>(0))?)
+        };
+        assert_eq!(readers.read(Cost::Long, next).await.unwrap(), 1);
+    }
 }

@@ -34,7 +34,9 @@ const VERSION_1: &str = "
         erased    INTEGER NOT NULL,
         revision  INTEGER NOT NULL, -- how often what can be read has changed
         -- Until every page was looked at, something may be left on it.
-        scrubbing INTEGER NOT NULL DEFAULT 1 CHECK (scrubbing IN (0, 1))
+        scrubbing INTEGER NOT NULL CHECK (scrubbing IN (0, 1)),
+        -- Whether bytes of what was erased may be in the write-ahead log.
+        unscrubbed INTEGER NOT NULL CHECK (unscrubbed IN (0, 1))
     ) STRICT;
 
     -- Dates are microseconds since 1970; `granted` is the position of the event of consent, NULL while
@@ -103,7 +105,7 @@ fn migrations() -> Migrations<'static> {
             .map_err(|_| HookError::Hook("the operating system gave no random bytes".into()))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.execute(
-            "INSERT INTO store VALUES (1, ?1, ?2, 0, 0, 0, 0, 1)",
+            "INSERT INTO store VALUES (1, ?1, ?2, 0, 0, 0, 0, 1, 0)",
             (key, dataapi_core::Date::MIN.as_micros()),
         )?;
         Ok(())

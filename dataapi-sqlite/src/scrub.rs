@@ -100,7 +100,7 @@ impl Scrubber {
         checkpoints.busy_timeout(READERS)?;
         let transactions = open_for_upkeep(path)?;
         // From its first read on, the other files of the store are there.
-        is_marked(&transactions)?;
+        left_undone(&transactions)?;
         let page_bytes = transactions.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let files = OpenError::Files;
         let log = Log::open(path).map_err(files)?;
@@ -127,29 +127,32 @@ impl Scrubber {
 
     /// Folds into the database what is committed by now, beside the commits that go on; never all
     /// of it, since the log could then begin anew before it was looked through. What a read that began
-    /// before still needs is left for the next time. Tells how many frames are not folded in.
-    pub(crate) fn fold_in(&mut self) -> Result<u32, Fault> {
+    /// before still needs is left for the next time. Tells how many frames are not folded in, or
+    /// `None` if nobody writes just now: then none is.
+    pub(crate) fn fold_in(&mut self) -> Result<Option<u32>, Fault> {
         // Nothing after this snapshot is folded in while it lasts.
         let pin = self.transactions.unchecked_transaction()?;
-        is_marked(&pin)?;
-        if self.leftovers.index.grows()? {
-            self.leftovers.look_through()?;
-            let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
-            return Ok(self.header()?.frames().saturating_sub(folded.done));
+        left_undone(&pin)?;
+        if !self.leftovers.index.grows()? {
+            return Ok(None);
         }
-        Ok(0)
+        self.leftovers.look_through()?;
+        let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
+        // Else it would be done while writers wait, as SQLite leaves it until all is folded in.
+        self.database.sync()?;
+        Ok(Some(self.header()?.frames().saturating_sub(folded.done)))
     }
 
     /// Folds in all of the log, overwrites what is left on the pages that were in it, and lets it
     /// begin anew.
     ///
-    /// It is emptied if anything was erased here, or if asked to: to make it longer again holds up each
+    /// It is emptied if anything was erased, or if asked to: to make it longer again holds up each
     /// commit, so that with 64 writers it would cost a sixth of them.
     pub(crate) fn scrub(&mut self, erasures: &Erasures, empty: bool) -> Result<Outcome, Fault> {
         // Each time, less is committed meanwhile.
-        let mut left = self.header()?.frames();
+        let mut left = Some(self.header()?.frames());
         for _ in 0..MOST_TIMES_BESIDE {
-            if left > FEW_FRAMES {
+            if left.is_some_and(|left| left > FEW_FRAMES) {
                 left = self.fold_in()?;
             }
         }
@@ -159,18 +162,22 @@ impl Scrubber {
         }
     }
 
-    /// Finishes what was left undone by a process that died, if anything was.
+    /// Finishes what a process that died may have left undone, if anything is.
     pub(crate) fn finish(&mut self, erasures: &Erasures) -> Result<Outcome, Fault> {
+        if !left_undone(&self.transactions)?.any() {
+            return Ok(Outcome::Clean);
+        }
         match self.log.hold(WRITERS)? {
-            Some(held) => self.finish_alone(&held, erasures),
+            Some(held) => self.scrub_alone(&held, erasures, true),
             None => Ok(Outcome::Blocked),
         }
     }
 
-    /// Scrubs, and closes the store; its last connection takes the other files with it.
-    pub(crate) fn close(mut self, erasures: &Erasures) {
+    /// Closes the store, scrubbed if it `has_written` or anything is left undone: whoever only reads
+    /// holds up nobody. The last connection of all takes the other files with it.
+    pub(crate) fn close(mut self, erasures: &Erasures, has_written: bool) {
         let Ok(Some(held)) = self.log.hold(WRITERS) else { return };
-        if matches!(self.finish_alone(&held, erasures), Ok(Outcome::Clean)) {
+        if self.is_clean(&held, erasures, has_written).unwrap_or(false) {
             // Whatever cannot be removed now is left to the next one that opens the store.
             let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
             let _ = self.checkpoints.set_db_config(no_checkpoint, false);
@@ -181,11 +188,19 @@ impl Scrubber {
         drop(held);
     }
 
-    fn finish_alone(&mut self, held: &Held, erasures: &Erasures) -> Result<Outcome, Fault> {
-        if !is_marked(&self.transactions)? && self.header()?.frames() == 0 {
-            return Ok(Outcome::Clean);
+    /// Whether the log is empty, after it was scrubbed if there is reason to.
+    fn is_clean(
+        &mut self,
+        held: &Held,
+        erasures: &Erasures,
+        has_written: bool,
+    ) -> Result<bool, Fault> {
+        let is_undone = left_undone(&self.transactions)?.any();
+        let is_empty = self.header()?.frames() == 0;
+        if is_undone || (has_written && !is_empty) {
+            return Ok(self.scrub_alone(held, erasures, true)? == Outcome::Clean);
         }
-        self.scrub_alone(held, erasures, true)
+        Ok(is_empty)
     }
 
     fn scrub_alone(
@@ -195,14 +210,17 @@ impl Scrubber {
         empty: bool,
     ) -> Result<Outcome, Fault> {
         self.leftovers.look_through()?;
-        let was_left = is_marked(&self.transactions)?;
-        if (was_left || !self.leftovers.pages.is_empty()) && !self.overwrite(was_left)? {
+        let undone = left_undone(&self.transactions)?;
+        let has_suspects = undone.scrub || !self.leftovers.pages.is_empty();
+        if has_suspects && !self.overwrite(undone.scrub)? {
             return Ok(Outcome::Blocked);
         }
-        let is_emptied = empty || erasures.age().is_some();
-        let mode = if is_emptied { Mode::Truncate } else { Mode::Restart };
+        let mode = if empty || undone.erasure { Mode::Truncate } else { Mode::Restart };
         if checkpoint(&self.checkpoints, mode)?.busy {
             return Ok(Outcome::Blocked);
+        }
+        if undone.erasure {
+            self.transactions.prepare_cached("UPDATE store SET unscrubbed = 0")?.execute(())?;
         }
         erasures.clear();
         Ok(Outcome::Clean)
@@ -412,9 +430,25 @@ fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Folded> {
     })
 }
 
-/// Whether someone began to fold in all of the log and did not get to overwriting what was left.
-fn is_marked(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.prepare_cached("SELECT scrubbing FROM store")?.query_row((), |row| row.get(0))
+/// What is not done yet, by whichever process.
+#[derive(Clone, Copy, Debug)]
+struct Undone {
+    /// Someone began to fold in all of the log and did not get to overwriting what was left.
+    scrub: bool,
+    /// Bytes of what was erased may be in the log.
+    erasure: bool,
+}
+
+impl Undone {
+    fn any(self) -> bool {
+        self.scrub || self.erasure
+    }
+}
+
+fn left_undone(connection: &Connection) -> rusqlite::Result<Undone> {
+    connection
+        .prepare_cached("SELECT scrubbing, unscrubbed FROM store")?
+        .query_row((), |row| Ok(Undone { scrub: row.get(0)?, erasure: row.get(1)? }))
 }
 
 fn set_mark(connection: &Connection, scrubbing: bool) -> rusqlite::Result<()> {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use dataapi_core::{
     Clock, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, Event, EventKind,
-    Evidence, Head, ImportedDialog, Invalid, Language, NewDialog, Receipt, RefKey, StoreError,
-    StoredDialog, Transition,
+    Evidence, Head, ImportedDialog, Invalid, Language, NewDialog, Purge, Receipt, RefKey,
+    StoreError, StoredDialog, Transition,
 };
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::failure::Failure;
-use crate::{ledger, rows};
+use crate::{ledger, queries, rows};
 
 /// An open transaction; dropped without [`Transaction::commit`] it is rolled back.
 pub(crate) struct Transaction<'c> {
@@ -161,15 +161,16 @@ impl<'c> Transaction<'c> {
         self.erase_all(&held, EventKind::Erased)
     }
 
-    pub(crate) fn purge_pending(
+    pub(crate) fn purge(
         &mut self,
+        which: Purge,
         received_before: Date,
         at_most: u32,
     ) -> Result<u64, Failure> {
         let expired = self.rows(
             &format!(
-                "SELECT {ROW_COLUMNS} FROM dialog INDEXED BY pending_by_date
-                 WHERE granted IS NULL AND date < ?1 ORDER BY date, dialog_id LIMIT ?2"
+                "SELECT {ROW_COLUMNS} FROM dialog {} AND date < ?1 ORDER BY date, dialog_id LIMIT ?2",
+                queries::by_date(which)
             ),
             (received_before.as_micros(), at_most),
         )?;
@@ -327,9 +328,17 @@ impl<'c> Transaction<'c> {
         self.sql
             .prepare_cached(
                 "UPDATE store SET last_date = ?1, pending = pending + ?2,
-                     withdrawn = withdrawn + ?3, erased = erased + ?4, revision = revision + ?5",
+                     withdrawn = withdrawn + ?3, erased = erased + ?4, revision = revision + ?5,
+                     unscrubbed = max(unscrubbed, ?6)",
             )?
-            .execute((self.last_date.as_micros(), pending, withdrawn, erased, readable))?;
+            .execute((
+                self.last_date.as_micros(),
+                pending,
+                withdrawn,
+                erased,
+                readable,
+                self.erases(),
+            ))?;
         let mut add = self.sql.prepare_cached(
             "INSERT INTO consented_count VALUES (?1, ?2, ?3)
              ON CONFLICT DO UPDATE SET n = n + excluded.n",

@@ -10,9 +10,11 @@ use dataapi_core::StoreError;
 use tokio::sync::oneshot;
 
 use crate::failure::{closed, read_in_the_way, store_error};
+use crate::readers::LongReads;
 use crate::schema::OpenError;
 use crate::scrub::{Erasures, Fault, Outcome, Scrubber};
 use crate::wal_index::Header;
+use crate::writer::Commits;
 
 /// How often the log is folded in while commits are made.
 ///
@@ -23,9 +25,15 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How many pages the log may have before it is emptied, whether or not anything was erased: 80 MB.
 const MAX_LOG_FRAMES: u32 = 20_000;
 
+/// How many it may have where now and then someone writes, and the rest is as well done at once.
+const MAX_QUIET_FRAMES: u32 = 4_000;
+
 /// From one try to the next, while something is in the way: writers wait during a try, and must get
 /// on in between.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a read may run at least before it is ended for being in the way.
+const SHORTEST_LIMIT: Duration = Duration::from_millis(100);
 
 /// How long whoever asked for a scrub waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,12 +52,16 @@ impl Upkeep {
     pub(crate) fn start(
         scrubber: Scrubber,
         erasures: Arc<Erasures>,
+        long_reads: LongReads,
+        commits: Arc<Commits>,
         within: Duration,
     ) -> Result<Self, OpenError> {
         let (requests, asked) = crossbeam_channel::unbounded();
         let keeper = Keeper {
             scrubber,
             erasures,
+            long_reads,
+            commits,
             within,
             waiting: Vec::new(),
             seen: None,
@@ -84,6 +96,8 @@ impl Drop for Upkeep {
 struct Keeper {
     scrubber: Scrubber,
     erasures: Arc<Erasures>,
+    long_reads: LongReads,
+    commits: Arc<Commits>,
     within: Duration,
     /// Who asked for a scrub, and until when they wait.
     waiting: Vec<(Reply, Instant)>,
@@ -109,11 +123,11 @@ impl Keeper {
             } else {
                 (false, false)
             };
-            if is_idle || is_full || self.until_due().is_zero() {
+            if is_full || self.until_due().is_zero() {
                 self.scrub(is_idle);
             }
         }
-        self.scrubber.close(&self.erasures);
+        self.scrubber.close(&self.erasures, self.commits.number() > 0);
     }
 
     /// How long it is until the next scrub must begin.
@@ -127,17 +141,17 @@ impl Keeper {
         due.max(self.not_before.saturating_duration_since(Instant::now()))
     }
 
-    /// Folds in what was committed in the last period, unless the rest is better done as well: tells
-    /// whether nobody writes, and whether the log is long.
+    /// Folds in what was committed in the last period, unless it is time for all of it: tells whether
+    /// nobody writes, and whether the log is to begin anew.
     fn fold_in(&mut self) -> (bool, bool) {
         let Ok(now) = self.scrubber.header() else { return (false, false) };
         let is_idle = self.seen.replace(now) == Some(now) && now.frames() > 0;
-        let is_full = now.frames() > MAX_LOG_FRAMES;
-        if !is_idle && !is_full && now.frames() > 0 {
-            // What fails now is tried again in the next period.
-            let _ = self.scrubber.fold_in();
+        if is_idle || now.frames() > MAX_LOG_FRAMES {
+            return (is_idle, true);
         }
-        (is_idle, is_full)
+        // What fails now is tried again in the next period.
+        let is_quiet = now.frames() > 0 && matches!(self.scrubber.fold_in(), Ok(None));
+        (false, is_quiet && now.frames() > MAX_QUIET_FRAMES)
     }
 
     fn scrub(&mut self, is_idle: bool) {
@@ -149,6 +163,9 @@ impl Keeper {
                 let _ = reply.send(Ok(()));
             }
             return;
+        }
+        if self.erasures.age().is_some() || !self.waiting.is_empty() {
+            self.long_reads.interrupt((self.within / 2).max(SHORTEST_LIMIT));
         }
         self.not_before = Instant::now() + PAUSE;
         let (late, waiting) = std::mem::take(&mut self.waiting)

@@ -41,10 +41,10 @@ impl Writer {
         key: RefKey,
         clock: Arc<dyn Clock>,
         erasures: Arc<Erasures>,
+        commits: Arc<Commits>,
         capacity: usize,
     ) -> Result<Self, OpenError> {
         let (queue, jobs) = crossbeam_channel::bounded(capacity);
-        let commits = Arc::new(Commits::default());
         let committer =
             Committer { connection, log, key, clock, erasures, commits: Arc::clone(&commits) };
         let thread = std::thread::Builder::new()
@@ -241,6 +241,11 @@ impl Commits {
         let size = size as u64;
         self.counts[BatchSizes::bucket(size)].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(size, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    pub(crate) fn number(&self) -> u64 {
+        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     fn sizes(&self) -> BatchSizes {

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use dataapi::{
     Activity, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
     DialogRef, DialogStore, Event, EventKind, Evidence, Filter, Head, HeldDialog, ImportedDialog,
-    Invalid, Limit, NewDialog, Page, PageRequest, Position, Receipt, RefKey, Revision, Stats,
-    StoreError, StoredDialog, SubjectRequest, Transition, Upper, Window,
+    Invalid, Limit, NewDialog, Page, PageRequest, Position, Purge, Receipt, RefKey, Revision,
+    Stats, StoreError, StoredDialog, SubjectRequest, Transition, Upper, Window,
 };
 
 /// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
@@ -160,6 +160,10 @@ impl List {
     }
 }
 
+fn is_due(stored: &StoredDialog, which: Purge, received_before: Date) -> bool {
+    which.takes(stored.is_consented()) && stored.date() < received_before
+}
+
 #[async_trait]
 impl DialogStore for ListStore {
     async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
@@ -282,17 +286,28 @@ impl DialogStore for ListStore {
         Ok(self.erase(&mut self.list(), EventKind::Erased, &evidence, of_customer).len() as u64)
     }
 
-    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
+    async fn purge(
+        &self,
+        which: Purge,
+        received_before: Date,
+        at_most: u32,
+    ) -> Result<u64, StoreError> {
         let mut list = self.list();
         let oldest_first = list.entries.iter().rev().map(|entry| &entry.stored);
         let expired: Vec<_> = oldest_first
-            .filter(|stored| !stored.is_consented() && stored.date() < received_before)
+            .filter(|stored| is_due(stored, which, received_before))
             .take(at_most as usize)
             .map(|stored| stored.dialog_id().clone())
             .collect();
         let is_expired = |stored: &StoredDialog| expired.contains(stored.dialog_id());
         let erased = self.erase(&mut list, EventKind::Expired, &Evidence::default(), is_expired);
         Ok(erased.len() as u64)
+    }
+
+    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
+        let list = self.list();
+        let due = list.entries.iter().filter(|entry| is_due(&entry.stored, which, received_before));
+        Ok(due.count() as u64)
     }
 
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {

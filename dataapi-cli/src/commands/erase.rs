@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use dataapi::{CustomerId, DialogId, Invalid};
+use dataapi::{CustomerId, DialogId, DialogStore, Invalid, Limit, SubjectRequest, Window};
 
 use crate::args;
 use crate::context::{self, Context};
@@ -10,26 +10,64 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 pub(super) async fn run(args: args::Erase, context: &Context) -> Result<Exit, Failure> {
-    let (customer, dialog, yes): (CustomerId, Option<DialogId>, bool) = match args {
+    match args {
         args::Erase::Dialog { customer, dialog, yes } => {
-            (customer.parse()?, Some(dialog.parse()?), yes)
+            dialog_of(&customer.parse()?, &dialog.parse()?, yes, context).await
         }
-        args::Erase::Customer { customer, yes } => (customer.parse()?, None, yes),
-    };
-    let store = context.open_existing().await?;
-    let what = if dialog.is_some() { "this dialog" } else { "everything held on this customer" };
-    if !yes && !is_confirmed(what)? {
-        context::say("nothing was erased");
-        return Ok(Exit::NotDone);
+        args::Erase::Customer(args) => customer(args, context).await,
     }
-    let erased = match dialog {
-        Some(dialog) => store.erase_dialog(&customer, &dialog).await.map(|()| 1)?,
-        None => store.erase_customer(&customer).await?,
-    };
-    let mut output = Output::stdout();
-    writeln!(output, "{erased} erased")?;
-    output.finish()?;
+}
+
+/// Everything held on a customer.
+pub(super) async fn customer(
+    args: args::EraseCustomer,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let customer: CustomerId = args.customer.parse()?;
+    let store = context.open_existing().await?;
+    if args.dry_run {
+        let held = count(&*store, customer).await?;
+        return tell(&format!("{held} would be erased"));
+    }
+    if !args.yes && !is_confirmed("everything held on this customer")? {
+        return Ok(declined());
+    }
+    let erased = store.erase_customer(&customer).await?;
+    tell(&format!("{erased} erased"))?;
     Ok(context.scrub(&*store).await)
+}
+
+async fn dialog_of(
+    customer: &CustomerId,
+    dialog: &DialogId,
+    yes: bool,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let store = context.open_existing().await?;
+    if !yes && !is_confirmed("this dialog")? {
+        return Ok(declined());
+    }
+    store.erase_dialog(customer, dialog).await?;
+    tell("1 erased")?;
+    Ok(context.scrub(&*store).await)
+}
+
+async fn count(store: &dyn DialogStore, customer: CustomerId) -> Result<u64, Failure> {
+    let window = Window { limit: Limit::new(1)?, ..Window::default() };
+    let page = store.subject_data(&SubjectRequest::new(customer, window)?).await?;
+    Ok(page.total.unwrap_or_default())
+}
+
+fn tell(line: &str) -> Result<Exit, Failure> {
+    let mut output = Output::stdout();
+    writeln!(output, "{line}")?;
+    output.finish()?;
+    Ok(Exit::Done)
+}
+
+fn declined() -> Exit {
+    context::say("nothing was erased");
+    Exit::NotDone
 }
 
 /// Asks whoever sits at the terminal; where nobody does, the command itself is the answer.

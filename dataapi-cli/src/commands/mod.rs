@@ -13,6 +13,7 @@ mod man;
 mod purge;
 mod query;
 mod stats;
+mod subject;
 mod verify_erasure;
 
 use clap::Parser;
@@ -89,6 +90,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Get(args) => get::run(&args, &context).await,
             Command::Consent(args) => consent::run(args, &context).await,
             Command::Erase(args) => erase::run(args, &context).await,
+            Command::Subject(args) => subject::run(args, &context).await,
             Command::Purge(args) => purge::run(&args, &context).await,
             Command::Stats(args) => stats::run(&args, &context).await,
             Command::Audit(args) => audit::run(args, &context).await,

@@ -10,4 +10,5 @@ mod interruption;
 mod manual;
 mod reading;
 mod round_trip;
+mod subject;
 mod tending;

@@ -47,11 +47,17 @@ fn purge_takes_only_what_waits_too_long() {
     let new = pending("new").replace(r#""date":"2026-03-01T10:00:00.000000Z""#, r#""date":null"#);
     bench.write("in.jsonl", [old, line("consented", "t"), new].concat());
     bench.ok(&["import", "in.jsonl"]);
+    let dry = ["purge", "--pending-after", "1h", "--consented-after", "1h", "--dry-run"];
+    assert_eq!(bench.ok(&dry), "1201 would be purged\n");
+    assert_eq!(bench.run(&["purge"]).code, Some(2), "which, must be said");
     assert_eq!(bench.ok(&["purge", "--pending-after", "1h"]), "1200 purged\n");
     assert_eq!(bench.ok(&["purge", "--pending-after", "1h"]), "0 purged\n");
     assert!(bench.ok(&["consent", "show", "new"]).contains("pending"));
     assert!(bench.ok(&["consent", "show", "old-7"]).contains("erased"));
     bench.ok(&["get", "c", "consented"]);
+    assert_eq!(bench.ok(&["purge", "--consented-after", "1h"]), "1 purged\n");
+    assert!(bench.ok(&["consent", "show", "consented"]).contains("erased"));
+    assert!(bench.ok(&["consent", "show", "new"]).contains("pending"));
 }
 
 #[test]

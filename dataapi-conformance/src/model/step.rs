@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dataapi_core::{
     Clock, Cursor, CustomerId, Date, Decision, DialogId, DialogStore, Evidence, Filter,
-    ImportedDialog, Limit, NewDialog, PageRequest, Position, Start, SubjectRequest, Window,
+    ImportedDialog, Limit, NewDialog, PageRequest, Position, Purge, Start, SubjectRequest, Window,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -60,9 +60,14 @@ pub(super) enum Step {
     EraseCustomer {
         customer: &'static str,
     },
-    PurgePending {
+    Purge {
+        which: Purge,
         received_before: Moment,
         at_most: u32,
+    },
+    Purgeable {
+        which: Purge,
+        received_before: Moment,
     },
     Events {
         after: u64,
@@ -259,8 +264,11 @@ impl Step {
             Self::EraseCustomer { customer: whose } => {
                 store.erase_customer(&customer(whose)).await.into()
             }
-            Self::PurgePending { received_before, at_most } => {
-                store.purge_pending(received_before.date(start), *at_most).await.into()
+            Self::Purge { which, received_before, at_most } => {
+                store.purge(*which, received_before.date(start), *at_most).await.into()
+            }
+            Self::Purgeable { which, received_before } => {
+                store.purgeable(*which, received_before.date(start)).await.into()
             }
             Self::Events { after, limit } => {
                 let limit = Limit::new(*limit).expect("the values of steps are valid");
@@ -344,6 +352,10 @@ fn moment() -> impl Strategy<Value = Moment> {
     ]
 }
 
+fn purge() -> impl Strategy<Value = Purge> {
+    prop_oneof![2 => Just(Purge::Pending), 1 => Just(Purge::Consented)]
+}
+
 fn pages() -> impl Strategy<Value = Pages> {
     let range =
         (option::of(moment()), option::of(moment())).prop_map(|(from, to)| match (from, to) {
@@ -397,8 +409,11 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         2 => (a_customer(), a_dialog())
             .prop_map(|(customer, dialog)| Step::EraseDialog { customer, dialog }),
         1 => a_customer().prop_map(|customer| Step::EraseCustomer { customer }),
-        1 => (moment(), prop_oneof![3 => 0..3_u32, 1 => Just(u32::MAX)])
-            .prop_map(|(received_before, at_most)| Step::PurgePending { received_before, at_most }),
+        1 => (purge(), moment(), prop_oneof![3 => 0..3_u32, 1 => Just(u32::MAX)]).prop_map(
+            |(which, received_before, at_most)| Step::Purge { which, received_before, at_most }
+        ),
+        1 => (purge(), moment())
+            .prop_map(|(which, received_before)| Step::Purgeable { which, received_before }),
         3 => Just(Step::Stats),
         1 => Just(Step::LedgerHead),
         2 => (0..12_u64, limit()).prop_map(|(after, limit)| Step::Events { after, limit }),

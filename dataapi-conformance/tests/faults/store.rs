@@ -8,8 +8,8 @@ use dataapi_conformance::ManualClock;
 use dataapi_core::{
     Activity, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog,
     DialogId, DialogRef, DialogStore, Event, EventKind, Evidence, Filter, Head, HeldDialog,
-    ImportedDialog, Limit, MemoryStore, NewDialog, Page, PageRequest, Positioned, Receipt, RefKey,
-    Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
+    ImportedDialog, Limit, MemoryStore, NewDialog, Page, PageRequest, Positioned, Purge, Receipt,
+    RefKey, Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
 };
 
 /// What is wrong with a store.
@@ -314,13 +314,18 @@ impl DialogStore for Faulty {
         Ok(if self.has(Fault::CountsErasedTwice) { erased * 2 } else { erased })
     }
 
-    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
+    async fn purge(
+        &self,
+        which: Purge,
+        received_before: Date,
+        at_most: u32,
+    ) -> Result<u64, StoreError> {
         match self.fault {
             Fault::PurgesAtTheDate => {
                 let after = received_before.saturating_add(Duration::from_micros(1));
-                self.store.purge_pending(after, at_most).await
+                self.store.purge(which, after, at_most).await
             }
-            Fault::PurgesNewestFirst => {
+            Fault::PurgesNewestFirst if which == Purge::Pending => {
                 let mut pending = self.pending().await;
                 pending.retain(|held| held.date() < received_before);
                 pending.sort_by_key(Positioned::position);
@@ -330,7 +335,7 @@ impl DialogStore for Faulty {
                 }
                 Ok(pending.len() as u64)
             }
-            _ => self.store.purge_pending(received_before, at_most).await,
+            _ => self.store.purge(which, received_before, at_most).await,
         }
     }
 
@@ -344,6 +349,10 @@ impl DialogStore for Faulty {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.store.ready().await
+    }
+
+    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
+        self.store.purgeable(which, received_before).await
     }
 
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use dataapi_core::{
     Activity, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
     DialogStore, Event, EventKind, Evidence, EvidenceField, Head, HeldDialog, ImportedDialog,
-    Language, Limit, NewDialog, Page, PageRequest, Receipt, Revision, Start, Stats, StoreError,
-    StoredDialog, SubjectRequest, Text, Window,
+    Language, Limit, NewDialog, Page, PageRequest, Purge, Receipt, Revision, Start, Stats,
+    StoreError, StoredDialog, SubjectRequest, Text, Window,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
@@ -321,8 +321,17 @@ impl DialogStore for HttpStore {
         Ok(answer.body["erased"].as_u64().expect("a count"))
     }
 
-    async fn purge_pending(&self, received_before: Date, at_most: u32) -> Result<u64, StoreError> {
-        self.behind.purge_pending(received_before, at_most).await
+    async fn purge(
+        &self,
+        which: Purge,
+        received_before: Date,
+        at_most: u32,
+    ) -> Result<u64, StoreError> {
+        self.behind.purge(which, received_before, at_most).await
+    }
+
+    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
+        self.behind.purgeable(which, received_before).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore, Event,
-    Evidence, Head, HeldDialog, ImportedDialog, Limit, NewDialog, Page, PageRequest, Receipt,
-    Revision, Stats, StoreError, SubjectRequest,
+    Evidence, Head, HeldDialog, ImportedDialog, Limit, NewDialog, Page, PageRequest, Purge,
+    Receipt, Revision, Stats, StoreError, SubjectRequest,
 };
 use dataapi_server::Config;
 
@@ -57,7 +57,11 @@ impl DialogStore for Failing {
         Err(self.0())
     }
 
-    async fn purge_pending(&self, _: Date, _: u32) -> Result<u64, StoreError> {
+    async fn purge(&self, _: Purge, _: Date, _: u32) -> Result<u64, StoreError> {
+        Err(self.0())
+    }
+
+    async fn purgeable(&self, _: Purge, _: Date) -> Result<u64, StoreError> {
         Err(self.0())
     }
 

@@ -62,7 +62,7 @@ async fn metrics_count_by_template_and_hold_no_ids() {
         r#"dataapi_commit_batch_size_bucket{le="1024.0"} 0"#,
         "dataapi_commit_queue_depth 0",
         "dataapi_commit_queue_capacity 0",
-        "dataapi_purged_dialogs_total 0",
+        "dataapi_oldest_unscrubbed_erasure_seconds 0.0",
     ] {
         assert!(text.lines().any(|given| given == line), "{line} is missing in\n{text}");
     }
@@ -108,7 +108,38 @@ async fn dialogs_whose_consent_never_came_are_purged_at_the_start() {
     }
     assert_eq!(server.get("/consents/d-0").await.json()["consent"], "erased");
     // The counter follows the last batch, and the server is asked on one thread with it.
-    assert!(server.get("/metrics").await.text().contains("dataapi_purged_dialogs_total 1201"));
+    assert!(
+        server
+            .get("/metrics")
+            .await
+            .text()
+            .contains(r#"dataapi_purged_dialogs_total{state="pending"} 1201"#)
+    );
+}
+
+#[tokio::test]
+async fn consented_dialogs_are_kept_for_as_long_as_is_set() {
+    let clock = Arc::new(Frozen("2026-01-01T00:00:00Z".parse::<Date>().expect("a date")));
+    let store = Arc::new(MemoryStore::new(clock, RefKey::from_bytes([7; 32])));
+    let config = Config {
+        retain_consented: Some(Duration::from_secs(1)),
+        clock: Arc::new(Frozen("2026-01-02T00:00:00Z".parse::<Date>().expect("a date"))),
+        ..Config::default()
+    };
+    for id in ["pending", "consented"] {
+        let dialog = NewDialog::parse("anna", id, "en", "x").expect("valid");
+        store.insert(dialog).await.expect("stored");
+    }
+    let yes = dataapi_core::Decision::Granted;
+    store.decide("consented".parse().expect("an id"), yes, <_>::default()).await.expect("a yes");
+    let server = Server::start(store, config).await;
+    while server.store.stats().await.expect("counts").consented > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.get("/consents/consented").await.json()["consent"], "erased");
+    assert_eq!(server.get("/consents/pending").await.json()["consent"], "pending");
+    let purged = r#"dataapi_purged_dialogs_total{state="consented"} 1"#;
+    assert!(server.get("/metrics").await.text().contains(purged));
 }
 
 #[tokio::test]

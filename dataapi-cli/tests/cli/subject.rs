@@ -1,0 +1,60 @@
+//! What customers have a right to: a copy of everything held on them, and its erasure.
+
+use serde_json::Value;
+
+use crate::bench::{Bench, line};
+
+fn filled() -> Bench {
+    let bench = Bench::new();
+    let of_another = line("other", "t").replace(r#""customer_id":"c""#, r#""customer_id":"d""#);
+    let pending = line("pending", "told \u{202e}🙂\n").replace("true", "false");
+    bench
+        .write("in.jsonl", [line("yes", "told"), line("no", "told"), pending, of_another].concat());
+    bench.ok(&["import", "in.jsonl"]);
+    bench.ok(&["consent", "withdraw", "no"]);
+    bench
+}
+
+#[test]
+fn an_export_holds_everything_that_is_held_and_nothing_else() {
+    let bench = filled();
+    let document: Value =
+        serde_json::from_str(&bench.ok(&["subject", "export", "c"])).expect("one JSON document");
+    assert_eq!(document["customer_id"], "c");
+    assert!(document["exported"].as_str().is_some_and(|date| date.ends_with('Z')));
+    let dialogs = document["dialogs"].as_array().expect("dialogs");
+    let states: Vec<_> = dialogs
+        .iter()
+        .map(|dialog| (dialog["dialog_id"].as_str(), dialog["consent"].as_str()))
+        .collect();
+    assert_eq!(
+        states,
+        [(Some("yes"), Some("granted")), (Some("pending"), Some("pending"))],
+        "newest first, equal dates by id"
+    );
+    assert_eq!(dialogs[1]["text"], "told \u{202e}🙂\n");
+    assert_eq!(dialogs[1].get("receipt"), None);
+    let receipt = &dialogs[0]["receipt"];
+    assert_eq!((&receipt["method"], &receipt["position"]), (&"import".into(), &1.into()));
+    assert_eq!(receipt["hash"].as_str().map(str::len), Some(64));
+
+    bench.ok(&["subject", "export", "c", "-o", "c.json"]);
+    let written: Value = serde_json::from_slice(&bench.read("c.json")).expect("JSON");
+    assert_eq!(written["dialogs"], document["dialogs"]);
+    let nobody: Value =
+        serde_json::from_str(&bench.ok(&["subject", "export", "nobody"])).expect("JSON");
+    assert_eq!(nobody["dialogs"], serde_json::json!([]));
+}
+
+#[test]
+fn an_erasure_can_be_tried_dry() {
+    let bench = filled();
+    for command in [["subject", "erase", "c"], ["erase", "customer", "c"]] {
+        assert_eq!(bench.ok(&[&command[..], &["--dry-run"]].concat()), "2 would be erased\n");
+    }
+    assert!(bench.ok(&["consent", "show", "pending"]).contains("pending"));
+    assert_eq!(bench.ok(&["subject", "erase", "c"]), "2 erased\n");
+    assert_eq!(bench.ok(&["subject", "erase", "c", "--dry-run"]), "0 would be erased\n");
+    assert_eq!(bench.run(&["verify-erasure", "told"]).code, Some(0));
+    bench.ok(&["get", "d", "other"]);
+}
