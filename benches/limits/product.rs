@@ -42,12 +42,17 @@ impl Programs {
     }
 
     pub(crate) fn serve(&self, store: &Path) -> Outcome<Server> {
+        self.serve_with(store, &[])
+    }
+
+    pub(crate) fn serve_with(&self, store: &Path, more: &[&str]) -> Outcome<Server> {
         let address = free_address()?;
         let mut command = Command::new(&self.server);
         command
             .args(["--listen", &address.to_string(), "--store", &url(store)])
             // What the measured stores hold may be as old as it is.
             .args(["--purge-pending-after", "never"])
+            .args(more)
             .env("DATAAPI_LOG", "warn")
             .stdout(Stdio::null());
         let started = Instant::now();

@@ -37,6 +37,8 @@ pub(crate) const POST_64_TAIL: &str = "POST, 64 connections: p99";
 pub(crate) const POST_1: &str = "POST, 1 connection";
 pub(crate) const YES_64: &str = "decision yes, 64 connections";
 pub(crate) const NO_64: &str = "decision no, 64 connections";
+pub(crate) const NO_SCRUBBED: &str = "decision no, 64 connections, of it unscrubbed";
+pub(crate) const POST_BUSY: &str = "POST, 64 connections, while 1,000 withdrawals/s";
 pub(crate) const NEWEST_100: &str = "newest page of 100, total";
 pub(crate) const NEWEST_20: &str = "newest page of 20, total";
 pub(crate) const ANY_100: &str = "any other page of 100, total";
@@ -63,7 +65,7 @@ pub(crate) const NEWEST_LIBRARY: &str = "library: newest page of 100, total";
 pub(crate) const ANY_LIBRARY: &str = "library: any other page of 100, total";
 
 /// In the order of the table.
-pub(crate) const DEFINITIONS: [Definition; 29] = [
+pub(crate) const DEFINITIONS: [Definition; 31] = [
     row(POST_64, "SQLite, 64 inserts a transaction", "/s", Some(Goal::AtLeast(0.6))),
     row(POST_64_TAIL, "its own p50", "ms", Some(Goal::AtMost(3.0))),
     row(POST_1, "SQLite, 1 insert a transaction", "/s", Some(Goal::AtLeast(0.5))),
@@ -86,6 +88,8 @@ pub(crate) const DEFINITIONS: [Definition; 29] = [
     row(FASTAPI_POST, "FastAPI, PostgreSQL, fsynced", "/s", None),
     row(FASTAPI_100, "FastAPI, PostgreSQL, with count", "/s", None),
     row(FASTAPI_20, "FastAPI, PostgreSQL, with count", "/s", None),
+    row(NO_SCRUBBED, "itself, nothing scrubbed", "/s", None),
+    row(POST_BUSY, "itself alone", "/s", None),
     row(POST_WIRE, "warp, JSON parsed and dropped", "/s", None),
     row(INSERT_LIBRARY, "SQLite, 64 inserts a transaction", "/s", None),
     row(INSERT_LIBRARY_1000, "SQLite, 1000 inserts a transaction", "/s", None),

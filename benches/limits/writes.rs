@@ -9,8 +9,8 @@ use crate::data::{self, PENDING, Space};
 use crate::load::{Answer, Requests, Seen, Spec};
 use crate::raw::{Raw, repeat};
 use crate::report::{
-    INSERT_LIBRARY, INSERT_LIBRARY_1000, NO_64, NO_LIBRARY, POST_1, POST_64, POST_64_TAIL,
-    POST_WIRE, Report, YES_64, YES_LIBRARY,
+    INSERT_LIBRARY, INSERT_LIBRARY_1000, NO_64, NO_LIBRARY, NO_SCRUBBED, POST_1, POST_64,
+    POST_64_TAIL, POST_BUSY, POST_WIRE, Report, YES_64, YES_LIBRARY,
 };
 use crate::wire::Wire;
 use crate::{Bench, Outcome};
@@ -18,6 +18,14 @@ use crate::{Bench, Outcome};
 const INSERTS: [&str; 6] =
     [POST_64, POST_64_TAIL, POST_1, POST_WIRE, INSERT_LIBRARY, INSERT_LIBRARY_1000];
 const DECISIONS: [&str; 4] = [YES_64, NO_64, YES_LIBRARY, NO_LIBRARY];
+/// What erasure to the byte costs.
+const SCRUBS: [&str; 2] = [NO_SCRUBBED, POST_BUSY];
+
+/// Longer than any measurement.
+const UNSCRUBBED: [&str; 2] = ["--erase-within", "1d"];
+const BUSY_WITHDRAWALS_A_SECOND: f64 = 1_000.0;
+/// How much longer than the posts the withdrawals go on, in seconds.
+const BUSY_LONGER: f64 = 1.0;
 
 /// More than any of them decides in a second.
 const DECISIONS_A_SECOND: f64 = 30_000.0;
@@ -41,7 +49,7 @@ impl<'b> Writes<'b> {
             ["empty.db", "undecided.db", "measured.db"].map(|name| bench.folder.path().join(name));
         bench.runtime.block_on(data::build(&empty, 0, 0))?;
         let each = whole(DECISIONS_A_SECOND * bench.args.seconds);
-        if report.wants(&DECISIONS) {
+        if report.wants(&DECISIONS) || report.wants(&SCRUBS) {
             eprintln!("building a store of {} pending dialogs", 2 * each);
             bench.runtime.block_on(data::build(&undecided, 0, 2 * each))?;
         }
@@ -54,6 +62,9 @@ impl<'b> Writes<'b> {
         }
         if report.wants(&DECISIONS) {
             self.decisions(report)?;
+        }
+        if report.wants(&SCRUBS) {
+            self.scrubs(report)?;
         }
         data::remove(&self.store)
     }
@@ -138,6 +149,42 @@ impl<'b> Writes<'b> {
             if report.wants(&[embedded]) {
                 report.add(embedded, limit, self.library_decisions(is_yes, from, to)?);
             }
+        }
+        Ok(())
+    }
+
+    fn scrubs(&self, report: &mut Report) -> Outcome<()> {
+        let noes = |address, seconds, rate| Spec {
+            warm_up: 0.0,
+            rate,
+            ..Spec::new(
+                address,
+                seconds,
+                Requests::Decide { space: PENDING.0, from: 0, to: self.each, answer: Answer::No },
+            )
+        };
+        if report.wants(&[NO_SCRUBBED]) {
+            let mut rates = [0.0; 2];
+            for (rate, more) in rates.iter_mut().zip([&UNSCRUBBED[..], &[]]) {
+                let server = self.bench.programs.serve_with(self.anew(&self.undecided)?, more)?;
+                *rate = noes(server.address, self.bench.args.seconds, None).run()?.per_second;
+            }
+            report.add(NO_SCRUBBED, rates[0], rates[1]);
+        }
+        if report.wants(&[POST_BUSY]) {
+            let server = self.bench.programs.serve(self.anew(&self.undecided)?)?;
+            let alone = self.send(server.address, 64)?;
+            drop(server);
+            let server = self.bench.programs.serve(self.anew(&self.undecided)?)?;
+            let seconds = self.bench.args.seconds + BUSY_LONGER;
+            let withdrawals = Spec {
+                connections: 16,
+                ..noes(server.address, seconds, Some(BUSY_WITHDRAWALS_A_SECOND))
+            };
+            let withdrawals = withdrawals.start()?;
+            let busy = self.send(server.address, 64)?;
+            withdrawals.finish()?;
+            report.add(POST_BUSY, alone.per_second, busy.per_second);
         }
         Ok(())
     }

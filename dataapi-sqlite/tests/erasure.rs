@@ -1,7 +1,7 @@
 //! Withdrawn means gone: no byte of what was erased is left in any file of the store.
 //!
-//! `DATAAPI_ERASURE_DIALOGS` sets how many dialogs there are, `DATAAPI_ERASURE_SEED` fixes which of
-//! them are erased (not how the calls are interleaved).
+//! `DATAAPI_ERASURE_DIALOGS` and `DATAAPI_ERASURE_RACES` set how many dialogs there are,
+//! `DATAAPI_ERASURE_SEED` fixes what is chosen by chance (not how the calls are interleaved).
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dataapi_core::{
-    Decision, DialogStore, Evidence, Filter, NewDialog, PageRequest, Start, StoreError, Window,
+    Decision, DialogStore, Evidence, Filter, ImportedDialog, NewDialog, PageRequest, Start,
+    StoreError, Window,
 };
 use dataapi_sqlite::{Options, SqliteStore, files};
 use futures_util::{StreamExt, stream};
@@ -172,6 +173,73 @@ async fn no_byte_of_a_withdrawn_half_is_left_while_readers_crawl_and_writers_wri
     }
     drop(store);
     assert_eq!(found(&path).intersection(&gone).count(), 0, "nor once it is closed");
+}
+
+/// Lets others come between so many times.
+async fn pauses(count: u32) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Everything that can happen to one dialog, at once and in any order: its insert and a retry, a yes,
+/// the import of an old export, a no until it is acknowledged.
+async fn race(store: &dyn DialogStore, number: u64, order: u32) {
+    let dialog = dialog(number);
+    let (customer, id) = (dialog.customer_id.clone(), dialog.dialog_id.clone());
+    let imported = || vec![ImportedDialog { dialog: dialog.clone(), date: None, consented: true }];
+    let pause = |place: u32| pauses(order >> (3 * place) & 7);
+    let insert = async {
+        pause(0).await;
+        let _ = store.insert(dialog.clone()).await;
+    };
+    let retry = async {
+        pause(1).await;
+        let _ = store.insert(dialog.clone()).await;
+    };
+    let import = async {
+        pause(2).await;
+        let _ = store.import(imported()).await;
+    };
+    let grant = async {
+        pause(3).await;
+        let _ = store.decide(id.clone(), Decision::Granted, Evidence::default()).await;
+    };
+    let withdraw = async {
+        pause(4).await;
+        loop {
+            let no = store.decide(id.clone(), Decision::Withdrawn, Evidence::default());
+            match no.await {
+                Ok(_) => break,
+                Err(StoreError::NotFound) => pauses(1).await,
+                Err(other) => panic!("a no is always recorded, not {other:?}"),
+            }
+        }
+        let read = store.dialog(&customer, &id).await;
+        assert!(matches!(read, Err(StoreError::NotFound)), "after a no it is unreadable at once");
+    };
+    futures_util::join!(insert, retry, import, grant, withdraw);
+    assert!(matches!(store.dialog(&customer, &id).await, Err(StoreError::NotFound)));
+    assert!(matches!(store.insert(dialog.clone()).await, Err(StoreError::Gone)));
+    let late = store.import(imported()).await.unwrap();
+    assert!(matches!(late[..], [Err(StoreError::Gone)]), "an old export brings nothing back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_race_makes_a_dialog_readable_after_an_acknowledged_no() {
+    let count: u64 = from_env("DATAAPI_ERASURE_RACES").unwrap_or(10_000);
+    let mut choices = choices();
+    let (_folder, path) = new_path();
+    let store = open(&path, Duration::from_secs(1));
+    let orders: Vec<_> = (0..count).map(|number| (number * 5, choices.next_u32())).collect();
+    let store = &store;
+    stream::iter(orders)
+        .for_each_concurrent(64, |(number, order)| race(store, number, order))
+        .await;
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.withdrawn, stats.pending, stats.consented), (count, 0, 0));
+    store.scrub().await.unwrap();
+    assert_eq!(found(&path), BTreeSet::new(), "and nothing is left of any");
 }
 
 #[tokio::test]
