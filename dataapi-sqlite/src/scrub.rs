@@ -138,8 +138,6 @@ impl Scrubber {
         }
         self.leftovers.look_through()?;
         let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
-        // Else it would be done while writers wait, as SQLite leaves it until all is folded in.
-        self.database.sync()?;
         Ok(Some(self.header()?.frames().saturating_sub(folded.done)))
     }
 
