@@ -13,7 +13,7 @@ use futures_util::{FutureExt, Stream, TryStreamExt};
 use http::header::{CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use tracing::Level;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 use warp::{Filter, Rejection};
 
 use crate::body::{BrokeOff, Chunks, Limits};
@@ -193,8 +193,9 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
     };
     headers.get(REQUEST_ID).filter(fits).cloned().unwrap_or_else(|| {
+        // The library's own counter of ids of one moment is behind one lock for all threads.
         let mut buffer = Uuid::encode_buffer();
-        let fresh = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+        let fresh = Uuid::new_v7(Timestamp::now(NoContext)).hyphenated().encode_lower(&mut buffer);
         HeaderValue::from_str(fresh).unwrap_or(HeaderValue::from_static("none"))
     })
 }

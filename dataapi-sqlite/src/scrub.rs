@@ -214,18 +214,21 @@ impl Scrubber {
             return Ok(Outcome::Blocked);
         }
         let mode = if empty || undone.erasure { Mode::Truncate } else { Mode::Restart };
-        if checkpoint(&self.checkpoints, mode)?.busy {
-            return Ok(Outcome::Blocked);
+        let is_blocked = checkpoint(&self.checkpoints, mode)?.busy;
+        let now = Undone { scrub: false, erasure: undone.erasure && is_blocked };
+        // Written last, it need not be folded in while writers wait.
+        if has_suspects || undone != now {
+            set_undone(&self.transactions, now)?;
         }
-        if undone.erasure {
-            self.transactions.prepare_cached("UPDATE store SET unscrubbed = 0")?.execute(())?;
+        if is_blocked {
+            return Ok(Outcome::Blocked);
         }
         erasures.clear();
         Ok(Outcome::Clean)
     }
 
     /// Folds in all of the log and overwrites what is left on the suspects, or on all pages; false
-    /// if a read is in the way.
+    /// if a read is in the way. The mark of a scrub stands from its beginning on, unless it is false.
     fn overwrite(&mut self, everywhere: bool) -> Result<bool, Fault> {
         set_mark(&self.transactions, true)?;
         // Keeps even other programs from writing, so that nobody else has a page to fold in.
@@ -246,8 +249,7 @@ impl Scrubber {
             }
         }
         self.database.sync()?;
-        set_mark(&alone, false)?;
-        alone.commit()?;
+        drop(alone);
         self.leftovers.pages.clear();
         Ok(true)
     }
@@ -429,7 +431,7 @@ fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Folded> {
 }
 
 /// What is not done yet, by whichever process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Undone {
     /// Someone began to fold in all of the log and did not get to overwriting what was left.
     scrub: bool,
@@ -447,6 +449,13 @@ fn left_undone(connection: &Connection) -> rusqlite::Result<Undone> {
     connection
         .prepare_cached("SELECT scrubbing, unscrubbed FROM store")?
         .query_row((), |row| Ok(Undone { scrub: row.get(0)?, erasure: row.get(1)? }))
+}
+
+fn set_undone(connection: &Connection, undone: Undone) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE store SET scrubbing = ?1, unscrubbed = ?2")?
+        .execute((undone.scrub, undone.erasure))
+        .map(|_| ())
 }
 
 fn set_mark(connection: &Connection, scrubbing: bool) -> rusqlite::Result<()> {

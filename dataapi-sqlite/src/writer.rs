@@ -22,8 +22,8 @@ use crate::transaction::Transaction;
 /// How many requests one commit takes at most, so that the first of them does not wait for ever.
 const MAX_BATCH: usize = 1024;
 
-/// How long the thread stays awake after a commit: as long as it takes a lone client to come back.
-const AWAKE: Duration = Duration::from_micros(200);
+/// How long the thread stays awake after a commit: a lone client is back in a third of it.
+const AWAKE: Duration = Duration::from_micros(500);
 
 /// The queue to the writing thread. Dropping it waits until all that was taken in is committed.
 #[derive(Debug)]
