@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender, select};
 use dataapi_core::StoreError;
 use tokio::sync::oneshot;
 
@@ -113,10 +113,13 @@ impl Keeper {
         let mut period = Instant::now();
         loop {
             let wait = self.until_due().min(PERIOD.saturating_sub(period.elapsed()));
-            match requests.recv_timeout(wait) {
-                Ok(reply) => self.waiting.push((reply, Instant::now() + PATIENCE)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            select! {
+                recv(requests) -> asked => match asked {
+                    Ok(reply) => self.waiting.push((reply, Instant::now() + PATIENCE)),
+                    Err(_) => break,
+                },
+                recv(self.erasures.noted()) -> _ => {}
+                default(wait) => {}
             }
             let (is_idle, is_full) = if period.elapsed() >= PERIOD {
                 period = Instant::now();
