@@ -87,6 +87,12 @@ impl Evidence {
         })
     }
 
+    /// Notice, method and locale as they were sent.
+    pub fn pieces(&self) -> [Option<&str>; 3] {
+        [&self.notice, &self.method, &self.locale]
+            .map(|piece| piece.as_ref().map(EvidenceField::as_str))
+    }
+
     /// What stands in a receipt for consent that another store received.
     pub fn of_import() -> Self {
         Self { method: Some(EvidenceField("import".into())), ..Self::default() }

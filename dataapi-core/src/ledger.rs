@@ -23,7 +23,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use crate::clock::Date;
-use crate::consent::{DialogRef, Evidence, EvidenceField};
+use crate::consent::{DialogRef, Evidence};
 use crate::error::Invalid;
 
 /// What happened to a dialog.
@@ -150,8 +150,7 @@ impl Head {
         hasher.update(reference.as_bytes());
         hasher.update([kind.code()]);
         hasher.update(date.as_micros().to_be_bytes());
-        for field in [&evidence.notice, &evidence.method, &evidence.locale] {
-            let piece = field.as_ref().map(EvidenceField::as_str);
+        for piece in evidence.pieces() {
             // A piece has at most 255 bytes.
             let length = piece.and_then(|piece| u16::try_from(piece.len()).ok());
             hasher.update(length.unwrap_or(u16::MAX).to_be_bytes());

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dataapi_core::{self as core, ConsentState, Date, EvidenceField, Invalid, Text};
+use dataapi_core::{self as core, ConsentState, Date, Invalid, Text};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -219,7 +219,7 @@ enum Decided {
 impl<'a> From<&'a core::Receipt> for Receipt<'a> {
     fn from(receipt: &'a core::Receipt) -> Self {
         let core::Receipt { dialog_id, decision, event } = receipt;
-        let [notice, method, locale] = pieces(&event.evidence);
+        let [notice, method, locale] = event.evidence.pieces();
         Self {
             dialog_id: dialog_id.as_str(),
             consent: match decision {
@@ -233,11 +233,6 @@ impl<'a> From<&'a core::Receipt> for Receipt<'a> {
             ledger: event.into(),
         }
     }
-}
-
-fn pieces(evidence: &core::Evidence) -> [Option<&str>; 3] {
-    let core::Evidence { notice, method, locale } = evidence;
-    [notice, method, locale].map(|piece| piece.as_ref().map(EvidenceField::as_str))
 }
 
 /// Where the proof of it stands in the ledger.
@@ -311,7 +306,7 @@ pub(crate) struct Event<'a> {
 
 impl<'a> From<&'a core::Event> for Event<'a> {
     fn from(event: &'a core::Event) -> Self {
-        let [notice, method, locale] = pieces(&event.evidence);
+        let [notice, method, locale] = event.evidence.pieces();
         Self { entry: event.into(), date: event.date, notice, method, locale }
     }
 }
@@ -376,7 +371,7 @@ impl<'a> ConsentReceipt<'a> {
     /// None while nothing is decided.
     pub(crate) fn new(status: &'a core::ConsentStatus) -> Option<Self> {
         let event = status.event.as_ref()?;
-        let [privacy_notice, collection_method, language] = pieces(&event.evidence);
+        let [privacy_notice, collection_method, language] = event.evidence.pieces();
         Some(Self {
             schema_version: "dataapi-receipt-1",
             record_id: event.head().to_string(),

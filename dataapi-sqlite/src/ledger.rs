@@ -52,7 +52,7 @@ pub(crate) fn after(
 
 /// Adds an event at the end.
 pub(crate) fn append(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
-    let [notice, method, locale] = rows::evidence_columns(&event.evidence);
+    let [notice, method, locale] = event.evidence.pieces();
     connection
         .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
         .execute((

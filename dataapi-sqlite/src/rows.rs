@@ -4,8 +4,7 @@
 //! never a wrong answer.
 
 use dataapi_core::{
-    Date, DialogRef, Event, EventHash, EventKind, Evidence, EvidenceField, Language, NewDialog,
-    StoredDialog, Text,
+    Date, DialogRef, Event, EventHash, EventKind, Evidence, Language, NewDialog, StoredDialog, Text,
 };
 use rusqlite::Row;
 use rusqlite::types::Type;
@@ -50,12 +49,6 @@ pub(crate) fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 pub(crate) fn optional_position(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     let position: Option<i64> = row.get(column)?;
     position.map(|position| u64::try_from(position).map_err(|_| damaged(column))).transpose()
-}
-
-/// How the three pieces of evidence are stored.
-pub(crate) fn evidence_columns(evidence: &Evidence) -> [Option<&str>; 3] {
-    [&evidence.notice, &evidence.method, &evidence.locale]
-        .map(|field| field.as_ref().map(EvidenceField::as_str))
 }
 
 /// Reads a language.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use dataapi::{Audit, DialogStore, Event, EvidenceField, Head, Limit};
+use dataapi::{Audit, DialogStore, Event, Head, Limit};
 use serde::Serialize;
 
 use crate::args;
@@ -92,15 +92,15 @@ struct Line<'a> {
 
 impl<'a> From<&'a Event> for Line<'a> {
     fn from(event: &'a Event) -> Self {
-        let piece = |piece: &'a Option<EvidenceField>| piece.as_ref().map(EvidenceField::as_str);
+        let [notice, method, locale] = event.evidence.pieces();
         Self {
             position: event.position,
             reference: event.reference.to_string(),
             kind: event.kind.name(),
             date: event.date.to_string(),
-            notice: piece(&event.evidence.notice),
-            method: piece(&event.evidence.method),
-            locale: piece(&event.evidence.locale),
+            notice,
+            method,
+            locale,
             hash: event.hash.to_string(),
         }
     }

@@ -1,6 +1,6 @@
 //! `dataapi consent`: what a customer decided, recorded or shown.
 
-use dataapi::{ConsentState, ConsentStatus, Decision, DialogId, Evidence, EvidenceField, Receipt};
+use dataapi::{ConsentState, ConsentStatus, Decision, DialogId, Evidence, Receipt};
 use serde::Serialize;
 
 use crate::args;
@@ -59,8 +59,7 @@ struct Shown<'a> {
 
 impl<'a> From<&'a Receipt> for Shown<'a> {
     fn from(receipt: &'a Receipt) -> Self {
-        let Evidence { notice, method, locale } = &receipt.event.evidence;
-        let piece = |piece: &'a Option<EvidenceField>| piece.as_ref().map(EvidenceField::as_str);
+        let [notice, method, locale] = receipt.event.evidence.pieces();
         Self {
             dialog_id: receipt.dialog_id.as_str(),
             consent: match receipt.decision {
@@ -68,9 +67,9 @@ impl<'a> From<&'a Receipt> for Shown<'a> {
                 Decision::Withdrawn => "withdrawn",
             },
             date: receipt.event.date.to_string(),
-            notice: piece(notice),
-            method: piece(method),
-            locale: piece(locale),
+            notice,
+            method,
+            locale,
         }
     }
 }

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use dataapi::{
-    Clock, CustomerId, DialogStore, Event, EvidenceField, HeldDialog, Limit, Start, StoreError,
-    SubjectRequest, SystemClock, Window,
+    Clock, CustomerId, DialogStore, Event, HeldDialog, Limit, Start, StoreError, SubjectRequest,
+    SystemClock, Window,
 };
 use serde::Serialize;
 
@@ -127,12 +127,12 @@ impl<'a> Held<'a> {
 
 impl<'a> From<&'a Event> for Receipt<'a> {
     fn from(event: &'a Event) -> Self {
-        let piece = |piece: &'a Option<EvidenceField>| piece.as_ref().map(EvidenceField::as_str);
+        let [notice, method, locale] = event.evidence.pieces();
         Self {
             date: event.date.to_string(),
-            notice: piece(&event.evidence.notice),
-            method: piece(&event.evidence.method),
-            locale: piece(&event.evidence.locale),
+            notice,
+            method,
+            locale,
             position: event.position,
             reference: event.reference.to_string(),
             hash: event.hash.to_string(),
