@@ -5,6 +5,7 @@ use dataapi_core::{
 };
 
 use crate::ManualClock;
+use crate::ledger::events;
 use crate::scene::{
     Ending, MICROSECOND, SECOND, assert_refused, customer, dialog, grant, held, id, insert,
     insert_consented, listed, read, stats, status, withdraw,
@@ -245,6 +246,54 @@ pub async fn what_is_purgeable_is_what_a_purge_takes(store: &dyn DialogStore, cl
         assert_eq!(store.purge(which, date, u32::MAX).await.expect("a purge succeeds"), due);
         assert_eq!(store.purgeable(which, date).await.expect("a count"), 0);
     }
+}
+
+/// An id whose tombstone is forgotten counts as never used.
+pub async fn a_forgotten_tombstone_frees_its_id(store: &dyn DialogStore, clock: &ManualClock) {
+    for (name, ending) in ["a", "b", "c", "d", "e", "f"].into_iter().zip(Ending::ALL) {
+        ending.bring(store, clock, "anna", name).await;
+        let date = clock.now();
+        let forget = |before| store.purge(Purge::Tombstones, before, 10);
+        assert_eq!(forget(date).await.expect("a purge succeeds"), 0, "it is not older than that");
+        clock.advance(MICROSECOND);
+        assert_eq!(forget(clock.now()).await.expect("a purge succeeds"), 1);
+        assert_refused!(store.consent(&id(name)).await, StoreError::NotFound, "nothing is known");
+        let counts = stats(store).await;
+        assert_eq!((counts.withdrawn, counts.erased), (0, 0), "what is forgotten does not count");
+        insert_consented(store, "ben", name).await;
+        assert!(read(store, "ben", name).await.is_ok(), "its id can be taken again");
+    }
+}
+
+/// The oldest tombstones are forgotten first, no more than asked, and the ledger keeps their events.
+pub async fn tombstones_are_forgotten_oldest_first_and_their_events_stay(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    for name in ["c", "e", "a", "d", "b"] {
+        insert_consented(store, "anna", name).await;
+        clock.advance(SECOND);
+        withdraw(store, name).await;
+    }
+    let ledger = events(store).await;
+    let before = clock.now();
+    let due = store.purgeable(Purge::Tombstones, before).await;
+    assert_eq!(due.expect("a count"), 4, "those older than that date");
+    let mut left = vec!["c", "e", "a", "d"];
+    for (at_most, expected) in [(0, 0), (1, 1), (2, 2), (9, 1), (9, 0)] {
+        let forgotten = store.purge(Purge::Tombstones, before, at_most).await;
+        assert_eq!(forgotten.expect("a purge succeeds"), expected);
+        for name in left.drain(..usize::try_from(expected).expect("a few")) {
+            assert_refused!(store.consent(&id(name)).await, StoreError::NotFound, "the oldest");
+        }
+        for name in left.iter().chain(["b"].iter()) {
+            assert_eq!(status(store, name).await.state, ConsentState::Withdrawn, "it stays");
+        }
+        let due = store.purgeable(Purge::Tombstones, before).await;
+        assert_eq!(due.expect("a count"), left.len() as u64);
+    }
+    assert_eq!(events(store).await, ledger, "the ledger forgets nothing");
+    assert_eq!(store.purgeable(Purge::Tombstones, Date::MAX).await.expect("a count"), 1);
 }
 
 /// A scrub returns when no erasure waits any more, and changes nothing else.

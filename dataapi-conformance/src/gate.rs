@@ -66,7 +66,7 @@ pub async fn an_absent_dialog_is_not_found(store: &dyn DialogStore, _: &ManualCl
 /// A yes makes the dialog readable, each value as it was sent, the date as it was handed out.
 pub async fn a_consented_dialog_reads_as_it_was_sent(store: &dyn DialogStore, clock: &ManualClock) {
     let sent = worded("anna", "d-1", "PT-br", "Onde está?\n\"Aqui\" 🙂");
-    let date = store.insert(sent.clone()).await.expect("a new dialog is stored");
+    let date = store.insert(sent.clone()).await.expect("a new dialog is stored").date;
     clock.advance(SECOND);
     grant(store, "d-1").await;
 

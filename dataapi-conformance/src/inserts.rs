@@ -72,7 +72,7 @@ pub async fn a_refused_insert_leaves_the_stored_dialog_alone(
     clock: &ManualClock,
 ) {
     let sent = worded("anna", "d-1", "en", "Hello");
-    let date = store.insert(sent).await.expect("a new dialog is stored");
+    let date = store.insert(sent).await.expect("a new dialog is stored").date;
     clock.advance(SECOND);
     let _ = store.insert(worded("ben", "d-1", "de", "Hallo")).await;
     let _ = store.insert(worded("anna", "d-1", "EN", "Hello")).await;

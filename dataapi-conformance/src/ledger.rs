@@ -1,18 +1,18 @@
 //! The consent ledger: one chained event for whatever was decided, erased or expired, and none for
 //! anything else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dataapi_core::{
-    Audit, Clock, Decision, DialogStore, Event, EventKind, Evidence, Head, ImportedDialog, Limit,
-    Purge, StoreError,
+    Audit, Change, Clock, Decision, DialogStore, Event, EventKind, Evidence, Head, ImportedDialog,
+    Limit, Purge, StoreError,
 };
 
 use crate::ManualClock;
 use crate::parallel::at_once;
 use crate::scene::{
     Ending, SECOND, assert_refused, customer, decide, dialog, grant, id, insert, insert_consented,
-    status, withdraw,
+    largest, page, status, withdraw,
 };
 
 /// All events, which are less than a page.
@@ -175,4 +175,96 @@ pub async fn concurrent_decisions_make_one_chain(store: &dyn DialogStore, _: &Ma
         let at = usize::try_from(event.position - 1).expect("a small number");
         assert_eq!(events[at], event, "a receipt stands where it says");
     }
+}
+
+async fn changes(store: &dyn DialogStore, after: u64, limit: Limit) -> Vec<Change> {
+    store.changes(after, limit).await.expect("the ledger can be read")
+}
+
+/// Changes are the events, in order and on from any position; a grant that still holds comes with its
+/// dialog, and nothing else does.
+pub async fn changes_are_the_events_with_what_is_readable_by_them(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    insert_consented(store, "anna", "stays").await;
+    insert(store, "anna", "pending").await;
+    Ending::Withdrawn.bring(store, clock, "ben", "withdrawn").await;
+    grant(store, "pending").await;
+    insert_consented(store, "ben", "erased").await;
+    store.erase_customer(&customer("ben")).await.expect("a customer can be erased");
+    let events = audited(store).await;
+    for after in 0..=events.len() {
+        for limit in [1, 2, 1000] {
+            let limit = Limit::new(limit).expect("a limit");
+            let found = changes(store, after as u64, limit).await;
+            let expected: Vec<_> = events.iter().skip(after).take(limit.get()).collect();
+            assert_eq!(found.iter().map(|change| &change.event).collect::<Vec<_>>(), expected);
+        }
+    }
+    let readable: Vec<_> = changes(store, 0, Limit::MAX)
+        .await
+        .into_iter()
+        .filter_map(|Change { event, dialog }| {
+            let dialog = dialog?;
+            assert_eq!(event.kind, EventKind::Granted);
+            assert_eq!(event.reference, store.reference(dialog.dialog_id()), "it is of its event");
+            Some(dialog)
+        })
+        .collect();
+    let names: Vec<_> = readable.iter().map(|dialog| dialog.dialog_id().as_str()).collect();
+    assert_eq!(names, ["stays", "pending"], "what a yes still holds for");
+    for dialog in readable {
+        let read = store.dialog(dialog.customer_id(), dialog.dialog_id()).await;
+        assert_eq!(read.expect("it is readable"), dialog, "it is the dialog as it is read");
+    }
+}
+
+/// A copy of what was readable once, with the changes since then, is what is readable now.
+pub async fn changes_bring_a_copy_up_to_date(store: &dyn DialogStore, clock: &ManualClock) {
+    for number in 0..12 {
+        clock.advance(SECOND);
+        insert(store, "anna", &format!("d-{number}")).await;
+    }
+    let readable = async || {
+        let page = page(store, &dataapi_core::Filter::default(), largest()).await;
+        let by_reference =
+            |dialog: dataapi_core::Dialog| (store.reference(dialog.dialog_id()), dialog);
+        page.items.into_iter().map(by_reference).collect::<BTreeMap<_, _>>()
+    };
+    for number in 0..6 {
+        grant(store, &format!("d-{number}")).await;
+    }
+    let mut copy = readable().await;
+    let mut position = store.ledger_head().await.expect("a head").position;
+    for number in [1, 6, 3, 7, 8] {
+        grant(store, &format!("d-{number}")).await;
+    }
+    for number in [0, 3, 7, 9] {
+        withdraw(store, &format!("d-{number}")).await;
+    }
+    loop {
+        let some = changes(store, position, Limit::new(3).expect("a limit")).await;
+        let Some(last) = some.last() else { break };
+        position = last.event.position;
+        for Change { event, dialog } in some {
+            match dialog {
+                Some(dialog) => copy.insert(event.reference, dialog),
+                None => copy.remove(&event.reference),
+            };
+        }
+    }
+    assert_eq!(copy, readable().await);
+}
+
+/// A dialog's reference is told for any id, and is that of its events.
+pub async fn a_dialog_has_the_reference_of_its_events(store: &dyn DialogStore, _: &ManualClock) {
+    let before = store.reference(&id("d"));
+    insert_consented(store, "anna", "d").await;
+    withdraw(store, "d").await;
+    for event in events(store).await {
+        assert_eq!(event.reference, before);
+    }
+    assert_eq!(store.reference(&id("d")), before);
+    assert_ne!(store.reference(&id("D")), before, "ids are told apart");
 }

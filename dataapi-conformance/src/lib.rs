@@ -31,6 +31,7 @@
 //! | [`gate`] | no text is read before consent, and none after it ended |
 //! | [`inserts`] | each id is taken once, and a retry learns whether it is done |
 //! | [`decisions`] | what yes and no do, and the proof of them |
+//! | [`early`] | decisions that come before their dialog |
 //! | [`erasure`] | by dialog, by customer, and of what was never consented to |
 //! | [`dates`] | they follow the clock, but never backwards |
 //! | [`values`] | whatever is valid is returned byte for byte |
@@ -57,6 +58,7 @@ mod scene;
 pub mod crawl;
 pub mod dates;
 pub mod decisions;
+pub mod early;
 pub mod erasure;
 pub mod gate;
 pub mod import;

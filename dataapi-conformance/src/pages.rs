@@ -28,7 +28,7 @@ async fn populate(store: &dyn DialogStore, clock: &ManualClock) -> Vec<Row> {
         let tag = ["en", "de", "EN", "pt-BR", "pt-br"][number % 5];
         let name = format!("{}-{number}", ["d", "D", "é", "🙂", "～", "/%"][number * 7 % 6]);
         let date = store.insert(worded(whose, &name, tag, &format!("words {number}"))).await;
-        let date = date.expect("a new dialog is stored");
+        let date = date.expect("a new dialog is stored").date;
         match number % 6 {
             4 => {}
             5 => {

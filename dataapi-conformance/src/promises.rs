@@ -33,6 +33,18 @@ macro_rules! __promises {
                 consent_of_an_unknown_id_is_not_found
                 evidence_is_kept_as_it_was_sent
             }
+            early {
+                an_early_yes_makes_its_dialog_readable_at_once
+                an_early_no_is_recorded_and_blocks_its_dialog
+                an_early_no_ends_an_early_yes
+                any_no_ends_an_early_yes
+                an_early_decision_said_twice_is_answered_with_the_first
+                an_early_yes_ends_when_its_time_is_over
+                an_early_yes_after_a_no_is_a_conflict
+                an_early_decision_on_what_is_there_is_recorded
+                an_early_yes_holds_for_an_import
+                an_early_yes_is_used_once
+            }
             erasure {
                 an_erased_dialog_leaves_only_a_tombstone
                 only_what_is_held_on_the_customer_can_be_erased
@@ -44,6 +56,8 @@ macro_rules! __promises {
                 a_purge_spares_what_comes_later
                 a_purge_of_consented_dialogs_takes_the_oldest_and_spares_the_pending
                 what_is_purgeable_is_what_a_purge_takes
+                a_forgotten_tombstone_frees_its_id
+                tombstones_are_forgotten_oldest_first_and_their_events_stay
                 nothing_waits_to_be_scrubbed_after_a_scrub
             }
             dates {
@@ -109,6 +123,9 @@ macro_rules! __promises {
                 events_are_read_on_from_any_position
                 erasing_a_customer_is_an_event_for_each_dialog
                 concurrent_decisions_make_one_chain
+                changes_are_the_events_with_what_is_readable_by_them
+                changes_bring_a_copy_up_to_date
+                a_dialog_has_the_reference_of_its_events
             }
             stats {
                 an_empty_store_counts_nothing
@@ -132,6 +149,7 @@ macro_rules! __promises {
                 concurrent_inserts_of_different_ids_all_succeed
                 of_concurrent_decisions_a_no_has_the_last_word
                 concurrent_equal_decisions_have_one_receipt
+                an_early_decision_races_fairly_with_its_dialog
                 concurrent_erasures_count_each_dialog_once
                 a_purge_races_fairly_with_consent
                 an_erasure_catches_what_was_stored_before_it

@@ -1,9 +1,12 @@
 //! Races: of calls that compete, exactly the promised ones win.
 
-use dataapi_core::{Clock, ConsentState, Decision, DialogStore, Filter, Purge, StoreError};
+use dataapi_core::{
+    Clock, ConsentState, Decision, DialogStore, Evidence, Filter, Purge, StoreError,
+};
 use tokio::task::yield_now;
 
 use crate::ManualClock;
+use crate::early::HOLD;
 use crate::parallel::at_once;
 use crate::scene::{
     MICROSECOND, SECOND, assert_refused, customer, decide, dialog, evidence, held, id, insert,
@@ -26,7 +29,7 @@ pub async fn of_concurrent_inserts_of_one_id_exactly_one_wins(
             async move { (number, store.insert(sent).await) }
         }));
         let winners: Vec<_> = answers.iter().filter(|(_, answer)| answer.is_ok()).collect();
-        let [(winner, Ok(date))] = winners[..] else {
+        let [(winner, Ok(received))] = winners[..] else {
             panic!("exactly one insert wins, but {} did", winners.len())
         };
         for (number, answer) in &answers {
@@ -44,7 +47,7 @@ pub async fn of_concurrent_inserts_of_one_id_exactly_one_wins(
         let held = held(store, &whose).await;
         let won = held.iter().find(|held| held.dialog_id().as_str() == name);
         let won = won.expect("the winner's dialog is the one stored");
-        assert_eq!(won.date(), *date, "the winner's date is the one stored");
+        assert_eq!(won.date(), received.date, "the winner's date is the one stored");
     }
     assert_eq!(stats(store).await.pending, 10, "each id is stored once");
 }
@@ -148,6 +151,40 @@ pub async fn concurrent_equal_decisions_have_one_receipt(
             assert_eq!(date, receipts[0].event.date, "the first receipt is the one kept");
         }
     }
+}
+
+/// Whichever comes first, a dialog and its yes make it readable, and a no keeps it out for good.
+pub async fn an_early_decision_races_fairly_with_its_dialog(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
+    const DIALOGS: usize = 48;
+    let early = |number: usize, decision| {
+        let name = id(&format!("d-{number}"));
+        store.decide_early(name, decision, Evidence::default(), HOLD)
+    };
+    at_once((0..DIALOGS * 3).map(|task| async move {
+        let number = task / 3;
+        match task % 3 {
+            0 => drop(store.insert(dialog("anna", &format!("d-{number}"))).await),
+            1 => drop(early(number, Decision::Granted).await),
+            _ if number % 2 == 0 => drop(early(number, Decision::Withdrawn).await),
+            _ => {}
+        }
+    }));
+    for number in 0..DIALOGS {
+        let name = format!("d-{number}");
+        let state = status(store, &name).await.state;
+        if number % 2 == 0 {
+            assert_eq!(state, ConsentState::Withdrawn, "a no always has the last word");
+        } else {
+            assert_eq!(state, ConsentState::Granted, "a yes and a dialog meet in any order");
+            assert!(read(store, "anna", &name).await.is_ok());
+        }
+    }
+    let counts = stats(store).await;
+    let half = DIALOGS as u64 / 2;
+    assert_eq!((counts.pending, counts.consented, counts.withdrawn), (0, half, half));
 }
 
 /// Of concurrent erasures of one dialog one erases it, and each thing erased counts once.

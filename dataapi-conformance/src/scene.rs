@@ -58,7 +58,7 @@ pub(crate) fn evidence(notice: &str) -> Evidence {
 }
 
 pub(crate) async fn insert(store: &dyn DialogStore, customer: &str, id: &str) -> Date {
-    store.insert(dialog(customer, id)).await.expect("a dialog with a new id is stored")
+    store.insert(dialog(customer, id)).await.expect("a dialog with a new id is stored").date
 }
 
 pub(crate) async fn insert_consented(store: &dyn DialogStore, customer: &str, id: &str) -> Date {

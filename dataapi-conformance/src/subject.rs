@@ -15,7 +15,7 @@ pub async fn subject_data_holds_pending_and_consented_dialogs(
 ) {
     let text = "naïve \"words\" 🙂\n";
     let date = store.insert(worded("anna", "d-1", "PT-br", text)).await;
-    let date = date.expect("a new dialog is stored");
+    let date = date.expect("a new dialog is stored").date;
     for consented in [false, true] {
         if consented {
             clock.advance(SECOND);

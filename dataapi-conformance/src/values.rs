@@ -53,7 +53,7 @@ const ODD_IDS: [&str; 36] = [
 async fn returns_whole(store: &dyn DialogStore, sent: NewDialog) {
     let whose = sent.customer_id.as_str();
     let name = sent.dialog_id.as_str();
-    let date = store.insert(sent.clone()).await.expect("a valid dialog is stored");
+    let date = store.insert(sent.clone()).await.expect("a valid dialog is stored").date;
     let status = status(store, name).await;
     assert_eq!(status.dialog_id, sent.dialog_id, "the status is of the very id");
     assert_eq!(grant(store, name).await.dialog_id, sent.dialog_id, "so is the receipt");

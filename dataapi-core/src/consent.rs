@@ -7,7 +7,8 @@
 //! pending, consented ──erasure, expiry──▶ erased
 //! ```
 //!
-//! Nothing leaves withdrawn or erased.
+//! Nothing leaves withdrawn or erased. A decision may come before its dialog if the store is asked to
+//! hold it: a *no* leads from absent to withdrawn, a *yes* makes the dialog consented as it is inserted.
 
 use std::fmt;
 use std::str::FromStr;
@@ -111,6 +112,28 @@ pub struct Receipt {
     pub decision: Decision,
     /// What the ledger says of it: when, on what evidence, and where it stands there.
     pub event: Event,
+}
+
+/// What came of a decision that may have come before its dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EarlyDecision {
+    /// The dialog was there, or had been.
+    Recorded(Receipt),
+    /// The dialog is yet to come.
+    Held(HeldDecision),
+}
+
+/// A decision on a dialog that is yet to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldDecision {
+    /// Which dialog was decided on.
+    pub dialog_id: DialogId,
+    /// What was decided.
+    pub decision: Decision,
+    /// When that was, for the first time.
+    pub date: Date,
+    /// When it ends unless the dialog has come; `None` for a *no*, which is for ever.
+    pub until: Option<Date>,
 }
 
 /// How a dialog stands.

@@ -274,6 +274,15 @@ impl NewDialog {
     }
 }
 
+/// What came of an insert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// When the store received the dialog.
+    pub date: Date,
+    /// Whether it is readable already, because its customer's *yes* came first.
+    pub is_consented: bool,
+}
+
 /// A dialog that another store received, to be taken in with its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedDialog {

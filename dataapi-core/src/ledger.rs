@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Date;
 use crate::consent::{DialogRef, Evidence};
+use crate::dialog::Dialog;
 use crate::error::Invalid;
 
 /// What happened to a dialog.
@@ -202,6 +203,15 @@ impl Event {
     pub fn head(&self) -> Head {
         Head { position: self.position, hash: self.hash }
     }
+}
+
+/// An event with what it made readable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What happened.
+    pub event: Event,
+    /// The dialog, if the event is a grant that still holds.
+    pub dialog: Option<Dialog>,
 }
 
 /// Checks a ledger event by event, in constant memory.

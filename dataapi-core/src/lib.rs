@@ -47,15 +47,15 @@ pub mod store;
 
 pub use clock::{Clock, Date, SystemClock};
 pub use consent::{
-    ConsentRecord, ConsentState, ConsentStatus, Decision, DialogRef, Evidence, EvidenceField,
-    Receipt, RefKey, Transition,
+    ConsentRecord, ConsentState, ConsentStatus, Decision, DialogRef, EarlyDecision, Evidence,
+    EvidenceField, HeldDecision, Receipt, RefKey, Transition,
 };
 pub use dialog::{
-    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog, StoredDialog,
-    Text,
+    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog, Received,
+    StoredDialog, Text,
 };
 pub use error::{Invalid, StoreError};
-pub use ledger::{Audit, BrokenChain, Event, EventHash, EventKind, Head};
+pub use ledger::{Audit, BrokenChain, Change, Event, EventHash, EventKind, Head};
 pub use memory::MemoryStore;
 pub use page::{
     Cursor, Filter, Limit, Page, PageRequest, Position, Positioned, Start, SubjectRequest, Upper,

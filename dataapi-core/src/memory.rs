@@ -6,18 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::clock::{Clock, Date};
 use crate::consent::{
-    ConsentRecord, ConsentStatus, Decision, DialogRef, Evidence, Receipt, RefKey, Transition,
+    ConsentRecord, ConsentStatus, Decision, DialogRef, EarlyDecision, Evidence, HeldDecision,
+    Receipt, RefKey, Transition,
 };
 use crate::dialog::{
-    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, NewDialog, StoredDialog,
+    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, NewDialog, Received, StoredDialog,
 };
 use crate::error::{Invalid, StoreError};
-use crate::ledger::{Event, EventKind, Head};
+use crate::ledger::{Change, Event, EventKind, Head};
 use crate::page::{Limit, Page, PageRequest, Position, SubjectRequest, Upper, Window};
 use crate::store::{Activity, DialogStore, Purge, Revision, Stats};
 
@@ -34,9 +36,18 @@ struct State {
     /// With the event of its consent, once there is one.
     dialogs: BTreeMap<DialogId, (StoredDialog, Option<Event>)>,
     tombstones: BTreeMap<DialogRef, Event>,
+    /// Each *yes* that came before its dialog.
+    early_grants: BTreeMap<DialogRef, EarlyGrant>,
     ledger: Vec<Event>,
     last_date: Date,
     changes: u64,
+}
+
+#[derive(Debug)]
+struct EarlyGrant {
+    evidence: Evidence,
+    date: Date,
+    until: Date,
 }
 
 impl State {
@@ -57,6 +68,19 @@ impl State {
         self.changes += 1;
         event
     }
+
+    /// Ends the *yes* that is held for a dialog, if there is one.
+    fn end_early_grant(&mut self, reference: &DialogRef, now: Date) -> Option<EarlyGrant> {
+        self.early_grants.remove(reference).filter(|held| now < held.until)
+    }
+
+    /// The oldest first.
+    fn tombstones_before(&self, date: Date) -> Vec<Event> {
+        let mut before: Vec<_> =
+            self.tombstones.values().filter(|gone| gone.date < date).cloned().collect();
+        before.sort_by_key(|gone| gone.position);
+        before
+    }
 }
 
 impl MemoryStore {
@@ -66,6 +90,7 @@ impl MemoryStore {
         let state = State {
             dialogs: BTreeMap::new(),
             tombstones: BTreeMap::new(),
+            early_grants: BTreeMap::new(),
             ledger: Vec::new(),
             last_date: Date::MIN,
             changes: 0,
@@ -103,6 +128,59 @@ impl MemoryStore {
         }
     }
 
+    /// Stores a dialog whose id is free, consented on that evidence or on that of a *yes* that was
+    /// held; tells whether it is.
+    fn store(
+        &self,
+        state: &mut State,
+        dialog: NewDialog,
+        date: Date,
+        evidence: Option<Evidence>,
+    ) -> bool {
+        let (now, id) = (self.now(state), dialog.dialog_id.clone());
+        let reference = self.key.reference(&id);
+        let held = state.end_early_grant(&reference, now);
+        let evidence = held.map(|held| held.evidence).or(evidence);
+        let event =
+            evidence.map(|evidence| state.append(reference, EventKind::Granted, now, evidence));
+        let is_consented = event.is_some();
+        state.dialogs.insert(id, (StoredDialog::new(dialog, date, is_consented), event));
+        is_consented
+    }
+
+    fn decided(
+        &self,
+        state: &mut State,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+    ) -> Result<Receipt, StoreError> {
+        let (now, reference) = (self.now(state), self.key.reference(&dialog_id));
+        let transition = match self.record(state, &dialog_id) {
+            Ok(record) => record.decide(decision)?,
+            Err(absent) => match decision {
+                Decision::Withdrawn if state.end_early_grant(&reference, now).is_some() => {
+                    Transition::Withdraw
+                }
+                _ => return Err(absent),
+            },
+        };
+        let event = match transition {
+            Transition::None(event) => event,
+            Transition::Grant => {
+                let event = state.append(reference, EventKind::Granted, now, evidence);
+                if let Some((stored, consent)) = state.dialogs.get_mut(&dialog_id) {
+                    stored.grant();
+                    *consent = Some(event.clone());
+                }
+                event
+            }
+            Transition::Withdraw => self.erase(state, &dialog_id, EventKind::Withdrawn, evidence),
+        };
+        Ok(Receipt { dialog_id, decision, event })
+    }
+
+    /// Erases the dialog if it is there, and leaves a tombstone.
     fn erase(
         &self,
         state: &mut State,
@@ -127,14 +205,13 @@ impl MemoryStore {
 
 #[async_trait]
 impl DialogStore for MemoryStore {
-    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+    async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         let mut state = self.state();
         self.check_free(&state, &dialog)?;
         let date = self.now(&state);
         state.last_date = date;
-        let id = dialog.dialog_id.clone();
-        state.dialogs.insert(id, (StoredDialog::new(dialog, date, false), None));
-        Ok(date)
+        let is_consented = self.store(&mut state, dialog, date, None);
+        Ok(Received { date, is_consented })
     }
 
     async fn import(
@@ -151,13 +228,8 @@ impl DialogStore for MemoryStore {
             if date.is_none() {
                 state.last_date = now;
             }
-            let id = dialog.dialog_id.clone();
-            let event = consented.then(|| {
-                let reference = self.key.reference(&id);
-                state.append(reference, EventKind::Granted, now, Evidence::of_import())
-            });
-            let stored = StoredDialog::new(dialog, date.unwrap_or(now), consented);
-            state.dialogs.insert(id, (stored, event));
+            let evidence = consented.then(Evidence::of_import);
+            self.store(&mut state, dialog, date.unwrap_or(now), evidence);
             Ok(())
         };
         Ok(batch.into_iter().map(import).collect())
@@ -169,25 +241,39 @@ impl DialogStore for MemoryStore {
         decision: Decision,
         evidence: Evidence,
     ) -> Result<Receipt, StoreError> {
+        self.decided(&mut self.state(), dialog_id, decision, evidence)
+    }
+
+    async fn decide_early(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+        hold_for: Duration,
+    ) -> Result<EarlyDecision, StoreError> {
         let mut state = self.state();
-        let transition = self.record(&state, &dialog_id)?.decide(decision)?;
-        let event = match transition {
-            Transition::None(event) => event,
-            Transition::Grant => {
-                let reference = self.key.reference(&dialog_id);
-                let now = self.now(&state);
-                let event = state.append(reference, EventKind::Granted, now, evidence);
-                if let Some((stored, consent)) = state.dialogs.get_mut(&dialog_id) {
-                    stored.grant();
-                    *consent = Some(event.clone());
-                }
-                event
+        if self.record(&state, &dialog_id).is_ok() {
+            let receipt = self.decided(&mut state, dialog_id, decision, evidence)?;
+            return Ok(EarlyDecision::Recorded(receipt));
+        }
+        let now = self.now(&state);
+        let reference = self.key.reference(&dialog_id);
+        state.early_grants.retain(|_, held| now < held.until);
+        let (date, until) = match decision {
+            Decision::Withdrawn => {
+                state.early_grants.remove(&reference);
+                let event = self.erase(&mut state, &dialog_id, EventKind::Withdrawn, evidence);
+                (event.date, None)
             }
-            Transition::Withdraw => {
-                self.erase(&mut state, &dialog_id, EventKind::Withdrawn, evidence)
+            Decision::Granted => {
+                state.last_date = now;
+                let until = now.saturating_add(hold_for);
+                let held = EarlyGrant { evidence, date: now, until };
+                let held = state.early_grants.entry(reference).or_insert(held);
+                (held.date, Some(held.until))
             }
         };
-        Ok(Receipt { dialog_id, decision, event })
+        Ok(EarlyDecision::Held(HeldDecision { dialog_id, decision, date, until }))
     }
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
@@ -261,30 +347,52 @@ impl DialogStore for MemoryStore {
         Ok(self.erase_all(&mut state, &ids, EventKind::Erased))
     }
 
-    async fn purge(
-        &self,
-        which: Purge,
-        received_before: Date,
-        at_most: u32,
-    ) -> Result<u64, StoreError> {
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
         let mut state = self.state();
+        if which == Purge::Tombstones {
+            let mut forgotten = state.tombstones_before(before);
+            forgotten.truncate(at_most as usize);
+            for event in &forgotten {
+                state.tombstones.remove(&event.reference);
+            }
+            return Ok(forgotten.len() as u64);
+        }
         let held = state.dialogs.values().map(|(stored, _)| stored);
-        let mut expired = sorted(held.filter(|stored| is_due(stored, which, received_before)));
+        let mut expired = sorted(held.filter(|stored| is_due(stored, which, before)));
         expired.reverse();
         expired.truncate(at_most as usize);
         let ids: Vec<_> = expired.iter().map(|stored| stored.dialog_id().clone()).collect();
         Ok(self.erase_all(&mut state, &ids, EventKind::Expired))
     }
 
-    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
         let state = self.state();
+        if which == Purge::Tombstones {
+            return Ok(state.tombstones_before(before).len() as u64);
+        }
         let held = state.dialogs.values().map(|(stored, _)| stored);
-        Ok(held.filter(|stored| is_due(stored, which, received_before)).count() as u64)
+        Ok(held.filter(|stored| is_due(stored, which, before)).count() as u64)
     }
 
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
         let after = usize::try_from(after).unwrap_or(usize::MAX);
         Ok(self.state().ledger.iter().skip(after).take(limit.get()).cloned().collect())
+    }
+
+    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError> {
+        let state = self.state();
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        let change = |event: &Event| {
+            let made = |(_, consent): &&(StoredDialog, _)| *consent == Some(event.clone());
+            let stored = state.dialogs.values().find(made).map(|(stored, _)| stored.clone());
+            let dialog = stored.map(StoredDialog::readable).transpose()?;
+            Ok(Change { event: event.clone(), dialog })
+        };
+        state.ledger.iter().skip(after).take(limit.get()).map(change).collect()
+    }
+
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        self.key.reference(dialog_id)
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {
@@ -329,8 +437,8 @@ impl DialogStore for MemoryStore {
     }
 }
 
-fn is_due(stored: &StoredDialog, which: Purge, received_before: Date) -> bool {
-    which.takes(stored.is_consented()) && stored.date() < received_before
+fn is_due(stored: &StoredDialog, which: Purge, before: Date) -> bool {
+    which.takes(stored.is_consented()) && stored.date() < before
 }
 
 fn position(stored: &StoredDialog) -> Position {

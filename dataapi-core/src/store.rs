@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Date;
-use crate::consent::{ConsentStatus, Decision, Evidence, Receipt};
+use crate::consent::{ConsentStatus, Decision, DialogRef, EarlyDecision, Evidence, Receipt};
 use crate::dialog::{
-    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog,
+    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog, Received,
 };
 use crate::error::StoreError;
-use crate::ledger::{Event, Head};
+use crate::ledger::{Change, Event, Head};
 use crate::page::{Limit, Page, PageRequest, SubjectRequest};
 
 /// A store of dialogs behind a consent gate.
@@ -39,7 +39,7 @@ use crate::page::{Limit, Page, PageRequest, SubjectRequest};
 /// crash or a second process is for the tests of the backend itself.
 #[async_trait]
 pub trait DialogStore: Send + Sync {
-    /// Stores a dialog as pending and returns the date at which it was received.
+    /// Stores a dialog, as pending unless a *yes* was held for it, and tells when it was received.
     ///
     /// Of concurrent inserts of one id exactly one wins. Cost: a few index entries, whatever the
     /// size of the store; concurrent calls may share one commit.
@@ -47,13 +47,14 @@ pub trait DialogStore: Send + Sync {
     /// # Errors
     /// - [`StoreError::Exists`] when the id is taken, by whichever customer
     /// - [`StoreError::Gone`] when the id was withdrawn or erased before
-    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError>;
+    async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError>;
 
     /// Takes in dialogs of another store, all in one commit, and answers for each in order.
     ///
     /// One that is refused keeps no other out. The given date is kept; a dialog without one counts
-    /// as received now. Consent is recorded as of now, with [`Evidence::of_import`]. Imported
-    /// dates do not move the dates that the store hands out.
+    /// as received now. Consent is recorded as of now, with [`Evidence::of_import`], or on the
+    /// evidence of a *yes* that was held. Imported dates do not move the dates that the store hands
+    /// out.
     ///
     /// # Errors
     /// For one dialog: [`StoreError::Exists`] and [`StoreError::Gone`] as for
@@ -69,7 +70,7 @@ pub trait DialogStore: Send + Sync {
     /// *Yes* makes a pending dialog readable. *No* erases it, pending or consented, and leaves a
     /// tombstone. The same decision again changes nothing and returns the first receipt. A *no*
     /// after an erasure changes nothing and returns a receipt with the erasure's date. Of
-    /// concurrent decisions a *no* always has the last word.
+    /// concurrent decisions a *no* always has the last word, also over a *yes* that is held.
     ///
     /// # Errors
     /// - [`StoreError::NotFound`] when the id was never used
@@ -80,6 +81,24 @@ pub trait DialogStore: Send + Sync {
         decision: Decision,
         evidence: Evidence,
     ) -> Result<Receipt, StoreError>;
+
+    /// Does what [`decide`](Self::decide) does, also for a dialog that was not received yet: a
+    /// chatbot's two jobs may overtake each other.
+    ///
+    /// A *no* is then recorded at once, and the dialog will be refused as gone, for ever. A *yes* is
+    /// held for that time, by the dialog's reference, and makes the dialog readable as it is
+    /// received; said twice, it ends when the first one does. It is an event of the ledger from then
+    /// on, not before.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] for a *yes* after a withdrawal or an erasure, early ones included.
+    async fn decide_early(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+        hold_for: Duration,
+    ) -> Result<EarlyDecision, StoreError>;
 
     /// How a dialog stands, erased ones included.
     ///
@@ -131,20 +150,25 @@ pub trait DialogStore: Send + Sync {
     /// first, leaving tombstones of kind [`Expired`](crate::EventKind::Expired), and returns
     /// how many: retention (GDPR article 5(1)(e)). A pending dialog that is decided on first is left
     /// alone.
-    async fn purge(
-        &self,
-        which: Purge,
-        received_before: Date,
-        at_most: u32,
-    ) -> Result<u64, StoreError>;
+    ///
+    /// With [`Purge::Tombstones`] it forgets those of dialogs that were gone before that date; their
+    /// events stay.
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError>;
 
-    /// How many dialogs a [`purge`](Self::purge) would take if it could take all. Cost: a count along
-    /// an index.
-    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError>;
+    /// How many a [`purge`](Self::purge) would take if it could take all. Cost: a count along an
+    /// index.
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError>;
 
     /// The events of the ledger after that position, in order, as many as there are up to `limit`.
     /// Cost: proportional to the limit.
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError>;
+
+    /// What [`events`](Self::events) tells, each grant with its dialog if that is consented by it to
+    /// this moment: whoever keeps a copy of what can be read brings it up to date with that.
+    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError>;
+
+    /// How the ledger names a dialog, whether or not there is one. Cost: one hash; never waits.
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef;
 
     /// The last event of the ledger: noted elsewhere, it shows later that nothing up to it was
     /// changed. Cost: one look-up.
@@ -178,13 +202,16 @@ pub trait DialogStore: Send + Sync {
     fn activity(&self) -> Activity;
 }
 
-/// Which dialogs a purge takes.
+/// What a purge takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purge {
     /// Those whose consent never came.
     Pending,
     /// Those whose customer said yes, once they were kept for long enough.
     Consented,
+    /// No dialogs, but what is left of gone ones. An id whose tombstone is forgotten counts as never
+    /// used: a retry or an import that comes after that brings its text back.
+    Tombstones,
 }
 
 impl Purge {

@@ -72,6 +72,27 @@ pub(crate) struct Args {
     )]
     retain_consented: Retention,
 
+    /// When the tombstone of a withdrawn or erased dialog is forgotten, such as '3650d', or 'never'. A
+    /// retry or an import of the same id that comes after that brings its text back, as pending
+    #[arg(
+        long,
+        env = "DATAAPI_RETAIN_TOMBSTONES",
+        value_name = "TIME",
+        default_value = "never",
+        value_parser = retention,
+    )]
+    retain_tombstones: Retention,
+
+    /// Hold decisions on dialogs that were not received yet: a yes for that time, such as '15m', a no
+    /// for ever; left out, they are refused
+    #[arg(
+        long,
+        env = "DATAAPI_HOLD_EARLY_DECISIONS",
+        value_name = "TIME",
+        value_parser = holding,
+    )]
+    hold_early_decisions: Option<Duration>,
+
     /// The erasure delay: how long after a withdrawal or an erasure its bytes may be in a file of the
     /// store, such as '1s'; '0s' for at once
     #[arg(
@@ -143,6 +164,8 @@ impl Args {
             page_cache_bytes: self.page_cache_bytes,
             purge_pending_after: self.purge_pending_after.0,
             retain_consented: self.retain_consented.0,
+            retain_tombstones: self.retain_tombstones.0,
+            hold_early_decisions: self.hold_early_decisions,
             erase_within: self.erase_within,
             ..Config::default()
         };
@@ -165,6 +188,13 @@ fn retention(value: &str) -> Result<Retention, String> {
     match humantime::parse_duration(value) {
         Ok(after) if !after.is_zero() => Ok(Retention(Some(after))),
         _ => Err("must be a time such as '30d' or '12h', or 'never'".to_owned()),
+    }
+}
+
+fn holding(value: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(value) {
+        Ok(hold_for) if !hold_for.is_zero() => Ok(hold_for),
+        _ => Err("must be a time such as '15m'".to_owned()),
     }
 }
 
@@ -201,6 +231,9 @@ mod tests {
             ["--purge-pending-after", "0s"],
             ["--purge-pending-after", "30"],
             ["--purge-pending-after", "soon"],
+            ["--hold-early-decisions", "0s"],
+            ["--hold-early-decisions", "never"],
+            ["--retain-tombstones", "0s"],
             ["--erase-within", "1"],
             ["--erase-within", "never"],
             ["--listen", "8080"],

@@ -126,14 +126,14 @@ pub(crate) struct Dialog<'a> {
 
 impl<'a> Dialog<'a> {
     /// A dialog that was stored just now.
-    pub(crate) fn pending(dialog: &'a core::NewDialog, date: Date) -> Self {
+    pub(crate) fn received(dialog: &'a core::NewDialog, received: core::Received) -> Self {
         Self {
             dialog_id: dialog.dialog_id.as_str(),
             customer_id: dialog.customer_id.as_str(),
             text: dialog.text.as_str(),
             language: dialog.language.as_str(),
-            consent_received: false,
-            date,
+            consent_received: received.is_consented,
+            date: received.date,
         }
     }
 }
@@ -216,21 +216,55 @@ enum Decided {
     Withdrawn,
 }
 
+impl From<core::Decision> for Decided {
+    fn from(decision: core::Decision) -> Self {
+        match decision {
+            core::Decision::Granted => Self::Granted,
+            core::Decision::Withdrawn => Self::Withdrawn,
+        }
+    }
+}
+
 impl<'a> From<&'a core::Receipt> for Receipt<'a> {
     fn from(receipt: &'a core::Receipt) -> Self {
         let core::Receipt { dialog_id, decision, event } = receipt;
         let [notice, method, locale] = event.evidence.pieces();
         Self {
             dialog_id: dialog_id.as_str(),
-            consent: match decision {
-                core::Decision::Granted => Decided::Granted,
-                core::Decision::Withdrawn => Decided::Withdrawn,
-            },
+            consent: (*decision).into(),
             date: event.date,
             notice,
             method,
             locale,
             ledger: event.into(),
+        }
+    }
+}
+
+/// A decision on a dialog that is yet to come.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct HeldDecision<'a> {
+    /// Which dialog was decided on.
+    dialog_id: &'a str,
+    /// What was decided.
+    consent: Decided,
+    /// When it was first said.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String, format = DateTime)]
+    date: Date,
+    /// When it ends unless the dialog has come; `null` for a *no*, which is for ever.
+    #[serde(serialize_with = "as_text_or_null")]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    held_until: Option<Date>,
+}
+
+impl<'a> From<&'a core::HeldDecision> for HeldDecision<'a> {
+    fn from(held: &'a core::HeldDecision) -> Self {
+        Self {
+            dialog_id: held.dialog_id.as_str(),
+            consent: held.decision.into(),
+            date: held.date,
+            held_until: held.until,
         }
     }
 }
@@ -302,12 +336,17 @@ pub(crate) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     locale: Option<&'a str>,
+    /// The dialog that can be read by it; there only when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    dialog: Option<Dialog<'a>>,
 }
 
-impl<'a> From<&'a core::Event> for Event<'a> {
-    fn from(event: &'a core::Event) -> Self {
+impl<'a> From<&'a core::Change> for Event<'a> {
+    fn from(core::Change { event, dialog }: &'a core::Change) -> Self {
         let [notice, method, locale] = event.evidence.pieces();
-        Self { entry: event.into(), date: event.date, notice, method, locale }
+        let dialog = dialog.as_ref().map(Dialog::from);
+        Self { entry: event.into(), date: event.date, notice, method, locale, dialog }
     }
 }
 
@@ -502,4 +541,12 @@ pub(crate) struct Problem<'a> {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn as_text<S: Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(date)
+}
+
+#[allow(clippy::ref_option, reason = "what serde calls")]
+fn as_text_or_null<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+    match date {
+        Some(date) => as_text(date, serializer),
+        None => serializer.serialize_none(),
+    }
 }

@@ -63,6 +63,12 @@ pub struct Config {
     /// When a consented dialog is erased because it was kept for long enough, counted from when it was
     /// received; `None` for never.
     pub retain_consented: Option<Duration>,
+    /// When the tombstone of a withdrawn or erased dialog is forgotten, which frees its id: a retry or
+    /// an import that comes after that brings its text back. `None` for never.
+    pub retain_tombstones: Option<Duration>,
+    /// For how long a *yes* is held whose dialog was not received yet; `None` to hold none, and no
+    /// early *no* either: a decision on an unknown dialog is then refused.
+    pub hold_early_decisions: Option<Duration>,
     /// The erasure delay of the store: an erasure that has waited for longer to leave its files is
     /// warned of in the log.
     pub erase_within: Duration,
@@ -83,6 +89,8 @@ impl Default for Config {
             page_cache_bytes: 8 << 20,
             purge_pending_after: None,
             retain_consented: None,
+            retain_tombstones: None,
+            hold_early_decisions: None,
             erase_within: Duration::from_secs(1),
             clock: Arc::new(SystemClock),
             head_timeout: Duration::from_mins(1),
@@ -124,6 +132,7 @@ pub async fn serve(
         () = serving => {}
         () = purging(Purge::Pending, config.purge_pending_after) => {}
         () = purging(Purge::Consented, config.retain_consented) => {}
+        () = purging(Purge::Tombstones, config.retain_tombstones) => {}
         () = watch::run(&*store, config.erase_within) => {}
     }
 }

@@ -121,6 +121,7 @@ impl Metrics {
         let state = match which {
             Purge::Pending => "pending",
             Purge::Consented => "consented",
+            Purge::Tombstones => "tombstone",
         };
         self.purged.get_or_create(&StateLabel { state }).inc_by(dialogs);
     }

@@ -1,5 +1,5 @@
 //! Retention: erases dialogs whose consent never came, and consented ones that were kept for long
-//! enough (GDPR article 5(1)(e)).
+//! enough (GDPR article 5(1)(e)); forgets tombstones where that is wanted.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::metrics::Metrics;
 /// Small enough that requests get their turn between two batches.
 const BATCH: u32 = 500;
 
-/// Erases, at the start and ever again, what was received longer ago than `after`. Runs until it is dropped, which is safe at any moment.
+/// Purges, at the start and ever again, what is older than `after`. Runs until it is dropped, which is
+/// safe at any moment.
 pub(crate) async fn run(
     store: &dyn DialogStore,
     clock: &dyn Clock,
@@ -22,13 +23,13 @@ pub(crate) async fn run(
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         round.tick().await;
-        let received_before = clock.now().saturating_sub(after);
-        let mut erased = 0;
+        let before = clock.now().saturating_sub(after);
+        let mut purged = 0;
         let outcome = loop {
-            match store.purge(which, received_before, BATCH).await {
+            match store.purge(which, before, BATCH).await {
                 Ok(count) => {
                     metrics.purged(which, count);
-                    erased += count;
+                    purged += count;
                     if count < u64::from(BATCH) {
                         break Ok(());
                     }
@@ -37,8 +38,8 @@ pub(crate) async fn run(
             }
             tokio::task::yield_now().await;
         };
-        if erased > 0 {
-            tracing::info!(erased, ?which, "erased dialogs whose time had come");
+        if purged > 0 {
+            tracing::info!(purged, ?which, "purged what had come to its time");
         }
         if let Err(error) = outcome {
             tracing::warn!(%error, ?which, "the clean-up goes on in the next round");

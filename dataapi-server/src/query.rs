@@ -21,7 +21,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 const DIALOGS: &[&str] =
     &["language", "customerId", "customer_id", "from", "to", "limit", "offset", "cursor", "total"];
 const SUBJECT: &[&str] = &["limit", "offset", "cursor", "total"];
-const CHANGES: &[&str] = &["after", "limit", "wait"];
+const CHANGES: &[&str] = &["after", "limit", "dialogs", "wait"];
 
 /// The longest that a request may wait for an event, in seconds.
 const LONGEST_WAIT: u64 = 60;
@@ -104,12 +104,16 @@ impl Parameters {
             (_, Some(cursor)) => Start::After(cursor),
             (offset, None) => Start::Offset(offset.unwrap_or_default()),
         };
-        let total = match self.get("total") {
-            None | Some("true") => true,
-            Some("false") => false,
-            Some(_) => return Err(Invalid::new("total", "must be true or false")),
-        };
-        Ok(Window { limit, start, total })
+        Ok(Window { limit, start, total: self.flag("total", true)? })
+    }
+
+    fn flag(&self, name: &'static str, default: bool) -> Result<bool, Invalid> {
+        match self.get(name) {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(Invalid::new(name, "must be true or false")),
+        }
     }
 
     /// Whole seconds, with or without their unit.
@@ -153,6 +157,7 @@ pub(crate) fn subject_request(
 pub(crate) struct ChangesRequest {
     pub(crate) after: u64,
     pub(crate) limit: Limit,
+    pub(crate) dialogs: bool,
     pub(crate) wait: Duration,
 }
 
@@ -162,7 +167,8 @@ pub(crate) fn changes_request(query: &str) -> Result<ChangesRequest, Problem> {
         let parameters = Parameters::parse(query, CHANGES)?;
         let limit = parameters.number("limit")?.map(Limit::new).transpose()?.unwrap_or_default();
         let after = parameters.number("after")?.unwrap_or_default();
-        Ok(ChangesRequest { after, limit, wait: parameters.wait()? })
+        let dialogs = parameters.flag("dialogs", false)?;
+        Ok(ChangesRequest { after, limit, dialogs, wait: parameters.wait()? })
     };
     parse().map_err(Problem::bad_query)
 }

@@ -31,6 +31,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct Service {
     pub(crate) store: Arc<dyn DialogStore>,
     pub(crate) max_text_bytes: usize,
+    pub(crate) hold_early_decisions: Option<Duration>,
     pub(crate) ready_pages: ReadyPages,
     pub(crate) metrics: Metrics,
     pub(crate) docs: Docs,
@@ -81,6 +82,7 @@ impl Service {
         Self {
             store,
             max_text_bytes: config.max_text_bytes,
+            hold_early_decisions: config.hold_early_decisions,
             ready_pages: ReadyPages::new(config.page_cache_bytes),
             metrics: Metrics::new(),
             docs: Docs::new(),

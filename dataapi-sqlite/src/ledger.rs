@@ -1,9 +1,10 @@
 //! The ledger in the database: looked up by the position of an event, and only ever added to.
 
-use dataapi_core::{DialogRef, Event, EventHash, Head, Limit};
+use dataapi_core::{Change, Date, DialogRef, Event, EventHash, Head, Limit, StoredDialog};
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::rows::{self, EVENT_COLUMNS};
+use crate::failure::Failure;
+use crate::rows::{self, DIALOG_COLUMNS, EVENT_COLUMNS};
 
 /// The last event.
 pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
@@ -50,11 +51,68 @@ pub(crate) fn after(
         .collect()
 }
 
-/// Adds an event at the end.
-pub(crate) fn append(connection: &Connection, event: &Event) -> rusqlite::Result<()> {
+/// The events after a position with what they made readable, in order.
+///
+/// Only a grant that still holds is what its dialog's row refers to, whatever dialog has that row now.
+pub(crate) fn changes(
+    connection: &Connection,
+    position: u64,
+    at_most: Limit,
+) -> Result<Vec<Change>, Failure> {
+    let mut granted = connection.prepare_cached(&format!(
+        "SELECT {DIALOG_COLUMNS} FROM dialog
+         WHERE seq = (SELECT seq FROM event WHERE position = ?1) AND granted = ?1"
+    ))?;
+    let change = |event: Event| {
+        let stored = granted
+            .query_row([signed(event.position)], rows::stored_dialog)
+            .optional()?
+            .map(StoredDialog::readable);
+        Ok(Change { event, dialog: stored.transpose()? })
+    };
+    after(connection, position, at_most)?.into_iter().map(change).collect()
+}
+
+/// The position of the last event before a date; 0 if there is none.
+pub(crate) fn last_before(connection: &Connection, date: Date) -> rusqlite::Result<u64> {
+    // Dates never go backwards along the ledger.
+    let (mut before, mut not_before) = (0, head(connection)?.position + 1);
+    while not_before - before > 1 {
+        let middle = u64::midpoint(before, not_before);
+        if at(connection, middle)?.date < date {
+            before = middle;
+        } else {
+            not_before = middle;
+        }
+    }
+    Ok(before)
+}
+
+/// The events by which dialogs are gone, after the first position up to the last, the oldest first.
+pub(crate) fn ends(
+    connection: &Connection,
+    (first, last): (u64, u64),
+    at_most: u32,
+) -> rusqlite::Result<Vec<Event>> {
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM event
+         WHERE position > ?1 AND position <= ?2 AND kind > 1 ORDER BY position LIMIT ?3"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_map((signed(first), signed(last), at_most), rows::event)?
+        .collect()
+}
+
+/// Adds an event at the end, of the dialog that has or had that row.
+pub(crate) fn append(
+    connection: &Connection,
+    event: &Event,
+    seq: Option<i64>,
+) -> rusqlite::Result<()> {
     let [notice, method, locale] = event.evidence.pieces();
     connection
-        .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
         .execute((
             signed(event.position),
             event.reference.as_bytes(),
@@ -64,6 +122,7 @@ pub(crate) fn append(connection: &Connection, event: &Event) -> rusqlite::Result
             method,
             locale,
             event.hash.as_bytes(),
+            seq,
         ))?;
     Ok(())
 }

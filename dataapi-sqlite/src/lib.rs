@@ -15,6 +15,8 @@
 #![deny(missing_docs)]
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod backup;
+mod copy;
 mod failure;
 mod kept_open;
 mod ledger;
@@ -40,11 +42,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi_core::{
-    Activity, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore,
-    Event, Evidence, Head, HeldDialog, ImportedDialog, Limit, NewDialog, Page, PageRequest, Purge,
-    Receipt, RefKey, Revision, Stats, StoreError, SubjectRequest, SystemClock,
+    Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
+    DialogRef, DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog,
+    Limit, NewDialog, Page, PageRequest, Purge, Receipt, Received, RefKey, Revision, Stats,
+    StoreError, SubjectRequest, SystemClock,
 };
 
+pub use crate::backup::{Backup, BackupError, Progress, Restored, Since, restore};
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::readers::{Cost, Readers};
@@ -119,6 +123,7 @@ pub struct SqliteStore {
     upkeep: Upkeep,
     erasures: Arc<Erasures>,
     key: RefKey,
+    path: PathBuf,
 }
 
 impl SqliteStore {
@@ -157,7 +162,7 @@ impl SqliteStore {
         let noted = Arc::clone(&erasures);
         let writer = Writer::start(connection, log, key.clone(), clock, noted, commits, queue)?;
         let revisions = Revisions::open(path, at_once)?;
-        Ok(Self { readers, revisions, writer, upkeep, erasures, key })
+        Ok(Self { readers, revisions, writer, upkeep, erasures, key, path: path.clone() })
     }
 }
 
@@ -186,7 +191,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
 
 #[async_trait]
 impl DialogStore for SqliteStore {
-    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+    async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         self.writer.write(move |transaction| transaction.insert(&dialog)).await
     }
 
@@ -213,6 +218,19 @@ impl DialogStore for SqliteStore {
     ) -> Result<Receipt, StoreError> {
         let decide = move |transaction: &mut transaction::Transaction<'_>| {
             transaction.decide(&dialog_id, decision, &evidence)
+        };
+        self.writer.write(decide).await
+    }
+
+    async fn decide_early(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+        hold_for: Duration,
+    ) -> Result<EarlyDecision, StoreError> {
+        let decide = move |transaction: &mut transaction::Transaction<'_>| {
+            transaction.decide_early(&dialog_id, decision, &evidence, hold_for)
         };
         self.writer.write(decide).await
     }
@@ -262,25 +280,27 @@ impl DialogStore for SqliteStore {
         self.writer.write(move |transaction| transaction.erase_customer(&customer_id)).await
     }
 
-    async fn purge(
-        &self,
-        which: Purge,
-        received_before: Date,
-        at_most: u32,
-    ) -> Result<u64, StoreError> {
-        self.writer
-            .write(move |transaction| transaction.purge(which, received_before, at_most))
-            .await
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
+        self.writer.write(move |transaction| transaction.purge(which, before, at_most)).await
     }
 
-    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
-        let count = move |connection: &_| queries::purgeable(connection, which, received_before);
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
+        let count = move |connection: &_| queries::purgeable(connection, which, before);
         self.readers.read(Cost::Long, count).await
     }
 
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
         let read = move |connection: &_| Ok(ledger::after(connection, after, limit)?);
         self.readers.read(Cost::Short, read).await
+    }
+
+    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError> {
+        let read = move |connection: &_| ledger::changes(connection, after, limit);
+        self.readers.read(Cost::Short, read).await
+    }
+
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        self.key.reference(dialog_id)
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {

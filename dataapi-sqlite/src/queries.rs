@@ -136,26 +136,40 @@ pub(crate) fn subject_page(
     Ok(request.page(found, total))
 }
 
-/// How many there are of a state, up to a date.
+/// How many a purge would take.
 pub(crate) fn purgeable(
     connection: &Connection,
     which: Purge,
-    received_before: Date,
+    before: Date,
 ) -> Result<u64, Failure> {
-    Ok(purgeable_count(which, received_before).number(connection)?)
+    let count = match due(which) {
+        Some(dialogs) => dialogs_before(dialogs, before),
+        None => tombstones_up_to(ledger::last_before(connection, before)?),
+    };
+    Ok(count.number(connection)?)
 }
 
-fn purgeable_count(which: Purge, received_before: Date) -> Query {
-    let mut query = Query::new(format!("SELECT count(*) FROM dialog {}", by_date(which)));
-    query.and("date < ?", [received_before.as_micros().into()]);
+fn dialogs_before(which: &str, date: Date) -> Query {
+    let mut query = Query::new(format!("SELECT count(*) FROM dialog {which}"));
+    query.and("date < ?", [date.as_micros().into()]);
     query
 }
 
-/// Selects the dialogs of a state from an index that ends in their order.
-pub(crate) fn by_date(which: Purge) -> &'static str {
+fn tombstones_up_to(position: u64) -> Query {
+    let mut query = Query::new(
+        "SELECT count(*) FROM event WHERE position > (SELECT forgotten FROM store WHERE only_row = 1) AND kind > 1"
+            .to_owned(),
+    );
+    query.and("position <= ?", [ledger::signed(position).into()]);
+    query
+}
+
+/// Selects the dialogs that a purge takes, if it takes any, from an index that ends in their order.
+pub(crate) fn due(which: Purge) -> Option<&'static str> {
     match which {
-        Purge::Pending => "INDEXED BY pending_by_date WHERE granted IS NULL",
-        Purge::Consented => "INDEXED BY consented WHERE granted IS NOT NULL",
+        Purge::Pending => Some("INDEXED BY pending_by_date WHERE granted IS NULL"),
+        Purge::Consented => Some("INDEXED BY consented WHERE granted IS NOT NULL"),
+        Purge::Tombstones => None,
     }
 }
 
@@ -298,9 +312,10 @@ mod tests {
             statements.push((format!("{request:?}"), subject_items(&request)));
         }
         statements.push(("pending of a customer".into(), subject_pending(&customer)));
-        for which in [Purge::Pending, Purge::Consented] {
-            statements.push((format!("count of {which:?}"), purgeable_count(which, date)));
-            let mut rows = Query::new(format!("SELECT seq FROM dialog {}", by_date(which)));
+        statements.push(("count of tombstones".into(), tombstones_up_to(7)));
+        for which in [Purge::Pending, Purge::Consented].into_iter().filter_map(due) {
+            statements.push((format!("count of {which:?}"), dialogs_before(which, date)));
+            let mut rows = Query::new(format!("SELECT seq FROM dialog {which}"));
             rows.and("date < ?", [0.into()]);
             rows.sql.push_str(" ORDER BY date, dialog_id LIMIT 5");
             statements.push((format!("purge of {which:?}"), rows));

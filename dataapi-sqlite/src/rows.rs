@@ -66,7 +66,8 @@ pub(crate) fn date(row: &Row<'_>, column: usize) -> rusqlite::Result<Date> {
     Date::from_micros(row.get(column)?).map_err(|_| damaged(column))
 }
 
-fn evidence(row: &Row<'_>, first: usize) -> rusqlite::Result<Evidence> {
+/// Reads notice, method and locale.
+pub(crate) fn evidence(row: &Row<'_>, first: usize) -> rusqlite::Result<Evidence> {
     Evidence::parse(row.get(first)?, row.get(first + 1)?, row.get(first + 2)?)
         .map_err(|_| damaged(first))
 }

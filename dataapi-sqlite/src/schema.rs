@@ -36,7 +36,9 @@ const VERSION_1: &str = "
         -- Until every page was looked at, something may be left on it.
         scrubbing INTEGER NOT NULL CHECK (scrubbing IN (0, 1)),
         -- Whether bytes of what was erased may be in the write-ahead log.
-        unscrubbed INTEGER NOT NULL CHECK (unscrubbed IN (0, 1))
+        unscrubbed INTEGER NOT NULL CHECK (unscrubbed IN (0, 1)),
+        early     INTEGER NOT NULL, -- how many rows early_grant has
+        forgotten INTEGER NOT NULL  -- up to which event tombstones are gone
     ) STRICT;
 
     -- Dates are microseconds since 1970; `granted` is the position of the event of consent, NULL while
@@ -84,8 +86,21 @@ const VERSION_1: &str = "
         notice   TEXT,
         method   TEXT,
         locale   TEXT,
-        hash     BLOB    NOT NULL CHECK (length(hash) = 32)
+        hash     BLOB    NOT NULL CHECK (length(hash) = 32),
+        seq      INTEGER -- which row the dialog had; NULL if it never came
     ) STRICT;
+
+    -- Each yes that came before its dialog.
+    CREATE TABLE early_grant (
+        ref    BLOB    PRIMARY KEY CHECK (length(ref) = 32),
+        date   INTEGER NOT NULL,
+        until  INTEGER NOT NULL,
+        notice TEXT,
+        method TEXT,
+        locale TEXT
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE INDEX early_grant_by_end ON early_grant (until);
 
     -- Of each dialog that is gone: the event that says so.
     CREATE TABLE tombstone (
@@ -105,7 +120,7 @@ fn migrations() -> Migrations<'static> {
             .map_err(|_| HookError::Hook("the operating system gave no random bytes".into()))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.execute(
-            "INSERT INTO store VALUES (1, ?1, ?2, 0, 0, 0, 0, 1, 0)",
+            "INSERT INTO store VALUES (1, ?1, ?2, 0, 0, 0, 0, 1, 0, 0, 0)",
             (key, dataapi_core::Date::MIN.as_micros()),
         )?;
         Ok(())
@@ -190,6 +205,34 @@ pub(crate) fn open_for_writing(
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// Opens an empty file that will be a store, to be filled at once. Until it is closed, what is in it
+/// outlives neither a crash nor an error.
+pub(crate) fn open_copy(path: &Path, cache_bytes: usize) -> Result<Connection, OpenError> {
+    make_private(path).map_err(OpenError::Create)?;
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache_bytes)?;
+    connection.pragma_update(None, "journal_mode", "OFF")?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "max_page_count", MAX_PAGES)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens a backup, to be read only.
+pub(crate) fn open_backup(path: &Path) -> Result<Connection, OpenError> {
+    if std::fs::metadata(path).is_err() {
+        return Err(OpenError::Missing);
+    }
+    let connection = open_for_reading(path, 1 << 20)?;
+    check_identity(&connection)?;
+    match migrations().pending_migrations(&connection).map_err(OpenError::Migration)? {
+        0 => Ok(connection),
+        ..0 => Err(OpenError::NewerSchema),
+        // An empty file among them.
+        _ => Err(OpenError::NotAStore),
+    }
 }
 
 /// Opens the file for a reader; the writer must have opened it before.

@@ -290,6 +290,24 @@ impl Scrubber {
     }
 }
 
+/// Overwrites what lies beside the rows in a file that is no store yet, or no more.
+pub(crate) fn clean(path: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut bytes = [0; 2];
+    // Section 1.3.2 of the file format.
+    file.read_exact_at(&mut bytes, 16)?;
+    let page_bytes = match u16::from_be_bytes(bytes) {
+        1 => 1 << 16,
+        bytes => u32::from(bytes),
+    };
+    let database = Database { file: Arc::new(file), page_bytes };
+    for number in 1..=database.count()? {
+        database.clean(number)?;
+    }
+    database.clean_free()?;
+    database.sync()
+}
+
 /// Which pages in the log hold more than their rows.
 #[derive(Debug)]
 struct Leftovers {

@@ -1,14 +1,16 @@
 //! What a write does to the database, inside the transaction that it shares with others.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dataapi_core::{
-    Clock, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, Event, EventKind,
-    Evidence, Head, ImportedDialog, Invalid, Language, NewDialog, Purge, Receipt, RefKey,
-    StoreError, StoredDialog, Transition,
+    Clock, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, EarlyDecision, Event,
+    EventKind, Evidence, Head, HeldDecision, ImportedDialog, Invalid, Language, NewDialog, Purge,
+    Receipt, Received, RefKey, StoreError, StoredDialog, Transition,
 };
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::copy::DialogRow;
 use crate::failure::Failure;
 use crate::{ledger, queries, rows};
 
@@ -18,6 +20,8 @@ pub(crate) struct Transaction<'c> {
     key: &'c RefKey,
     clock: &'c dyn Clock,
     last_date: Date,
+    /// How many decisions are held for dialogs that are yet to come.
+    early: i64,
     /// The end of the ledger, once it was looked up.
     head: Option<Head>,
     changes: Changes,
@@ -29,6 +33,8 @@ struct Changes {
     any: bool,
     /// Of what can be read.
     readable: bool,
+    /// Whether anything was erased.
+    erases: bool,
     pending: i64,
     withdrawn: i64,
     erased: i64,
@@ -47,6 +53,14 @@ struct Row {
     granted: Option<u64>,
 }
 
+/// What came of a dialog of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PutBack {
+    Done,
+    IsThere,
+    Gone,
+}
+
 const ROW_COLUMNS: &str = "seq, customer_id, dialog_id, language, date, granted";
 
 impl<'c> Transaction<'c> {
@@ -60,15 +74,15 @@ impl<'c> Transaction<'c> {
             connection,
             rusqlite::TransactionBehavior::Immediate,
         )?;
-        let last_date = sql
-            .prepare_cached("SELECT last_date FROM store")?
-            .query_row((), |row| rows::date(row, 0))?;
-        Ok(Self { sql, key, clock, last_date, head: None, changes: Changes::default() })
+        let (last_date, early) = sql
+            .prepare_cached("SELECT last_date, early FROM store")?
+            .query_row((), |row| Ok((rows::date(row, 0)?, row.get(1)?)))?;
+        Ok(Self { sql, key, clock, last_date, early, head: None, changes: Changes::default() })
     }
 
     /// Whether it erases anything.
     pub(crate) fn erases(&self) -> bool {
-        self.changes.withdrawn + self.changes.erased > 0
+        self.changes.erases
     }
 
     /// Makes all of it durable.
@@ -79,11 +93,11 @@ impl<'c> Transaction<'c> {
         self.sql.commit()
     }
 
-    pub(crate) fn insert(&mut self, dialog: &NewDialog) -> Result<Date, Failure> {
+    pub(crate) fn insert(&mut self, dialog: &NewDialog) -> Result<Received, Failure> {
         let date = self.now();
-        self.store(dialog, date, None)?;
+        let is_consented = self.store(dialog, date, None)?;
         self.last_date = date;
-        Ok(date)
+        Ok(Received { date, is_consented })
     }
 
     pub(crate) fn import(&mut self, imported: &ImportedDialog) -> Result<(), Failure> {
@@ -94,7 +108,7 @@ impl<'c> Transaction<'c> {
             self.check_free(dialog)?;
             return Err(Invalid::new("date", "must not lie in the future").into());
         }
-        self.store(dialog, date.unwrap_or(now), consented.then_some(now))?;
+        self.store(dialog, date.unwrap_or(now), consented.then(Evidence::of_import))?;
         if date.is_none() {
             self.last_date = now;
         }
@@ -115,10 +129,10 @@ impl<'c> Transaction<'c> {
             Some(Row { granted: Some(position), .. }) => {
                 ConsentRecord::Decided(ledger::at(&self.sql, *position)?)
             }
-            None => {
-                let gone = ledger::tombstone(&self.sql, &self.key.reference(dialog_id))?;
-                ConsentRecord::Decided(gone.ok_or(StoreError::NotFound)?)
-            }
+            None => match self.gone(dialog_id)? {
+                Some(gone) => ConsentRecord::Decided(gone),
+                None => return self.end_early(dialog_id, decision, evidence),
+            },
         };
         let event = match (record.decide(decision)?, row) {
             (Transition::None(event), _) => event,
@@ -131,6 +145,143 @@ impl<'c> Transaction<'c> {
             }
         };
         Ok(Receipt { dialog_id: dialog_id.clone(), decision, event })
+    }
+
+    pub(crate) fn decide_early(
+        &mut self,
+        dialog_id: &DialogId,
+        decision: Decision,
+        evidence: &Evidence,
+        hold_for: Duration,
+    ) -> Result<EarlyDecision, Failure> {
+        if self.find(dialog_id)?.is_some() || self.gone(dialog_id)?.is_some() {
+            return Ok(EarlyDecision::Recorded(self.decide(dialog_id, decision, evidence)?));
+        }
+        let reference = self.key.reference(dialog_id);
+        let (date, until) = match decision {
+            Decision::Withdrawn => {
+                self.early_grant(&reference)?;
+                (self.bury(reference, EventKind::Withdrawn, evidence, None)?.date, None)
+            }
+            Decision::Granted => {
+                let (date, until) = self.hold(&reference, evidence, hold_for)?;
+                (date, Some(until))
+            }
+        };
+        let dialog_id = dialog_id.clone();
+        Ok(EarlyDecision::Held(HeldDecision { dialog_id, decision, date, until }))
+    }
+
+    /// A *no* to what is yet to come ends the *yes* that is held for it.
+    fn end_early(
+        &mut self,
+        dialog_id: &DialogId,
+        decision: Decision,
+        evidence: &Evidence,
+    ) -> Result<Receipt, Failure> {
+        let reference = self.key.reference(dialog_id);
+        if decision == Decision::Granted || self.early_grant(&reference)?.is_none() {
+            return Err(StoreError::NotFound.into());
+        }
+        let event = self.bury(reference, EventKind::Withdrawn, evidence, None)?;
+        Ok(Receipt { dialog_id: dialog_id.clone(), decision, event })
+    }
+
+    /// Holds a *yes* unless one is held already; tells since when and until when.
+    fn hold(
+        &mut self,
+        reference: &DialogRef,
+        evidence: &Evidence,
+        hold_for: Duration,
+    ) -> rusqlite::Result<(Date, Date)> {
+        let now = self.now();
+        let ended = self
+            .sql
+            .prepare_cached("DELETE FROM early_grant WHERE until <= ?1")?
+            .execute([now.as_micros()])?;
+        let [notice, method, locale] = evidence.pieces();
+        let until = now.saturating_add(hold_for);
+        let held = self
+            .sql
+            .prepare_cached(
+                "INSERT INTO early_grant VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            )?
+            .execute((
+                reference.as_bytes(),
+                now.as_micros(),
+                until.as_micros(),
+                notice,
+                method,
+                locale,
+            ))?;
+        self.changes.any = true;
+        self.early += i64::try_from(held).unwrap_or(0) - i64::try_from(ended).unwrap_or(0);
+        self.last_date = now;
+        self.sql
+            .prepare_cached("SELECT date, until FROM early_grant WHERE ref = ?1")?
+            .query_row([reference.as_bytes()], |row| Ok((rows::date(row, 0)?, rows::date(row, 1)?)))
+    }
+
+    /// Takes out the *yes* that is held for a dialog, if there is one.
+    fn early_grant(&mut self, reference: &DialogRef) -> rusqlite::Result<Option<Evidence>> {
+        if self.early == 0 {
+            return Ok(None);
+        }
+        let held = self
+            .sql
+            .prepare_cached(
+                "DELETE FROM early_grant WHERE ref = ?1 RETURNING until, notice, method, locale",
+            )?
+            .query_row([reference.as_bytes()], |row| {
+                Ok((rows::date(row, 0)?, rows::evidence(row, 1)?))
+            })
+            .optional()?;
+        let Some((until, evidence)) = held else { return Ok(None) };
+        self.changes.any = true;
+        self.early -= 1;
+        Ok((self.now() < until).then_some(evidence))
+    }
+
+    /// Puts a dialog of a backup back, in the state that its row says by this ledger, unless its id is
+    /// in use or gone.
+    pub(crate) fn put_back(&mut self, row: &DialogRow) -> Result<PutBack, Failure> {
+        let reference = self.key.reference(&row.dialog_id);
+        if self.is_gone(&reference)? {
+            return Ok(PutBack::Gone);
+        }
+        let inserted = self
+            .sql
+            .prepare_cached(
+                "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (dialog_id) DO NOTHING",
+            )?
+            .execute((
+                row.dialog_id.as_str(),
+                row.customer_id.as_str(),
+                row.language.as_str(),
+                &row.text,
+                row.date,
+                row.granted.map(ledger::signed),
+            ))?;
+        if inserted == 0 {
+            return Ok(PutBack::IsThere);
+        }
+        let seq = self.sql.last_insert_rowid();
+        let held = self.early_grant(&reference)?;
+        if let Some(position) = row.granted {
+            // Where the event finds its dialog from now on.
+            self.sql
+                .prepare_cached("UPDATE event SET seq = ?2 WHERE position = ?1")?
+                .execute((ledger::signed(position), seq))?;
+            self.changes.consented(&row.customer_id, &row.language, 1);
+            return Ok(PutBack::Done);
+        }
+        self.changes.pending(1);
+        if let Some(evidence) = held {
+            let row = self.find(&row.dialog_id)?.ok_or(StoreError::NotFound)?;
+            self.grant(&row, &evidence)?;
+        }
+        Ok(PutBack::Done)
     }
 
     pub(crate) fn erase_dialog(
@@ -164,35 +315,69 @@ impl<'c> Transaction<'c> {
     pub(crate) fn purge(
         &mut self,
         which: Purge,
-        received_before: Date,
+        before: Date,
         at_most: u32,
     ) -> Result<u64, Failure> {
+        let Some(due) = queries::due(which) else {
+            return Ok(self.forget(before, at_most)?);
+        };
         let expired = self.rows(
             &format!(
-                "SELECT {ROW_COLUMNS} FROM dialog {} AND date < ?1 ORDER BY date, dialog_id LIMIT ?2",
-                queries::by_date(which)
+                "SELECT {ROW_COLUMNS} FROM dialog {due} AND date < ?1
+                 ORDER BY date, dialog_id LIMIT ?2"
             ),
-            (received_before.as_micros(), at_most),
+            (before.as_micros(), at_most),
         )?;
         self.erase_all(&expired, EventKind::Expired)
+    }
+
+    /// Forgets tombstones, in the order of their events: each event that ends a dialog has one until
+    /// it is forgotten.
+    fn forget(&mut self, before: Date, at_most: u32) -> rusqlite::Result<u64> {
+        let forgotten: i64 = self
+            .sql
+            .prepare_cached("SELECT forgotten FROM store")?
+            .query_row((), |row| row.get(0))?;
+        let first = u64::try_from(forgotten).unwrap_or(0);
+        let last = ledger::last_before(&self.sql, before)?;
+        let ends = ledger::ends(&self.sql, (first, last), at_most)?;
+        for event in &ends {
+            self.sql
+                .prepare_cached("DELETE FROM tombstone WHERE ref = ?1")?
+                .execute([event.reference.as_bytes()])?;
+            *self.changes.gone(event.kind) -= 1;
+        }
+        let is_all = ends.len() < at_most as usize;
+        let upto = if is_all { last } else { ends.last().map_or(first, |event| event.position) };
+        if upto > first {
+            self.changes.any = true;
+            self.sql
+                .prepare_cached("UPDATE store SET forgotten = ?1")?
+                .execute([ledger::signed(upto)])?;
+        }
+        Ok(ends.len() as u64)
     }
 
     fn now(&self) -> Date {
         self.clock.now().max(self.last_date)
     }
 
+    /// Stores a dialog, consented on that evidence or on that of a *yes* that was held; tells whether
+    /// it is.
     fn store(
         &mut self,
         dialog: &NewDialog,
         date: Date,
-        granted: Option<Date>,
-    ) -> Result<(), Failure> {
+        imported: Option<Evidence>,
+    ) -> Result<bool, Failure> {
         let reference = self.key.reference(&dialog.dialog_id);
         if self.is_gone(&reference)? {
             return Err(StoreError::Gone.into());
         }
+        // None is held for an id that is taken.
+        let evidence = self.early_grant(&reference)?.or(imported);
         // Its event follows once the id is known to be free.
-        let event = match granted {
+        let event = match evidence {
             Some(_) => Some(ledger::signed(self.head()?.position + 1)),
             None => None,
         };
@@ -213,14 +398,15 @@ impl<'c> Transaction<'c> {
         if inserted == 0 {
             return Err(self.taken(dialog)?.into());
         }
-        match granted {
+        match evidence {
             None => self.changes.pending(1),
-            Some(now) => {
-                self.append(reference, EventKind::Granted, now, Evidence::of_import())?;
+            Some(evidence) => {
+                let seq = Some(self.sql.last_insert_rowid());
+                self.append(reference, EventKind::Granted, self.now(), evidence, seq)?;
                 self.changes.consented(&dialog.customer_id, &dialog.language, 1);
             }
         }
-        Ok(())
+        Ok(event.is_some())
     }
 
     fn check_free(&self, dialog: &NewDialog) -> Result<(), Failure> {
@@ -243,6 +429,11 @@ impl<'c> Transaction<'c> {
         Ok(StoreError::Exists { same_content: stored.same_content(dialog) })
     }
 
+    /// The event by which a dialog is gone.
+    fn gone(&self, dialog_id: &DialogId) -> rusqlite::Result<Option<Event>> {
+        ledger::tombstone(&self.sql, &self.key.reference(dialog_id))
+    }
+
     fn is_gone(&self, reference: &DialogRef) -> rusqlite::Result<bool> {
         self.sql
             .prepare_cached("SELECT 1 FROM tombstone WHERE ref = ?1")?
@@ -262,7 +453,9 @@ impl<'c> Transaction<'c> {
 
     fn grant(&mut self, row: &Row, evidence: &Evidence) -> rusqlite::Result<Event> {
         let reference = self.key.reference(&row.dialog_id);
-        let event = self.append(reference, EventKind::Granted, self.now(), evidence.clone())?;
+        let now = self.now();
+        let event =
+            self.append(reference, EventKind::Granted, now, evidence.clone(), Some(row.seq))?;
         self.sql
             .prepare_cached("UPDATE dialog SET granted = ?2 WHERE seq = ?1")?
             .execute((row.seq, ledger::signed(event.position)))?;
@@ -278,19 +471,30 @@ impl<'c> Transaction<'c> {
         evidence: &Evidence,
     ) -> rusqlite::Result<Event> {
         let reference = self.key.reference(&row.dialog_id);
-        let event = self.append(reference, kind, self.now(), evidence.clone())?;
+        let event = self.bury(reference, kind, evidence, Some(row.seq))?;
         self.sql.prepare_cached("DELETE FROM dialog WHERE seq = ?1")?.execute([row.seq])?;
-        self.sql
-            .prepare_cached("INSERT INTO tombstone VALUES (?1, ?2)")?
-            .execute((reference.as_bytes(), ledger::signed(event.position)))?;
         match row.granted {
             Some(_) => self.changes.consented(&row.customer_id, &row.language, -1),
             None => self.changes.pending(-1),
         }
-        match kind {
-            EventKind::Withdrawn => self.changes.withdrawn += 1,
-            _ => self.changes.erased += 1,
-        }
+        self.changes.erases = true;
+        Ok(event)
+    }
+
+    /// Leaves a tombstone, and the event that it stands for.
+    fn bury(
+        &mut self,
+        reference: DialogRef,
+        kind: EventKind,
+        evidence: &Evidence,
+        seq: Option<i64>,
+    ) -> rusqlite::Result<Event> {
+        let event = self.append(reference, kind, self.now(), evidence.clone(), seq)?;
+        self.sql
+            .prepare_cached("INSERT INTO tombstone VALUES (?1, ?2)")?
+            .execute((reference.as_bytes(), ledger::signed(event.position)))?;
+        self.changes.any = true;
+        *self.changes.gone(kind) += 1;
         Ok(event)
     }
 
@@ -301,9 +505,10 @@ impl<'c> Transaction<'c> {
         kind: EventKind,
         date: Date,
         evidence: Evidence,
+        seq: Option<i64>,
     ) -> rusqlite::Result<Event> {
         let event = self.head()?.next(reference, kind, date, evidence);
-        ledger::append(&self.sql, &event)?;
+        ledger::append(&self.sql, &event, seq)?;
         self.head = Some(event.head());
         self.last_date = date;
         Ok(event)
@@ -324,12 +529,12 @@ impl<'c> Transaction<'c> {
     }
 
     fn write_counts(&self) -> rusqlite::Result<()> {
-        let Changes { readable, pending, withdrawn, erased, consented, .. } = &self.changes;
+        let Changes { readable, erases, pending, withdrawn, erased, consented, .. } = &self.changes;
         self.sql
             .prepare_cached(
                 "UPDATE store SET last_date = ?1, pending = pending + ?2,
                      withdrawn = withdrawn + ?3, erased = erased + ?4, revision = revision + ?5,
-                     unscrubbed = max(unscrubbed, ?6)",
+                     unscrubbed = max(unscrubbed, ?6), early = ?7",
             )?
             .execute((
                 self.last_date.as_micros(),
@@ -337,7 +542,8 @@ impl<'c> Transaction<'c> {
                 withdrawn,
                 erased,
                 readable,
-                self.erases(),
+                erases,
+                self.early,
             ))?;
         let mut add = self.sql.prepare_cached(
             "INSERT INTO consented_count VALUES (?1, ?2, ?3)
@@ -373,6 +579,14 @@ impl Row {
 }
 
 impl Changes {
+    /// How many more are gone that way.
+    fn gone(&mut self, kind: EventKind) -> &mut i64 {
+        match kind {
+            EventKind::Withdrawn => &mut self.withdrawn,
+            _ => &mut self.erased,
+        }
+    }
+
     fn pending(&mut self, by: i64) {
         self.any = true;
         self.pending += by;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dataapi_core::{
-    Decision, DialogStore, Evidence, Filter, ImportedDialog, NewDialog, PageRequest, Start,
+    Decision, DialogStore, Evidence, Filter, ImportedDialog, Limit, NewDialog, PageRequest, Start,
     StoreError, Window,
 };
-use dataapi_sqlite::{Options, SqliteStore, files};
+use dataapi_sqlite::{Options, Since, SqliteStore, files, restore};
 use futures_util::{StreamExt, stream};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -183,7 +184,7 @@ async fn pauses(count: u32) {
 }
 
 /// Everything that can happen to one dialog, at once and in any order: its insert and a retry, a yes,
-/// the import of an old export, a no until it is acknowledged.
+/// the import of an old export, the restore of an old backup, a no until it is acknowledged.
 async fn race(store: &dyn DialogStore, number: u64, order: u32) {
     let dialog = dialog(number);
     let (customer, id) = (dialog.customer_id.clone(), dialog.dialog_id.clone());
@@ -225,17 +226,48 @@ async fn race(store: &dyn DialogStore, number: u64, order: u32) {
     assert!(matches!(late[..], [Err(StoreError::Gone)]), "an old export brings nothing back");
 }
 
+/// A store at `path` that has lost so many consented dialogs, and a backup that holds them.
+async fn bereft(folder: &Path, path: &Path, count: u64) -> PathBuf {
+    let (empty, full) = (folder.join("empty"), folder.join("full"));
+    let lost = open(&folder.join("lost.db"), Duration::from_secs(1));
+    let go_on = || |_: u64| ControlFlow::Continue(());
+    lost.back_up(&empty, &mut go_on()).unwrap();
+    let numbers: Vec<_> = (0..count).map(|number| number * 5).collect();
+    for numbers in numbers.chunks(1_000) {
+        let imported =
+            |number: &u64| ImportedDialog { dialog: dialog(*number), date: None, consented: true };
+        lost.import(numbers.iter().map(imported).collect()).await.unwrap();
+    }
+    lost.back_up(&full, &mut go_on()).unwrap();
+    let mut events = Vec::new();
+    for after in (0..count).step_by(1_000) {
+        events.extend(lost.events(after, Limit::MAX).await.unwrap());
+    }
+    let ledger = Since::Ledger(Box::new(events.into_iter().map(Ok)));
+    restore(&empty, path, ledger, &mut go_on()).unwrap();
+    full
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_race_makes_a_dialog_readable_after_an_acknowledged_no() {
     let count: u64 = from_env("DATAAPI_ERASURE_RACES").unwrap_or(10_000);
     let mut choices = choices();
-    let (_folder, path) = new_path();
+    let (folder, path) = new_path();
+    let old_backup = bereft(folder.path(), &path, count).await;
     let store = open(&path, Duration::from_secs(1));
     let orders: Vec<_> = (0..count).map(|number| (number * 5, choices.next_u32())).collect();
     let store = &store;
-    stream::iter(orders)
-        .for_each_concurrent(64, |(number, order)| race(store, number, order))
-        .await;
+    let races =
+        stream::iter(orders).for_each_concurrent(64, |(number, order)| race(store, number, order));
+    let restoring = async {
+        loop {
+            store.put_back(&old_backup, &mut |_| ControlFlow::Continue(())).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = races => {}
+        () = restoring => {}
+    }
     let stats = store.stats().await.unwrap();
     assert_eq!((stats.withdrawn, stats.pending, stats.consented), (count, 0, 0));
     store.scrub().await.unwrap();

@@ -66,11 +66,11 @@ async fn dates_do_not_go_backwards_across_a_restart_with_a_clock_that_did() {
     let at = |micros| ManualClock::starting_at(Date::from_micros(micros).unwrap());
     let with = |clock| Options { clock: Arc::new(clock), ..Options::default() };
     let store = SqliteStore::open(&path, with(at(2_000_000))).unwrap();
-    let first = store.insert(dialog("first")).await.unwrap();
+    let first = store.insert(dialog("first")).await.unwrap().date;
     drop(store);
 
     let store = SqliteStore::open(&path, with(at(1_000_000))).unwrap();
-    assert!(store.insert(dialog("second")).await.unwrap() >= first);
+    assert!(store.insert(dialog("second")).await.unwrap().date >= first);
 }
 
 #[tokio::test]

@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi::{
-    Activity, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogRef, DialogStore, Event, EventKind, Evidence, Filter, Head, HeldDialog, ImportedDialog,
-    Invalid, Limit, NewDialog, Page, PageRequest, Position, Purge, Receipt, RefKey, Revision,
-    Stats, StoreError, StoredDialog, SubjectRequest, Transition, Upper, Window,
+    Activity, Change, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog,
+    DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter, Head,
+    HeldDecision, HeldDialog, ImportedDialog, Invalid, Limit, NewDialog, Page, PageRequest,
+    Position, Purge, Receipt, Received, RefKey, Revision, Stats, StoreError, StoredDialog,
+    SubjectRequest, Transition, Upper, Window,
 };
 
 /// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
@@ -24,6 +26,8 @@ pub(crate) struct ListStore {
 struct List {
     entries: Vec<Entry>,
     tombstones: HashMap<DialogRef, Event>,
+    /// Each *yes* that came before its dialog: on what, when, and until when it is held.
+    early_grants: HashMap<DialogRef, (Evidence, Date, Date)>,
     ledger: Vec<Event>,
     last_date: Date,
 }
@@ -40,6 +44,7 @@ impl ListStore {
         let list = List {
             entries: Vec::new(),
             tombstones: HashMap::new(),
+            early_grants: HashMap::new(),
             ledger: Vec::new(),
             last_date: Date::MIN,
         };
@@ -77,6 +82,52 @@ impl ListStore {
         }
         let tombstone = list.tombstones.get(&self.key.reference(dialog_id));
         tombstone.cloned().map(ConsentRecord::Decided).ok_or(StoreError::NotFound)
+    }
+
+    /// Takes in a dialog whose id is free, consented on that evidence or on that of a *yes* that was
+    /// held; tells whether it is.
+    fn put(
+        &self,
+        list: &mut List,
+        dialog: NewDialog,
+        date: Date,
+        evidence: Option<Evidence>,
+    ) -> bool {
+        let (now, reference) = (self.now(list), self.key.reference(&dialog.dialog_id));
+        let evidence = list.early_grant(&reference, now).or(evidence);
+        let consent =
+            evidence.map(|evidence| list.append(reference, EventKind::Granted, now, evidence));
+        let is_consented = consent.is_some();
+        list.put(StoredDialog::new(dialog, date, is_consented), consent);
+        is_consented
+    }
+
+    fn decided(
+        &self,
+        list: &mut List,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+    ) -> Result<Receipt, StoreError> {
+        let event = match self.record(list, &dialog_id)?.decide(decision)? {
+            Transition::None(event) => Some(event),
+            Transition::Grant => {
+                let now = self.now(list);
+                let reference = self.key.reference(&dialog_id);
+                let event = list.append(reference, EventKind::Granted, now, evidence);
+                if let Some(at) = list.find(&dialog_id) {
+                    let entry = &mut list.entries[at];
+                    entry.stored.grant();
+                    entry.consent = Some(event.clone());
+                }
+                Some(event)
+            }
+            Transition::Withdraw => {
+                let which = |stored: &StoredDialog| *stored.dialog_id() == dialog_id;
+                self.erase(list, EventKind::Withdrawn, &evidence, which).pop()
+            }
+        };
+        Ok(Receipt { dialog_id, decision, event: event.ok_or(StoreError::NotFound)? })
     }
 
     /// Erases what is chosen; yields what the ledger says of it.
@@ -126,6 +177,27 @@ impl List {
         event
     }
 
+    /// Leaves a tombstone of a dialog that is not there.
+    fn bury(&mut self, reference: DialogRef, date: Date, evidence: Evidence) -> Event {
+        let event = self.append(reference, EventKind::Withdrawn, date, evidence);
+        self.tombstones.insert(reference, event.clone());
+        event
+    }
+
+    /// Takes out the *yes* that is held for a dialog.
+    fn early_grant(&mut self, reference: &DialogRef, now: Date) -> Option<Evidence> {
+        let (evidence, _, until) = self.early_grants.remove(reference)?;
+        (now < until).then_some(evidence)
+    }
+
+    /// The oldest first.
+    fn tombstones_before(&self, date: Date) -> Vec<Event> {
+        let mut before: Vec<_> =
+            self.tombstones.values().filter(|gone| gone.date < date).cloned().collect();
+        before.sort_by_key(|gone| gone.position);
+        before
+    }
+
     fn put(&mut self, stored: StoredDialog, consent: Option<Event>) {
         let position = Position { date: stored.date(), dialog_id: stored.dialog_id().clone() };
         let at = self.entries.partition_point(|entry| entry.position < position);
@@ -160,19 +232,19 @@ impl List {
     }
 }
 
-fn is_due(stored: &StoredDialog, which: Purge, received_before: Date) -> bool {
-    which.takes(stored.is_consented()) && stored.date() < received_before
+fn is_due(stored: &StoredDialog, which: Purge, before: Date) -> bool {
+    which.takes(stored.is_consented()) && stored.date() < before
 }
 
 #[async_trait]
 impl DialogStore for ListStore {
-    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+    async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         let mut list = self.list();
         self.check_free(&list, &dialog)?;
         let date = self.now(&list);
         list.last_date = date;
-        list.put(StoredDialog::new(dialog, date, false), None);
-        Ok(date)
+        let is_consented = self.put(&mut list, dialog, date, None);
+        Ok(Received { date, is_consented })
     }
 
     async fn import(
@@ -189,11 +261,8 @@ impl DialogStore for ListStore {
             if date.is_none() {
                 list.last_date = now;
             }
-            let consent = consented.then(|| {
-                let reference = self.key.reference(&dialog.dialog_id);
-                list.append(reference, EventKind::Granted, now, Evidence::of_import())
-            });
-            list.put(StoredDialog::new(dialog, date.unwrap_or(now), consented), consent);
+            let evidence = consented.then(Evidence::of_import);
+            self.put(&mut list, dialog, date.unwrap_or(now), evidence);
             Ok(())
         };
         Ok(batch.into_iter().map(import).collect())
@@ -206,25 +275,43 @@ impl DialogStore for ListStore {
         evidence: Evidence,
     ) -> Result<Receipt, StoreError> {
         let mut list = self.list();
-        let event = match self.record(&list, &dialog_id)?.decide(decision)? {
-            Transition::None(event) => Some(event),
-            Transition::Grant => {
-                let now = self.now(&list);
-                let reference = self.key.reference(&dialog_id);
-                let event = list.append(reference, EventKind::Granted, now, evidence);
-                if let Some(at) = list.find(&dialog_id) {
-                    let entry = &mut list.entries[at];
-                    entry.stored.grant();
-                    entry.consent = Some(event.clone());
-                }
-                Some(event)
-            }
-            Transition::Withdraw => {
-                let which = |stored: &StoredDialog| *stored.dialog_id() == dialog_id;
-                self.erase(&mut list, EventKind::Withdrawn, &evidence, which).pop()
-            }
+        let (now, reference) = (self.now(&list), self.key.reference(&dialog_id));
+        let is_absent = self.record(&list, &dialog_id).is_err();
+        // A no to what is yet to come ends the yes that is held for it.
+        if is_absent
+            && decision == Decision::Withdrawn
+            && list.early_grant(&reference, now).is_some()
+        {
+            let event = list.bury(reference, now, evidence);
+            return Ok(Receipt { dialog_id, decision, event });
+        }
+        self.decided(&mut list, dialog_id, decision, evidence)
+    }
+
+    async fn decide_early(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+        hold_for: Duration,
+    ) -> Result<EarlyDecision, StoreError> {
+        let mut list = self.list();
+        if self.record(&list, &dialog_id).is_ok() {
+            let receipt = self.decided(&mut list, dialog_id, decision, evidence)?;
+            return Ok(EarlyDecision::Recorded(receipt));
+        }
+        let (now, reference) = (self.now(&list), self.key.reference(&dialog_id));
+        list.early_grants.retain(|_, (_, _, until)| now < *until);
+        let (date, until) = if decision == Decision::Withdrawn {
+            list.early_grants.remove(&reference);
+            (list.bury(reference, now, evidence).date, None)
+        } else {
+            list.last_date = now;
+            let held = (evidence, now, now.saturating_add(hold_for));
+            let (_, date, until) = list.early_grants.entry(reference).or_insert(held);
+            (*date, Some(*until))
         };
-        Ok(Receipt { dialog_id, decision, event: event.ok_or(StoreError::NotFound)? })
+        Ok(EarlyDecision::Held(HeldDecision { dialog_id, decision, date, until }))
     }
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
@@ -286,16 +373,19 @@ impl DialogStore for ListStore {
         Ok(self.erase(&mut self.list(), EventKind::Erased, &evidence, of_customer).len() as u64)
     }
 
-    async fn purge(
-        &self,
-        which: Purge,
-        received_before: Date,
-        at_most: u32,
-    ) -> Result<u64, StoreError> {
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
         let mut list = self.list();
+        if which == Purge::Tombstones {
+            let mut forgotten = list.tombstones_before(before);
+            forgotten.truncate(at_most as usize);
+            for event in &forgotten {
+                list.tombstones.remove(&event.reference);
+            }
+            return Ok(forgotten.len() as u64);
+        }
         let oldest_first = list.entries.iter().rev().map(|entry| &entry.stored);
         let expired: Vec<_> = oldest_first
-            .filter(|stored| is_due(stored, which, received_before))
+            .filter(|stored| is_due(stored, which, before))
             .take(at_most as usize)
             .map(|stored| stored.dialog_id().clone())
             .collect();
@@ -304,15 +394,34 @@ impl DialogStore for ListStore {
         Ok(erased.len() as u64)
     }
 
-    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
         let list = self.list();
-        let due = list.entries.iter().filter(|entry| is_due(&entry.stored, which, received_before));
+        if which == Purge::Tombstones {
+            return Ok(list.tombstones_before(before).len() as u64);
+        }
+        let due = list.entries.iter().filter(|entry| is_due(&entry.stored, which, before));
         Ok(due.count() as u64)
     }
 
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
         let after = usize::try_from(after).unwrap_or(usize::MAX);
         Ok(self.list().ledger.iter().skip(after).take(limit.get()).cloned().collect())
+    }
+
+    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError> {
+        let list = self.list();
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        let change = |event: &Event| {
+            let made = |entry: &&Entry| entry.consent.as_ref() == Some(event);
+            let stored = list.entries.iter().find(made).map(|entry| entry.stored.clone());
+            let dialog = stored.map(StoredDialog::readable).transpose()?;
+            Ok(Change { event: event.clone(), dialog })
+        };
+        list.ledger.iter().skip(after).take(limit.get()).map(change).collect()
+    }
+
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        self.key.reference(dialog_id)
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {

@@ -3,19 +3,29 @@
 use std::collections::BTreeMap;
 
 use dataapi_core::{
-    ConsentStatus, Cursor, Date, Dialog, Event, Head, HeldDialog, Page, Receipt, Stats, StoreError,
+    Change, ConsentStatus, Cursor, Dialog, EarlyDecision, Event, Head, HeldDecision, HeldDialog,
+    Page, Receipt, Received, Stats, StoreError,
 };
 
 /// What one call was answered with.
 #[derive(Debug, PartialEq)]
 pub(super) enum Answer {
     Done,
-    Received(String),
+    Received {
+        date: String,
+        consented: bool,
+    },
     Count(u64),
     Decided {
         dialog: String,
         receipt: String,
         event: Happened,
+    },
+    Held {
+        dialog: String,
+        decision: String,
+        date: String,
+        until: Option<String>,
     },
     Stands {
         dialog: String,
@@ -24,6 +34,7 @@ pub(super) enum Answer {
         event: Option<Happened>,
     },
     Events(Vec<Happened>),
+    Changes(Vec<(Happened, Option<Row>)>),
     Head(u64),
     Dialog(Row),
     Page {
@@ -119,9 +130,9 @@ impl From<()> for Answer {
     }
 }
 
-impl From<Date> for Answer {
-    fn from(date: Date) -> Self {
-        Self::Received(date.to_string())
+impl From<Received> for Answer {
+    fn from(Received { date, is_consented }: Received) -> Self {
+        Self::Received { date: date.to_string(), consented: is_consented }
     }
 }
 
@@ -147,6 +158,20 @@ impl From<Receipt> for Answer {
     }
 }
 
+impl From<EarlyDecision> for Answer {
+    fn from(early: EarlyDecision) -> Self {
+        match early {
+            EarlyDecision::Recorded(receipt) => receipt.into(),
+            EarlyDecision::Held(HeldDecision { dialog_id, decision, date, until }) => Self::Held {
+                dialog: dialog_id.as_str().to_owned(),
+                decision: format!("{decision:?}"),
+                date: date.to_string(),
+                until: until.map(|until| until.to_string()),
+            },
+        }
+    }
+}
+
 impl From<ConsentStatus> for Answer {
     fn from(ConsentStatus { dialog_id, state, date, event }: ConsentStatus) -> Self {
         Self::Stands {
@@ -161,6 +186,13 @@ impl From<ConsentStatus> for Answer {
 impl From<Vec<Event>> for Answer {
     fn from(events: Vec<Event>) -> Self {
         Self::Events(events.into_iter().map(Into::into).collect())
+    }
+}
+
+impl From<Vec<Change>> for Answer {
+    fn from(changes: Vec<Change>) -> Self {
+        let change = |Change { event, dialog }| (event.into(), dialog.map(Into::into));
+        Self::Changes(changes.into_iter().map(change).collect())
     }
 }
 

@@ -12,6 +12,7 @@ use proptest::sample::select;
 
 use super::answer::Answer;
 use crate::ManualClock;
+use crate::early::HOLD;
 
 /// Few of each, so that histories meet the same ids again; the awkward ones among them.
 pub(super) const CUSTOMERS: [&str; 4] = ["anna", "Anna", "zoë 100%_", "🙂/'\""];
@@ -19,6 +20,8 @@ pub(super) const DIALOGS: [&str; 9] =
     ["d", "D", "a%2Fb", "a/b", "\u{e9}", "e\u{301}", "～", "🙂", "o'\"%_\u{202e}"];
 const LANGUAGES: [&str; 5] = ["en", "EN", "pt-BR", "pt-br", "de"];
 const TEXTS: [&str; 3] = ["one", "two", "naïve 🙂\n\"'\\ \u{1}"];
+/// Until a yes ends that is held from now on.
+const HOLD_MICROS: u64 = HOLD.as_secs() * 1_000_000;
 const PIECES: [&str; 3] = ["", "v1", "naïve '\"\n"];
 
 /// One thing that happens in a history.
@@ -32,6 +35,11 @@ pub(super) enum Step {
     },
     Withdraw {
         dialog: &'static str,
+        evidence: Pieces,
+    },
+    Early {
+        dialog: &'static str,
+        decision: Decision,
         evidence: Pieces,
     },
     Consent {
@@ -62,14 +70,18 @@ pub(super) enum Step {
     },
     Purge {
         which: Purge,
-        received_before: Moment,
+        before: Moment,
         at_most: u32,
     },
     Purgeable {
         which: Purge,
-        received_before: Moment,
+        before: Moment,
     },
     Events {
+        after: u64,
+        limit: u64,
+    },
+    Changes {
         after: u64,
         limit: u64,
     },
@@ -239,6 +251,11 @@ impl Step {
             Self::Withdraw { dialog: name, evidence: pieces } => {
                 store.decide(dialog(name), Decision::Withdrawn, evidence(*pieces)).await.into()
             }
+            Self::Early { dialog: name, decision, evidence: pieces } => {
+                let answer =
+                    store.decide_early(dialog(name), *decision, evidence(*pieces), HOLD).await;
+                answer.into()
+            }
             Self::Consent { dialog: name } => store.consent(&dialog(name)).await.into(),
             Self::Read { customer: whose, dialog: name } => {
                 store.dialog(&customer(whose), &dialog(name)).await.into()
@@ -264,15 +281,19 @@ impl Step {
             Self::EraseCustomer { customer: whose } => {
                 store.erase_customer(&customer(whose)).await.into()
             }
-            Self::Purge { which, received_before, at_most } => {
-                store.purge(*which, received_before.date(start), *at_most).await.into()
+            Self::Purge { which, before, at_most } => {
+                store.purge(*which, before.date(start), *at_most).await.into()
             }
-            Self::Purgeable { which, received_before } => {
-                store.purgeable(*which, received_before.date(start)).await.into()
+            Self::Purgeable { which, before } => {
+                store.purgeable(*which, before.date(start)).await.into()
             }
             Self::Events { after, limit } => {
                 let limit = Limit::new(*limit).expect("the values of steps are valid");
                 store.events(*after, limit).await.into()
+            }
+            Self::Changes { after, limit } => {
+                let limit = Limit::new(*limit).expect("the values of steps are valid");
+                store.changes(*after, limit).await.into()
             }
             Self::LedgerHead => store.ledger_head().await.into(),
             Self::Stats => store.stats().await.into(),
@@ -308,9 +329,11 @@ impl Step {
         };
         let all = Pages::Consented { customer: None, language: None, from: None, to: None };
         let subjects = CUSTOMERS.map(|customer| everything(Pages::Subject { customer }));
-        let events = Self::Events { after: 0, limit: Limit::MAX.get() as u64 };
-        [Self::Stats, everything(all), Self::LedgerHead, events]
+        let (after, limit) = (0, Limit::MAX.get() as u64);
+        let events = [Self::Events { after, limit }, Self::Changes { after, limit }];
+        [Self::Stats, everything(all), Self::LedgerHead]
             .into_iter()
+            .chain(events)
             .chain(subjects)
             .chain(DIALOGS.map(|dialog| Self::Consent { dialog }))
     }
@@ -333,6 +356,10 @@ fn a_dialog() -> impl Strategy<Value = &'static str> {
     select(&DIALOGS[..])
 }
 
+fn a_decision() -> impl Strategy<Value = Decision> {
+    prop_oneof![3 => Just(Decision::Granted), 1 => Just(Decision::Withdrawn)]
+}
+
 fn words() -> impl Strategy<Value = Words> {
     (a_customer(), a_dialog(), select(&LANGUAGES[..]), select(&TEXTS[..]))
         .prop_map(|(customer, dialog, language, text)| Words { customer, dialog, language, text })
@@ -353,7 +380,20 @@ fn moment() -> impl Strategy<Value = Moment> {
 }
 
 fn purge() -> impl Strategy<Value = Purge> {
-    prop_oneof![2 => Just(Purge::Pending), 1 => Just(Purge::Consented)]
+    prop_oneof![
+        2 => Just(Purge::Pending),
+        1 => Just(Purge::Consented),
+        2 => Just(Purge::Tombstones),
+    ]
+}
+
+/// Stores may erase the dialogs of one customer in any order, and so forget them: then all or none.
+fn a_purge((which, before, at_most): (Purge, Moment, u32)) -> Step {
+    let at_most = match which {
+        Purge::Tombstones if at_most > 0 => u32::MAX,
+        _ => at_most,
+    };
+    Step::Purge { which, before, at_most }
 }
 
 fn pages() -> impl Strategy<Value = Pages> {
@@ -399,6 +439,8 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(dialog, evidence)| Step::Grant { dialog, evidence }),
         4 => (a_dialog(), pieces())
             .prop_map(|(dialog, evidence)| Step::Withdraw { dialog, evidence }),
+        5 => (a_dialog(), a_decision(), pieces())
+            .prop_map(|(dialog, decision, evidence)| Step::Early { dialog, decision, evidence }),
         4 => a_dialog().prop_map(|dialog| Step::Consent { dialog }),
         6 => (a_customer(), a_dialog())
             .prop_map(|(customer, dialog)| Step::Read { customer, dialog }),
@@ -410,14 +452,15 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(customer, dialog)| Step::EraseDialog { customer, dialog }),
         1 => a_customer().prop_map(|customer| Step::EraseCustomer { customer }),
         1 => (purge(), moment(), prop_oneof![3 => 0..3_u32, 1 => Just(u32::MAX)]).prop_map(
-            |(which, received_before, at_most)| Step::Purge { which, received_before, at_most }
+            a_purge
         ),
-        1 => (purge(), moment())
-            .prop_map(|(which, received_before)| Step::Purgeable { which, received_before }),
+        1 => (purge(), moment()).prop_map(|(which, before)| Step::Purgeable { which, before }),
         3 => Just(Step::Stats),
         1 => Just(Step::LedgerHead),
         2 => (0..12_u64, limit()).prop_map(|(after, limit)| Step::Events { after, limit }),
+        2 => (0..12_u64, limit()).prop_map(|(after, limit)| Step::Changes { after, limit }),
         5 => (1..3_u64).prop_map(|micros| Step::Advance { micros }),
+        1 => Just(Step::Advance { micros: HOLD_MICROS }),
         2 => (1..6_u64).prop_map(|micros| Step::JumpBack { micros }),
     ]
 }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dataapi_conformance::model::random_histories_match_the_reference_model;
 use dataapi_conformance::{
-    Fixture, Harness, ManualClock, dates, decisions, erasure, gate, import, inserts, ledger,
+    Fixture, Harness, ManualClock, dates, decisions, early, erasure, gate, import, inserts, ledger,
     meanwhile, pages, races, revision, stats, subject, uphold, values,
 };
 use dataapi_core::DialogStore;
@@ -62,13 +62,18 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::CountsNoLanguages, stats::each_dialog_counts_in_its_state);
     breaks(Fault::EvidenceWithoutEmpty, decisions::evidence_is_kept_as_it_was_sent);
     breaks(Fault::EventsOutOfOrder, ledger::events_are_read_on_from_any_position);
+    breaks(Fault::ChangesWithoutDialogs, ledger::changes_bring_a_copy_up_to_date);
+    breaks(Fault::ForgetsEarlyDecisions, early::an_early_yes_makes_its_dialog_readable_at_once);
+    breaks(Fault::HoldsForEver, early::an_early_yes_ends_when_its_time_is_over);
+    breaks(Fault::HoldsAnew, early::an_early_decision_said_twice_is_answered_with_the_first);
+    breaks(Fault::KeepsTombstones, erasure::a_forgotten_tombstone_frees_its_id);
     breaks(Fault::NeverScrubs, erasure::nothing_waits_to_be_scrubbed_after_a_scrub);
     breaks(Fault::RevisionStandsStill, revision::a_revision_ends_when_what_can_be_read_changes);
     breaks(Fault::RevisionStandsStill, revision::an_answer_kept_for_its_revision_is_never_stale);
 }
 
 /// All faults but those that only calls at once, or values that histories do without, bring out.
-const SEEN_ONE_BY_ONE: [Fault; 28] = [
+const SEEN_ONE_BY_ONE: [Fault; 33] = [
     Fault::ForgetsTombstones,
     Fault::ImportsGoneIds,
     Fault::SecondReceipt,
@@ -97,6 +102,11 @@ const SEEN_ONE_BY_ONE: [Fault; 28] = [
     Fault::ImportsFromTheFuture,
     Fault::CountsNoLanguages,
     Fault::EvidenceWithoutEmpty,
+    Fault::ChangesWithoutDialogs,
+    Fault::ForgetsEarlyDecisions,
+    Fault::HoldsForEver,
+    Fault::HoldsAnew,
+    Fault::KeepsTombstones,
 ];
 
 #[test]

@@ -6,10 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_conformance::ManualClock;
 use dataapi_core::{
-    Activity, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog,
-    DialogId, DialogRef, DialogStore, Event, EventKind, Evidence, Filter, Head, HeldDialog,
-    ImportedDialog, Limit, MemoryStore, NewDialog, Page, PageRequest, Positioned, Purge, Receipt,
-    RefKey, Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
+    Activity, Change, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision,
+    Dialog, DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter,
+    Head, HeldDecision, HeldDialog, ImportedDialog, Limit, MemoryStore, NewDialog, Page,
+    PageRequest, Positioned, Purge, Receipt, Received, RefKey, Revision, Start, Stats, StoreError,
+    StoredDialog, SubjectRequest, Text, Window,
 };
 
 /// What is wrong with a store.
@@ -66,6 +67,16 @@ pub(crate) enum Fault {
     EventsOutOfOrder,
     /// Says after a scrub that an erasure waits.
     NeverScrubs,
+    /// Says of each grant that it no longer holds.
+    ChangesWithoutDialogs,
+    /// Holds no decision, as it seems.
+    ForgetsEarlyDecisions,
+    /// Holds a *yes* for ever.
+    HoldsForEver,
+    /// Begins to hold a *yes* anew when it is said again.
+    HoldsAnew,
+    /// Keeps tombstones for ever.
+    KeepsTombstones,
 }
 
 /// A store in memory with one fault.
@@ -144,18 +155,21 @@ impl Faulty {
 
 #[async_trait]
 impl DialogStore for Faulty {
-    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+    async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         let free = self.has(Fault::RacingInserts)
             && self.store.consent(&dialog.dialog_id).await.is_err()
             && pause().await;
         self.remember(&dialog);
+        let seems_received = Received { date: self.clock.now(), is_consented: false };
         match self.store.insert(dialog).await {
-            Err(StoreError::Exists { .. }) if free => Ok(self.clock.now()),
-            Err(StoreError::Gone) if self.has(Fault::ForgetsTombstones) => Ok(self.clock.now()),
+            Err(StoreError::Exists { .. }) if free => Ok(seems_received),
+            Err(StoreError::Gone) if self.has(Fault::ForgetsTombstones) => Ok(seems_received),
             Err(StoreError::Exists { .. }) if self.has(Fault::SameContentAlways) => {
                 Err(StoreError::Exists { same_content: true })
             }
-            Ok(_) if self.has(Fault::FollowsTheClockBack) => Ok(self.clock.now()),
+            Ok(received) if self.has(Fault::FollowsTheClockBack) => {
+                Ok(Received { date: self.clock.now(), ..received })
+            }
             answer => answer,
         }
     }
@@ -213,6 +227,29 @@ impl DialogStore for Faulty {
                 Ok(Receipt { dialog_id, decision, event })
             }
             answer => answer,
+        }
+    }
+
+    async fn decide_early(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+        hold_for: Duration,
+    ) -> Result<EarlyDecision, StoreError> {
+        let date = self.clock.now();
+        let hold_for = match self.fault {
+            Fault::HoldsForEver => Duration::MAX,
+            Fault::ForgetsEarlyDecisions if decision == Decision::Granted => Duration::ZERO,
+            _ => hold_for,
+        };
+        let answer = self.store.decide_early(dialog_id, decision, evidence, hold_for).await?;
+        match answer {
+            EarlyDecision::Held(held) if self.has(Fault::HoldsAnew) => {
+                let until = held.until.map(|_| date.saturating_add(hold_for));
+                Ok(EarlyDecision::Held(HeldDecision { date, until, ..held }))
+            }
+            answer => Ok(answer),
         }
     }
 
@@ -314,20 +351,16 @@ impl DialogStore for Faulty {
         Ok(if self.has(Fault::CountsErasedTwice) { erased * 2 } else { erased })
     }
 
-    async fn purge(
-        &self,
-        which: Purge,
-        received_before: Date,
-        at_most: u32,
-    ) -> Result<u64, StoreError> {
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
         match self.fault {
+            Fault::KeepsTombstones if which == Purge::Tombstones => Ok(0),
             Fault::PurgesAtTheDate => {
-                let after = received_before.saturating_add(Duration::from_micros(1));
+                let after = before.saturating_add(Duration::from_micros(1));
                 self.store.purge(which, after, at_most).await
             }
             Fault::PurgesNewestFirst if which == Purge::Pending => {
                 let mut pending = self.pending().await;
-                pending.retain(|held| held.date() < received_before);
+                pending.retain(|held| held.date() < before);
                 pending.sort_by_key(Positioned::position);
                 pending.truncate(at_most as usize);
                 for held in &pending {
@@ -335,7 +368,7 @@ impl DialogStore for Faulty {
                 }
                 Ok(pending.len() as u64)
             }
-            _ => self.store.purge(which, received_before, at_most).await,
+            _ => self.store.purge(which, before, at_most).await,
         }
     }
 
@@ -351,8 +384,8 @@ impl DialogStore for Faulty {
         self.store.ready().await
     }
 
-    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
-        self.store.purgeable(which, received_before).await
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
+        self.store.purgeable(which, before).await
     }
 
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
@@ -362,6 +395,20 @@ impl DialogStore for Faulty {
             return Ok(events);
         }
         self.store.events(after, limit).await
+    }
+
+    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError> {
+        let mut changes = self.store.changes(after, limit).await?;
+        if self.has(Fault::ChangesWithoutDialogs) {
+            for change in &mut changes {
+                change.dialog = None;
+            }
+        }
+        Ok(changes)
+    }
+
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        self.store.reference(dialog_id)
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {

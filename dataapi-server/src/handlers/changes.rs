@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use dataapi_core::Change;
 use http::Response;
 use tokio::time::{Instant, sleep};
 
@@ -19,7 +20,8 @@ const PERIOD: Duration = Duration::from_millis(200);
 ///
 /// The events of the consent ledger, in order, one for each grant, withdrawal, erasure and expiry. Ask
 /// again after the last position that you have; `wait` holds the answer back until there is an event.
-/// A dialog is named by its `ref` only. Each `hash` covers the event and the one before it.
+/// A dialog is named by its `ref` only, unless `dialogs` asks for those that can be read: whoever
+/// keeps an export brings it up to date with that. Each `hash` covers the event and the one before it.
 #[utoipa::path(
     get,
     path = "/changes",
@@ -28,6 +30,7 @@ const PERIOD: Duration = Duration::from_millis(200);
     params(
         ("after" = Option<u64>, Query, description = "The position after which to begin; 0 if left out"),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many at most; 100 if left out"),
+        ("dialogs" = Option<bool>, Query, description = "Whether each grant that still holds comes with its dialog; false if left out"),
         ("wait" = Option<String>, Query, description = "For how long to wait for an event, up to 60 seconds", example = "30s"),
     ),
     responses(
@@ -36,17 +39,23 @@ const PERIOD: Duration = Duration::from_millis(200);
     )
 )]
 pub(crate) async fn read(service: &Service, query: &str) -> Result<Response<Bytes>, Problem> {
-    let query::ChangesRequest { after, limit, wait } = query::changes_request(query)?;
+    let query::ChangesRequest { after, limit, dialogs, wait } = query::changes_request(query)?;
+    let store = &*service.store;
     let started = Instant::now();
-    let events = loop {
-        let events = service.store.events(after, limit).await?;
-        if !events.is_empty() || started.elapsed() >= wait {
-            break events;
+    let changes = loop {
+        let changes = if dialogs {
+            store.changes(after, limit).await?
+        } else {
+            let events = store.events(after, limit).await?.into_iter();
+            events.map(|event| Change { event, dialog: None }).collect()
+        };
+        if !changes.is_empty() || started.elapsed() >= wait {
+            break changes;
         }
         sleep(PERIOD.min(wait)).await;
     };
     // Read last: it is never behind the events.
-    let head = service.store.ledger_head().await?;
-    let events = events.iter().map(dto::Event::from).collect();
+    let head = store.ledger_head().await?;
+    let events = changes.iter().map(dto::Event::from).collect();
     json(&dto::Changes { events, head: head.into() })
 }

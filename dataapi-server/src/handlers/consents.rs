@@ -1,8 +1,8 @@
 //! Consent: recorded by the chatbot when its customer answers.
 
 use bytes::Bytes;
-use dataapi_core::{Decision, DialogId, Evidence, StoreError};
-use http::Response;
+use dataapi_core::{Decision, DialogId, EarlyDecision, Evidence, StoreError};
+use http::{Response, StatusCode};
 
 use super::json;
 use crate::dto;
@@ -13,6 +13,9 @@ use crate::service::Service;
 ///
 /// *Yes* makes it readable, *no* erases it. The same decision again answers with the first
 /// receipt. A withdrawal or an erasure is never undone.
+///
+/// Where the server holds early decisions (`--hold-early-decisions`), one on a dialog that was not
+/// received yet is kept: *no* blocks the dialog for ever, *yes* makes it readable as it is received.
 #[utoipa::path(
     post,
     path = "/consents/{dialogId}",
@@ -22,8 +25,9 @@ use crate::service::Service;
     request_body = dto::Decision,
     responses(
         (status = 200, description = "Recorded, on disk", body = dto::Receipt<'_>),
+        (status = 202, description = "Held until the dialog is received, on disk", body = dto::HeldDecision<'_>),
         (status = 400, description = "The body is not JSON, or there is a query string"),
-        (status = 404, description = "There is no such dialog"),
+        (status = 404, description = "There is no such dialog, and early decisions are not held"),
         (status = 408, description = "The body did not arrive in time"),
         (status = 409, description = "A yes after a withdrawal or an erasure"),
         (status = 413, description = "The body is too large"),
@@ -36,8 +40,18 @@ pub(crate) async fn decide(
     decision: Decision,
     evidence: Evidence,
 ) -> Result<Response<Bytes>, Problem> {
-    let receipt = service.store.decide(dialog_id, decision, evidence).await?;
-    json(&dto::Receipt::from(&receipt))
+    let Some(hold_for) = service.hold_early_decisions else {
+        let receipt = service.store.decide(dialog_id, decision, evidence).await?;
+        return json(&dto::Receipt::from(&receipt));
+    };
+    match service.store.decide_early(dialog_id, decision, evidence, hold_for).await? {
+        EarlyDecision::Recorded(receipt) => json(&dto::Receipt::from(&receipt)),
+        EarlyDecision::Held(held) => {
+            let mut response = json(&dto::HeldDecision::from(&held))?;
+            *response.status_mut() = StatusCode::ACCEPTED;
+            Ok(response)
+        }
+    }
 }
 
 /// See how a dialog stands

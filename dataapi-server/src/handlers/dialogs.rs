@@ -61,7 +61,7 @@ pub(crate) async fn query(
     Ok(send(ready))
 }
 
-/// Store a dialog, as pending
+/// Store a dialog, as pending unless its customer's yes came first
 #[utoipa::path(
     post,
     path = "/data/{customerId}/{dialogId}",
@@ -87,8 +87,8 @@ pub(crate) async fn insert(
     prefix: Prefix,
     dialog: NewDialog,
 ) -> Result<Response<Bytes>, Problem> {
-    let date = service.store.insert(dialog.clone()).await?;
-    let mut response = json(&dto::Dialog::pending(&dialog, date))?;
+    let received = service.store.insert(dialog.clone()).await?;
+    let mut response = json(&dto::Dialog::received(&dialog, received))?;
     *response.status_mut() = StatusCode::CREATED;
     let location =
         query::dialog_url(prefix, dialog.customer_id.as_str(), dialog.dialog_id.as_str());

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dataapi_conformance::early::HOLD;
 use dataapi_core::{
-    Activity, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogStore, Event, EventKind, Evidence, EvidenceField, Head, HeldDialog, ImportedDialog,
-    Language, Limit, NewDialog, Page, PageRequest, Purge, Receipt, Revision, Start, Stats,
-    StoreError, StoredDialog, SubjectRequest, Text, Window,
+    Activity, Change, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog,
+    DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, EvidenceField,
+    Head, HeldDecision, HeldDialog, ImportedDialog, Language, Limit, NewDialog, Page, PageRequest,
+    Purge, Receipt, Received, Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest,
+    Text, Window,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
@@ -20,25 +22,41 @@ use serde_json::{Value, json};
 pub(crate) struct HttpStore {
     client: Client,
     address: SocketAddr,
+    /// A server on the same store that holds early decisions.
+    holding: SocketAddr,
     behind: Arc<dyn DialogStore>,
     calls: AtomicUsize,
 }
 
 impl HttpStore {
-    pub(crate) fn new(address: SocketAddr, behind: Arc<dyn DialogStore>) -> Self {
+    pub(crate) fn new(
+        address: SocketAddr,
+        holding: SocketAddr,
+        behind: Arc<dyn DialogStore>,
+    ) -> Self {
         let client = Client::builder().no_proxy().build().expect("a client");
-        Self { client, address, behind, calls: AtomicUsize::new(0) }
+        Self { client, address, holding, behind, calls: AtomicUsize::new(0) }
     }
 
-    /// Both prefixes lead to the same: take them in turns.
     async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<Value>,
     ) -> Result<Answer, StoreError> {
+        self.call_at(self.address, method, path, body).await
+    }
+
+    /// Both prefixes lead to the same: take them in turns.
+    async fn call_at(
+        &self,
+        address: SocketAddr,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, StoreError> {
         let prefix = ["", "/v1"][self.calls.fetch_add(1, Ordering::Relaxed) % 2];
-        let url = format!("http://{}{prefix}{path}", self.address);
+        let url = format!("http://{address}{prefix}{path}");
         let mut request = self.client.request(method, url);
         if let Some(body) = body {
             request = request.body(body.to_string());
@@ -47,10 +65,11 @@ impl HttpStore {
         assert!(response.headers().contains_key("x-request-id"));
         assert_eq!(response.headers()["cache-control"], "no-store");
         if response.status().is_success() {
+            let status = response.status().as_u16();
             let location = header(&response, "location");
             let link = header(&response, "link");
             let body = response.json().await.map_err(StoreError::backend)?;
-            return Ok(Answer { prefix, location, link, body });
+            return Ok(Answer { prefix, status, location, link, body });
         }
         Err(error_of(response).await)
     }
@@ -62,6 +81,7 @@ impl HttpStore {
 
 struct Answer {
     prefix: &'static str,
+    status: u16,
     location: Option<String>,
     link: Option<String>,
     body: Value,
@@ -179,25 +199,55 @@ fn stored(item: &Value) -> StoredDialog {
     StoredDialog::new(dialog, date, consented)
 }
 
+fn decision_body(decision: Decision, given: &Evidence) -> Value {
+    let consent = decision == Decision::Granted;
+    if *given == Evidence::default() {
+        return json!(consent);
+    }
+    let piece =
+        |piece: &Option<EvidenceField>| piece.as_ref().map(|piece| piece.as_str().to_owned());
+    json!({
+        "consent": consent, "notice": piece(&given.notice),
+        "method": piece(&given.method), "locale": piece(&given.locale),
+    })
+}
+
+fn decided(answer: &Value) -> Decision {
+    match answer["consent"].as_str() {
+        Some("granted") => Decision::Granted,
+        Some("withdrawn") => Decision::Withdrawn,
+        other => panic!("no decision: {other:?}"),
+    }
+}
+
+fn receipt(answer: &Value) -> Result<Receipt, StoreError> {
+    Ok(Receipt {
+        dialog_id: string(&answer["dialog_id"]).try_into()?,
+        decision: decided(answer),
+        event: event(&answer["ledger"], answer),
+    })
+}
+
 fn readable(item: &Value) -> Dialog {
     stored(item).readable().expect("only consented dialogs are shown")
 }
 
 #[async_trait]
 impl DialogStore for HttpStore {
-    async fn insert(&self, dialog: NewDialog) -> Result<Date, StoreError> {
+    async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         let path = dialog_path(&dialog.customer_id, &dialog.dialog_id);
         let body = json!({"text": dialog.text.as_str(), "language": dialog.language.as_str()});
         let answer = self.call(Method::POST, &path, Some(body)).await?;
         let date = date(&answer.body["date"]);
+        let is_consented = answer.body["consent_received"].as_bool().expect("whether it is");
         let expected = json!({
             "customer_id": dialog.customer_id.as_str(), "dialog_id": dialog.dialog_id.as_str(),
             "text": dialog.text.as_str(), "language": dialog.language.as_str(),
-            "consent_received": false, "date": date.to_string(),
+            "consent_received": is_consented, "date": date.to_string(),
         });
         assert_eq!(answer.body, expected);
         assert!(answer.location.expect("a location").starts_with(answer.prefix));
-        Ok(date)
+        Ok(Received { date, is_consented })
     }
 
     async fn import(
@@ -214,28 +264,33 @@ impl DialogStore for HttpStore {
         given: Evidence,
     ) -> Result<Receipt, StoreError> {
         let path = format!("/consents/{}", encode(dialog_id.as_str()));
-        let consent = decision == Decision::Granted;
-        let body = if given == Evidence::default() {
-            json!(consent)
-        } else {
-            let piece = |piece: &Option<EvidenceField>| {
-                piece.as_ref().map(|piece| piece.as_str().to_owned())
-            };
-            json!({
-                "consent": consent, "notice": piece(&given.notice),
-                "method": piece(&given.method), "locale": piece(&given.locale),
-            })
-        };
-        let answer = self.call(Method::POST, &path, Some(body)).await?.body;
-        Ok(Receipt {
-            dialog_id: string(&answer["dialog_id"]).try_into()?,
-            decision: match answer["consent"].as_str() {
-                Some("granted") => Decision::Granted,
-                Some("withdrawn") => Decision::Withdrawn,
-                other => panic!("no decision: {other:?}"),
-            },
-            event: event(&answer["ledger"], &answer),
-        })
+        let answer = self.call(Method::POST, &path, Some(decision_body(decision, &given))).await?;
+        assert_eq!(answer.status, 200);
+        receipt(&answer.body)
+    }
+
+    async fn decide_early(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        given: Evidence,
+        hold_for: Duration,
+    ) -> Result<EarlyDecision, StoreError> {
+        assert_eq!(hold_for, HOLD, "the one that the server is set to");
+        let path = format!("/consents/{}", encode(dialog_id.as_str()));
+        let body = Some(decision_body(decision, &given));
+        let answer = self.call_at(self.holding, Method::POST, &path, body).await?;
+        if answer.status == 200 {
+            return Ok(EarlyDecision::Recorded(receipt(&answer.body)?));
+        }
+        assert_eq!(answer.status, 202);
+        let held = answer.body;
+        Ok(EarlyDecision::Held(HeldDecision {
+            dialog_id: string(&held["dialog_id"]).try_into()?,
+            decision: decided(&held),
+            date: date(&held["date"]),
+            until: Some(&held["held_until"]).filter(|until| !until.is_null()).map(date),
+        }))
     }
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
@@ -321,17 +376,12 @@ impl DialogStore for HttpStore {
         Ok(answer.body["erased"].as_u64().expect("a count"))
     }
 
-    async fn purge(
-        &self,
-        which: Purge,
-        received_before: Date,
-        at_most: u32,
-    ) -> Result<u64, StoreError> {
-        self.behind.purge(which, received_before, at_most).await
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
+        self.behind.purge(which, before, at_most).await
     }
 
-    async fn purgeable(&self, which: Purge, received_before: Date) -> Result<u64, StoreError> {
-        self.behind.purgeable(which, received_before).await
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
+        self.behind.purgeable(which, before).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
@@ -359,6 +409,20 @@ impl DialogStore for HttpStore {
         let answer = self.get(&format!("/changes?after={after}&limit={}", limit.get())).await?.body;
         let events = answer["events"].as_array().expect("events");
         Ok(events.iter().map(|shown| event(shown, shown)).collect())
+    }
+
+    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError> {
+        let path = format!("/changes?after={after}&limit={}&dialogs=true", limit.get());
+        let answer = self.get(&path).await?.body;
+        let change = |shown: &Value| Change {
+            event: event(shown, shown),
+            dialog: shown.get("dialog").map(readable),
+        };
+        Ok(answer["events"].as_array().expect("events").iter().map(change).collect())
+    }
+
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        self.behind.reference(dialog_id)
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {

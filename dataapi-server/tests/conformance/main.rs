@@ -5,26 +5,37 @@ mod http_store;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataapi_conformance::early::HOLD;
 use dataapi_conformance::{Fixture, ManualClock};
-use dataapi_core::DialogStore;
+use dataapi_core::{Clock, DialogStore};
 use dataapi_server::{Config, serve};
 use http_store::HttpStore;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// A server over `store` on a free port, and a store that goes through it.
+/// Two servers over `store` on free ports, one of which holds early decisions, and a store that goes
+/// through them.
 async fn served(store: Arc<dyn DialogStore>, clock: ManualClock) -> Fixture {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let (stop, stopped) = oneshot::channel::<()>();
-    let shutdown = async {
-        // Ready when the fixture drops the other end.
-        let _ = stopped.await;
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let serving = |hold_early_decisions| {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let address = listener.local_addr().expect("an address");
+            let (stop, stopped) = oneshot::channel::<()>();
+            let shutdown = async {
+                // Ready when the fixture drops the other end.
+                let _ = stopped.await;
+            };
+            let grace = Duration::ZERO;
+            let config = Config { clock, grace, hold_early_decisions, ..Config::default() };
+            tokio::spawn(serve(store, config, listener, shutdown));
+            (address, stop)
+        }
     };
-    let grace = Duration::ZERO;
-    let config = Config { clock: Arc::new(clock), grace, ..Config::default() };
-    tokio::spawn(serve(Arc::clone(&store), config, listener, shutdown));
-    Fixture::new(HttpStore::new(address, store)).keeping(stop)
+    let (address, stop) = serving(None).await;
+    let (holding, also_stop) = serving(Some(HOLD)).await;
+    Fixture::new(HttpStore::new(address, holding, store)).keeping((stop, also_stop))
 }
 
 mod memory {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi_core::{
-    Activity, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogStore, Event,
-    Evidence, Head, HeldDialog, ImportedDialog, Limit, NewDialog, Page, PageRequest, Purge,
-    Receipt, Revision, Stats, StoreError, SubjectRequest,
+    Activity, Change, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogRef,
+    DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog, Limit,
+    NewDialog, Page, PageRequest, Purge, Receipt, Received, Revision, Stats, StoreError,
+    SubjectRequest,
 };
 use dataapi_server::Config;
 
@@ -18,7 +19,7 @@ struct Failing(fn() -> StoreError);
 
 #[async_trait]
 impl DialogStore for Failing {
-    async fn insert(&self, _: NewDialog) -> Result<Date, StoreError> {
+    async fn insert(&self, _: NewDialog) -> Result<Received, StoreError> {
         Err(self.0())
     }
 
@@ -30,6 +31,16 @@ impl DialogStore for Failing {
     }
 
     async fn decide(&self, _: DialogId, _: Decision, _: Evidence) -> Result<Receipt, StoreError> {
+        Err(self.0())
+    }
+
+    async fn decide_early(
+        &self,
+        _: DialogId,
+        _: Decision,
+        _: Evidence,
+        _: Duration,
+    ) -> Result<EarlyDecision, StoreError> {
         Err(self.0())
     }
 
@@ -71,6 +82,14 @@ impl DialogStore for Failing {
 
     async fn events(&self, _: u64, _: Limit) -> Result<Vec<Event>, StoreError> {
         Err(self.0())
+    }
+
+    async fn changes(&self, _: u64, _: Limit) -> Result<Vec<Change>, StoreError> {
+        Err(self.0())
+    }
+
+    fn reference(&self, _: &DialogId) -> DialogRef {
+        DialogRef::from_bytes([0; 32])
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {

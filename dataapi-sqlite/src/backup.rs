@@ -1,0 +1,423 @@
+//! Backups: a copy of a store while others write to it, and what of it may come back.
+//!
+//! A copy in one read would keep every erasure in the files for as long as it takes. So the copy grows
+//! in steps, each a short read of one moment, in which it takes first what the ledger says has happened
+//! since the step before to what is copied already, and then the rows that follow. After each step the
+//! copy is what the store was at that moment up to some row, and after the last one all of it.
+//!
+//! A backup is old the moment it is made, and what was withdrawn or erased since must not come back with
+//! it (GDPR articles 7(3) and 17). So nothing is restored without a ledger that tells what that is:
+//! the one of the store that is there, or one that was kept elsewhere.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use dataapi_core::{
+    Audit, BrokenChain, Date, DialogRef, Event, EventKind, Head, RefKey, StoreError,
+};
+use rusqlite::Connection;
+
+use crate::copy::{AT_ONCE, Copy, DialogRow, EarlyRow, StoreRow, events_after};
+use crate::schema::{OpenError, open_backup, open_for_reading, ref_key};
+use crate::transaction::PutBack;
+use crate::{SqliteStore, ledger};
+
+const CACHE_BYTES: usize = 4 << 20;
+
+/// What was backed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// How many dialogs, pending ones included.
+    pub dialogs: u64,
+    /// The last event of the ledger at the moment of the copy.
+    pub head: Head,
+}
+
+/// What came of a backup's dialogs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// How many came back.
+    pub restored: u64,
+    /// How many were left out, since they were withdrawn or erased after the backup.
+    pub gone: u64,
+    /// How many were there already, or another dialog under their id, and were left as they are.
+    pub already_there: u64,
+}
+
+/// What tells which dialogs of a backup were withdrawn or erased after it.
+pub enum Since {
+    /// The ledger of the store that was lost, from its first event on, as it was kept elsewhere.
+    Ledger(Box<dyn Iterator<Item = io::Result<Event>> + Send>),
+    /// Nothing: refused.
+    Unknown,
+    /// Nothing, and whoever restores answers for what becomes readable again.
+    ResurrectionAccepted,
+}
+
+impl std::fmt::Debug for Since {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ledger(_) => "Ledger",
+            Self::Unknown => "Unknown",
+            Self::ResurrectionAccepted => "ResurrectionAccepted",
+        })
+    }
+}
+
+/// Told after each step how many more dialogs are done; a break ends the work, with nothing left of it
+/// in a new file.
+pub type Progress<'p> = &'p mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
+
+/// Why there is no backup, or nothing was restored from one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// There is a file at the place of the new one. It was left alone.
+    #[error("there is a file at that place already; choose another place, or move it away")]
+    IsThere,
+
+    /// The new file could not be written; nothing is left of it.
+    #[error("the new file cannot be written; check that its folder is there and has room")]
+    Write(#[source] io::Error),
+
+    /// The backup or the store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+
+    /// SQLite could not read the one or write the other.
+    #[error("SQLite cannot read or write the copy")]
+    Sqlite(#[from] rusqlite::Error),
+
+    /// The store that is there did not take a dialog.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+
+    /// The store that is there was not made from the same one as the backup.
+    #[error(
+        "the store that is there is not the one of the backup; restore to a place without a store"
+    )]
+    OtherStore,
+
+    /// The ledger is not one that goes on from the backup's.
+    #[error("the ledger does not go on from that of the backup: {0}")]
+    Ledger(#[from] BrokenChain),
+
+    /// The ledger could not be read.
+    #[error("the ledger cannot be read")]
+    LedgerFile(#[source] io::Error),
+
+    /// There is no ledger to tell what must not come back.
+    #[error(
+        "nothing tells what was withdrawn or erased after this backup. It knows of {position} \
+         events, the last of {date}; every dialog that was withdrawn or erased after that would be \
+         there again, and those consented to before could be read"
+    )]
+    NothingKnown {
+        /// How many events the backup has.
+        position: u64,
+        /// When the backup's store last gave out a date.
+        date: Date,
+    },
+
+    /// It was asked to stop.
+    #[error("it was stopped before its end")]
+    Stopped,
+}
+
+impl SqliteStore {
+    /// Writes a copy of the store as it is at one moment to a new file, while it is in use, here and by
+    /// other processes; no erasure waits for it. The file is a store of its own with the same key, that
+    /// only its owner can read, and appears once it is whole and on disk.
+    ///
+    /// It holds pending dialogs, too: keep it as safe as the store, and no longer than you must, since
+    /// no later erasure reaches it. Blocks for as long as it takes, and ends only while rows are copied
+    /// faster than they are added.
+    ///
+    /// # Errors
+    /// [`BackupError::IsThere`], [`BackupError::Write`], [`BackupError::Sqlite`],
+    /// [`BackupError::Stopped`].
+    pub fn back_up(&self, place: &Path, progress: Progress<'_>) -> Result<Backup, BackupError> {
+        let source = open_for_reading(&self.path, CACHE_BYTES)?;
+        let copy = Copy::begin(place, &self.key)?;
+        loop {
+            let moment = source.unchecked_transaction()?;
+            let adding = copy.add()?;
+            let events = events_after(&moment, copy.head()?.position)?;
+            for (event, seq) in &events {
+                copy.follow(event, *seq)?;
+            }
+            let is_up_to_date = events.len() < AT_ONCE;
+            let (rows, is_last) = if is_up_to_date {
+                DialogRow::after(&moment, copy.last_seq()?)?
+            } else {
+                (Vec::new(), false)
+            };
+            let end = if is_last {
+                Some((StoreRow::read(&moment)?, EarlyRow::all(&moment)?))
+            } else {
+                None
+            };
+            drop(moment);
+            for row in &rows {
+                copy.dialog(row)?;
+            }
+            if let Some((_, early)) = &end {
+                early.iter().try_for_each(|early| copy.early(early))?;
+            }
+            adding.commit()?;
+            go_on(progress, rows.len())?;
+            if let Some((store, _)) = end {
+                let head = copy.head()?;
+                let dialogs = copy.finish(&store)?;
+                return Ok(Backup { dialogs, head });
+            }
+        }
+    }
+
+    /// Puts back what a backup of this store holds and the store has lost, while it is in use: dialogs
+    /// whose id is neither in use nor, by the store's own ledger, withdrawn or erased since.
+    ///
+    /// A dialog comes back as it was, and with a *yes* that came after the backup. Each thousand are one
+    /// transaction, so that it can be stopped and begun anew. Keeps about 100 bytes in memory for each
+    /// event since the backup.
+    ///
+    /// # Errors
+    /// [`BackupError::OtherStore`], [`BackupError::Ledger`] when the store's ledger does not go on from
+    /// the backup's, [`BackupError::Open`], [`BackupError::Sqlite`], [`BackupError::Store`],
+    /// [`BackupError::Stopped`].
+    pub async fn put_back(
+        &self,
+        backup: &Path,
+        progress: Progress<'_>,
+    ) -> Result<Restored, BackupError> {
+        let source = open_backup(backup)?;
+        if ref_key(&source)?.as_bytes() != self.key.as_bytes() {
+            return Err(BackupError::OtherStore);
+        }
+        let fates = self.fates_after(ledger::head(&source)?)?;
+        let mut outcome = Restored::default();
+        let mut seq = 0;
+        loop {
+            let (rows, is_last) = DialogRow::after(&source, seq)?;
+            seq = rows.last().map_or(seq, |row| row.seq);
+            let mut coming = rows.into_iter();
+            loop {
+                let batch: Vec<_> = coming.by_ref().take(PUT_BACK_AT_ONCE).collect();
+                if batch.is_empty() {
+                    break;
+                }
+                let count = batch.len();
+                let (staying, gone) = fates.sort(&self.key, batch);
+                outcome.gone += gone;
+                let put_back = move |transaction: &mut crate::transaction::Transaction<'_>| {
+                    staying
+                        .iter()
+                        .map(|row| transaction.put_back(row))
+                        .collect::<Result<Vec<_>, _>>()
+                };
+                for put_back in self.writer.write(put_back).await? {
+                    match put_back {
+                        PutBack::Done => outcome.restored += 1,
+                        PutBack::IsThere => outcome.already_there += 1,
+                        PutBack::Gone => outcome.gone += 1,
+                    }
+                }
+                go_on(progress, count)?;
+            }
+            if is_last {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// What the store's ledger says has happened since that head, which must be its own.
+    fn fates_after(&self, noted: Head) -> Result<Fates, BackupError> {
+        let source = open_for_reading(&self.path, CACHE_BYTES)?;
+        let mut fates = Fates::default();
+        if noted.position > 0 {
+            let there = events_after(&source, noted.position - 1)?;
+            match there.first() {
+                Some((event, _)) if event.head() == noted => {}
+                Some(_) => return Err(BrokenChain::Rewritten { position: noted.position }.into()),
+                None => {
+                    let position = ledger::head(&source)?.position;
+                    return Err(BrokenChain::CutOff { position }.into());
+                }
+            }
+        }
+        let mut after = noted.position;
+        loop {
+            let events = events_after(&source, after)?;
+            let Some((last, _)) = events.last() else { return Ok(fates) };
+            after = last.position;
+            for (event, _) in &events {
+                fates.add(event);
+            }
+        }
+    }
+}
+
+/// As many as are put back while other writers wait for some hundredths of a second.
+const PUT_BACK_AT_ONCE: usize = 1_000;
+
+/// Makes a store at a place where there is none from a backup, but for what was withdrawn or erased
+/// since: that never is in the new file, which appears once it is whole and on disk.
+///
+/// A dialog comes back as it was, and with a *yes* that came after the backup. The new store has the
+/// backup's key, and the ledger that was given. Blocks for as long as it takes; keeps about 250 bytes in
+/// memory for each event since the backup.
+///
+/// # Errors
+/// [`BackupError::NothingKnown`] for [`Since::Unknown`]; [`BackupError::Ledger`] when the ledger is broken or
+/// does not go on from the backup's; [`BackupError::IsThere`], [`BackupError::Open`], [`BackupError::Write`],
+/// [`BackupError::Sqlite`], [`BackupError::LedgerFile`], [`BackupError::Stopped`].
+pub fn restore(
+    backup: &Path,
+    place: &Path,
+    since: Since,
+    progress: Progress<'_>,
+) -> Result<Restored, BackupError> {
+    let source = open_backup(backup)?;
+    let source = source.unchecked_transaction()?;
+    let key = ref_key(&source)?;
+    let mut store = StoreRow::read(&source)?;
+    let head = ledger::head(&source)?;
+    let tail = match since {
+        Since::Ledger(events) => audited(events, head)?,
+        Since::ResurrectionAccepted => Vec::new(),
+        Since::Unknown => {
+            let (position, date) = (head.position, store.last_date);
+            return Err(BackupError::NothingKnown { position, date });
+        }
+    };
+    let mut fates = Fates::default();
+    for event in &tail {
+        fates.add(event);
+    }
+    store.last_date = tail.last().map_or(store.last_date, |last| last.date.max(store.last_date));
+
+    let copy = Copy::begin(place, &key)?;
+    copy_ledger(&source, &copy)?;
+    let mut outcome = Restored::default();
+    let mut rows_of = HashMap::new();
+    let mut seq = 0;
+    loop {
+        let (rows, is_last) = DialogRow::after(&source, seq)?;
+        seq = rows.last().map_or(seq, |row| row.seq);
+        let count = rows.len();
+        let known = rows.iter().map(|row| (key.reference(&row.dialog_id), row.seq));
+        rows_of.extend(known.filter(|(reference, _)| fates.0.contains_key(reference)));
+        let (staying, gone) = fates.sort(&key, rows);
+        let adding = copy.add()?;
+        staying.iter().try_for_each(|row| copy.dialog(row))?;
+        adding.commit()?;
+        outcome.restored += staying.len() as u64;
+        outcome.gone += gone;
+        go_on(progress, count)?;
+        if is_last {
+            break;
+        }
+    }
+    let adding = copy.add()?;
+    for event in &tail {
+        copy.event(event, rows_of.get(&event.reference).copied())?;
+    }
+    for early in EarlyRow::all(&source)? {
+        if !fates.0.contains_key(&early.reference) {
+            copy.early(&early)?;
+        }
+    }
+    adding.commit()?;
+    copy.finish(&store)?;
+    Ok(outcome)
+}
+
+fn copy_ledger(source: &Connection, copy: &Copy) -> Result<(), BackupError> {
+    loop {
+        let events = events_after(source, copy.head()?.position)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let adding = copy.add()?;
+        events.iter().try_for_each(|(event, seq)| copy.event(event, *seq))?;
+        adding.commit()?;
+    }
+}
+
+/// Checks a ledger from its first event on; yields the events after that head, which must be in it.
+fn audited(
+    events: impl Iterator<Item = io::Result<Event>>,
+    noted: Head,
+) -> Result<Vec<Event>, BackupError> {
+    let mut audit = Audit::new(Some(noted));
+    let mut tail = Vec::new();
+    for event in events {
+        let event = event.map_err(BackupError::LedgerFile)?;
+        audit.check(&event)?;
+        if event.position > noted.position {
+            tail.push(event);
+        }
+    }
+    audit.finish()?;
+    Ok(tail)
+}
+
+fn go_on(progress: Progress<'_>, done: usize) -> Result<(), BackupError> {
+    match progress(done as u64) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(BackupError::Stopped),
+    }
+}
+
+/// What has happened to the dialogs of a backup since it was made.
+#[derive(Default)]
+struct Fates(HashMap<DialogRef, Fate>);
+
+/// What has happened to one of them.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// It was consented to by that event.
+    Granted(u64),
+    /// It was withdrawn or erased; a dialog that took its id later is another one.
+    Gone,
+}
+
+impl Fates {
+    fn add(&mut self, event: &Event) {
+        let fate = match event.kind {
+            EventKind::Granted => Fate::Granted(event.position),
+            EventKind::Withdrawn | EventKind::Erased | EventKind::Expired => Fate::Gone,
+        };
+        self.0
+            .entry(event.reference)
+            .and_modify(|before| {
+                if matches!(fate, Fate::Gone) {
+                    *before = fate;
+                }
+            })
+            .or_insert(fate);
+    }
+
+    /// Those that may come back, as they are to stand, and how many may not.
+    fn sort(&self, key: &RefKey, rows: Vec<DialogRow>) -> (Vec<DialogRow>, u64) {
+        if self.0.is_empty() {
+            return (rows, 0);
+        }
+        let all = rows.len();
+        let staying: Vec<_> = rows
+            .into_iter()
+            .filter_map(|mut row| match self.0.get(&key.reference(&row.dialog_id)) {
+                None => Some(row),
+                Some(Fate::Granted(position)) => {
+                    row.granted = Some(*position);
+                    Some(row)
+                }
+                Some(Fate::Gone) => None,
+            })
+            .collect();
+        let gone = all - staying.len();
+        (staying, gone as u64)
+    }
+}
