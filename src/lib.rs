@@ -20,12 +20,14 @@
 
 #![deny(missing_docs)]
 
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use dataapi_core::*;
 use dataapi_sqlite::SqliteStore;
+pub use dataapi_sqlite::{Backup, BackupError as SqliteBackupError, Restored, Since};
 
 /// Opens the store that `url` names, with [`OpenOptions::default`].
 ///
@@ -102,6 +104,10 @@ impl OpenOptions {
             let key = RefKey::from_bytes(random_bytes()?);
             return Ok(Arc::new(MemoryStore::new(Arc::clone(&self.clock), key)));
         }
+        Ok(Arc::new(self.open_sqlite(url).await?))
+    }
+
+    async fn open_sqlite(&self, url: &str) -> Result<SqliteStore, OpenError> {
         let path = sqlite_path(url).ok_or(OpenError::UnknownUrl)?;
         let options = dataapi_sqlite::Options {
             clock: Arc::clone(&self.clock),
@@ -111,9 +117,112 @@ impl OpenOptions {
             ..dataapi_sqlite::Options::default()
         };
         let open = move || SqliteStore::open(&path, options);
-        let store = tokio::task::spawn_blocking(open).await.map_err(OpenError::Task)??;
-        Ok(Arc::new(store))
+        Ok(tokio::task::spawn_blocking(open).await.map_err(OpenError::Task)??)
     }
+}
+
+/// Writes a copy of the store that `url` names, as it is at one moment, to a new file, while the store is
+/// in use; no erasure waits for it. The file can be opened as a store, and is one to [`restore`] from.
+///
+/// It holds pending dialogs, too: keep it as safe as the store, and no longer than you must, since no
+/// later erasure reaches it. `progress` is told now and then how many more dialogs are copied, and ends
+/// the work by a break; nothing is left of the file then.
+///
+/// # Errors
+/// When the store is not there or has no files, or the file is there or cannot be written.
+///
+/// # Panics
+/// Outside a tokio runtime.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use dataapi::{NewDialog, Since};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # std::env::set_current_dir(folder.path())?;
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = dataapi::open("sqlite:dialogs.db").await?;
+/// store.insert(NewDialog::parse("anna", "d-1", "en", "Where is my parcel?")?).await?;
+/// let backup = "monday.backup".as_ref();
+/// let copied = dataapi::backup("sqlite:dialogs.db", backup, |_| ControlFlow::Continue(())).await?;
+/// assert_eq!(copied.dialogs, 1);
+///
+/// // Erased after the backup: it does not come back.
+/// store.erase_customer(&"anna".parse()?).await?;
+/// let restored =
+///     dataapi::restore("sqlite:dialogs.db", backup, Since::Unknown, |_| ControlFlow::Continue(())).await?;
+/// assert_eq!((restored.restored, restored.gone), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn backup(
+    url: &str,
+    place: &Path,
+    mut progress: impl FnMut(u64) -> ControlFlow<()> + Send + 'static,
+) -> Result<Backup, BackupError> {
+    if url == "memory:" {
+        return Err(OpenError::NoFiles.into());
+    }
+    let store = OpenOptions::default().create(false).open_sqlite(url).await?;
+    let place = place.to_owned();
+    let copying = move || store.back_up(&place, &mut progress);
+    Ok(tokio::task::spawn_blocking(copying).await.map_err(OpenError::Task)??)
+}
+
+/// Brings back from a backup what the store that `url` names has lost, but nothing that was withdrawn or
+/// erased after the backup was made.
+///
+/// Where that store is there, it says what that is, and keeps all that it holds; it may be in use. Where
+/// there is none, one is made, with the ledger that `since` gives, and appears once it is whole. What is
+/// in a file that was lost with its ledger nobody can tell: see [`Since`].
+///
+/// # Errors
+/// When the backup or the store cannot be opened or are not of one store, when the ledger is broken,
+/// does not go on from the backup's, or is missing, and when the store cannot be written.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub async fn restore(
+    url: &str,
+    backup: &Path,
+    since: Since,
+    mut progress: impl FnMut(u64) -> ControlFlow<()> + Send + 'static,
+) -> Result<Restored, BackupError> {
+    let path = sqlite_path(url).ok_or(match url {
+        "memory:" => OpenError::NoFiles,
+        _ => OpenError::UnknownUrl,
+    })?;
+    if path.symlink_metadata().is_ok() {
+        if matches!(since, Since::Ledger(_)) {
+            return Err(BackupError::HasLedger);
+        }
+        let store = OpenOptions::default().create(false).open_sqlite(url).await?;
+        return Ok(store.put_back(backup, &mut progress).await?);
+    }
+    let backup = backup.to_owned();
+    let restoring = move || dataapi_sqlite::restore(&backup, &path, since, &mut progress);
+    Ok(tokio::task::spawn_blocking(restoring).await.map_err(OpenError::Task)??)
+}
+
+/// Why there is no backup, or nothing was restored from one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+
+    /// The SQLite backend could not do it.
+    #[error(transparent)]
+    Sqlite(#[from] dataapi_sqlite::BackupError),
+
+    /// A ledger was given for a store that has one.
+    #[error(
+        "the store that is there has a ledger of its own; leave the other one out, or restore to a \
+         place without a store"
+    )]
+    HasLedger,
 }
 
 /// The files of the store that `url` names, as far as they are there: for programs that look at
@@ -124,6 +233,7 @@ impl OpenOptions {
 pub fn files(url: &str) -> Result<Vec<PathBuf>, OpenError> {
     match sqlite_path(url) {
         Some(path) => Ok(dataapi_sqlite::files(&path)?),
+        None if url == "memory:" => Err(OpenError::NoFiles),
         None => Err(OpenError::UnknownUrl),
     }
 }
@@ -148,6 +258,10 @@ pub enum OpenError {
     /// No backend has that name.
     #[error("the store must be 'sqlite:PATH' or 'memory:'")]
     UnknownUrl,
+
+    /// Its files are what was asked for.
+    #[error("a store in memory has no files; name one with 'sqlite:PATH'")]
+    NoFiles,
 
     /// The SQLite backend could not open it.
     #[error(transparent)]

@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Purge(Purge),
     Stats(Stats),
     VerifyErasure(VerifyErasure),
+    Backup(Backup),
+    Restore(Restore),
     #[command(subcommand)]
     Audit(Audit),
     Generate(Generate),
@@ -255,6 +257,11 @@ pub(crate) struct Purge {
     #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE", group = "age")]
     pub(crate) consented_after: Option<Duration>,
 
+    /// Also forget the tombstones of dialogs that were gone so long ago at least, such as 3650d; an
+    /// import or a retry that comes after that can bring such a dialog back, as pending
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE", group = "age")]
+    pub(crate) tombstones_after: Option<Duration>,
+
     /// Only tell how many that would be
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -266,6 +273,38 @@ pub(crate) struct Stats {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Write a copy of the whole store to a new file, while it is in use
+///
+/// The copy is of one moment, and a store of its own that --store can name. It holds pending dialogs,
+/// too, and no later erasure reaches it: keep it as safe as the store, and no longer than you must. Note
+/// what it prints last, the head of the ledger. Beside each backup, keep the ledger up to date in another
+/// place ('dataapi audit export'): without it, nobody can tell later what must not come back.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    /// The file to write; there must be none
+    pub(crate) file: PathBuf,
+}
+
+/// Bring back from a backup what the store has lost, but nothing withdrawn or erased since
+///
+/// Where the store is there, its own ledger tells what must not come back, and all that it holds stays;
+/// a server may be using it meanwhile. Where there is none, one is made, for which you give the ledger of
+/// the lost store. Without any, nobody can tell what was withdrawn or erased after the backup, and the
+/// restore is refused unless you accept that such dialogs are there again.
+#[derive(Args, Debug)]
+pub(crate) struct Restore {
+    /// The backup to read
+    pub(crate) file: PathBuf,
+
+    /// The ledger of the lost store, whole, as 'audit export' wrote it
+    #[arg(long, value_name = "FILE", conflicts_with = "accept_resurrection")]
+    pub(crate) ledger: Option<PathBuf>,
+
+    /// There is no such ledger; what was withdrawn or erased after the backup may be there again
+    #[arg(long)]
+    pub(crate) accept_resurrection: bool,
 }
 
 /// Look for what must be gone, as raw bytes, in every file of the store

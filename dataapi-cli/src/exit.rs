@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use dataapi::{Invalid, OpenError, StoreError};
+use dataapi::{BackupError, Invalid, OpenError, SqliteBackupError, StoreError};
 
 /// How a run ended; the help and the manual explain the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
 
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+
     #[error("the program cannot start")]
     Start(#[source] io::Error),
 
@@ -53,9 +56,22 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Output(_) if self.is_closed_pipe() => Exit::Done,
-            Self::Invalid(_) | Self::NoSuchCommand | Self::Open(OpenError::UnknownUrl) => {
+            Self::Invalid(_)
+            | Self::NoSuchCommand
+            | Self::Open(OpenError::UnknownUrl | OpenError::NoFiles)
+            | Self::Backup(BackupError::Open(OpenError::UnknownUrl | OpenError::NoFiles)) => {
                 Exit::Usage
             }
+            Self::Backup(BackupError::Sqlite(SqliteBackupError::Stopped)) => Exit::Interrupted,
+            Self::Backup(
+                BackupError::HasLedger
+                | BackupError::Sqlite(
+                    SqliteBackupError::IsThere
+                    | SqliteBackupError::OtherStore
+                    | SqliteBackupError::Ledger(_)
+                    | SqliteBackupError::NothingKnown { .. },
+                ),
+            ) => Exit::NotDone,
             Self::Store(error) => match error {
                 StoreError::Invalid { .. } => Exit::Usage,
                 StoreError::NotFound
@@ -95,6 +111,11 @@ impl Failure {
             Self::Invalid(_) | Self::NoSuchCommand | Self::Store(StoreError::Invalid { .. }) => {
                 Some("see 'dataapi --help', or --help after the command")
             }
+            Self::Backup(BackupError::Sqlite(SqliteBackupError::NothingKnown { .. })) => Some(
+                "give the ledger of the lost store with --ledger FILE ('dataapi audit export' wrote \
+                 it),\n       or take it upon you with --accept-resurrection, and erase by hand what \
+                 you know of",
+            ),
             Self::Open(OpenError::UnknownUrl) => Some("set it with --store or DATAAPI_STORE"),
             Self::Store(StoreError::NotFound) => {
                 Some("check the ids and the store; a withdrawn or erased dialog stays gone")

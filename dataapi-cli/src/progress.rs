@@ -36,6 +36,13 @@ impl Progress {
         progress
     }
 
+    /// Of `what` there is no knowing how many there are.
+    pub(crate) fn passing(context: &Context, what: &'static str) -> Self {
+        let progress = Self::new(context, what, None, "{spinner} {pos} {msg}");
+        progress.bar.set_message(what);
+        progress
+    }
+
     /// Towards the end of an input of so many bytes, or of an unknown number; [`Progress::reads`]
     /// moves it.
     pub(crate) fn reading(context: &Context, what: &'static str, bytes: Option<u64>) -> Self {
@@ -94,7 +101,7 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }

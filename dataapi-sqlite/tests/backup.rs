@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -171,8 +172,8 @@ async fn a_backup_is_the_whole_store() {
         .unwrap();
     assert_eq!((made.dialogs, copied), (9_003, 9_003));
     assert_eq!(made.head, store.ledger_head().await.unwrap());
-    let mode = std::os::unix::fs::PermissionsExt::mode(&place.metadata().unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600, "it is for its owner alone");
+    let rights = place.metadata().unwrap().permissions().mode();
+    assert_eq!(rights & 0o777, 0o600, "it is for its owner alone");
 
     let copy = open(&place);
     assert_eq!(copy.stats().await.unwrap(), store.stats().await.unwrap());

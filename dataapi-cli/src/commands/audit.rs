@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
-use dataapi::{Audit, DialogStore, Event, Head, Limit};
-use serde::Serialize;
+use dataapi::{Audit, DialogStore, Head, Limit};
 
 use crate::args;
 use crate::context::{self, Context};
+use crate::events::EventLine;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -65,43 +65,10 @@ async fn export(store: &dyn DialogStore, place: &Path, context: &Context) -> Res
         let Some(last) = events.last() else { break };
         after = last.position;
         for event in &events {
-            output.json(&Line::from(event))?;
+            output.json(&EventLine::from(event))?;
         }
     }
     output.finish()?;
     context.note(&format!("{after} events exported"));
     Ok(Exit::Done)
-}
-
-/// An event as a line of the export, with the members of `GET /changes`.
-#[derive(Serialize)]
-struct Line<'a> {
-    position: u64,
-    #[serde(rename = "ref")]
-    reference: String,
-    kind: &'static str,
-    date: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notice: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    locale: Option<&'a str>,
-    hash: String,
-}
-
-impl<'a> From<&'a Event> for Line<'a> {
-    fn from(event: &'a Event) -> Self {
-        let [notice, method, locale] = event.evidence.pieces();
-        Self {
-            position: event.position,
-            reference: event.reference.to_string(),
-            kind: event.kind.name(),
-            date: event.date.to_string(),
-            notice,
-            method,
-            locale,
-            hash: event.hash.to_string(),
-        }
-    }
 }

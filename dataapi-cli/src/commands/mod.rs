@@ -1,6 +1,7 @@
 //! The commands, each in a file: from the arguments as typed to the work done.
 
 mod audit;
+mod backup;
 mod completions;
 mod consent;
 mod erase;
@@ -94,6 +95,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Purge(args) => purge::run(&args, &context).await,
             Command::Stats(args) => stats::run(&args, &context).await,
             Command::Audit(args) => audit::run(args, &context).await,
+            Command::Backup(args) => backup::back_up(&args.file, &context).await,
+            Command::Restore(args) => backup::restore(args, &context).await,
             Command::VerifyErasure(args) => verify_erasure::run(args, &context),
             Command::Generate(args) => generate::run(args, &context).await,
             Command::Completions(args) => completions::run(&args),

@@ -1,4 +1,5 @@
-//! `dataapi purge`: dialogs whose consent never came, or that were kept for long enough.
+//! `dataapi purge`: dialogs whose consent never came, or that were kept for long enough, and what is
+//! left of gone ones.
 
 use std::io::Write;
 
@@ -17,32 +18,40 @@ pub(super) async fn run(args: &args::Purge, context: &Context) -> Result<Exit, F
     // One date for all batches, or a purge on a busy store might never come to its end.
     let now = SystemClock.now();
     let mut dialogs = 0;
-    for (which, after) in
-        [(Purge::Pending, args.pending_after), (Purge::Consented, args.consented_after)]
-    {
+    let mut tombstones = None;
+    for (which, after) in [
+        (Purge::Pending, args.pending_after),
+        (Purge::Consented, args.consented_after),
+        (Purge::Tombstones, args.tombstones_after),
+    ] {
         let Some(after) = after else { continue };
-        let received_before = now.saturating_sub(after);
-        dialogs += if args.dry_run {
-            store.purgeable(which, received_before).await?
+        let before = now.saturating_sub(after);
+        let count = if args.dry_run {
+            store.purgeable(which, before).await?
         } else {
-            purge(&*store, which, received_before).await?
+            purge(&*store, which, before).await?
         };
+        match which {
+            Purge::Tombstones => tombstones = Some(count),
+            Purge::Pending | Purge::Consented => dialogs += count,
+        }
     }
     let mut output = Output::stdout();
-    let done = if args.dry_run { "would be purged" } else { "purged" };
-    writeln!(output, "{dialogs} {done}")?;
+    let would = if args.dry_run { "would be " } else { "" };
+    if args.pending_after.is_some() || args.consented_after.is_some() {
+        writeln!(output, "{dialogs} {would}purged")?;
+    }
+    if let Some(tombstones) = tombstones {
+        writeln!(output, "{tombstones} tombstones {would}forgotten")?;
+    }
     output.finish()?;
     Ok(if args.dry_run { Exit::Done } else { context.scrub(&*store).await })
 }
 
-async fn purge(
-    store: &dyn DialogStore,
-    which: Purge,
-    received_before: Date,
-) -> Result<u64, Failure> {
+async fn purge(store: &dyn DialogStore, which: Purge, before: Date) -> Result<u64, Failure> {
     let mut purged = 0;
     loop {
-        let batch = store.purge(which, received_before, BATCH).await?;
+        let batch = store.purge(which, before, BATCH).await?;
         purged += batch;
         if batch < u64::from(BATCH) {
             return Ok(purged);

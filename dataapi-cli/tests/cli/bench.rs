@@ -81,9 +81,9 @@ impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         let is_progress = |line: &&str| {
-            ["lines read\n", "dialogs made\n", "dialogs written\n"]
-                .iter()
-                .any(|end| line.ends_with(end))
+            let counted =
+                ["lines read", "dialogs made", "dialogs written", "dialogs copied", "looked at"];
+            counted.iter().any(|end| line.trim_end().ends_with(end))
         };
         let said = text(output.stderr);
         let (progress, err) = said.split_inclusive('\n').partition(is_progress);

@@ -1,6 +1,7 @@
 //! The program as it is run: its output, its exit codes, and what it leaves in the store.
 
 mod audit;
+mod backup;
 mod bench;
 
 mod exit_codes;

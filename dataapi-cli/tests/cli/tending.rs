@@ -50,6 +50,8 @@ fn purge_takes_only_what_waits_too_long() {
     let dry = ["purge", "--pending-after", "1h", "--consented-after", "1h", "--dry-run"];
     assert_eq!(bench.ok(&dry), "1201 would be purged\n");
     assert_eq!(bench.run(&["purge"]).code, Some(2), "which, must be said");
+    let none = bench.ok(&["purge", "--tombstones-after", "1h", "--dry-run"]);
+    assert_eq!(none, "0 tombstones would be forgotten\n");
     assert_eq!(bench.ok(&["purge", "--pending-after", "1h"]), "1200 purged\n");
     assert_eq!(bench.ok(&["purge", "--pending-after", "1h"]), "0 purged\n");
     assert!(bench.ok(&["consent", "show", "new"]).contains("pending"));
@@ -58,6 +60,11 @@ fn purge_takes_only_what_waits_too_long() {
     assert_eq!(bench.ok(&["purge", "--consented-after", "1h"]), "1 purged\n");
     assert!(bench.ok(&["consent", "show", "consented"]).contains("erased"));
     assert!(bench.ok(&["consent", "show", "new"]).contains("pending"));
+    assert_eq!(bench.run(&["import", "in.jsonl"]).code, Some(3), "what is gone is refused");
+    let forgotten = bench.ok(&["purge", "--tombstones-after", "0s"]);
+    assert_eq!(forgotten, "1201 tombstones forgotten\n");
+    bench.ok(&["import", "in.jsonl"]);
+    assert!(bench.ok(&["consent", "show", "old-7"]).contains("pending"), "that is the risk");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::Server;
+use dataapi_server::Config;
+
+use crate::support::{Server, memory};
 
 #[tokio::test]
 async fn changes_are_followed_from_any_position() {
@@ -20,7 +22,9 @@ async fn changes_are_followed_from_any_position() {
     assert_eq!(last["events"][0]["kind"], "withdrawn");
     assert_eq!(last["events"][0]["hash"], last["head"]["hash"]);
     assert_eq!(server.get("/changes?after=6").await.json()["events"], serde_json::json!([]));
-    for bad in ["after=-1", "after=x", "limit=0", "wait=61s", "wait=1m", "wait=+5", "since=3"] {
+    for bad in
+        ["dialogs=1", "after=-1", "after=x", "limit=0", "wait=61s", "wait=1m", "wait=+5", "since=3"]
+    {
         assert_eq!(server.get(&format!("/changes?{bad}")).await.status, 400, "{bad}");
     }
 }
@@ -51,5 +55,53 @@ async fn a_receipt_is_there_once_something_is_decided() {
     assert_eq!(
         (&receipt["event_type"], &receipt["event_state"]),
         (&"erased".into(), &"erased".into())
+    );
+}
+
+#[tokio::test]
+async fn changes_come_with_their_dialogs_only_where_these_can_be_read() {
+    let server = Server::memory().await;
+    server.consented("anna", "stays", "en", "text").await;
+    server.consented("anna", "goes", "en", "secret").await;
+    assert_eq!(server.post("/consents/goes", "false").await.status, 200);
+    let read = server.get("/data/anna/stays").await.json();
+    let changes = server.get("/v1/changes?dialogs=true").await;
+    assert!(!String::from_utf8_lossy(&changes.body).contains("secret"));
+    let events = changes.json()["events"].as_array().expect("events").clone();
+    assert_eq!(events[0]["dialog"], read);
+    assert!(events[1].get("dialog").is_none() && events[2].get("dialog").is_none());
+    let bare = server.get("/changes").await.json();
+    assert!(bare["events"][0].get("dialog").is_none(), "only when asked for");
+}
+
+#[tokio::test]
+async fn an_early_decision_is_held_where_that_is_wanted_and_refused_elsewhere() {
+    let holding =
+        Config { hold_early_decisions: Some(Duration::from_mins(15)), ..Config::default() };
+    let server = Server::start(memory(), holding).await;
+    let held = server.post("/consents/d", r#"{"consent":true,"notice":"v1"}"#).await;
+    assert_eq!(held.status, 202);
+    let held = held.json();
+    assert_eq!((&held["dialog_id"], &held["consent"]), (&"d".into(), &"granted".into()));
+    assert!(held["held_until"].as_str() > held["date"].as_str(), "{held}");
+    let stored = server.post("/data/anna/d", r#"{"text":"t","language":"en"}"#).await;
+    assert_eq!(stored.status, 201);
+    assert_eq!(stored.json()["consent_received"], true);
+    assert_eq!(server.get("/data/anna/d").await.status, 200);
+
+    let no = server.post("/consents/e", "false").await;
+    assert_eq!(no.status, 202);
+    assert_eq!(no.json()["held_until"], serde_json::Value::Null);
+    assert_eq!(server.post("/data/anna/e", r#"{"text":"t","language":"en"}"#).await.status, 410);
+    assert_eq!(server.post("/consents/e", "false").await.status, 200, "it has a receipt by now");
+    assert_eq!(server.post("/consents/e", "true").await.status, 409);
+
+    let strict = Server::memory().await;
+    for decision in ["true", "false"] {
+        assert_eq!(strict.post("/consents/d", decision).await.status, 404);
+    }
+    assert_eq!(
+        strict.post("/data/anna/d", r#"{"text":"t","language":"en"}"#).await.json()["consent_received"],
+        false
     );
 }
