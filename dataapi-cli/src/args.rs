@@ -54,6 +54,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Import(Import),
     Export(Export),
+    Sync(Sync),
     Query(Query),
     Get(Get),
     #[command(subcommand)]
@@ -111,6 +112,10 @@ pub(crate) struct Import {
 ///
 /// A file appears under its name only when it is whole, and only its owner can read it. CSV keeps
 /// every text as it is: a spreadsheet may take one that begins with = for a formula.
+///
+/// Each dialog has the ref by which the ledger names it. JSON Lines end with a manifest: the filter, up to
+/// where in the ledger the copy goes, and the number and SHA-256 of the lines before. 'dataapi sync' brings
+/// such a file up to date; do so, or delete it, for a withdrawal does not reach it by itself.
 #[derive(Args, Debug)]
 pub(crate) struct Export {
     /// The file to write, or - for standard output
@@ -121,8 +126,30 @@ pub(crate) struct Export {
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
 
+    /// Leave out refs and manifest, which are the store's own: two stores with the same dialogs give the
+    /// same bytes
+    #[arg(long)]
+    pub(crate) plain: bool,
+
     #[command(flatten)]
     pub(crate) filter: Filter,
+}
+
+/// Bring an export up to date
+///
+/// Reads what has happened since the file was written, takes out what was withdrawn or erased, adds what
+/// was consented to and matches the export's filter, and writes the file anew: as an export of now would
+/// be. A file that was changed, or is of another store, is refused. The old file is replaced, not
+/// overwritten: what the disk keeps of it is the file system's.
+#[derive(Args, Debug)]
+pub(crate) struct Sync {
+    /// An export in JSON Lines, with its manifest
+    pub(crate) file: PathBuf,
+
+    /// A server's address, such as http://127.0.0.1:8080, or a store such as sqlite:PATH
+    /// [default: the store]
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
 }
 
 /// Show consented dialogs, newest first

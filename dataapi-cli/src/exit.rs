@@ -6,6 +6,9 @@ use std::process::ExitCode;
 
 use dataapi::{BackupError, Invalid, OpenError, SqliteBackupError, StoreError};
 
+use crate::commands::SyncError;
+use crate::source::ServerError;
+
 /// How a run ended; the help and the manual explain the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -41,6 +44,12 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Backup(#[from] BackupError),
 
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+
+    #[error(transparent)]
+    Server(#[from] ServerError),
+
     #[error("the program cannot start")]
     Start(#[source] io::Error),
 
@@ -63,7 +72,8 @@ impl Failure {
                 Exit::Usage
             }
             Self::Backup(BackupError::Sqlite(SqliteBackupError::Stopped)) => Exit::Interrupted,
-            Self::Backup(
+            Self::Sync(_)
+            | Self::Backup(
                 BackupError::HasLedger
                 | BackupError::Sqlite(
                     SqliteBackupError::IsThere

@@ -11,6 +11,7 @@ mod interrupt;
 mod output;
 mod phrases;
 mod progress;
+mod source;
 mod terminal;
 
 /// An import and an export make and drop some ten values a dialog, on one thread and on another.

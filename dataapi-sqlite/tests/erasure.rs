@@ -3,7 +3,7 @@
 //! `DATAAPI_ERASURE_DIALOGS` and `DATAAPI_ERASURE_RACES` set how many dialogs there are,
 //! `DATAAPI_ERASURE_SEED` fixes what is chosen by chance (not how the calls are interleaved).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dataapi_core::{
-    Decision, DialogStore, Evidence, Filter, ImportedDialog, Limit, NewDialog, PageRequest, Start,
-    StoreError, Window,
+    Change, Decision, Dialog, DialogRef, DialogStore, Evidence, Filter, ImportedDialog, Limit,
+    NewDialog, PageRequest, Start, StoreError, Window,
 };
 use dataapi_sqlite::{Options, Since, SqliteStore, files, restore};
 use futures_util::{StreamExt, stream};
@@ -208,22 +208,49 @@ async fn race(store: &dyn DialogStore, number: u64, order: u32) {
     };
     let withdraw = async {
         pause(4).await;
-        loop {
+        let receipt = loop {
             let no = store.decide(id.clone(), Decision::Withdrawn, Evidence::default());
             match no.await {
-                Ok(_) => break,
+                Ok(receipt) => break receipt,
                 Err(StoreError::NotFound) => pauses(1).await,
                 Err(other) => panic!("a no is always recorded, not {other:?}"),
             }
-        }
+        };
         let read = store.dialog(&customer, &id).await;
         assert!(matches!(read, Err(StoreError::NotFound)), "after a no it is unreadable at once");
+        let before = receipt.event.position.saturating_sub(50);
+        let told = store.changes(before, Limit::new(60).unwrap()).await.unwrap();
+        let of_it = |change: &Change| change.event.reference == receipt.event.reference;
+        assert!(told.iter().filter(|change| of_it(change)).all(|change| change.dialog.is_none()));
     };
     futures_util::join!(insert, retry, import, grant, withdraw);
     assert!(matches!(store.dialog(&customer, &id).await, Err(StoreError::NotFound)));
     assert!(matches!(store.insert(dialog.clone()).await, Err(StoreError::Gone)));
     let late = store.import(imported()).await.unwrap();
     assert!(matches!(late[..], [Err(StoreError::Gone)]), "an old export brings nothing back");
+}
+
+/// What can be read, kept elsewhere and brought up to date by what the store says has changed.
+#[derive(Default)]
+struct Copy {
+    dialogs: HashMap<DialogRef, Dialog>,
+    position: u64,
+}
+
+impl Copy {
+    async fn sync(&mut self, store: &dyn DialogStore) {
+        loop {
+            let changes = store.changes(self.position, Limit::MAX).await.unwrap();
+            let Some(last) = changes.last() else { return };
+            self.position = last.event.position;
+            for Change { event, dialog } in changes {
+                match dialog {
+                    Some(dialog) => self.dialogs.insert(event.reference, dialog),
+                    None => self.dialogs.remove(&event.reference),
+                };
+            }
+        }
+    }
 }
 
 /// A store at `path` that has lost so many consented dialogs, and a backup that holds them.
@@ -264,10 +291,20 @@ async fn no_race_makes_a_dialog_readable_after_an_acknowledged_no() {
             store.put_back(&old_backup, &mut |_| ControlFlow::Continue(())).await.unwrap();
         }
     };
+    let mut copy = Copy::default();
+    let syncing = async {
+        loop {
+            copy.sync(store).await;
+            pauses(50).await;
+        }
+    };
     tokio::select! {
         () = races => {}
         () = restoring => {}
+        () = syncing => {}
     }
+    copy.sync(store).await;
+    assert_eq!(copy.dialogs.len(), 0, "a copy that is brought up to date has nothing of it left");
     let stats = store.stats().await.unwrap();
     assert_eq!((stats.withdrawn, stats.pending, stats.consented), (count, 0, 0));
     store.scrub().await.unwrap();

@@ -1,5 +1,7 @@
 //! `dataapi export`: all consented dialogs that match, for another program.
 
+use std::io::Write;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use dataapi::{Dialog, DialogStore, Filter, Limit, Page, PageRequest, Start, StoreError, Window};
@@ -21,28 +23,16 @@ pub(super) async fn run(args: args::Export, context: &Context) -> Result<Exit, F
 
     let output = Output::to(&args.output)?;
     let on_terminal = output.is_terminal();
-    let mut writer = Writer::new(format, output, on_terminal)?;
+    let mut writer = Writer::new(format, output, on_terminal, !args.plain)?;
     let total = count(&*store, &filter).await?;
     let mut progress = Progress::counting(context, "dialogs written", total);
     let mut written = 0;
-    let mut coming = read(&store, &filter, Start::default())?;
-    let is_whole = loop {
-        if interrupt.is_requested() {
-            break false;
-        }
-        let page = coming.await.map_err(StoreError::backend)??;
-        // The next page is read while this one is written: 1.4 times as fast.
-        let next = page.next.map(|next| read(&store, &filter, Start::After(next))).transpose()?;
-        for dialog in &page.items {
-            writer.write(dialog)?;
-        }
-        written += page.items.len();
-        progress.done(page.items.len() as u64);
-        match next {
-            Some(next) => coming = next,
-            None => break true,
-        }
-    };
+    let is_whole = write_all(&store, &filter, &mut writer, |more| {
+        written += more;
+        progress.done(more);
+        if interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .await?;
     progress.finish();
 
     let output = writer.into_inner()?;
@@ -54,6 +44,34 @@ pub(super) async fn run(args: args::Export, context: &Context) -> Result<Exit, F
     output.abandon()?;
     context.note(&format!("interrupted after {written} of {total}; the export is not whole"));
     Ok(Exit::Interrupted)
+}
+
+/// Writes all that match, and what an export ends with; tells whether it came to its end.
+pub(super) async fn write_all<W: Write>(
+    store: &Arc<dyn DialogStore>,
+    filter: &Filter,
+    writer: &mut Writer<W>,
+    mut progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<bool, Failure> {
+    // Read first: what happens meanwhile is told by the events after it.
+    let head = store.ledger_head().await?;
+    let mut coming = read(store, filter, Start::default())?;
+    loop {
+        let page = coming.await.map_err(StoreError::backend)??;
+        // The next page is read while this one is written: 1.4 times as fast.
+        let next = page.next.map(|next| read(store, filter, Start::After(next))).transpose()?;
+        for dialog in &page.items {
+            writer.write(dialog, &store.reference(dialog.dialog_id()))?;
+        }
+        let goes_on = progress(page.items.len() as u64).is_continue();
+        match next {
+            None => break,
+            Some(next) if goes_on => coming = next,
+            Some(_) => return Ok(false),
+        }
+    }
+    writer.finish(filter, head)?;
+    Ok(true)
 }
 
 /// Starts to read a page, on another thread.

@@ -15,6 +15,7 @@ mod purge;
 mod query;
 mod stats;
 mod subject;
+mod sync;
 mod verify_erasure;
 
 use clap::Parser;
@@ -23,6 +24,8 @@ use clap::error::{ContextKind, ErrorKind};
 use crate::args::{Cli, Command};
 use crate::context::{self, Context};
 use crate::exit::{Exit, Failure};
+
+pub(crate) use sync::SyncError;
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> Exit {
@@ -95,6 +98,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Purge(args) => purge::run(&args, &context).await,
             Command::Stats(args) => stats::run(&args, &context).await,
             Command::Audit(args) => audit::run(args, &context).await,
+            Command::Sync(args) => sync::run(args, &context).await,
             Command::Backup(args) => backup::back_up(&args.file, &context).await,
             Command::Restore(args) => backup::restore(args, &context).await,
             Command::VerifyErasure(args) => verify_erasure::run(args, &context),

@@ -17,7 +17,7 @@ pub(super) enum Value<'a> {
 }
 
 /// The fields of one dialog; `None` where one is left out.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Fields<'a> {
     #[serde(borrow)]
@@ -38,6 +38,9 @@ pub(super) struct Fields<'a> {
     consent_received: Option<Value<'a>>,
     #[serde(borrow)]
     date: Option<Value<'a>>,
+    /// What the last line of an export has, and no dialog.
+    #[serde(borrow)]
+    manifest: Option<Value<'a>>,
 }
 
 impl<'a> Fields<'a> {
@@ -55,6 +58,13 @@ impl<'a> Fields<'a> {
             "date" => &mut self.date,
             _ => return None,
         })
+    }
+
+    /// Whether it is the last line of an export, which is no dialog.
+    pub(super) fn is_manifest(&self) -> bool {
+        let others =
+            Self { manifest: self.manifest.as_ref().map(|_| Value::Other), ..Self::default() };
+        self.manifest == Some(Value::Other) && *self == others
     }
 
     /// The first of the required fields that is left out.

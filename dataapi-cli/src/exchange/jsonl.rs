@@ -7,7 +7,7 @@ use dataapi::{ImportedDialog, Invalid};
 use super::fields::Fields;
 use super::{Line, longest_line, not_utf8, too_long};
 
-/// The lines of a JSON Lines input that are not blank.
+/// The lines of a JSON Lines input that are neither blank nor an export's manifest.
 pub(super) struct Lines<R> {
     input: R,
     max_text: usize,
@@ -34,8 +34,10 @@ impl<R: BufRead> Lines<R> {
                 return Ok(Some(self.line(Err(too_long(longest)))));
             }
             let line = self.line.trim_ascii();
-            if !line.is_empty() {
-                let content = parse(line, self.max_text);
+            if line.is_empty() {
+                continue;
+            }
+            if let Some(content) = parse(line, self.max_text).transpose() {
                 return Ok(Some(self.line(content)));
             }
         }
@@ -56,7 +58,8 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-fn parse(line: &[u8], max_text: usize) -> Result<ImportedDialog, Invalid> {
+/// The dialog of a line; `None` for a manifest.
+fn parse(line: &[u8], max_text: usize) -> Result<Option<ImportedDialog>, Invalid> {
     let line = std::str::from_utf8(line).map_err(not_utf8)?;
     // The fields would also be read from a list of values.
     if !line.starts_with('{') {
@@ -70,5 +73,5 @@ fn parse(line: &[u8], max_text: usize) -> Result<ImportedDialog, Invalid> {
             Invalid::new("the line", rule)
         }
     })?;
-    fields.into_dialog(max_text)
+    if fields.is_manifest() { Ok(None) } else { fields.into_dialog(max_text).map(Some) }
 }

@@ -3,11 +3,12 @@
 mod csv;
 mod fields;
 mod jsonl;
+pub(crate) mod manifest;
 
 use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::Path;
 
-use dataapi::{Dialog, ImportedDialog, Invalid};
+use dataapi::{Dialog, DialogRef, Filter, Head, ImportedDialog, Invalid};
 use serde::Serialize;
 
 pub(crate) use crate::args::Format;
@@ -79,11 +80,14 @@ pub(crate) struct Record<'a> {
     language: &'a str,
     consent_received: bool,
     date: String,
+    /// How the ledger names it.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
 }
 
 impl Record<'_> {
-    const HEADER: [&'static str; 6] =
-        ["dialog_id", "customer_id", "text", "language", "consent_received", "date"];
+    const HEADER: [&'static str; 7] =
+        ["dialog_id", "customer_id", "text", "language", "consent_received", "date", "ref"];
 }
 
 impl<'a> From<&'a Dialog> for Record<'a> {
@@ -95,20 +99,42 @@ impl<'a> From<&'a Dialog> for Record<'a> {
             language: dialog.language().as_str(),
             consent_received: true,
             date: dialog.date().to_string(),
+            reference: None,
         }
     }
 }
 
 /// Writes dialogs in one format.
-pub(crate) enum Writer<W: Write> {
-    Jsonl { out: W, on_terminal: bool },
+pub(crate) struct Writer<W: Write> {
+    form: Form<W>,
+    references: bool,
+}
+
+enum Form<W: Write> {
+    Jsonl(Box<Jsonl<W>>),
     Csv(Box<::csv::Writer<W>>),
 }
 
+struct Jsonl<W> {
+    out: W,
+    on_terminal: bool,
+    line: Vec<u8>,
+    written: manifest::Lines,
+}
+
 impl<W: Write> Writer<W> {
-    pub(crate) fn new(format: Format, out: W, on_terminal: bool) -> io::Result<Self> {
-        Ok(match format {
-            Format::Jsonl => Self::Jsonl { out, on_terminal },
+    /// With the `references` of the ledger, or without.
+    pub(crate) fn new(
+        format: Format,
+        out: W,
+        on_terminal: bool,
+        references: bool,
+    ) -> io::Result<Self> {
+        let form = match format {
+            Format::Jsonl => {
+                let (line, written) = (Vec::new(), manifest::Lines::default());
+                Form::Jsonl(Box::new(Jsonl { out, on_terminal, line, written }))
+            }
             // It has no escapes, and a stored text must not steer a terminal.
             Format::Csv if on_terminal => {
                 return Err(io::Error::other(
@@ -118,30 +144,62 @@ impl<W: Write> Writer<W> {
             Format::Csv => {
                 // Its own header would be missing where there is no dialog.
                 let mut writer = ::csv::WriterBuilder::new().has_headers(false).from_writer(out);
-                writer.write_record(Record::HEADER).map_err(io_error)?;
-                Self::Csv(Box::new(writer))
+                let columns = if references { 7 } else { 6 };
+                writer.write_record(&Record::HEADER[..columns]).map_err(io_error)?;
+                Form::Csv(Box::new(writer))
             }
-        })
+        };
+        Ok(Self { form, references })
     }
 
-    pub(crate) fn write(&mut self, dialog: &Dialog) -> io::Result<()> {
-        let record = Record::from(dialog);
-        match self {
-            Self::Jsonl { out, on_terminal } => terminal::write_json(out, &record, *on_terminal),
-            Self::Csv(writer) => writer.serialize(record).map_err(io_error),
+    pub(crate) fn write(&mut self, dialog: &Dialog, reference: &DialogRef) -> io::Result<()> {
+        let reference = self.references.then(|| reference.to_string());
+        let record = Record { reference, ..Record::from(dialog) };
+        match &mut self.form {
+            Form::Jsonl(jsonl) => jsonl.write(&record, self.references),
+            Form::Csv(writer) => writer.serialize(record).map_err(io_error),
+        }
+    }
+
+    /// Writes what follows a whole export, where the format and the lines allow for it.
+    pub(crate) fn finish(&mut self, filter: &Filter, head: Head) -> io::Result<()> {
+        match &mut self.form {
+            Form::Jsonl(jsonl) if self.references => {
+                jsonl.written.finish(&mut jsonl.out, filter, head)
+            }
+            _ => Ok(()),
         }
     }
 
     /// Hands back what it wrote to, with all of it written.
     pub(crate) fn into_inner(self) -> io::Result<W> {
-        match self {
-            Self::Jsonl { out, .. } => Ok(out),
-            Self::Csv(writer) => writer.into_inner().map_err(|error| {
+        match self.form {
+            Form::Jsonl(jsonl) => Ok(jsonl.out),
+            Form::Csv(writer) => writer.into_inner().map_err(|error| {
                 let error = error.error();
                 io::Error::new(error.kind(), error.to_string())
             }),
         }
     }
+}
+
+impl<W: Write> Jsonl<W> {
+    fn write(&mut self, record: &Record<'_>, counted: bool) -> io::Result<()> {
+        self.line.clear();
+        terminal::write_json(&mut self.line, record, self.on_terminal)?;
+        if counted {
+            self.written.add(&self.line);
+        }
+        self.out.write_all(&self.line)
+    }
+}
+
+/// The line of a dialog as an export of JSON Lines has it, with its end.
+pub(crate) fn export_line(dialog: &Dialog, reference: &DialogRef) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let record = Record { reference: Some(reference.to_string()), ..Record::from(dialog) };
+    terminal::write_json(&mut line, &record, false)?;
+    Ok(line)
 }
 
 /// Its own conversion hides the kind, and with it a closed pipe.

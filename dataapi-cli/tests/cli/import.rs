@@ -76,7 +76,7 @@ fn a_larger_text_is_taken_where_the_operator_says_so() {
 fn an_old_export_brings_back_nothing_that_was_withdrawn() {
     let bench = Bench::new();
     bench.ok(&["generate", "-d", "5", "-c", "5"]);
-    bench.ok(&["export", "-o", "old.jsonl"]);
+    bench.ok(&["export", "--plain", "-o", "old.jsonl"]);
     let old = String::from_utf8(bench.read("old.jsonl")).expect("UTF-8");
     let id = |line: &str| {
         let dialog: serde_json::Value = serde_json::from_str(line).expect("JSON");
@@ -92,7 +92,7 @@ fn an_old_export_brings_back_nothing_that_was_withdrawn() {
         "line 3: the dialog was withdrawn or erased\n\
          0 stored, 4 already there, 1 refused (0 id taken, 1 withdrawn or erased, 0 bad)\n"
     );
-    assert_eq!(bench.ok(&["export"]), old.replace(&format!("{withdrawn}\n"), ""));
+    assert_eq!(bench.ok(&["export", "--plain"]), old.replace(&format!("{withdrawn}\n"), ""));
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn an_import_keeps_what_was_committed_and_can_go_on() {
          1000 stored, 0 already there, 0 refused\n\
          lines 1 to 1000 are done and stay so; to go on, run the same import again\n"
     );
-    assert_eq!(bench.ok(&["export"]).lines().count(), 1000);
+    assert_eq!(bench.ok(&["export", "--plain"]).lines().count(), 1000);
 
     let again = bench.feed(lines.concat().as_bytes(), &["import", "-"]);
     assert_eq!(again.err, "500 stored, 1000 already there, 0 refused\n");
@@ -44,7 +44,7 @@ fn an_import_keeps_what_was_committed_and_can_go_on() {
 fn a_second_time_it_ends_at_once() {
     let bench = Bench::new();
     bench.ok(&["generate", "-d", "2000", "-c", "2000"]);
-    let mut command = bench.program(&["export"]);
+    let mut command = bench.program(&["export", "--plain"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("starts");
     let mut stdout = child.stdout.take().expect("a pipe");
@@ -64,7 +64,7 @@ fn a_second_time_it_ends_at_once() {
 fn an_export_to_a_pipe_ends_with_the_running_page() {
     let bench = Bench::new();
     bench.ok(&["generate", "-d", "2000", "-c", "2000"]);
-    let mut command = bench.program(&["export"]);
+    let mut command = bench.program(&["export", "--plain"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("starts");
     let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));

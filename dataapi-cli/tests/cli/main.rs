@@ -12,4 +12,5 @@ mod manual;
 mod reading;
 mod round_trip;
 mod subject;
+mod sync;
 mod tending;

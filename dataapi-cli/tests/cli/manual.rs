@@ -2,15 +2,21 @@
 
 use crate::bench::Bench;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 17] = [
     "import",
     "export",
+    "sync",
     "query",
     "get",
     "consent",
     "erase",
+    "subject",
     "purge",
     "stats",
+    "verify-erasure",
+    "backup",
+    "restore",
+    "audit",
     "generate",
     "completions",
     "man",
@@ -22,7 +28,8 @@ fn the_manual_has_every_command_and_the_exit_codes() {
     let page = bench.ok(&["man"]);
     assert!(page.contains(".TH") && page.contains("Exit codes"), "{page}");
     for command in COMMANDS {
-        assert!(page.contains(&format!("dataapi\\-{command}(1)")), "{command}: {page}");
+        let name = command.replace('-', "\\-");
+        assert!(page.contains(&format!("dataapi\\-{name}(1)")), "{command}: {page}");
         assert!(bench.ok(&["man", command]).contains(".SH SYNOPSIS"));
         assert!(bench.ok(&[command, "--help"]).contains("Usage:"));
     }

@@ -9,7 +9,7 @@ use crate::bench::{Bench, line};
 fn pages_join_to_the_whole() {
     let bench = Bench::new();
     bench.ok(&["generate", "-u", "5", "-d", "1300", "-c", "1200"]);
-    let all = bench.ok(&["export"]);
+    let all = bench.ok(&["export", "--plain"]);
     assert_eq!(bench.ok(&["query", "--json", "--all"]), all);
 
     let mut joined = String::new();
@@ -44,7 +44,7 @@ fn filters_select() {
     bench.write("in.jsonl", input);
     bench.ok(&["import", "in.jsonl"]);
     let ids = |args: &[&str]| {
-        let out = bench.ok(&[&["export"], args].concat());
+        let out = bench.ok(&[&["export", "--plain"], args].concat());
         assert_eq!(bench.ok(&[&["query", "--json"], args].concat()), out);
         let ids = out.lines().map(|line| {
             let dialog: serde_json::Value = serde_json::from_str(line).expect("JSON");
@@ -80,8 +80,8 @@ fn whoever_stops_reading_ends_it_quietly() {
     let bench = Bench::new();
     bench.ok(&["generate", "-d", "3000", "-c", "3000"]);
     for args in [
-        &["export"][..],
-        &["export", "--format", "csv"],
+        &["export", "--plain"][..],
+        &["export", "--plain", "--format", "csv"],
         &["query", "--json", "--all"],
         &["query", "--all"],
     ] {

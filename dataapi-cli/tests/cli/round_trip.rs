@@ -6,9 +6,9 @@ use crate::bench::{Bench, line};
 fn an_export_fills_a_new_store_with_the_same() {
     let bench = Bench::new();
     bench.ok(&["generate", "-u", "20", "-d", "2500", "-c", "2100", "--seed", "7"]);
-    bench.ok(&["export", "-o", "first.jsonl"]);
-    bench.ok(&["export", "-o", "first.csv"]);
-    assert_eq!(bench.ok(&["export"]).lines().count(), 2100);
+    bench.ok(&["export", "--plain", "-o", "first.jsonl"]);
+    bench.ok(&["export", "--plain", "-o", "first.csv"]);
+    assert_eq!(bench.ok(&["export", "--plain"]).lines().count(), 2100);
 
     for file in ["first.jsonl", "first.csv"] {
         let store = format!("sqlite:{file}.db");
@@ -16,7 +16,7 @@ fn an_export_fills_a_new_store_with_the_same() {
         assert_eq!(ran.code, Some(0));
         assert_eq!(ran.err, "2100 stored, 0 already there, 0 refused\n");
         for (format, first) in [("jsonl", "first.jsonl"), ("csv", "first.csv")] {
-            let again = bench.ok(&["--store", &store, "export", "--format", format]);
+            let again = bench.ok(&["--store", &store, "export", "--plain", "--format", format]);
             assert!(again.as_bytes() == bench.read(first), "{file} as {format} differs");
         }
     }
@@ -34,9 +34,9 @@ fn awkward_values_keep_their_bytes() {
         .collect();
     bench.write("in.jsonl", &lines);
     bench.ok(&["import", "in.jsonl"]);
-    bench.ok(&["export", "-o", "out.CSV"]);
+    bench.ok(&["export", "--plain", "-o", "out.CSV"]);
     bench.ok(&["--store", "sqlite:b.db", "import", "out.CSV"]);
-    let back = bench.ok(&["--store", "sqlite:b.db", "export"]);
+    let back = bench.ok(&["--store", "sqlite:b.db", "export", "--plain"]);
     let mut back: Vec<serde_json::Value> =
         back.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     back.reverse();
@@ -55,11 +55,11 @@ fn an_export_has_the_members_of_the_contract_in_order_and_keeps_what_was_sent() 
     bench.ok(&["import", "in.jsonl"]);
     let expected = "{\"dialog_id\":\"d\",\"customer_id\":\"c\",\"text\":\"olá\",\
         \"language\":\"PT-br\",\"consent_received\":true,\"date\":\"2026-03-01T10:00:00.500000Z\"}\n";
-    assert_eq!(bench.ok(&["export"]), expected);
+    assert_eq!(bench.ok(&["export", "--plain"]), expected);
     assert_eq!(bench.ok(&["get", "c", "d"]), expected);
     assert_eq!(bench.ok(&["query", "--json"]), expected);
     assert_eq!(
-        bench.ok(&["export", "--format", "csv"]),
+        bench.ok(&["export", "--plain", "--format", "csv"]),
         "dialog_id,customer_id,text,language,consent_received,date\n\
          d,c,olá,PT-br,true,2026-03-01T10:00:00.500000Z\n"
     );
@@ -72,7 +72,7 @@ fn a_seed_gives_the_same_dialogs() {
         let store = format!("sqlite:{store}");
         bench.ok(&["--store", &store, "generate", "-d", "60", "-c", "60", "--seed", seed]);
         let mut dialogs: Vec<_> = bench
-            .ok(&["--store", &store, "export"])
+            .ok(&["--store", &store, "export", "--plain"])
             .lines()
             .map(|line| line.split("\"consent_received\"").next().expect("a part").to_owned())
             .collect();
@@ -96,10 +96,10 @@ fn an_export_that_cannot_be_written_leaves_the_old_one() {
     let bench = Bench::new();
     bench.ok(&["generate", "-d", "1000"]);
     bench.write("old.jsonl", "old");
-    let ran = bench.run(&["export", "-o", "old.jsonl", "--language", "no tag"]);
+    let ran = bench.run(&["export", "--plain", "-o", "old.jsonl", "--language", "no tag"]);
     assert_eq!(ran.code, Some(2));
     assert_eq!(bench.read("old.jsonl"), b"old");
-    let ran = bench.run(&["export", "-o", "no/such/folder.jsonl"]);
+    let ran = bench.run(&["export", "--plain", "-o", "no/such/folder.jsonl"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.starts_with("error: the output cannot be written"), "{}", ran.err);
     // A limit on the size of files fails a write as a full disk does.
@@ -113,7 +113,7 @@ fn an_export_that_cannot_be_written_leaves_the_old_one() {
     assert_eq!(bench.read("old.jsonl"), b"old");
     assert_eq!(bench.files(), ["dialogs.db", "old.jsonl"]);
 
-    bench.ok(&["export", "-o", "old.jsonl"]);
+    bench.ok(&["export", "--plain", "-o", "old.jsonl"]);
     assert_ne!(bench.read("old.jsonl"), b"old");
     assert_eq!(bench.files(), ["dialogs.db", "old.jsonl"]);
 }
@@ -123,10 +123,10 @@ fn an_empty_csv_export_has_its_header() {
     let bench = Bench::new();
     bench.ok(&["generate", "-d", "3", "-c", "0"]);
     assert_eq!(
-        bench.ok(&["export", "--format", "csv"]),
+        bench.ok(&["export", "--plain", "--format", "csv"]),
         "dialog_id,customer_id,text,language,consent_received,date\n"
     );
-    assert_eq!(bench.ok(&["export"]), "");
+    assert_eq!(bench.ok(&["export", "--plain"]), "");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn an_export_through_a_link_to_a_pipe_is_written_to_the_pipe() {
     let bench = Bench::new();
     bench.ok(&["generate", "-d", "10", "-c", "10"]);
     std::os::unix::fs::symlink("/proc/self/fd/1", bench.path().join("out")).expect("a link");
-    let written = bench.ok(&["export", "-o", "out"]);
+    let written = bench.ok(&["export", "--plain", "-o", "out"]);
     assert_eq!(written.lines().count(), 10);
     let link = std::fs::symlink_metadata(bench.path().join("out")).expect("is there");
     assert!(link.is_symlink());

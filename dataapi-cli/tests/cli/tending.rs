@@ -37,7 +37,7 @@ fn erasure_removes_and_says_how_much() {
     assert_eq!(bench.ok(&["erase", "dialog", "c", "1", "--yes"]), "1 erased\n");
     assert_eq!(bench.ok(&["erase", "customer", "c"]), "2 erased\n");
     assert_eq!(bench.ok(&["erase", "customer", "c"]), "0 erased\n");
-    assert_eq!(bench.ok(&["export"]), "");
+    assert_eq!(bench.ok(&["export", "--plain"]), "");
 }
 
 #[test]

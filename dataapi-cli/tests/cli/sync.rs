@@ -1,0 +1,129 @@
+//! Copies that were handed out, brought up to date.
+
+use std::sync::Arc;
+
+use dataapi::DialogStore;
+use dataapi_server::{Config, serve};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use crate::bench::{Bench, line};
+
+/// A store of six consented dialogs and an export, since when one was withdrawn and two came.
+fn exported() -> Bench {
+    let bench = Bench::new();
+    let lines: String = (0..6).map(|n| line(&format!("d-{n}"), &format!("words {n}"))).collect();
+    bench.write("in.jsonl", lines);
+    bench.ok(&["import", "in.jsonl"]);
+    bench.ok(&["export", "-o", "copy.jsonl"]);
+    bench.ok(&["export", "--language", "de", "-o", "german.jsonl"]);
+    bench.ok(&["consent", "withdraw", "d-3"]);
+    let german = line("d-7", "Wörter").replace(r#""language":"en""#, r#""language":"DE""#);
+    bench.write("more.jsonl", [line("d-6", "words 6"), german].concat());
+    bench.ok(&["import", "more.jsonl"]);
+    bench
+}
+
+#[test]
+fn an_export_says_what_it_is_a_copy_of() {
+    let bench = exported();
+    let copy = String::from_utf8(bench.read("copy.jsonl")).expect("UTF-8");
+    let lines: Vec<Value> =
+        copy.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 7);
+    for line in &lines[..6] {
+        assert_eq!(line["ref"].as_str().map(str::len), Some(64), "{line}");
+    }
+    let manifest = &lines[6]["manifest"];
+    assert_eq!(manifest["count"], 6);
+    assert!(manifest["ledger"].as_str().expect("a head").ends_with("@6"), "{manifest}");
+    assert_eq!(manifest["filter"], serde_json::json!({}));
+    let german = String::from_utf8(bench.read("german.jsonl")).expect("UTF-8");
+    assert!(german.contains(r#"{"manifest":{"filter":{"language":"de"}"#), "{german}");
+    assert!(!bench.ok(&["export", "--plain"]).contains("ref"));
+    assert!(
+        bench
+            .ok(&["export", "--format", "csv"])
+            .starts_with("dialog_id,customer_id,text,language,consent_received,date,ref\n")
+    );
+}
+
+#[test]
+fn a_synced_copy_is_a_fresh_export() {
+    let bench = exported();
+    let said = bench.run(&["sync", "copy.jsonl"]);
+    assert_eq!(
+        (said.code, said.err.as_str()),
+        (Some(0), "2 added, 1 removed; up to date with event 9\n")
+    );
+    assert_eq!(bench.read("copy.jsonl"), bench.ok(&["export"]).into_bytes());
+    assert!(!String::from_utf8_lossy(&bench.read("copy.jsonl")).contains("words 3"));
+    bench.ok(&["sync", "german.jsonl", "--from", "sqlite:dialogs.db"]);
+    assert_eq!(bench.read("german.jsonl"), bench.ok(&["export", "--language", "de"]).into_bytes());
+    let again = bench.run(&["sync", "copy.jsonl"]);
+    assert_eq!(again.err, "0 added, 0 removed; up to date with event 9\n");
+    let taken = bench.run(&["--store", "sqlite:other.db", "import", "copy.jsonl"]);
+    assert_eq!(taken.err, "7 stored, 0 already there, 0 refused\n", "a manifest is no dialog");
+}
+
+#[test]
+fn a_copy_is_synced_from_a_server() {
+    let bench = exported();
+    let runtime = Runtime::new().expect("a runtime");
+    let url = format!("sqlite:{}", bench.path().join("dialogs.db").display());
+    let address = runtime.block_on(async {
+        let store: Arc<dyn DialogStore> = dataapi::open(&url).await.expect("a store");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(serve(store, Config::default(), listener, std::future::pending()));
+        address
+    });
+    let from = format!("http://{address}/");
+    let said = bench.run(&["--store", "sqlite:none.db", "sync", "copy.jsonl", "--from", &from]);
+    assert_eq!(
+        (said.code, said.err.as_str()),
+        (Some(0), "2 added, 1 removed; up to date with event 9\n")
+    );
+    assert_eq!(bench.read("copy.jsonl"), bench.ok(&["export"]).into_bytes());
+
+    let before = bench.read("german.jsonl");
+    let elsewhere = format!("http://{address}/data/anna");
+    for (from, reason) in [
+        (elsewhere.as_str(), "cannot be asked"),
+        ("http://127.0.0.1:1", "cannot be asked"),
+        ("sqlite:none.db", "there is no store"),
+    ] {
+        let ran = bench.run(&["sync", "german.jsonl", "--from", from]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains(reason), "{ran:?}");
+    }
+    assert_eq!(bench.read("german.jsonl"), before);
+    drop(runtime);
+}
+
+#[test]
+fn what_is_no_copy_of_this_store_is_refused_and_left_alone() {
+    let bench = exported();
+    let copy = String::from_utf8(bench.read("copy.jsonl")).expect("UTF-8");
+    bench.write("edited.jsonl", copy.replace("words 1", "words 9"));
+    bench.write("cut.jsonl", copy.split_once('\n').expect("lines").1);
+    bench.write("plain.jsonl", bench.ok(&["export", "--plain"]));
+    bench.write("empty.jsonl", "");
+    bench.ok(&["--store", "sqlite:other.db", "import", "in.jsonl"]);
+    bench.ok(&["--store", "sqlite:other.db", "export", "-o", "other.jsonl"]);
+    for (file, reason) in [
+        ("edited.jsonl", "was changed"),
+        ("cut.jsonl", "was changed"),
+        ("plain.jsonl", "no export"),
+        ("empty.jsonl", "no export"),
+        ("other.jsonl", "of another store"),
+    ] {
+        let before = bench.read(file);
+        let ran = bench.run(&["sync", file]);
+        assert_eq!(ran.code, Some(4), "{file}: {ran:?}");
+        assert!(ran.err.contains(reason), "{file}: {ran:?}");
+        assert_eq!(bench.read(file), before);
+    }
+    assert_eq!(bench.run(&["sync", "none.jsonl"]).code, Some(1));
+}
