@@ -47,13 +47,13 @@ pub struct OpenOptions {
 }
 
 impl Default for OpenOptions {
-    /// The operating system's clock; a store that is not there is created; 32 MiB of cache; an
+    /// The operating system's clock; a store that is not there is created; 16 MiB of cache; an
     /// erasure delay of a second.
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
             create: true,
-            cache_bytes: 32 << 20,
+            cache_bytes: 16 << 20,
             erase_within: Duration::from_secs(1),
         }
     }
@@ -72,7 +72,8 @@ impl OpenOptions {
         Self { create, ..self }
     }
 
-    /// About how many bytes of the store its backend keeps in memory.
+    /// About how many bytes of the store its backend keeps in memory for writes; reads leave that to the
+    /// operating system.
     #[must_use]
     pub fn cache_bytes(self, cache_bytes: usize) -> Self {
         Self { cache_bytes, ..self }

@@ -11,22 +11,36 @@ use serde::Serialize;
 
 use crate::data::{self, CONSENTED, PENDING, Space};
 use crate::load::{Requests, Spec};
+use crate::product::Server;
+use crate::raw::Raw;
 use crate::report::{self, figure};
 use crate::{Bench, Outcome, chart};
 
 const SIZES: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
 /// What is said to stay within [`MOST`] times as much.
-const STEADY: [&str; 4] = [PAGE, DEEP, TOTAL, BY_ID];
+const STEADY: [&str; 8] = [PAGE, DEEP, TOTAL, BY_ID, HTTP_PAGE, HTTP_DEEP, HTTP_TOTAL, HTTP_BY_ID];
 const MOST: f64 = 1.5;
+
+/// In the order of the table.
+const ALL: [&str; 14] = [
+    PAGE, DEEP, RAW_DEEP, TOTAL, BY_ID, RAW_BY_ID, HTTP_PAGE, HTTP_DEEP, HTTP_TOTAL, HTTP_BY_ID,
+    INSERT, DECISION, RESIDENT, FILE,
+];
 
 const PAGE: &str = "newest page of 100, µs";
 const DEEP: &str = "page of 100 by cursor from anywhere, µs";
 const TOTAL: &str = "page of 1 with total, µs";
 const BY_ID: &str = "by id, µs";
+const RAW_DEEP: &str = "the same page, SQLite alone, µs";
+const RAW_BY_ID: &str = "by id, SQLite alone, µs";
+const HTTP_PAGE: &str = "newest page of 100 over HTTP, µs";
+const HTTP_DEEP: &str = "page of 100 by cursor over HTTP, µs";
+const HTTP_TOTAL: &str = "page of 1 with total over HTTP, µs";
+const HTTP_BY_ID: &str = "by id over HTTP, µs";
 const INSERT: &str = "insert alone, µs";
 const DECISION: &str = "decision yes alone, µs";
-const RESIDENT: &str = "server resident after pages, MB";
+const RESIDENT: &str = "server resident after that, MB";
 const FILE: &str = "file, MB";
 
 /// Each is used once, in the store of each size.
@@ -62,10 +76,8 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
             }
         }
     }
-    let curves: Vec<_> = [PAGE, DEEP, TOTAL, BY_ID, INSERT, DECISION, RESIDENT, FILE]
-        .into_iter()
-        .filter_map(|name| curve(name, figures.get(name)?))
-        .collect();
+    let curves: Vec<_> =
+        ALL.into_iter().filter_map(|name| curve(name, figures.get(name)?)).collect();
     println!("{}", table(&curves, sizes));
     report::write_json(&bench.results.join("growth.json"), &curves)?;
     chart::growth(&bench.results.join("growth.svg"), &curves)?;
@@ -84,11 +96,9 @@ fn of_size(
     round: u64,
 ) -> Outcome<Vec<(&'static str, f64)>> {
     let mut figures = by_library(bench, &data::open(path)?, dialogs, round)?;
+    figures.extend(by_sqlite(bench, path, dialogs)?);
     let server = bench.programs.serve(path)?;
-    for limit in [20, 100] {
-        let newest = Requests::Get(format!("/data/?limit={limit}"));
-        Spec::new(server.address, bench.args.seconds, newest).run()?;
-    }
+    figures.extend(over_http(bench, &server, dialogs)?);
     figures.push((RESIDENT, server.resident_bytes() as f64 / 1e6));
     figures.push((FILE, std::fs::metadata(path)?.len() as f64 / 1e6));
     Ok(figures)
@@ -141,6 +151,41 @@ fn by_library(
             })?,
         ),
     ])
+}
+
+/// The same two reads, and nothing around them.
+fn by_sqlite(bench: &Bench, path: &Path, dialogs: u64) -> Outcome<Vec<(&'static str, f64)>> {
+    let raw = Raw::open(path)?;
+    let mut places = data::shuffled(dialogs).cycle();
+    let mut place = || places.next().unwrap_or(0);
+    let seconds = bench.args.seconds;
+    Ok(vec![
+        (RAW_DEEP, typical(seconds, |_| raw.page_after(100, place()))?),
+        (RAW_BY_ID, typical(seconds, |_| raw.by_id(&CONSENTED.id(place())))?),
+    ])
+}
+
+/// What one client waits for, whose connection stays open.
+fn over_http(bench: &Bench, server: &Server, dialogs: u64) -> Outcome<Vec<(&'static str, f64)>> {
+    const MOST_TARGETS: usize = 200_000;
+    let file = bench.folder.path().join("targets");
+    let targets = |target: &dyn Fn(u64) -> String| {
+        let lines: Vec<_> = data::shuffled(dialogs).take(MOST_TARGETS).map(target).collect();
+        std::fs::write(&file, lines.join("\n") + "\n")
+    };
+    let median = |requests| {
+        let spec = Spec::new(server.address, bench.args.seconds, requests);
+        Ok::<_, Box<dyn std::error::Error>>(Spec { connections: 1, ..spec }.run()?.p50_ms * 1e3)
+    };
+    let each =
+        |prefix: &str| Requests::Targets { prefix: prefix.to_owned(), file: file.clone(), from: 0 };
+    let newest = median(Requests::Get("/data/?limit=100&total=false".into()))?;
+    let total = median(Requests::Get("/data/?limit=1".into()))?;
+    targets(&|number| data::cursor_after(number).to_string())?;
+    let deep = median(each("/data/?limit=100&total=false&cursor="))?;
+    targets(&|number| format!("{}/{}", data::customer(number), CONSENTED.id(number)))?;
+    let by_id = median(each("/data/"))?;
+    Ok(vec![(HTTP_PAGE, newest), (HTTP_DEEP, deep), (HTTP_TOTAL, total), (HTTP_BY_ID, by_id)])
 }
 
 /// The median time in microseconds, of as many as fit into the time given.

@@ -150,9 +150,7 @@ impl Raw {
         let mut places = data::shuffled(dialogs).cycle();
         repeat(seconds, |_| {
             self.total()?;
-            let number = places.next().unwrap_or(0);
-            let place = (limit, data::date(number).as_micros(), data::CONSENTED.id(number));
-            self.read_page(PAGE_AFTER, place)
+            self.page_after(limit, places.next().unwrap_or(0))
         })
     }
 
@@ -162,6 +160,17 @@ impl Raw {
             self.total()?;
             self.read_page(PAGE, (limit, 0))
         })
+    }
+
+    /// One dialog.
+    pub(crate) fn by_id(&self, id: &str) -> Outcome<()> {
+        self.read_page(BY_ID, [id])
+    }
+
+    /// One page from a place on.
+    pub(crate) fn page_after(&self, limit: u32, number: u64) -> Outcome<()> {
+        let place = (limit, data::date(number).as_micros(), data::CONSENTED.id(number));
+        self.read_page(PAGE_AFTER, place)
     }
 
     fn total(&self) -> Outcome<i64> {
@@ -188,6 +197,9 @@ impl Raw {
 const PAGE: &str = "SELECT dialog_id, customer_id, language, text, date FROM dialog
     INDEXED BY consented WHERE granted IS NOT NULL
     ORDER BY date DESC, dialog_id DESC LIMIT ?1 OFFSET ?2";
+
+const BY_ID: &str =
+    "SELECT dialog_id, customer_id, language, text, date FROM dialog WHERE dialog_id = ?1";
 
 const PAGE_AFTER: &str = "SELECT dialog_id, customer_id, language, text, date FROM dialog
     INDEXED BY consented WHERE granted IS NOT NULL AND (date, dialog_id) < (?2, ?3)

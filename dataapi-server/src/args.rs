@@ -38,8 +38,8 @@ pub(crate) struct Args {
     )]
     max_text_bytes: usize,
 
-    /// About how many bytes of the store are kept in memory
-    #[arg(long, env = "DATAAPI_STORE_CACHE_BYTES", value_name = "BYTES", default_value_t = 32 << 20)]
+    /// About how many bytes of the store are kept in memory for writes
+    #[arg(long, env = "DATAAPI_STORE_CACHE_BYTES", value_name = "BYTES", default_value_t = 16 << 20)]
     store_cache_bytes: usize,
 
     /// How many bytes of newest pages are kept ready to be sent again, at most; 0 for none

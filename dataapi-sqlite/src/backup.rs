@@ -19,12 +19,10 @@ use dataapi_core::{
 };
 use rusqlite::Connection;
 
-use crate::copy::{AT_ONCE, Copy, DialogRow, EarlyRow, StoreRow, events_after};
+use crate::copy::{Copy, DialogRow, EarlyRow, StoreRow, events_after};
 use crate::schema::{OpenError, open_backup, open_for_reading, ref_key};
 use crate::transaction::PutBack;
 use crate::{SqliteStore, ledger};
-
-const CACHE_BYTES: usize = 4 << 20;
 
 /// What was backed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,21 +137,20 @@ impl SqliteStore {
     /// [`BackupError::IsThere`], [`BackupError::Write`], [`BackupError::Sqlite`],
     /// [`BackupError::Stopped`].
     pub fn back_up(&self, place: &Path, progress: Progress<'_>) -> Result<Backup, BackupError> {
-        let source = open_for_reading(&self.path, CACHE_BYTES)?;
+        let source = open_for_reading(&self.path)?;
         let copy = Copy::begin(place, &self.key)?;
         loop {
-            let moment = source.unchecked_transaction()?;
+            let mut moment = source.unchecked_transaction()?;
             let adding = copy.add()?;
-            let events = events_after(&moment, copy.head()?.position)?;
-            for (event, seq) in &events {
-                copy.follow(event, *seq)?;
+            let mut events = events_after(&moment, copy.head()?.position)?;
+            while events.len() > FEW_EVENTS {
+                drop(moment);
+                follow(&copy, &events)?;
+                moment = source.unchecked_transaction()?;
+                events = events_after(&moment, copy.head()?.position)?;
             }
-            let is_up_to_date = events.len() < AT_ONCE;
-            let (rows, is_last) = if is_up_to_date {
-                DialogRow::after(&moment, copy.last_seq()?)?
-            } else {
-                (Vec::new(), false)
-            };
+            follow(&copy, &events)?;
+            let (rows, is_last) = DialogRow::after(&moment, copy.last_seq()?)?;
             let end = if is_last {
                 Some((StoreRow::read(&moment)?, EarlyRow::all(&moment)?))
             } else {
@@ -234,7 +231,7 @@ impl SqliteStore {
 
     /// What the store's ledger says has happened since that head, which must be its own.
     fn fates_after(&self, noted: Head) -> Result<Fates, BackupError> {
-        let source = open_for_reading(&self.path, CACHE_BYTES)?;
+        let source = open_for_reading(&self.path)?;
         let mut fates = Fates::default();
         if noted.position > 0 {
             let there = events_after(&source, noted.position - 1)?;
@@ -258,6 +255,13 @@ impl SqliteStore {
         }
     }
 }
+
+fn follow(copy: &Copy, events: &[(Event, Option<i64>)]) -> rusqlite::Result<()> {
+    events.iter().try_for_each(|(event, seq)| copy.follow(event, *seq))
+}
+
+/// So many are done to the copy within a read: a hundredth of a second.
+const FEW_EVENTS: usize = 200;
 
 /// As many as are put back while other writers wait for some hundredths of a second.
 const PUT_BACK_AT_ONCE: usize = 1_000;

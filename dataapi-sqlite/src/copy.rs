@@ -18,7 +18,7 @@ const CACHE_BYTES: usize = 64 << 20;
 
 /// How many rows, and about how many bytes of text, are read in one go: some hundredths of a second,
 /// which keeps no erasure waiting.
-pub(crate) const AT_ONCE: usize = 4_000;
+const AT_ONCE: usize = 4_000;
 const BYTES_AT_ONCE: usize = 8 << 20;
 
 /// A row of a dialog as it stands in one store, on its way to another. What it says cannot be shown.
@@ -242,7 +242,8 @@ fn count(connection: &Connection, store: &StoreRow) -> rusqlite::Result<u64> {
              WHERE granted IS NOT NULL GROUP BY customer_id, language;",
     )?;
     adding.execute(
-        "UPDATE store SET last_date = ?1, forgotten = ?2,
+        // Nothing is left beside the rows once the file has its name.
+        "UPDATE store SET scrubbing = 0, last_date = ?1, forgotten = ?2,
              pending = (SELECT count(*) FROM dialog INDEXED BY pending_by_date
                         WHERE granted IS NULL),
              withdrawn = (SELECT count(*) FROM event WHERE kind = 2 AND position > ?2),

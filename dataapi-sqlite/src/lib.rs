@@ -69,8 +69,8 @@ pub struct Options {
     pub readers: usize,
     /// How many writes, and how many reads, may wait before more are refused as overloaded.
     pub queue: usize,
-    /// About how many bytes of the file are kept in memory at most, by all connections together:
-    /// half by the one that writes, the rest by those that read.
+    /// About how many bytes of the file the connection that writes keeps in memory; those that read keep
+    /// 256 KiB each.
     pub cache_bytes: usize,
     /// The erasure delay: how long after an erasure its bytes may be in a file of the store. Zero
     /// for at once.
@@ -79,7 +79,7 @@ pub struct Options {
 
 impl Default for Options {
     /// The operating system's clock, a missing store created, one reader for each processor, 4096
-    /// places in each queue, 32 MiB of cache, and an erasure delay of a second.
+    /// places in each queue, 16 MiB of cache, and an erasure delay of a second.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
@@ -87,7 +87,7 @@ impl Default for Options {
             create: true,
             readers: processors,
             queue: 4096,
-            cache_bytes: 32 << 20,
+            cache_bytes: 16 << 20,
             erase_within: Duration::from_secs(1),
         }
     }
@@ -137,7 +137,7 @@ impl SqliteStore {
     /// it is.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let Options { clock, create, readers, queue, cache_bytes, erase_within } = options;
-        let connection = schema::open_for_writing(path, create, cache_bytes / 2)?;
+        let connection = schema::open_for_writing(path, create, cache_bytes)?;
         let key = schema::ref_key(&connection)?;
         // SQLite follows links, and names the files beside the store after where they lead.
         let path = &path.canonicalize().map_err(OpenError::Files)?;
@@ -149,7 +149,7 @@ impl SqliteStore {
         }
         let log = Log::open(path).map_err(OpenError::Files)?;
         let at_once = readers.max(1);
-        let readers = Readers::start(path, at_once, queue, cache_bytes / 4 / at_once)?;
+        let readers = Readers::start(path, at_once, queue)?;
         let long_reads = readers.long_reads();
         let commits = Arc::new(Commits::default());
         let upkeep = Upkeep::start(

@@ -28,10 +28,6 @@ pub(crate) enum Cost {
     Long,
 }
 
-/// The cache of a connection for long reads. They walk over more than any cache holds, so all that
-/// one does is to spare the processor's own: with 4 MiB a deep `OFFSET` takes 1.3 times as long.
-const LONG_CACHE_BYTES: usize = 512 << 10;
-
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The connections that read, and the queue to the reading threads. Dropping it waits until these
@@ -86,25 +82,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Readers {
     /// Opens `count` connections for short reads, and as many with a thread each for long ones; at
-    /// most `capacity` of these wait, any more are refused as overloaded. Each connection for short
-    /// reads keeps about `cache_bytes` of the store in memory.
-    pub(crate) fn start(
-        path: &Path,
-        count: usize,
-        capacity: usize,
-        cache_bytes: usize,
-    ) -> Result<Self, OpenError> {
+    /// most `capacity` of these wait, any more are refused as overloaded.
+    pub(crate) fn start(path: &Path, count: usize, capacity: usize) -> Result<Self, OpenError> {
         let (queue, jobs) = crossbeam_channel::bounded(capacity);
         let idle = crossbeam_channel::bounded(count);
         let threads = Vec::with_capacity(count);
         let long = LongReads::default();
         let mut readers = Self { idle, queue: Some(queue), threads, long };
         for _ in 0..count {
-            let short = open_for_reading(path, cache_bytes)?;
+            let short = open_for_reading(path)?;
             // Whoever asks has other things to do than to wait for a lock.
             short.busy_timeout(Duration::ZERO)?;
             readers.put_back(short);
-            let connection = open_for_reading(path, LONG_CACHE_BYTES)?;
+            let connection = open_for_reading(path)?;
             let jobs = jobs.clone();
             let read = readers.long.watch(&connection);
             let thread = std::thread::Builder::new()
@@ -212,7 +202,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dialogs.db");
         let _writer = crate::schema::open_for_writing(&path, true, 1 << 20).unwrap();
-        let readers = Readers::start(&path, 1, 10, 1 << 20).unwrap();
+        let readers = Readers::start(&path, 1, 10).unwrap();
         let long = readers.long_reads();
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let ending = std::thread::spawn(move || {

@@ -10,9 +10,6 @@ use rusqlite::Connection;
 use crate::schema::{OpenError, open_for_reading};
 use crate::wal_index::{Header, WalIndex};
 
-/// The smallest cache that SQLite takes: one row is all that is read.
-const CACHE_BYTES: usize = 64 * 1024;
-
 /// As many eyes as there are threads that look at once: a look is shorter than waiting for
 /// another one's end.
 #[derive(Debug)]
@@ -42,7 +39,7 @@ impl Revisions {
 
 impl Seen {
     fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = open_for_reading(path, CACHE_BYTES)?;
+        let connection = open_for_reading(path)?;
         let revision = read(&connection)?;
         connection.busy_timeout(Duration::ZERO)?;
         let index = WalIndex::open(path).map_err(OpenError::Files)?;
