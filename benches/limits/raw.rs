@@ -239,7 +239,7 @@ fn grant(sql: &Connection, id: &str, key: &RefKey, counts: &mut Counts) -> Outco
     let (seq, customer, language): (i64, String, String) = sql
         .prepare_cached("SELECT seq, customer_id, language FROM dialog WHERE dialog_id = ?1")?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let position = append(sql, id, key, 1)?;
+    let position = append(sql, id, key, 1, seq)?;
     sql.prepare_cached("UPDATE dialog SET granted = ?2 WHERE seq = ?1")?
         .execute((seq, position))?;
     count(counts, &customer, &language);
@@ -251,7 +251,7 @@ fn withdraw(sql: &Connection, id: &str, key: &RefKey) -> Outcome<()> {
     let seq: i64 = sql
         .prepare_cached("SELECT seq FROM dialog WHERE dialog_id = ?1")?
         .query_row([id], |row| row.get(0))?;
-    let position = append(sql, id, key, 2)?;
+    let position = append(sql, id, key, 2, seq)?;
     sql.prepare_cached("DELETE FROM dialog WHERE seq = ?1")?.execute([seq])?;
     sql.prepare_cached("INSERT INTO tombstone VALUES (?1, ?2)")?
         .execute((reference.as_bytes(), position))?;
@@ -259,10 +259,12 @@ fn withdraw(sql: &Connection, id: &str, key: &RefKey) -> Outcome<()> {
 }
 
 /// An event of the ledger as a row; to chain it is the product's.
-fn append(sql: &Connection, id: &str, key: &RefKey, kind: u8) -> Outcome<i64> {
+fn append(sql: &Connection, id: &str, key: &RefKey, kind: u8, seq: i64) -> Outcome<i64> {
     let reference = key.reference(&id.parse::<DialogId>()?);
-    sql.prepare_cached("INSERT INTO event (ref, kind, date, hash) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((reference.as_bytes(), kind, now(), [7_u8; 32]))?;
+    sql.prepare_cached(
+        "INSERT INTO event (ref, kind, date, hash, seq) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute((reference.as_bytes(), kind, now(), [7_u8; 32], seq))?;
     Ok(sql.last_insert_rowid())
 }
 
@@ -282,7 +284,9 @@ fn insert_consented(
     counts: &mut Counts,
 ) -> Outcome<()> {
     let date: Date = line.date.parse()?;
-    let position = append(sql, &line.dialog_id, key, 1)?;
+    let position: i64 = sql
+        .prepare_cached("SELECT ifnull(max(position), 0) + 1 FROM event")?
+        .query_row((), |row| row.get(0))?;
     sql.prepare_cached(
         "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -295,6 +299,7 @@ fn insert_consented(
         date.as_micros(),
         position,
     ))?;
+    append(sql, &line.dialog_id, key, 1, sql.last_insert_rowid())?;
     count(counts, &line.customer_id, &line.language);
     Ok(())
 }
