@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use dataapi_core::*;
 use dataapi_sqlite::SqliteStore;
-pub use dataapi_sqlite::{Backup, BackupError as SqliteBackupError, Restored, Since};
+pub use dataapi_sqlite::{Backup, BackupError as SqliteBackupError, Damage, Restored, Since};
 
 /// Opens the store that `url` names, with [`OpenOptions::default`].
 ///
@@ -239,11 +239,39 @@ pub fn files(url: &str) -> Result<Vec<PathBuf>, OpenError> {
     }
 }
 
+/// Looks at every page and every row of the store that `url` names; yields what is wrong, nothing if it is
+/// whole. Erasures in a store that is in use wait for it: rather check a [`backup`].
+///
+/// # Errors
+/// When no backend has that name, it keeps no files, or the store is not there or cannot be read on.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub async fn check(url: &str) -> Result<Vec<Damage>, OpenError> {
+    if url == "memory:" {
+        return Err(OpenError::NoFiles);
+    }
+    // What a crash left undone is done first.
+    drop(OpenOptions::default().create(false).open_sqlite(url).await?);
+    let path = sqlite_path(url).ok_or(OpenError::UnknownUrl)?;
+    let checking = move || dataapi_sqlite::check(&path);
+    Ok(tokio::task::spawn_blocking(checking).await.map_err(OpenError::Task)??)
+}
+
 /// The path in `sqlite:PATH`.
 fn sqlite_path(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("sqlite:")?;
     let is_empty = path.trim_start_matches('/').is_empty();
     (!is_empty).then(|| PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+}
+
+/// A new key for a server's clients, from the operating system's random source. Show it once, and keep its
+/// [`hash`](KeySecret::hash) with [`DialogStore::create_key`].
+///
+/// # Errors
+/// [`OpenError::Randomness`] when there is none.
+pub fn generate_key() -> Result<KeySecret, OpenError> {
+    Ok(KeySecret::from_bytes(random_bytes()?))
 }
 
 fn random_bytes() -> Result<[u8; 32], OpenError> {
@@ -268,8 +296,8 @@ pub enum OpenError {
     #[error(transparent)]
     Sqlite(#[from] dataapi_sqlite::OpenError),
 
-    /// The operating system gave no random bytes for the store's key.
-    #[error("the operating system gave no random bytes for the store's key")]
+    /// The operating system gave no random bytes for a key.
+    #[error("the operating system gave no random bytes for a key")]
     Randomness(#[source] getrandom::Error),
 
     /// The runtime was shut down meanwhile.

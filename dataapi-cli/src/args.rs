@@ -68,6 +68,13 @@ pub(crate) enum Command {
     VerifyErasure(VerifyErasure),
     Backup(Backup),
     Restore(Restore),
+    /// Look whether the store's file is whole: its pages, its counts, its ledger
+    ///
+    /// Reads all of it, some ten seconds for each million dialogs, and changes nothing. Erasures in a store
+    /// that is in use wait for it: rather check a backup.
+    Check,
+    #[command(subcommand)]
+    Key(Key),
     #[command(subcommand)]
     Audit(Audit),
     Generate(Generate),
@@ -141,6 +148,8 @@ pub(crate) struct Export {
 /// was consented to and matches the export's filter, and writes the file anew: as an export of now would
 /// be. A file that was changed, or is of another store, is refused. The old file is replaced, not
 /// overwritten: what the disk keeps of it is the file system's.
+///
+/// A server that asks for a key is given the one in the environment variable DATAAPI_KEY.
 #[derive(Args, Debug)]
 pub(crate) struct Sync {
     /// An export in JSON Lines, with its manifest
@@ -332,6 +341,44 @@ pub(crate) struct Restore {
     /// There is no such ledger; what was withdrawn or erased after the backup may be there again
     #[arg(long)]
     pub(crate) accept_resurrection: bool,
+}
+
+/// Make, list and revoke the keys that a server asks for
+///
+/// A store without keys is open to whoever reaches its server, which then listens on loopback only. From
+/// the first key on, each request needs one. Roles: ingest stores dialogs, consent records and reads
+/// decisions, read queries and sees the stats, subject reads and erases a customer's data and single
+/// dialogs, admin all of that and the metrics.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a key and print it, this once; servers take it within a second
+    Create(CreateKey),
+    /// List all keys, without what they are
+    List {
+        /// Print JSON Lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a key for good; servers refuse it within a second
+    Revoke {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CreateKey {
+    /// What to call it, in logs too: 1 to 64 letters, digits, '.', '_' and '-'
+    #[arg(long)]
+    pub(crate) name: String,
+
+    /// What it may be used for: one or more roles, with commas between
+    #[arg(long, value_name = "ROLES")]
+    pub(crate) role: String,
+
+    /// After what time it works no more, such as 90d [default: never]
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub(crate) expires: Option<Duration>,
 }
 
 /// Look for what must be gone, as raw bytes, in every file of the store

@@ -32,12 +32,16 @@ pub(crate) enum Source {
 pub(crate) struct Server {
     agent: Agent,
     base: String,
+    /// For the header that brings the key.
+    authorization: Option<String>,
 }
 
 /// Why a server told nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServerError {
-    #[error("the server cannot be asked; check its address, and that it runs")]
+    #[error(
+        "the server cannot be asked; check its address, that it runs, and the key in DATAAPI_KEY"
+    )]
     Unreachable(#[source] Box<ureq::Error>),
 
     #[error("the answer is not one of a DataAPI server; check the address")]
@@ -79,13 +83,18 @@ impl Server {
             .build()
             .into();
         let base = url.trim_end_matches('/').trim_end_matches("/v1").to_owned();
-        Self { agent, base }
+        let authorization = std::env::var("DATAAPI_KEY").ok().map(|key| format!("Bearer {key}"));
+        Self { agent, base, authorization }
     }
 
     fn changes(&self, after: u64) -> Result<Vec<Change>, ServerError> {
         let url = format!("{}/v1/changes?dialogs=true&limit={AT_ONCE}&after={after}", self.base);
         let unreachable = |error| ServerError::Unreachable(Box::new(error));
-        let mut answer = self.agent.get(url).call().map_err(unreachable)?;
+        let mut request = self.agent.get(url);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut answer = request.call().map_err(unreachable)?;
         let body = answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
         let answer: Answer = serde_json::from_slice(&body.map_err(unreachable)?)
             .map_err(|_| ServerError::Strange)?;

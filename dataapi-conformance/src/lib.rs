@@ -40,6 +40,7 @@
 //! | [`subject`] | everything held on one customer, and on nobody else |
 //! | [`import`] | dialogs of another store keep their dates |
 //! | [`ledger`] | one chained event for whatever was decided or erased, and none for anything else |
+//! | [`keys`] | kept by their hash, revoked for good |
 //! | [`stats`] | the counts, after everything that can happen |
 //! | [`whole`] | refused calls change nothing, dropped ones nothing in part |
 //! | [`races`] | of calls that compete, exactly the promised ones win |
@@ -63,6 +64,7 @@ pub mod erasure;
 pub mod gate;
 pub mod import;
 pub mod inserts;
+pub mod keys;
 pub mod ledger;
 pub mod meanwhile;
 pub mod model;

@@ -127,6 +127,13 @@ macro_rules! __promises {
                 changes_bring_a_copy_up_to_date
                 a_dialog_has_the_reference_of_its_events
             }
+            keys {
+                a_new_store_has_no_keys
+                a_key_is_kept_as_it_was_made
+                a_name_is_given_to_one_key_for_ever
+                a_revoked_key_stays_revoked
+                the_use_of_keys_is_noted_and_never_goes_back
+            }
             stats {
                 an_empty_store_counts_nothing
                 each_dialog_counts_in_its_state

@@ -16,7 +16,7 @@ use std::str::FromStr;
 use crate::clock::Date;
 use crate::dialog::DialogId;
 use crate::error::{Invalid, StoreError};
-use crate::ledger::{Event, EventKind, hex32};
+use crate::ledger::{Event, EventKind, hex32, write_hex32};
 
 /// What a customer answered when asked for consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -212,7 +212,7 @@ impl DialogRef {
 /// 64 hexadecimal digits.
 impl fmt::Display for DialogRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex32(&self.0, f)
     }
 }
 

@@ -89,7 +89,7 @@ impl EventHash {
 /// 64 hexadecimal digits.
 impl fmt::Display for EventHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex32(&self.0, f)
     }
 }
 
@@ -105,6 +105,12 @@ impl FromStr for EventHash {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         hex32(text).map(Self).ok_or_else(|| Invalid::new("hash", "must be 64 hexadecimal digits"))
     }
+}
+
+/// Writes 64 hexadecimal digits, at once: an export writes some for each dialog.
+pub(crate) fn write_hex32(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    // Whatever the bytes are, they are written as its hashes are.
+    f.write_str(&blake3::Hash::from_bytes(*bytes).to_hex())
 }
 
 pub(crate) fn hex32(text: &str) -> Option<[u8; 32]> {

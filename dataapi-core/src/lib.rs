@@ -40,7 +40,8 @@ pub mod clock;
 pub mod consent;
 pub mod dialog;
 pub mod error;
-pub mod ledger;
+pub mod key;
+mod ledger;
 pub mod memory;
 pub mod page;
 pub mod store;
@@ -55,6 +56,7 @@ pub use dialog::{
     StoredDialog, Text,
 };
 pub use error::{Invalid, StoreError};
+pub use key::{Key, KeyHash, KeyName, KeySecret, NewKey, Role, Roles};
 pub use ledger::{Audit, BrokenChain, Change, Event, EventHash, EventKind, Head};
 pub use memory::MemoryStore;
 pub use page::{

@@ -19,6 +19,7 @@ use crate::dialog::{
     CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, NewDialog, Received, StoredDialog,
 };
 use crate::error::{Invalid, StoreError};
+use crate::key::{Key, KeyName, NewKey};
 use crate::ledger::{Change, Event, EventKind, Head};
 use crate::page::{Limit, Page, PageRequest, Position, SubjectRequest, Upper, Window};
 use crate::store::{Activity, DialogStore, Purge, Revision, Stats};
@@ -38,6 +39,7 @@ struct State {
     tombstones: BTreeMap<DialogRef, Event>,
     /// Each *yes* that came before its dialog.
     early_grants: BTreeMap<DialogRef, EarlyGrant>,
+    keys: BTreeMap<KeyName, Key>,
     ledger: Vec<Event>,
     last_date: Date,
     changes: u64,
@@ -91,6 +93,7 @@ impl MemoryStore {
             dialogs: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             early_grants: BTreeMap::new(),
+            keys: BTreeMap::new(),
             ledger: Vec::new(),
             last_date: Date::MIN,
             changes: 0,
@@ -397,6 +400,43 @@ impl DialogStore for MemoryStore {
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {
         Ok(self.state().head())
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
+        let mut state = self.state();
+        let created = self.now(&state);
+        let NewKey { name, roles, hash, expires } = key;
+        if state.keys.contains_key(&name) {
+            return Err(Invalid::new("name", "must not be that of another key").into());
+        }
+        let (revoked, last_used) = (None, None);
+        let key = Key { name: name.clone(), roles, hash, created, expires, revoked, last_used };
+        state.keys.insert(name, key);
+        state.last_date = created;
+        Ok(created)
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(self.state().keys.values().cloned().collect())
+    }
+
+    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let now = self.now(&state);
+        let Some(key) = state.keys.get_mut(name) else { return Ok(false) };
+        key.revoked.get_or_insert(now);
+        state.last_date = now;
+        Ok(true)
+    }
+
+    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for (name, date) in used {
+            if let Some(key) = state.keys.get_mut(&name) {
+                key.last_used = key.last_used.max(Some(date));
+            }
+        }
+        Ok(())
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {

@@ -11,6 +11,7 @@ use crate::dialog::{
     CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog, Received,
 };
 use crate::error::StoreError;
+use crate::key::{Key, KeyName, NewKey};
 use crate::ledger::{Change, Event, Head};
 use crate::page::{Limit, Page, PageRequest, SubjectRequest};
 
@@ -173,6 +174,23 @@ pub trait DialogStore: Send + Sync {
     /// The last event of the ledger: noted elsewhere, it shows later that nothing up to it was
     /// changed. Cost: one look-up.
     async fn ledger_head(&self) -> Result<Head, StoreError>;
+
+    /// Keeps a key, as made now, and returns when that is.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] when its name is that of another key, also of a revoked one.
+    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError>;
+
+    /// All keys, revoked and expired ones included, by name. They are few.
+    async fn keys(&self) -> Result<Vec<Key>, StoreError>;
+
+    /// Revokes a key for good, and tells whether there is one of that name. Revoked again, it keeps its
+    /// first date.
+    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError>;
+
+    /// Notes when keys were last used. A date earlier than the one that stands, or a name that is no
+    /// key's, changes nothing.
+    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError>;
 
     /// How many dialogs there are in each state, and how many consented ones in each language.
     /// Cost: independent of the number of dialogs.

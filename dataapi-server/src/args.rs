@@ -1,6 +1,7 @@
 //! The command line: what was typed or stands in the environment, and what it comes to.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -24,9 +25,33 @@ pub(crate) struct Args {
     )]
     listen: SocketAddr,
 
+    /// Listen on an address that others reach, although nothing hides keys and dialogs on their way
+    #[arg(long, env = "DATAAPI_INSECURE_PLAINTEXT")]
+    insecure_plaintext: bool,
+
     /// The store: 'sqlite:PATH', created if it is not there, or 'memory:'
     #[arg(long, env = "DATAAPI_STORE", value_name = "URL", default_value = "sqlite:./dialogs.db")]
     store: String,
+
+    /// How many connections there are at most; others wait until one ends
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value_t = Config::default().max_connections,
+        value_parser = at_least_one,
+    )]
+    max_connections: usize,
+
+    /// How many requests for data are answered at once at most; others are told to come back (503)
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_IN_FLIGHT",
+        value_name = "N",
+        default_value_t = Config::default().max_in_flight,
+        value_parser = at_least_one,
+    )]
+    max_in_flight: usize,
 
     /// The most bytes that the text of a dialog may have
     #[arg(
@@ -104,6 +129,11 @@ pub(crate) struct Args {
     )]
     erase_within: Duration,
 
+    /// A file to which is added, as JSON Lines, who asked for what: the name of the key, the route, the
+    /// status, and keyed hashes in place of ids
+    #[arg(long, env = "DATAAPI_ACCESS_LOG", value_name = "FILE")]
+    access_log: Option<PathBuf>,
+
     /// How the log on standard error and the start line on standard output are written
     #[arg(long, env = "DATAAPI_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -130,10 +160,12 @@ struct Retention(Option<Duration>);
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
+    pub(crate) insecure_plaintext: bool,
     pub(crate) store: String,
     pub(crate) store_cache_bytes: usize,
     pub(crate) erase_within: Duration,
     pub(crate) serve: Config,
+    pub(crate) access_log: Option<PathBuf>,
     pub(crate) log: EnvFilter,
     pub(crate) log_format: LogFormat,
 }
@@ -142,12 +174,20 @@ pub(crate) struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error(
-        "refusing to listen on {0}: without keys anyone who reaches that address could read the \
-         dialogs. Listen on loopback (such as --listen 127.0.0.1:{port}) and let others in by a \
-         reverse proxy or a tunnel that authenticates them",
+        "refusing to listen on {0}: the store has no keys, so anyone who reaches that address could \
+         read the dialogs. Make a key with 'dataapi key create', or listen on loopback (such as \
+         --listen 127.0.0.1:{port})",
         port = .0.port()
     )]
     OpenToTheNetwork(SocketAddr),
+
+    #[error(
+        "refusing to listen on {0} without TLS: keys and dialogs could be read on their way. Listen \
+         on loopback (such as --listen 127.0.0.1:{port}) behind a reverse proxy that speaks TLS, or \
+         take it upon you with --insecure-plaintext",
+        port = .0.port()
+    )]
+    Plaintext(SocketAddr),
 
     #[error("--log is not a filter such as 'info' or 'dataapi_server=debug'")]
     Log,
@@ -155,22 +195,57 @@ pub(crate) enum Refusal {
 
 impl Args {
     pub(crate) fn resolve(self) -> Result<Settings, Refusal> {
-        if !self.listen.ip().to_canonical().is_loopback() {
-            return Err(Refusal::OpenToTheNetwork(self.listen));
-        }
         let log = EnvFilter::try_new(&self.log).map_err(|_| Refusal::Log)?;
         let serve = Config {
             max_text_bytes: self.max_text_bytes,
+            max_connections: self.max_connections,
+            max_in_flight: self.max_in_flight,
             page_cache_bytes: self.page_cache_bytes,
             purge_pending_after: self.purge_pending_after.0,
             retain_consented: self.retain_consented.0,
             retain_tombstones: self.retain_tombstones.0,
             hold_early_decisions: self.hold_early_decisions,
+            log_access: self.access_log.is_some(),
             erase_within: self.erase_within,
             ..Config::default()
         };
-        let Self { listen, store, store_cache_bytes, erase_within, log_format, .. } = self;
-        Ok(Settings { listen, store, store_cache_bytes, erase_within, serve, log, log_format })
+        let Self { listen, insecure_plaintext, store, .. } = self;
+        let Self { store_cache_bytes, erase_within, access_log, log_format, .. } = self;
+        Ok(Settings {
+            listen,
+            insecure_plaintext,
+            store,
+            store_cache_bytes,
+            erase_within,
+            serve,
+            access_log,
+            log,
+            log_format,
+        })
+    }
+}
+
+/// Whether a store may be served on that address.
+pub(crate) fn may_listen(
+    listen: SocketAddr,
+    has_keys: bool,
+    insecure_plaintext: bool,
+) -> Result<(), Refusal> {
+    if listen.ip().to_canonical().is_loopback() {
+        Ok(())
+    } else if !has_keys {
+        Err(Refusal::OpenToTheNetwork(listen))
+    } else if !insecure_plaintext {
+        Err(Refusal::Plaintext(listen))
+    } else {
+        Ok(())
+    }
+}
+
+fn at_least_one(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("must be a whole number from 1 on".to_owned()),
     }
 }
 
@@ -212,13 +287,20 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_is_listened_on() {
+    fn others_are_let_in_only_with_keys_and_with_a_word_on_plain_text() {
+        let may = |address: &str, has_keys, insecure_plaintext| {
+            may_listen(address.parse().expect(address), has_keys, insecure_plaintext)
+        };
         for address in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:8080", "[::ffff:127.0.0.1]:1"] {
-            assert!(resolve(&["--listen", address]).is_ok(), "{address}");
+            assert!(may(address, false, false).is_ok(), "{address}");
         }
         for address in ["0.0.0.0:8080", "[::]:8080", "192.168.0.1:80", "[::ffff:10.0.0.1]:1"] {
-            let refusal = resolve(&["--listen", address]).expect_err(address);
-            assert!(matches!(refusal, Refusal::OpenToTheNetwork(_)), "{address}");
+            for plain in [false, true] {
+                let refused = may(address, false, plain);
+                assert!(matches!(refused, Err(Refusal::OpenToTheNetwork(_))), "{address}");
+            }
+            assert!(matches!(may(address, true, false), Err(Refusal::Plaintext(_))), "{address}");
+            assert!(may(address, true, true).is_ok(), "{address}");
         }
     }
 
@@ -231,6 +313,8 @@ mod tests {
             ["--purge-pending-after", "0s"],
             ["--purge-pending-after", "30"],
             ["--purge-pending-after", "soon"],
+            ["--max-connections", "0"],
+            ["--max-in-flight", "0"],
             ["--hold-early-decisions", "0s"],
             ["--hold-early-decisions", "never"],
             ["--retain-tombstones", "0s"],

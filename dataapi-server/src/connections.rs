@@ -18,11 +18,13 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// How long a connection may take.
+/// How long a connection may take, and how many there may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// To send the head of a request, and to be idle before it.
     pub(crate) head: Duration,
+    /// How many there are at most; others wait until one ends.
+    pub(crate) most: usize,
     /// To finish what runs after the shutdown began.
     pub(crate) grace: Duration,
 }
@@ -49,7 +51,7 @@ pub(crate) async fn run<S, B>(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if connections.len() < limits.most => match accepted {
                 Ok((stream, _)) => {
                     // An answer is one small write: waiting to fill a packet only delays it.
                     let _ = stream.set_nodelay(true);

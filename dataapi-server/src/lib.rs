@@ -15,19 +15,25 @@
 //! # Ok(()) }
 //! ```
 //!
-//! There is no authentication yet: listen on loopback only.
+//! Once the store has a key, every request but those for health and the API's description needs one.
+//! A store without keys is open to whoever reaches the listener: then listen on loopback only.
 //!
 //! A request goes through `connections`, then `service` (request id, metrics, log), `routes` (path
-//! and method), `query` and `body` (what was sent), and a handler, which answers from the store or
+//! and method), `keyring` (who may do that), `query` and `body` (what was sent), and a handler, which answers from the store or
 //! with a `problem`.
+//!
+//! Who asked for what goes to the target [`ACCESS_TARGET`] if [`Config::log_access`] says so, for an
+//! auditor: the name of the key, the route, the status, and keyed hashes in place of ids.
 
 #![deny(missing_docs)]
 
+mod access;
 mod body;
 mod connections;
 mod docs;
 mod dto;
 mod handlers;
+mod keyring;
 mod metrics;
 mod openapi;
 mod problem;
@@ -51,6 +57,10 @@ use tower_service::Service as _;
 
 use crate::service::Service;
 
+/// The target of the access log's events, at the level of `info`: for a subscriber that gives them a sink of
+/// their own.
+pub const ACCESS_TARGET: &str = access::TARGET;
+
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -72,8 +82,15 @@ pub struct Config {
     /// The erasure delay of the store: an erasure that has waited for longer to leave its files is
     /// warned of in the log.
     pub erase_within: Duration,
+    /// Whether it is told at [`ACCESS_TARGET`] who asked for what.
+    pub log_access: bool,
     /// The clock that tells how long a dialog has been pending: the store's own.
     pub clock: Arc<dyn Clock>,
+    /// How many connections there are at most; others wait until one ends.
+    pub max_connections: usize,
+    /// How many requests for data are answered at once at most; others are told to come back. One that
+    /// waits for changes does not count.
+    pub max_in_flight: usize,
     /// How long a connection may take to send the head of a request, or be idle before it.
     pub head_timeout: Duration,
     /// How long a request may take to send its body.
@@ -92,7 +109,10 @@ impl Default for Config {
             retain_tombstones: None,
             hold_early_decisions: None,
             erase_within: Duration::from_secs(1),
+            log_access: false,
             clock: Arc::new(SystemClock),
+            max_connections: 10_000,
+            max_in_flight: 1_024,
             head_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(10),
@@ -111,7 +131,12 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let service = Arc::new(Service::new(Arc::clone(&store), &config));
-    let limits = connections::Limits { head: config.head_timeout, grace: config.grace };
+    service.keyring.load(&*store).await;
+    let limits = connections::Limits {
+        head: config.head_timeout,
+        most: config.max_connections,
+        grace: config.grace,
+    };
     let filter = warp::service(service::filter(Arc::clone(&service)));
     let answering = service_fn(move |mut request: Request<Incoming>| {
         service::keep_target(&mut request);
@@ -133,6 +158,7 @@ pub async fn serve(
         () = purging(Purge::Pending, config.purge_pending_after) => {}
         () = purging(Purge::Consented, config.retain_consented) => {}
         () = purging(Purge::Tombstones, config.retain_tombstones) => {}
+        () = service.keyring.run(&*store) => {}
         () = watch::run(&*store, config.erase_within) => {}
     }
 }

@@ -3,17 +3,26 @@
 mod args;
 
 use std::error::Error;
-use std::io::{IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
-use args::{Args, LogFormat, Settings};
+use args::{Args, LogFormat, Settings, may_listen};
 use clap::Parser;
 use dataapi::OpenOptions;
+use dataapi_server::ACCESS_TARGET;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Rows, texts and answers are many short-lived allocations, made on one thread and freed on another.
 #[global_allocator]
@@ -31,18 +40,20 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let Settings { listen, store: url, store_cache_bytes, erase_within, serve, log, log_format } =
-        args.resolve()?;
-    start_log(log, log_format);
+    let settings = args.resolve()?;
+    let Settings { listen, insecure_plaintext, store: url, serve, log, log_format, .. } = settings;
+    start_log(log, log_format, settings.access_log.as_deref())?;
     // From before the first request on: a signal must find someone who waits for it.
     let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
 
     let store = OpenOptions::default()
-        .cache_bytes(store_cache_bytes)
-        .erase_within(erase_within)
+        .cache_bytes(settings.store_cache_bytes)
+        .erase_within(settings.erase_within)
         .open(&url)
         .await
         .map_err(|error| format!("cannot open the store '{url}': {}", chain(&error)))?;
+    let has_keys = !store.keys().await?.is_empty();
+    may_listen(listen, has_keys, insecure_plaintext)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
@@ -53,20 +64,32 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn start_log(filter: EnvFilter, format: LogFormat) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+fn start_log(filter: EnvFilter, format: LogFormat, access: Option<&Path>) -> io::Result<()> {
+    let log = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    let log = match format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    let of_access = |metadata: &Metadata<'_>| metadata.target() == ACCESS_TARGET;
+    let log = log.with_filter(filter.and(filter_fn(move |it| !of_access(it))));
+    let access = access.map(open_access_log).transpose()?.map(|file| {
+        let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
+        lines.with_writer(Mutex::new(file)).with_filter(filter_fn(of_access))
+    });
+    tracing_subscriber::registry().with(log).with(access).init();
     // The message of a panic may quote what it was about; where it happened is enough to go by.
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(tracing::field::display);
         tracing::error!(location, "panicked");
     }));
+    Ok(())
+}
+
+/// For its owner alone, and only ever added to.
+fn open_access_log(path: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).mode(0o600).open(path)
 }
 
 /// The one line on standard output, for people and for scripts that look for the port.
@@ -83,7 +106,7 @@ fn announce(address: SocketAddr, store: &str, format: LogFormat) {
         }
     };
     // Whoever started the server may have closed its standard output; it serves all the same.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Ready at the first signal; the second ends the process at once.

@@ -88,7 +88,7 @@ impl Metrics {
         );
         registry.register(
             "purged_dialogs",
-            "Dialogs that were erased because their time had come, by the state in which they were",
+            "Dialogs, by state, and tombstones that were purged because their time had come",
             Family::clone(&purged),
         );
         Self { registry, requests, latencies, in_flight, purged }

@@ -2,12 +2,15 @@
 //! what they do.
 
 use bytes::Bytes;
+use http::Method;
 use utoipa::openapi::schema::Type;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::dto;
 use crate::handlers::{changes, consents, customers, dialogs, operations};
+use crate::routes::Path;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -49,9 +52,46 @@ use crate::handlers::{changes, consents, customers, dialogs, operations};
         operations::docs_file,
     ),
     components(schemas(dto::Problem<'_>)),
-    modifiers(&Problems),
+    modifiers(&Keys, &Problems),
 )]
 struct Description;
+
+/// Tells of each operation which role a key needs for it, and how it is refused without.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        const SCHEME: &str = "key";
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "A key as 'dataapi key create' shows it. A store without keys needs none.",
+            ))
+            .build();
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme(SCHEME, SecurityScheme::Http(scheme));
+        for (path, item) in &mut description.paths.paths {
+            for (method, operation) in [
+                (Method::GET, &mut item.get),
+                (Method::POST, &mut item.post),
+                (Method::DELETE, &mut item.delete),
+            ] {
+                let Some(operation) = operation else { continue };
+                let route = Path::find(path).and_then(|path| path.operation(&method));
+                let Some(role) = route.and_then(|route| route.role()) else { continue };
+                let needed = SecurityRequirement::new(SCHEME, [role.name()]);
+                operation.security = Some(vec![needed]);
+                let responses = &mut operation.responses.responses;
+                let mut add = |status: &str, text: &str| {
+                    let response = ResponseBuilder::new().description(text).build();
+                    responses.entry(status.to_owned()).or_insert(RefOr::T(response));
+                };
+                add("401", "A key is needed, or the key is refused");
+                add("403", &format!("The key lacks the role '{}'", role.name()));
+            }
+        }
+    }
+}
 
 /// Gives every refusal its document, and every operation the failures that any can have.
 struct Problems;

@@ -8,8 +8,10 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataapi_core::{Invalid, StoreError};
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use dataapi_core::{Invalid, Role, StoreError};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::dto;
@@ -19,6 +21,9 @@ use crate::dto;
 enum Kind {
     BadQuery,
     NotJson,
+    KeyNeeded,
+    KeyRefused,
+    RoleMissing,
     ConsentRequired,
     NoSuchRoute,
     NotFound,
@@ -42,6 +47,15 @@ impl Kind {
             }
             Self::NotJson => {
                 (StatusCode::BAD_REQUEST, "urn:dataapi:problem:not-json", "The body is not JSON")
+            }
+            Self::KeyNeeded => {
+                (StatusCode::UNAUTHORIZED, "urn:dataapi:problem:key-needed", "A key is needed")
+            }
+            Self::KeyRefused => {
+                (StatusCode::UNAUTHORIZED, "urn:dataapi:problem:key-refused", "The key is refused")
+            }
+            Self::RoleMissing => {
+                (StatusCode::FORBIDDEN, "urn:dataapi:problem:role-missing", "A role is missing")
             }
             Self::ConsentRequired => (
                 StatusCode::FORBIDDEN,
@@ -91,13 +105,35 @@ impl Kind {
             Self::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "urn:dataapi:problem:overloaded",
-                "The store is overloaded",
+                "The server is overloaded",
             ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "urn:dataapi:problem:unavailable",
                 "The store is not available",
             ),
+        }
+    }
+}
+
+/// What a client is told to bring (RFC 6750, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Challenge {
+    NoKey,
+    BadKey,
+    Role(Role),
+}
+
+impl Challenge {
+    fn value(self) -> Result<HeaderValue, InvalidHeaderValue> {
+        const REALM: &str = r#"Bearer realm="DataAPI""#;
+        match self {
+            Self::NoKey => Ok(HeaderValue::from_static(REALM)),
+            Self::BadKey => format!(r#"{REALM}, error="invalid_token""#).try_into(),
+            Self::Role(role) => {
+                let role = role.name();
+                format!(r#"{REALM}, error="insufficient_scope", scope="{role}""#).try_into()
+            }
         }
     }
 }
@@ -110,6 +146,7 @@ pub(crate) struct Problem {
     field: Option<&'static str>,
     same_content: Option<bool>,
     allow: Option<String>,
+    challenge: Option<Challenge>,
     retry_after: Option<Duration>,
     closes: bool,
     cause: Option<Box<dyn Error + Send + Sync>>,
@@ -123,6 +160,7 @@ impl Problem {
             field: None,
             same_content: None,
             allow: None,
+            challenge: None,
             retry_after: None,
             closes: false,
             cause: None,
@@ -137,6 +175,24 @@ impl Problem {
     /// A body that is not JSON in UTF-8.
     pub(crate) fn not_json(detail: &'static str) -> Self {
         Self::new(Kind::NotJson, detail)
+    }
+
+    /// A request without a key, where one is needed.
+    pub(crate) fn key_needed() -> Self {
+        let detail = "send a key, as 'Authorization: Bearer' and the key";
+        Self { challenge: Some(Challenge::NoKey), ..Self::new(Kind::KeyNeeded, detail) }
+    }
+
+    /// A key that does not work; which of the reasons it is, is the operator's to know.
+    pub(crate) fn key_refused() -> Self {
+        let detail = "the key is not known, or it has expired, or it was revoked";
+        Self { challenge: Some(Challenge::BadKey), ..Self::new(Kind::KeyRefused, detail) }
+    }
+
+    /// A key that works, but not for this.
+    pub(crate) fn role_missing(role: Role) -> Self {
+        let detail = format!("this takes a key with the role '{}'", role.name());
+        Self { challenge: Some(Challenge::Role(role)), ..Self::new(Kind::RoleMissing, detail) }
     }
 
     /// A path that leads nowhere.
@@ -171,6 +227,14 @@ impl Problem {
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = "the request failed in the server; its log says more";
         Self { cause: Some(cause.into()), ..Self::new(Kind::Internal, detail) }
+    }
+
+    /// As many requests are being answered as may be.
+    pub(crate) fn too_many_requests() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(Kind::Overloaded, "too many requests are being answered; ask again later")
+        }
     }
 
     /// The store cannot be had just now.
@@ -208,6 +272,9 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(allow) = self.allow.and_then(|allow| allow.try_into().ok()) {
             headers.insert(ALLOW, allow);
+        }
+        if let Some(challenge) = self.challenge.and_then(|challenge| challenge.value().ok()) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(retry_after) = self.retry_after {
             headers.insert(RETRY_AFTER, whole_seconds(retry_after).into());

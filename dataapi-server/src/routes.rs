@@ -1,7 +1,7 @@
 //! What a path and a method ask for: the one table of routes, from the request line to an
 //! [`Operation`].
 
-use dataapi_core::{CustomerId, DialogId, Invalid};
+use dataapi_core::{CustomerId, DialogId, Invalid, Role};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -136,6 +136,28 @@ pub(crate) enum Operation<'p> {
 }
 
 impl Operation<'_> {
+    /// What a key must allow for it; `None` where no key is needed.
+    pub(crate) fn role(&self) -> Option<Role> {
+        match self {
+            Self::InsertDialog { .. } => Some(Role::Ingest),
+            Self::Decide { .. } | Self::ReadConsent { .. } | Self::ReadReceipt { .. } => {
+                Some(Role::Consent)
+            }
+            Self::QueryDialogs | Self::ReadDialog { .. } | Self::ReadChanges | Self::ReadStats => {
+                Some(Role::Read)
+            }
+            Self::EraseDialog { .. }
+            | Self::EraseCustomer { .. }
+            | Self::ReadCustomerData { .. } => Some(Role::Subject),
+            Self::Metrics => Some(Role::Admin),
+            Self::Live
+            | Self::Ready
+            | Self::OpenApi
+            | Self::DocsEntrance
+            | Self::DocsFile { .. } => None,
+        }
+    }
+
     /// Whether a query string means something, or at least does no harm: tools append one to
     /// addresses that people do not see. Elsewhere a parameter is a mistake.
     pub(crate) fn takes_query(&self) -> bool {

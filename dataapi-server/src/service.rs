@@ -8,17 +8,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use dataapi_core::DialogStore;
+use dataapi_core::{Clock, DialogStore};
 use futures_util::{FutureExt, Stream, TryStreamExt};
 use http::header::{CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use tokio::sync::Semaphore;
 use tracing::Level;
 use uuid::{NoContext, Timestamp, Uuid};
 use warp::{Filter, Rejection};
 
+use crate::access::Access;
 use crate::body::{BrokeOff, Chunks, Limits};
 use crate::docs::Docs;
 use crate::handlers::{changes, consents, customers, dialogs, operations};
+use crate::keyring::Keyring;
 use crate::metrics::{self, Metrics};
 use crate::problem::Problem;
 use crate::ready_pages::ReadyPages;
@@ -33,10 +36,15 @@ pub(crate) struct Service {
     pub(crate) max_text_bytes: usize,
     pub(crate) hold_early_decisions: Option<Duration>,
     pub(crate) ready_pages: ReadyPages,
+    pub(crate) keyring: Keyring,
+    log_access: bool,
+    clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) docs: Docs,
     pub(crate) openapi: Bytes,
     body_limits: Limits,
+    /// A place for each request for data that is answered.
+    places: Semaphore,
 }
 
 /// The one filter: it takes a request apart and never rejects, since routing is done on the raw
@@ -84,10 +92,14 @@ impl Service {
             max_text_bytes: config.max_text_bytes,
             hold_early_decisions: config.hold_early_decisions,
             ready_pages: ReadyPages::new(config.page_cache_bytes),
+            keyring: Keyring::new(),
+            log_access: config.log_access,
+            clock: Arc::clone(&config.clock),
             metrics: Metrics::new(),
             docs: Docs::new(),
             openapi: openapi::document(),
             body_limits: Limits::new(config.max_text_bytes, config.body_timeout),
+            places: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
         }
     }
 
@@ -98,7 +110,9 @@ impl Service {
         let path = Path::find(request.target.path());
         // A panic is this request's alone: the store leaves nothing half done, and nothing else
         // that outlives the request is changed under it.
-        let outcome = AssertUnwindSafe(self.handle(path, &request, body)).catch_unwind().await;
+        let mut access = Access::default();
+        let handling = self.handle(path, &request, body, &mut access);
+        let outcome = AssertUnwindSafe(handling).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|_| Err(Problem::internal("a handler panicked")));
         let (mut response, cause) = match outcome {
             Ok(response) => (response, None),
@@ -120,59 +134,88 @@ impl Service {
             took: started.elapsed(),
         };
         answered.log(cause.as_deref());
+        access.end(answered.request_id, method, answered.route, answered.status);
         let template = path.map(|path| path.template);
         self.metrics.answered(template, method, answered.status, answered.took);
         response.headers_mut().insert(REQUEST_ID, request_id);
         response
     }
 
-    /// Path, method, query, ids, body: the first of them that is wrong is what is told.
+    /// Path, method, key, query, ids, body: the first of them that is wrong is what is told.
     async fn handle(
         &self,
         path: Option<Path<'_>>,
         request: &Request,
         body: impl Chunks,
+        access: &mut Access,
     ) -> Result<Response<Bytes>, Problem> {
         let path = path.ok_or_else(Problem::no_such_route)?;
         let operation = path
             .operation(&request.method)
             .ok_or_else(|| Problem::method_not_allowed(path.allowed()))?;
+        if let Some(role) = operation.role() {
+            access.begin(self.log_access);
+            self.keyring.check(&request.headers, role, &*self.clock, access)?;
+        }
+        let _place = match operation {
+            // It may wait for a minute, and needs next to nothing meanwhile.
+            Operation::ReadChanges => None,
+            _ if operation.role().is_none() => None,
+            _ => Some(self.places.try_acquire().map_err(|_| Problem::too_many_requests())?),
+        };
         let query = request.target.query().unwrap_or_default();
         if !operation.takes_query() {
             query::none(query)?;
         }
         let read = body::read(body, &request.headers, self.body_limits);
+        let store = &*self.store;
         match operation {
-            Operation::QueryDialogs => dialogs::query(self, path.prefix, query).await,
+            Operation::QueryDialogs => dialogs::query(self, path.prefix, query, access).await,
             Operation::InsertDialog { customer, dialog } => {
                 let (customer_id, dialog_id) = (customer.customer_id()?, dialog.dialog_id()?);
+                access.dialog(store, &dialog_id);
                 let new = body::parse::<dto::NewDialog>(&read.await?)?;
                 let new = new.into_domain(customer_id, dialog_id, self.max_text_bytes)?;
                 dialogs::insert(self, path.prefix, new).await
             }
             Operation::ReadDialog { customer, dialog } => {
-                dialogs::read(self, &customer.customer_id()?, &dialog.dialog_id()?).await
+                let (customer_id, dialog_id) = (customer.customer_id()?, dialog.dialog_id()?);
+                access.dialog(store, &dialog_id);
+                dialogs::read(self, &customer_id, &dialog_id).await
             }
             Operation::EraseDialog { customer, dialog } => {
-                dialogs::erase(self, &customer.customer_id()?, &dialog.dialog_id()?).await
+                let (customer_id, dialog_id) = (customer.customer_id()?, dialog.dialog_id()?);
+                access.dialog(store, &dialog_id);
+                dialogs::erase(self, &customer_id, &dialog_id).await
             }
             Operation::Decide { dialog } => {
                 let dialog_id = dialog.dialog_id()?;
+                access.dialog(store, &dialog_id);
                 let decision = body::parse::<dto::Decision>(&read.await?)?;
                 let (decision, evidence) = decision.into_domain()?;
                 consents::decide(self, dialog_id, decision, evidence).await
             }
-            Operation::ReadConsent { dialog } => consents::read(self, &dialog.dialog_id()?).await,
+            Operation::ReadConsent { dialog } => {
+                let dialog_id = dialog.dialog_id()?;
+                access.dialog(store, &dialog_id);
+                consents::read(self, &dialog_id).await
+            }
             Operation::ReadReceipt { dialog } => {
-                consents::receipt(self, &dialog.dialog_id()?).await
+                let dialog_id = dialog.dialog_id()?;
+                access.dialog(store, &dialog_id);
+                consents::receipt(self, &dialog_id).await
             }
             Operation::ReadChanges => changes::read(self, query).await,
             Operation::ReadCustomerData { customer } => {
-                let subject = query::subject_request(customer.customer_id()?, query)?;
+                let customer_id = customer.customer_id()?;
+                access.customer(store, &customer_id);
+                let subject = query::subject_request(customer_id, query)?;
                 customers::data(self, path.prefix, &subject).await
             }
             Operation::EraseCustomer { customer } => {
-                customers::erase(self, &customer.customer_id()?).await
+                let customer_id = customer.customer_id()?;
+                access.customer(store, &customer_id);
+                customers::erase(self, &customer_id).await
             }
             Operation::ReadStats => operations::stats(self).await,
             Operation::Live => operations::live(),

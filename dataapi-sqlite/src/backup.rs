@@ -22,7 +22,7 @@ use rusqlite::Connection;
 use crate::copy::{Copy, DialogRow, EarlyRow, StoreRow, events_after};
 use crate::schema::{OpenError, open_backup, open_for_reading, ref_key};
 use crate::transaction::PutBack;
-use crate::{SqliteStore, ledger};
+use crate::{SqliteStore, keys, ledger};
 
 /// What was backed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,8 @@ pub enum BackupError {
 impl SqliteStore {
     /// Writes a copy of the store as it is at one moment to a new file, while it is in use, here and by
     /// other processes; no erasure waits for it. The file is a store of its own with the same key, that
-    /// only its owner can read, and appears once it is whole and on disk.
+    /// only its owner can read, and appears once it is whole and on disk. Its keys are all revoked: one
+    /// that is revoked later would work there.
     ///
     /// It holds pending dialogs, too: keep it as safe as the store, and no longer than you must, since
     /// no later erasure reaches it. Blocks for as long as it takes, and ends only while rows are copied
@@ -152,7 +153,7 @@ impl SqliteStore {
             follow(&copy, &events)?;
             let (rows, is_last) = DialogRow::after(&moment, copy.last_seq()?)?;
             let end = if is_last {
-                Some((StoreRow::read(&moment)?, EarlyRow::all(&moment)?))
+                Some((StoreRow::read(&moment)?, EarlyRow::all(&moment)?, keys::all(&moment)?))
             } else {
                 None
             };
@@ -160,12 +161,13 @@ impl SqliteStore {
             for row in &rows {
                 copy.dialog(row)?;
             }
-            if let Some((_, early)) = &end {
+            if let Some((store, early, keys)) = &end {
                 early.iter().try_for_each(|early| copy.early(early))?;
+                copy.keys(keys, store.last_date)?;
             }
             adding.commit()?;
             go_on(progress, rows.len())?;
-            if let Some((store, _)) = end {
+            if let Some((store, ..)) = end {
                 let head = copy.head()?;
                 let dialogs = copy.finish(&store)?;
                 return Ok(Backup { dialogs, head });
@@ -333,6 +335,7 @@ pub fn restore(
             copy.early(&early)?;
         }
     }
+    copy.keys(&keys::all(&source)?, store.last_date)?;
     adding.commit()?;
     copy.finish(&store)?;
     Ok(outcome)

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use dataapi_core::{
-    CustomerId, Date, DialogId, DialogRef, Event, EventKind, Head, Language, RefKey,
+    CustomerId, Date, DialogId, DialogRef, Event, EventKind, Head, Key, Language, NewKey, RefKey,
 };
 use rusqlite::{Connection, Row, Transaction};
 use tempfile::TempPath;
 
 use crate::backup::BackupError;
-use crate::{ledger, rows, schema, scrub};
+use crate::{keys, ledger, rows, schema, scrub};
 
 /// How much of the copy is kept in memory while its indexes grow at random places.
 const CACHE_BYTES: usize = 64 << 20;
@@ -189,6 +189,21 @@ impl Copy {
                 row.granted.map(ledger::signed),
                 &row.text,
             ))?;
+        Ok(())
+    }
+
+    /// Adds the keys of another store, all of them revoked: what was revoked after a backup must not work
+    /// again because of it, and a store that had keys must not come back without.
+    pub(crate) fn keys(&self, keys: &[Key], revoked: Date) -> rusqlite::Result<()> {
+        for key in keys {
+            let Key { name, roles, hash, created, expires, .. } = key.clone();
+            keys::add(&self.connection, &NewKey { name, roles, hash, expires }, created)?;
+            let revoked = key.revoked.unwrap_or(revoked);
+            keys::revoke(&self.connection, &key.name, revoked)?;
+            if let Some(last_used) = key.last_used {
+                keys::note_use(&self.connection, &key.name, last_used)?;
+            }
+        }
         Ok(())
     }
 

@@ -16,9 +16,11 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod backup;
+mod check;
 mod copy;
 mod failure;
 mod kept_open;
+mod keys;
 mod ledger;
 mod log;
 mod queries;
@@ -43,12 +45,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogRef, DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog,
-    Limit, NewDialog, Page, PageRequest, Purge, Receipt, Received, RefKey, Revision, Stats,
-    StoreError, SubjectRequest, SystemClock,
+    DialogRef, DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog, Key,
+    KeyName, Limit, NewDialog, NewKey, Page, PageRequest, Purge, Receipt, Received, RefKey,
+    Revision, Stats, StoreError, SubjectRequest, SystemClock,
 };
 
 pub use crate::backup::{Backup, BackupError, Progress, Restored, Since, restore};
+pub use crate::check::{Damage, check};
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::readers::{Cost, Readers};
@@ -305,6 +308,23 @@ impl DialogStore for SqliteStore {
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {
         self.readers.read(Cost::Short, |connection| Ok(ledger::head(connection)?)).await
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
+        self.writer.write(move |transaction| transaction.create_key(&key)).await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.readers.read(Cost::Short, |connection| Ok(keys::all(connection)?)).await
+    }
+
+    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
+        let name = name.clone();
+        self.writer.write(move |transaction| transaction.revoke_key(&name)).await
+    }
+
+    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
+        self.writer.write(move |transaction| transaction.note_key_use(&used)).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {

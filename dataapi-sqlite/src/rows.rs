@@ -66,12 +66,19 @@ pub(crate) fn date(row: &Row<'_>, column: usize) -> rusqlite::Result<Date> {
     Date::from_micros(row.get(column)?).map_err(|_| damaged(column))
 }
 
+/// Reads a date, if there is one.
+pub(crate) fn optional_date(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Date>> {
+    let micros: Option<i64> = row.get(column)?;
+    micros.map(|micros| Date::from_micros(micros).map_err(|_| damaged(column))).transpose()
+}
+
 /// Reads notice, method and locale.
 pub(crate) fn evidence(row: &Row<'_>, first: usize) -> rusqlite::Result<Evidence> {
     Evidence::parse(row.get(first)?, row.get(first + 1)?, row.get(first + 2)?)
         .map_err(|_| damaged(first))
 }
 
-fn damaged(column: usize) -> rusqlite::Error {
+/// What a row is that holds what it cannot hold.
+pub(crate) fn damaged(column: usize) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Null, "the row is damaged".into())
 }

@@ -107,6 +107,17 @@ const VERSION_1: &str = "
 
     CREATE INDEX early_grant_by_end ON early_grant (until);
 
+    -- Who may do what over a network; of a key itself its hash alone.
+    CREATE TABLE api_key (
+        name      TEXT    PRIMARY KEY,
+        roles     INTEGER NOT NULL,
+        hash      BLOB    NOT NULL CHECK (length(hash) = 32),
+        created   INTEGER NOT NULL,
+        expires   INTEGER,
+        revoked   INTEGER,
+        last_used INTEGER
+    ) STRICT, WITHOUT ROWID;
+
     -- Of each dialog that is gone: the event that says so.
     CREATE TABLE tombstone (
         ref      BLOB    PRIMARY KEY,

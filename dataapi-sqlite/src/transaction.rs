@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use dataapi_core::{
     Clock, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, EarlyDecision, Event,
-    EventKind, Evidence, Head, HeldDecision, ImportedDialog, Invalid, Language, NewDialog, Purge,
-    Receipt, Received, RefKey, StoreError, StoredDialog, Transition,
+    EventKind, Evidence, Head, HeldDecision, ImportedDialog, Invalid, KeyName, Language, NewDialog,
+    NewKey, Purge, Receipt, Received, RefKey, StoreError, StoredDialog, Transition,
 };
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::copy::DialogRow;
 use crate::failure::Failure;
-use crate::{ledger, queries, rows};
+use crate::{keys, ledger, queries, rows};
 
 /// An open transaction; dropped without [`Transaction::commit`] it is rolled back.
 pub(crate) struct Transaction<'c> {
@@ -356,6 +356,35 @@ impl<'c> Transaction<'c> {
                 .execute([ledger::signed(upto)])?;
         }
         Ok(ends.len() as u64)
+    }
+
+    pub(crate) fn create_key(&mut self, key: &NewKey) -> Result<Date, Failure> {
+        let now = self.now();
+        if !keys::add(&self.sql, key, now)? {
+            return Err(Invalid::new("name", "must not be that of another key").into());
+        }
+        self.date_of(now);
+        Ok(now)
+    }
+
+    pub(crate) fn revoke_key(&mut self, name: &KeyName) -> Result<bool, Failure> {
+        let now = self.now();
+        let found = keys::revoke(&self.sql, name, now)?;
+        if found {
+            self.date_of(now);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn note_key_use(&mut self, used: &[(KeyName, Date)]) -> Result<(), Failure> {
+        used.iter().try_for_each(|(name, date)| keys::note_use(&self.sql, name, *date))?;
+        Ok(())
+    }
+
+    /// Keeps a date that was given out without a dialog.
+    fn date_of(&mut self, now: Date) {
+        self.last_date = now;
+        self.changes.any = true;
     }
 
     fn now(&self) -> Date {

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataapi_core::{
     Audit, BrokenChain, ConsentState, Decision, DialogId, DialogStore, EarlyDecision, Event,
-    Evidence, Filter, ImportedDialog, Limit, NewDialog, PageRequest, Purge, Start, Stats,
-    StoreError, Window,
+    Evidence, Filter, ImportedDialog, KeySecret, Limit, NewDialog, NewKey, PageRequest, Purge,
+    Start, Stats, StoreError, Window,
 };
 use dataapi_sqlite::{BackupError, Options, Restored, Since, SqliteStore, restore};
 use tempfile::TempDir;
@@ -190,6 +190,30 @@ async fn a_backup_is_the_whole_store() {
     insert(&copy, "another").await;
     grant(&copy, "another").await;
     readable(&copy).await;
+}
+
+#[tokio::test]
+async fn keys_come_back_revoked_so_that_a_store_that_had_some_stays_closed() {
+    let scene = Scene::new();
+    for name in ["revoked", "works"] {
+        let hash = KeySecret::from_bytes([7; 32]).hash();
+        let (name, roles) = (name.parse().unwrap(), "read".parse().unwrap());
+        scene.store.create_key(NewKey { name, roles, hash, expires: None }).await.unwrap();
+    }
+    scene.store.revoke_key(&"revoked".parse().unwrap()).await.unwrap();
+    let backup = scene.back_up("backup");
+    let place = scene.path("restored.db");
+    restore(&backup, &place, Since::ResurrectionAccepted, &mut go_on()).unwrap();
+    let before = scene.store.keys().await.unwrap();
+    for copy in [backup, place] {
+        let keys = open(&copy).keys().await.unwrap();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[0], before[0]);
+        assert!(keys[1].revoked.is_some());
+        assert_eq!((&keys[1].name, keys[1].created), (&before[1].name, before[1].created));
+    }
+    scene.store.put_back(&scene.path("backup"), &mut go_on()).await.unwrap();
+    assert_eq!(scene.store.keys().await.unwrap(), before, "a store that is there keeps its own");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! What a backend must get right stands on the trait; the consent rules themselves come from the
 //! core ([`ConsentRecord::decide`]), and so does the page ([`PageRequest::page`]).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use dataapi::{
     Activity, Change, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog,
     DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter, Head,
-    HeldDecision, HeldDialog, ImportedDialog, Invalid, Limit, NewDialog, Page, PageRequest,
-    Position, Purge, Receipt, Received, RefKey, Revision, Stats, StoreError, StoredDialog,
-    SubjectRequest, Transition, Upper, Window,
+    HeldDecision, HeldDialog, ImportedDialog, Invalid, Key, KeyName, Limit, NewDialog, NewKey,
+    Page, PageRequest, Position, Purge, Receipt, Received, RefKey, Revision, Stats, StoreError,
+    StoredDialog, SubjectRequest, Transition, Upper, Window,
 };
 
 /// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
@@ -28,6 +28,7 @@ struct List {
     tombstones: HashMap<DialogRef, Event>,
     /// Each *yes* that came before its dialog: on what, when, and until when it is held.
     early_grants: HashMap<DialogRef, (Evidence, Date, Date)>,
+    keys: BTreeMap<KeyName, Key>,
     ledger: Vec<Event>,
     last_date: Date,
 }
@@ -45,6 +46,7 @@ impl ListStore {
             entries: Vec::new(),
             tombstones: HashMap::new(),
             early_grants: HashMap::new(),
+            keys: BTreeMap::new(),
             ledger: Vec::new(),
             last_date: Date::MIN,
         };
@@ -426,6 +428,43 @@ impl DialogStore for ListStore {
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {
         Ok(self.list().head())
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
+        let mut list = self.list();
+        let created = self.now(&list);
+        let NewKey { name, roles, hash, expires } = key;
+        if list.keys.contains_key(&name) {
+            return Err(Invalid::new("name", "must not be that of another key").into());
+        }
+        let (revoked, last_used) = (None, None);
+        let key = Key { name: name.clone(), roles, hash, created, expires, revoked, last_used };
+        list.keys.insert(name, key);
+        list.last_date = created;
+        Ok(created)
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(self.list().keys.values().cloned().collect())
+    }
+
+    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
+        let mut list = self.list();
+        let now = self.now(&list);
+        let Some(key) = list.keys.get_mut(name) else { return Ok(false) };
+        key.revoked.get_or_insert(now);
+        list.last_date = now;
+        Ok(true)
+    }
+
+    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
+        let mut list = self.list();
+        for (name, date) in used {
+            if let Some(key) = list.keys.get_mut(&name) {
+                key.last_used = key.last_used.max(Some(date));
+            }
+        }
+        Ok(())
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {

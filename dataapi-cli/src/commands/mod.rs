@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod check;
 mod completions;
 mod consent;
 mod erase;
@@ -10,6 +11,7 @@ mod filter;
 mod generate;
 mod get;
 mod import;
+mod key;
 mod man;
 mod purge;
 mod query;
@@ -101,6 +103,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Sync(args) => sync::run(args, &context).await,
             Command::Backup(args) => backup::back_up(&args.file, &context).await,
             Command::Restore(args) => backup::restore(args, &context).await,
+            Command::Check => check::run(&context).await,
+            Command::Key(args) => key::run(args, &context).await,
             Command::VerifyErasure(args) => verify_erasure::run(args, &context),
             Command::Generate(args) => generate::run(args, &context).await,
             Command::Completions(args) => completions::run(&args),

@@ -48,6 +48,18 @@ fn an_export_names_dialogs_by_reference_only() {
 }
 
 #[test]
+fn a_check_tells_what_is_wrong_with_the_file() {
+    let bench = decided();
+    assert!(bench.ok(&["check"]).starts_with("the store is whole"));
+    tamper(&bench, "UPDATE store SET pending = 7");
+    let found = bench.run(&["check"]);
+    assert_eq!(found.code, Some(4), "{found:?}");
+    assert!(found.err.contains("the count of pending dialogs is 7, but there are 0"), "{found:?}");
+    assert_eq!(bench.run(&["--store", "memory:", "check"]).code, Some(2));
+    assert_eq!(bench.run(&["--store", "sqlite:none.db", "check"]).code, Some(1));
+}
+
+#[test]
 fn tampering_is_told_with_its_place() {
     for (sql, place) in [
         ("UPDATE event SET date = date + 1 WHERE position = 3", "broken at position 3"),

@@ -31,7 +31,9 @@ impl Bench {
     pub(crate) fn program(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dataapi"));
         command.current_dir(self.0.path()).args(args);
-        command.env_remove("DATAAPI_STORE").env_remove("DATAAPI_MAX_TEXT_BYTES");
+        for name in ["DATAAPI_STORE", "DATAAPI_MAX_TEXT_BYTES", "DATAAPI_KEY"] {
+            command.env_remove(name);
+        }
         command
     }
 

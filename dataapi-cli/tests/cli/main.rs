@@ -8,6 +8,7 @@ mod exit_codes;
 mod import;
 #[cfg(unix)]
 mod interruption;
+mod keys;
 mod manual;
 mod reading;
 mod round_trip;

@@ -2,7 +2,7 @@
 
 use crate::bench::Bench;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "import",
     "export",
     "sync",
@@ -17,6 +17,8 @@ const COMMANDS: [&str; 17] = [
     "backup",
     "restore",
     "audit",
+    "check",
+    "key",
     "generate",
     "completions",
     "man",

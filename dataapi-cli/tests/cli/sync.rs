@@ -87,6 +87,20 @@ fn a_copy_is_synced_from_a_server() {
     );
     assert_eq!(bench.read("copy.jsonl"), bench.ok(&["export"]).into_bytes());
 
+    bench.ok(&["consent", "withdraw", "d-6"]);
+    let key = bench.ok(&["key", "create", "--name", "copies", "--role", "read"]);
+    let synced = |key: &str| {
+        let mut sync = bench.program(&["sync", "copy.jsonl", "--from", &from]);
+        sync.env("DATAAPI_KEY", key).output().expect("it runs").status.code()
+    };
+    // The server hears of its first key within a second.
+    while bench.run(&["sync", "german.jsonl", "--from", &from]).code == Some(0) {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(synced(&key.replace('0', "1").replace('a', "b")), Some(1));
+    assert_eq!(synced(key.trim_end()), Some(0));
+    assert_eq!(bench.read("copy.jsonl"), bench.ok(&["export"]).into_bytes());
+
     let before = bench.read("german.jsonl");
     let elsewhere = format!("http://{address}/data/anna");
     for (from, reason) in [

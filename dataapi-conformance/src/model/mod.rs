@@ -100,7 +100,7 @@ async fn replay(subject: &Fixture, clock: &ManualClock, history: &[Step]) -> Res
 }
 
 fn runner(seed: u64) -> TestRunner {
-    let config = Config { failure_persistence: None, max_shrink_iters: 4096, ..Config::default() };
+    let config = Config { failure_persistence: None, max_shrink_iters: 8192, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_be_bytes());
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))

@@ -8,9 +8,9 @@ use dataapi_conformance::ManualClock;
 use dataapi_core::{
     Activity, Change, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision,
     Dialog, DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter,
-    Head, HeldDecision, HeldDialog, ImportedDialog, Limit, MemoryStore, NewDialog, Page,
-    PageRequest, Positioned, Purge, Receipt, Received, RefKey, Revision, Start, Stats, StoreError,
-    StoredDialog, SubjectRequest, Text, Window,
+    Head, HeldDecision, HeldDialog, ImportedDialog, Key, KeyName, Limit, MemoryStore, NewDialog,
+    NewKey, Page, PageRequest, Positioned, Purge, Receipt, Received, RefKey, Revision, Start,
+    Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
 };
 
 /// What is wrong with a store.
@@ -77,6 +77,8 @@ pub(crate) enum Fault {
     HoldsAnew,
     /// Keeps tombstones for ever.
     KeepsTombstones,
+    /// Says of a revoked key that it works.
+    ForgetsRevocations,
 }
 
 /// A store in memory with one fault.
@@ -409,6 +411,28 @@ impl DialogStore for Faulty {
 
     fn reference(&self, dialog_id: &DialogId) -> DialogRef {
         self.store.reference(dialog_id)
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
+        self.store.create_key(key).await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        let mut keys = self.store.keys().await?;
+        if self.has(Fault::ForgetsRevocations) {
+            for key in &mut keys {
+                key.revoked = None;
+            }
+        }
+        Ok(keys)
+    }
+
+    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
+        self.store.revoke_key(name).await
+    }
+
+    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
+        self.store.note_key_use(used).await
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {

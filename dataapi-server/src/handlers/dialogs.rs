@@ -6,6 +6,7 @@ use http::header::LOCATION;
 use http::{Response, StatusCode};
 
 use super::{json, page, send};
+use crate::access::Access;
 use crate::dto;
 use crate::problem::Problem;
 use crate::query;
@@ -41,9 +42,12 @@ pub(crate) async fn query(
     service: &Service,
     prefix: Prefix,
     query: &str,
+    access: &mut Access,
 ) -> Result<Response<Bytes>, Problem> {
     let store = &*service.store;
-    let asked = service.ready_pages.ask(store, prefix, query::page_request(query)?);
+    let request = query::page_request(query)?;
+    access.filter(store, request.filter());
+    let asked = service.ready_pages.ask(store, prefix, request);
     if let Some(ready) = service.ready_pages.find(&asked) {
         return Ok(send(ready));
     }
@@ -109,7 +113,7 @@ pub(crate) async fn insert(
     responses(
         (status = 200, description = "The dialog", body = dto::Dialog<'_>),
         (status = 400, description = "There is a query string"),
-        (status = 403, description = "Its customer has not consented yet"),
+        (status = 403, description = "Its customer has not consented yet, or the key lacks the role 'read'"),
         (status = 404, description = "Absent, withdrawn, erased, or another customer's"),
         (status = 422, description = "An id is outside its bounds; `field` names it"),
     )

@@ -11,9 +11,9 @@ use dataapi_conformance::early::HOLD;
 use dataapi_core::{
     Activity, Change, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog,
     DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, EvidenceField,
-    Head, HeldDecision, HeldDialog, ImportedDialog, Language, Limit, NewDialog, Page, PageRequest,
-    Purge, Receipt, Received, Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest,
-    Text, Window,
+    Head, HeldDecision, HeldDialog, ImportedDialog, Key, KeyName, Language, Limit, NewDialog,
+    NewKey, Page, PageRequest, Purge, Receipt, Received, Revision, Start, Stats, StoreError,
+    StoredDialog, SubjectRequest, Text, Window,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
@@ -423,6 +423,22 @@ impl DialogStore for HttpStore {
 
     fn reference(&self, dialog_id: &DialogId) -> DialogRef {
         self.behind.reference(dialog_id)
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
+        self.behind.create_key(key).await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.behind.keys().await
+    }
+
+    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
+        self.behind.revoke_key(name).await
+    }
+
+    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
+        self.behind.note_key_use(used).await
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {

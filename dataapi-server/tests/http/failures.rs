@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Change, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogRef,
-    DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog, Limit,
-    NewDialog, Page, PageRequest, Purge, Receipt, Received, Revision, Stats, StoreError,
-    SubjectRequest,
+    DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog, Key, KeyName,
+    Limit, NewDialog, NewKey, Page, PageRequest, Purge, Receipt, Received, Revision, Stats,
+    StoreError, SubjectRequest,
 };
 use dataapi_server::Config;
 
@@ -90,6 +90,23 @@ impl DialogStore for Failing {
 
     fn reference(&self, _: &DialogId) -> DialogRef {
         DialogRef::from_bytes([0; 32])
+    }
+
+    async fn create_key(&self, _: NewKey) -> Result<Date, StoreError> {
+        Err(self.0())
+    }
+
+    /// None: else nobody would be let in.
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn revoke_key(&self, _: &KeyName) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+
+    async fn note_key_use(&self, _: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
+        Err(self.0())
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {

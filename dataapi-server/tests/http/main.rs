@@ -7,6 +7,8 @@ mod bodies;
 mod changes;
 mod description;
 mod failures;
+mod keys;
+mod limits;
 mod pages;
 mod shutdown;
 mod status;

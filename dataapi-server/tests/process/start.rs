@@ -57,6 +57,31 @@ fn without_keys_nothing_but_loopback_is_listened_on() {
 }
 
 #[test]
+fn with_keys_other_addresses_take_a_word_on_plain_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_in(folder.path());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = dataapi::open(&store).await.expect("a store");
+        let key = dataapi_core::NewKey {
+            name: "key".parse().expect("a name"),
+            roles: "admin".parse().expect("roles"),
+            hash: dataapi_core::KeySecret::from_bytes([7; 32]).hash(),
+            expires: None,
+        };
+        store.create_key(key).await.expect("a key");
+    });
+    let refused = output(&["--store", &store, "--listen", "192.0.2.1:8080"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.contains("without TLS") && error.contains("--insecure-plaintext"), "{error}");
+    // That address is nobody's: it gets as far as to try.
+    let tried = ["--store", &store, "--listen", "192.0.2.1:8080", "--insecure-plaintext"];
+    let error = String::from_utf8_lossy(&output(&tried).stderr).into_owned();
+    assert!(error.contains("cannot listen on"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_served_is_said_and_exits_with_failure() {
     let folder = tempfile::tempdir().expect("a folder");
     let no_folder = store_in(&folder.path().join("no such folder"));
@@ -81,6 +106,62 @@ fn what_cannot_be_served_is_said_and_exits_with_failure() {
     for args in [["--listen", "here"], ["--max-text-bytes", "0"], ["--log-level", "x"]] {
         assert_eq!(output(&args).status.code(), Some(2), "{args:?}");
     }
+}
+
+#[tokio::test]
+async fn the_access_log_says_who_asked_for_what_without_ids_texts_or_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, place) = (store_in(folder.path()), folder.path().join("access.jsonl"));
+    let secret = dataapi_core::KeySecret::from_bytes([7; 32]);
+    let opened = dataapi::open(&store).await.expect("a store");
+    let key = dataapi_core::NewKey {
+        name: "auditor".parse().expect("a name"),
+        roles: "read,subject".parse().expect("roles"),
+        hash: secret.hash(),
+        expires: None,
+    };
+    opened.create_key(key).await.expect("a key");
+    let reference = opened.reference(&"MARKER-d".parse().expect("an id")).to_string();
+    drop(opened);
+    let file = place.to_str().expect("UTF-8");
+    let mut program = Program::start(&store, &["--access-log", file, "--log", "trace"]);
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    for (method, path, with_key, status) in [
+        ("GET", "/data/?language=EN&customerId=MARKER", true, 200),
+        ("GET", "/data/MARKER/MARKER-d", true, 404),
+        ("DELETE", "/customers/MARKER", true, 200),
+        ("POST", "/consents/MARKER-d", true, 403),
+        ("GET", "/data/", false, 401),
+        ("GET", "/health/live", false, 200),
+    ] {
+        let mut request =
+            client.request(method.parse().expect("a method"), program.url(path)).body("true");
+        if with_key {
+            request = request.header("authorization", format!("Bearer {secret}"));
+        }
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+    }
+    program.signal("TERM");
+    let (_, _, log) = program.ended();
+    let access = std::fs::read_to_string(&place).expect("the access log");
+    let digits = &secret.to_string()[20..40];
+    for text in [&log, &access] {
+        assert!(!text.contains("MARKER") && !text.contains(digits), "{text}");
+    }
+    assert!(
+        !log.contains("\"access\"") && !log.contains("auditor"),
+        "it is in its own file: {log}"
+    );
+    let lines: Vec<Value> =
+        access.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 5, "one for each request for data: {access}");
+    let keys: Vec<_> = lines.iter().map(|line| line["key"].as_str()).collect();
+    assert_eq!(keys, [Some("auditor"), Some("auditor"), Some("auditor"), Some("auditor"), None]);
+    assert_eq!(lines[0]["filter"], "language=EN");
+    assert_eq!(lines[0]["customer_ref"], lines[2]["customer_ref"]);
+    assert_eq!(lines[1]["dialog_ref"], reference.as_str());
+    assert_eq!(lines[4]["status"], 401);
 }
 
 #[test]

@@ -1,0 +1,24 @@
+//! `dataapi check`: whether the store's file is whole.
+
+use std::io::Write;
+
+use crate::context::{self, Context};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
+    let damage = dataapi::check(&context.url).await?;
+    if damage.is_empty() {
+        let mut output = Output::stdout();
+        writeln!(output, "the store is whole: its pages, its counts, and its ledger")?;
+        output.finish()?;
+        return Ok(Exit::Done);
+    }
+    for damage in damage {
+        context::say(&format!("error: {damage}"));
+    }
+    context::say(
+        "       stop what writes to the store, keep a copy of its files, and restore a backup",
+    );
+    Ok(Exit::NotDone)
+}

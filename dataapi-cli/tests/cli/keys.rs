@@ -1,0 +1,50 @@
+//! Keys: made once, listed without what they are, revoked for good.
+
+use crate::bench::Bench;
+
+#[test]
+fn a_key_is_shown_once_and_listed_without_it() {
+    let bench = Bench::new();
+    let create = ["key", "create", "--name", "bot", "--role", "ingest,consent", "--expires", "90d"];
+    let key = bench.ok(&create);
+    let digits = key.trim_end().strip_prefix("dataapi_").expect("a key");
+    assert_eq!(digits.len(), 64, "{key}");
+    assert_ne!(bench.ok(&["key", "create", "--name", "analyst", "--role", "read"]), key);
+    bench.ok(&["key", "revoke", "analyst"]);
+    let listed = bench.ok(&["key", "list"]);
+    for words in ["bot", "ingest,consent", "works", "analyst", "revoked"] {
+        assert!(listed.contains(words), "{words}: {listed}");
+    }
+    let lines = bench.ok(&["key", "list", "--json"]);
+    let first = lines.lines().nth(1).expect("two lines");
+    let bot: serde_json::Value = serde_json::from_str(first).expect("JSON");
+    assert_eq!(bot["roles"], serde_json::json!(["ingest", "consent"]));
+    assert!(bot["expires"].as_str() > bot["created"].as_str(), "{bot}");
+    for shown in [&listed, &lines] {
+        assert!(!shown.contains(&digits[..16]), "no part of a key");
+    }
+    let again = bench.run(&create);
+    assert_eq!(again.code, Some(2), "a name is given once: {again:?}");
+    let kept = bench.read("dialogs.db");
+    assert!(!String::from_utf8_lossy(&kept).contains(digits), "only its hash is kept");
+}
+
+#[test]
+fn what_is_no_key_is_refused() {
+    let bench = Bench::new();
+    for args in [
+        &["key", "create", "--name", "a b", "--role", "read"][..],
+        &["key", "create", "--name", "", "--role", "read"],
+        &["key", "create", "--name", "bot", "--role", "reed"],
+        &["key", "create", "--name", "bot", "--role", ""],
+        &["key", "create", "--name", "bot"],
+    ] {
+        assert_eq!(bench.run(args).code, Some(2), "{args:?}");
+    }
+    assert_eq!(bench.run(&["key", "list"]).code, Some(1), "there is no store");
+    bench.ok(&["key", "create", "--name", "bot", "--role", "read"]);
+    let unknown = bench.run(&["key", "revoke", "robot"]);
+    assert_eq!(unknown.code, Some(4), "{unknown:?}");
+    bench.ok(&["key", "revoke", "bot"]);
+    bench.ok(&["key", "revoke", "bot"]);
+}

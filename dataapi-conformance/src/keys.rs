@@ -1,0 +1,96 @@
+//! Keys: kept by their hash, each under a name of its own, revoked for good.
+
+use dataapi_core::{Clock, DialogStore, Key, KeyName, KeySecret, NewKey, StoreError};
+
+use crate::ManualClock;
+use crate::scene::{SECOND, assert_refused};
+
+fn name(name: &str) -> KeyName {
+    name.parse().expect("the scene uses valid names")
+}
+
+fn key(called: &str, roles: &str) -> NewKey {
+    let mut bytes = [7; 32];
+    bytes[..called.len()].copy_from_slice(called.as_bytes());
+    NewKey {
+        name: name(called),
+        roles: roles.parse().expect("the scene uses known roles"),
+        hash: KeySecret::from_bytes(bytes).hash(),
+        expires: None,
+    }
+}
+
+async fn keys(store: &dyn DialogStore) -> Vec<Key> {
+    store.keys().await.expect("the keys can be read")
+}
+
+/// A new store has no keys.
+pub async fn a_new_store_has_no_keys(store: &dyn DialogStore, _: &ManualClock) {
+    assert_eq!(keys(store).await, []);
+}
+
+/// A key is kept with all that it was made with, as of now; keys come by name.
+pub async fn a_key_is_kept_as_it_was_made(store: &dyn DialogStore, clock: &ManualClock) {
+    let later = clock.now().saturating_add(SECOND * 60);
+    let second = NewKey { expires: Some(later), ..key("second", "ingest,consent") };
+    let first = key("first", "admin");
+    assert_eq!(store.create_key(second.clone()).await.expect("a key is kept"), clock.now());
+    clock.advance(SECOND);
+    store.create_key(first.clone()).await.expect("a key is kept");
+    let kept = keys(store).await;
+    let as_new = |key: &Key| NewKey {
+        name: key.name.clone(),
+        roles: key.roles,
+        hash: key.hash,
+        expires: key.expires,
+    };
+    assert_eq!(kept.iter().map(as_new).collect::<Vec<_>>(), [first, second]);
+    assert_eq!(kept[0].created, clock.now());
+    assert!(kept.iter().all(|key| key.revoked.is_none() && key.last_used.is_none()));
+    assert!(kept[1].works(clock.now()) && !kept[1].works(later), "it expires");
+}
+
+/// No two keys ever have the same name, so that what a log says stays clear.
+pub async fn a_name_is_given_to_one_key_for_ever(store: &dyn DialogStore, _: &ManualClock) {
+    store.create_key(key("name", "read")).await.expect("a key is kept");
+    let before = keys(store).await;
+    for _ in 0..2 {
+        let again = NewKey { hash: key("other", "admin").hash, ..key("name", "admin") };
+        let again = store.create_key(again).await;
+        assert_refused!(again, StoreError::Invalid { field: "name", .. }, "the name is taken");
+        assert_eq!(keys(store).await[0].hash, before[0].hash);
+        assert_eq!(keys(store).await[0].roles, before[0].roles);
+        store.revoke_key(&name("name")).await.expect("a key can be revoked");
+    }
+}
+
+/// A revoked key never works again, and keeps the date of its end.
+pub async fn a_revoked_key_stays_revoked(store: &dyn DialogStore, clock: &ManualClock) {
+    store.create_key(key("name", "read")).await.expect("a key is kept");
+    store.create_key(key("other", "read")).await.expect("a key is kept");
+    assert!(!store.revoke_key(&name("unknown")).await.expect("an answer"), "there is none");
+    clock.advance(SECOND);
+    let revoked = clock.now();
+    for _ in 0..2 {
+        assert!(store.revoke_key(&name("name")).await.expect("a key can be revoked"));
+        clock.advance(SECOND);
+    }
+    let kept = keys(store).await;
+    assert_eq!(kept[0].revoked, Some(revoked));
+    assert!(!kept[0].works(clock.now()));
+    assert_eq!(kept[1].revoked, None, "another key goes on working");
+}
+
+/// The last use is noted, whichever of two is noted last.
+pub async fn the_use_of_keys_is_noted_and_never_goes_back(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    store.create_key(key("name", "read")).await.expect("a key is kept");
+    let (earlier, later) = (clock.now(), clock.now().saturating_add(SECOND));
+    for date in [later, earlier] {
+        let used = vec![(name("name"), date), (name("unknown"), date)];
+        store.note_key_use(used).await.expect("a use can be noted");
+    }
+    assert_eq!(keys(store).await[0].last_used, Some(later));
+}

@@ -1,0 +1,93 @@
+//! The auditor's log: which key asked for what, and how that ended. It names dialogs and customers by
+//! keyed hashes alone, as the ledger does.
+
+use std::fmt::Write;
+
+use dataapi_core::{CustomerId, DialogId, DialogRef, DialogStore, Filter, KeyName};
+use http::StatusCode;
+
+/// The target of its events, so that they can go to a sink of their own.
+pub(crate) const TARGET: &str = "dataapi_access";
+
+/// What is known of a request for the auditor; empty where nobody listens.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    /// Whether the request is one for data, and someone wants to know.
+    is_noted: bool,
+    key: Option<KeyName>,
+    dialog: Option<DialogRef>,
+    customer: Option<DialogRef>,
+    filter: String,
+}
+
+impl Access {
+    /// A request for data, whoever asks.
+    pub(crate) fn begin(&mut self, is_noted: bool) {
+        self.is_noted = is_noted;
+    }
+
+    /// By that key; `None` where no key is needed.
+    pub(crate) fn by(&mut self, key: Option<KeyName>) {
+        self.key = key;
+    }
+
+    /// About that dialog.
+    pub(crate) fn dialog(&mut self, store: &dyn DialogStore, id: &DialogId) {
+        if self.is_noted {
+            self.dialog = Some(store.reference(id));
+        }
+    }
+
+    /// About that customer.
+    pub(crate) fn customer(&mut self, store: &dyn DialogStore, id: &CustomerId) {
+        if self.is_noted {
+            // Ids of both kinds have the same bounds.
+            self.customer = id.as_str().parse().ok().map(|id| store.reference(&id));
+        }
+    }
+
+    /// For those that match.
+    pub(crate) fn filter(&mut self, store: &dyn DialogStore, filter: &Filter) {
+        if !self.is_noted {
+            return;
+        }
+        if let Some(customer) = filter.customer_id() {
+            self.customer(store, customer);
+        }
+        let language = filter.language_tag().map(|language| language.as_str().to_owned());
+        let date = |date: Option<dataapi_core::Date>| date.map(|date| date.to_string());
+        for (name, value) in
+            [("language", language), ("from", date(filter.from())), ("to", date(filter.to()))]
+        {
+            if let Some(value) = value {
+                let gap = if self.filter.is_empty() { "" } else { " " };
+                // Writing to a string does not fail.
+                let _ = write!(self.filter, "{gap}{name}={value}");
+            }
+        }
+    }
+
+    /// Writes it down.
+    pub(crate) fn end(
+        &self,
+        request_id: &str,
+        method: &'static str,
+        route: &'static str,
+        status: StatusCode,
+    ) {
+        if self.is_noted {
+            tracing::info!(
+                target: TARGET,
+                request_id,
+                key = self.key.as_ref().map(KeyName::as_str),
+                method,
+                route,
+                status = status.as_u16(),
+                dialog_ref = self.dialog.map(tracing::field::display),
+                customer_ref = self.customer.map(tracing::field::display),
+                filter = Some(self.filter.as_str()).filter(|filter| !filter.is_empty()),
+                "access"
+            );
+        }
+    }
+}

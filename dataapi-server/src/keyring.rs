@@ -1,0 +1,166 @@
+//! Keys: who may do what, checked from memory and kept up to date with the store.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use dataapi_core::{Clock, Date, DialogStore, Key, KeyHash, KeyName, KeySecret, Role};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::access::Access;
+use crate::problem::Problem;
+
+/// How often the store is asked: a key that is revoked works for no longer than a second.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// After how many failures in a row what is known is too old to go by.
+const MOST_FAILURES: u32 = 2;
+
+/// How often it is noted in the store when keys were used.
+const NOTE_PERIOD: Duration = Duration::from_mins(1);
+
+/// What is known of the store's keys.
+#[derive(Debug)]
+pub(crate) struct Keyring(RwLock<Known>);
+
+#[derive(Clone, Debug)]
+enum Known {
+    /// Nothing, or nothing of late: nobody is let in.
+    Nothing,
+    /// The store never had a key: whoever reaches the server may do everything.
+    NoKeys,
+    Keys(Arc<HashMap<KeyHash, Entry>>),
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    key: Key,
+    /// When it was last used, in microseconds; as long as it was not, far in the past.
+    used: Arc<AtomicI64>,
+}
+
+impl Keyring {
+    pub(crate) fn new() -> Self {
+        Self(RwLock::new(Known::Nothing))
+    }
+
+    /// Lets a request pass that takes that role, or says what it lacks; notes who asked.
+    pub(crate) fn check(
+        &self,
+        headers: &HeaderMap,
+        role: Role,
+        clock: &dyn Clock,
+        access: &mut Access,
+    ) -> Result<(), Problem> {
+        let keys = match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Known::NoKeys => return Ok(()),
+            Known::Nothing => {
+                return Err(Problem::unavailable("the keys cannot be read", PERIOD));
+            }
+            Known::Keys(keys) => Arc::clone(keys),
+        };
+        let secret = bearer(headers)?.ok_or_else(Problem::key_needed)?;
+        let entry = keys.get(&secret.hash()).ok_or_else(Problem::key_refused)?;
+        access.by(Some(entry.key.name.clone()));
+        let now = clock.now();
+        if !entry.key.works(now) {
+            return Err(Problem::key_refused());
+        }
+        entry.used.fetch_max(now.as_micros(), Ordering::Relaxed);
+        if entry.key.roles.allow(role) { Ok(()) } else { Err(Problem::role_missing(role)) }
+    }
+
+    /// Reads the store's keys for the first time.
+    pub(crate) async fn load(&self, store: &dyn DialogStore) {
+        if let Ok(keys) = store.keys().await {
+            self.take(keys);
+        }
+    }
+
+    /// Keeps up with the store. Runs until it is dropped.
+    pub(crate) async fn run(&self, store: &dyn DialogStore) {
+        let mut period = tokio::time::interval(PERIOD);
+        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut noted = Instant::now();
+        let mut failures = 0;
+        loop {
+            period.tick().await;
+            match store.keys().await {
+                Ok(keys) => {
+                    self.take(keys);
+                    failures = 0;
+                }
+                Err(error) => {
+                    failures += 1;
+                    if failures == MOST_FAILURES {
+                        tracing::warn!(%error, "the keys cannot be read; nobody is let in");
+                        self.set(Known::Nothing);
+                    }
+                }
+            }
+            if noted.elapsed() >= NOTE_PERIOD {
+                noted = Instant::now();
+                self.note_use(store).await;
+            }
+        }
+    }
+
+    fn take(&self, keys: Vec<Key>) {
+        let before = self.known();
+        let had_keys = matches!(before, Known::Keys(_));
+        // Keys are never removed: without them the store is another one, or not to be trusted.
+        if keys.is_empty() && !had_keys {
+            return self.set(Known::NoKeys);
+        }
+        let entry = |key: Key| {
+            let known = match &before {
+                Known::Keys(before) => before.get(&key.hash).map(|entry| Arc::clone(&entry.used)),
+                Known::Nothing | Known::NoKeys => None,
+            };
+            let used = known.unwrap_or_else(|| Arc::new(AtomicI64::new(i64::MIN)));
+            (key.hash, Entry { key, used })
+        };
+        self.set(Known::Keys(Arc::new(keys.into_iter().map(entry).collect())));
+    }
+
+    /// What fails is noted the next time.
+    async fn note_use(&self, store: &dyn DialogStore) {
+        let Known::Keys(keys) = self.known() else { return };
+        let used: Vec<(KeyName, Date)> = keys
+            .values()
+            .filter_map(|Entry { key, used }| {
+                let used = Date::from_micros(used.load(Ordering::Relaxed)).ok()?;
+                (key.last_used < Some(used)).then(|| (key.name.clone(), used))
+            })
+            .collect();
+        if !used.is_empty() {
+            let _ = store.note_key_use(used).await;
+        }
+    }
+
+    fn known(&self) -> Known {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, known: Known) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+}
+
+/// The key that a request brings (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Result<Option<KeySecret>, Problem> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let value = match (given.next(), given.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value,
+        (Some(_), Some(_)) => return Err(Problem::key_refused()),
+    };
+    let secret = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().parse().ok())?
+    });
+    secret.map(Some).ok_or_else(Problem::key_refused)
+}

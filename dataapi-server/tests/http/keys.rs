@@ -1,0 +1,194 @@
+//! Keys: each role opens exactly the contract's routes, and what does not work opens none.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dataapi_conformance::ManualClock;
+use dataapi_core::{Clock, Date, DialogStore, KeySecret, MemoryStore, NewKey, RefKey};
+use dataapi_server::Config;
+
+use crate::support::{Answer, Server, ask};
+
+/// Which roles open a route; `None` where no key is needed.
+type Route = (&'static str, &'static str, &'static str, Option<&'static [&'static str]>);
+
+const GOOD: &str = r#"{"text":"t","language":"en"}"#;
+
+/// The contract's table of who may do what.
+const ROUTES: [Route; 19] = [
+    ("POST", "/data/anna/d", GOOD, Some(&["ingest"])),
+    ("POST", "/consents/d", "true", Some(&["consent"])),
+    ("GET", "/consents/d", "", Some(&["consent"])),
+    ("GET", "/consents/d/receipt", "", Some(&["consent"])),
+    ("GET", "/data/", "", Some(&["read"])),
+    ("HEAD", "/data/", "", Some(&["read"])),
+    ("GET", "/data/anna/d", "", Some(&["read"])),
+    ("GET", "/changes", "", Some(&["read"])),
+    ("GET", "/changes?dialogs=true", "", Some(&["read"])),
+    ("GET", "/stats", "", Some(&["read"])),
+    ("GET", "/customers/anna/data", "", Some(&["subject"])),
+    ("DELETE", "/data/anna/d", "", Some(&["subject"])),
+    ("DELETE", "/customers/anna", "", Some(&["subject"])),
+    ("GET", "/metrics", "", Some(&[])),
+    ("GET", "/health/live", "", None),
+    ("GET", "/health/ready", "", None),
+    ("GET", "/openapi.json", "", None),
+    ("GET", "/docs", "", None),
+    ("GET", "/docs/index.html", "", None),
+];
+
+const ROLES: [&str; 5] = ["ingest", "consent", "read", "subject", "admin"];
+
+fn secret(number: u8) -> KeySecret {
+    KeySecret::from_bytes([number; 32])
+}
+
+async fn key(store: &dyn DialogStore, number: u8, roles: &str, expires: Option<Date>) {
+    let name = format!("key-{number}").parse().expect("a name");
+    let roles = roles.parse().expect("roles");
+    let hash = secret(number).hash();
+    store.create_key(NewKey { name, roles, hash, expires }).await.expect("a key is kept");
+}
+
+/// A server over a store with a key of each role, numbered from 0 on.
+async fn with_keys() -> (Server, ManualClock) {
+    let clock = ManualClock::default();
+    let store = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
+    for (number, role) in (0..).zip(ROLES) {
+        key(&store, number, role, None).await;
+    }
+    let config = Config { clock: Arc::new(clock.clone()), ..Config::default() };
+    (Server::start(Arc::new(store), config).await, clock)
+}
+
+async fn with(server: &Server, number: u8, method: &str, target: &str, body: &str) -> Answer {
+    let header = format!("authorization: Bearer {}\r\n", secret(number));
+    ask(server.address, method, target, &header, body.as_bytes()).await
+}
+
+#[tokio::test]
+async fn each_role_opens_the_contracts_routes_and_no_other() {
+    let (server, _) = with_keys().await;
+    for prefix in ["", "/v1"] {
+        for (method, path, body, roles) in ROUTES {
+            let target = format!("{prefix}{path}");
+            let none = server.ask(method, &target, body).await;
+            let Some(roles) = roles else {
+                assert!(none.status < 400, "{method} {target}: {none:?}");
+                continue;
+            };
+            assert_eq!(none.status, 401, "{method} {target}");
+            assert_eq!(none.header("www-authenticate"), Some(r#"Bearer realm="DataAPI""#));
+            for (number, role) in (0..).zip(ROLES) {
+                let answer = with(&server, number, method, &target, body).await;
+                let what = format!("{role}: {method} {target}: {answer:?}");
+                if role == "admin" || roles.contains(&role) {
+                    assert!(answer.status != 401, "{what}");
+                    let lacks = answer.header("www-authenticate").is_some();
+                    assert!(!lacks, "{what}");
+                } else {
+                    assert_eq!(answer.status, 403, "{what}");
+                    let challenge = answer.header("www-authenticate").expect("a challenge");
+                    let needed = roles.first().unwrap_or(&"admin");
+                    assert!(challenge.contains("error=\"insufficient_scope\""), "{what}");
+                    assert!(challenge.contains(&format!("scope=\"{needed}\"")), "{what}");
+                    if method != "HEAD" {
+                        assert_eq!(answer.problem(), "role-missing", "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_role_lacks_is_not_done() {
+    let (server, _) = with_keys().await;
+    assert_eq!(with(&server, 0, "POST", "/data/anna/d", GOOD).await.status, 201);
+    for number in [0, 2, 3] {
+        assert_eq!(with(&server, number, "POST", "/consents/d", "true").await.status, 403);
+    }
+    for number in [0, 1, 2] {
+        assert_eq!(with(&server, number, "DELETE", "/customers/anna", "").await.status, 403);
+    }
+    let standing = with(&server, 1, "GET", "/consents/d", "").await.json();
+    assert_eq!(standing["consent"], "pending");
+}
+
+#[tokio::test]
+async fn what_is_no_key_of_the_store_is_refused() {
+    let (server, _) = with_keys().await;
+    let good = secret(2).to_string();
+    let (other, cut, shouted) =
+        (secret(9).to_string(), &good[..good.len() - 1], good.to_uppercase());
+    for header in [
+        format!("Bearer {other}"),
+        format!("Bearer {cut}"),
+        format!("Bearer {good}0"),
+        format!("Bearer {shouted}"),
+        format!("Bearer{good}"),
+        format!("Basic {good}"),
+        format!("Token {good}"),
+        good.clone(),
+        "Bearer ".to_owned(),
+        "Bearer null".to_owned(),
+        format!("Bearer {good}\r\nauthorization: Bearer {good}"),
+        format!("Bearer {good}, Bearer {good}"),
+    ] {
+        let headers = format!("authorization: {header}\r\n");
+        let answer = ask(server.address, "GET", "/data/", &headers, b"").await;
+        assert_eq!(answer.status, 401, "{header}");
+        assert_eq!(answer.problem(), "key-refused", "{header}");
+        assert!(!answer.text().contains(&good[8..20]), "an answer repeats no key");
+        let challenge = answer.header("www-authenticate").expect("a challenge");
+        assert!(challenge.contains("invalid_token"), "{challenge}");
+    }
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let headers = format!("authorization: {scheme} {good}\r\n");
+        assert_eq!(ask(server.address, "GET", "/data/", &headers, b"").await.status, 200);
+    }
+}
+
+/// Asks until the answer has that status, for as long as a slow machine may take.
+async fn becomes(server: &Server, number: u8, status: u16) {
+    let started = Instant::now();
+    loop {
+        let answer = with(server, number, "GET", "/data/", "").await;
+        if answer.status == status {
+            return;
+        }
+        assert!(started.elapsed() < Duration::from_mins(1), "it stays {}", answer.status);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_works_from_its_making_to_its_end_without_a_restart() {
+    let (server, clock) = with_keys().await;
+    assert_eq!(with(&server, 2, "GET", "/data/", "").await.status, 200);
+    assert!(server.store.revoke_key(&"key-2".parse().expect("a name")).await.expect("revoked"));
+    becomes(&server, 2, 401).await;
+
+    let expires = clock.now().saturating_add(Duration::from_mins(1));
+    key(&*server.store, 8, "read", Some(expires)).await;
+    becomes(&server, 8, 200).await;
+    clock.advance(Duration::from_mins(1));
+    assert_eq!(with(&server, 8, "GET", "/data/", "").await.status, 401, "it has expired");
+}
+
+#[tokio::test]
+async fn a_store_is_open_until_its_first_key_and_never_again() {
+    let server = Server::memory().await;
+    assert_eq!(server.get("/data/").await.status, 200);
+    assert_eq!(with(&server, 1, "GET", "/data/", "").await.status, 200);
+    key(&*server.store, 1, "ingest", None).await;
+    becomes(&server, 1, 403).await;
+    assert_eq!(server.get("/data/").await.status, 401);
+    assert!(server.store.revoke_key(&"key-1".parse().expect("a name")).await.expect("revoked"));
+    becomes(&server, 1, 401).await;
+    assert_eq!(
+        server.get("/data/").await.status,
+        401,
+        "a store whose keys are revoked stays closed"
+    );
+}

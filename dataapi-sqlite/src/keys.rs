@@ -1,0 +1,61 @@
+//! Keys in the database: few rows, read all at once.
+
+use dataapi_core::{Date, Key, KeyHash, KeyName, NewKey, Roles};
+use rusqlite::{Connection, Row};
+
+use crate::rows;
+
+const COLUMNS: &str = "name, roles, hash, created, expires, revoked, last_used";
+
+/// All keys, by name.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
+    let sql = format!("SELECT {COLUMNS} FROM api_key ORDER BY name");
+    connection.prepare_cached(&sql)?.query_map((), read)?.collect()
+}
+
+/// Adds a key; false if its name is taken.
+pub(crate) fn add(connection: &Connection, key: &NewKey, created: Date) -> rusqlite::Result<bool> {
+    let added = connection
+        .prepare_cached(
+            "INSERT INTO api_key (name, roles, hash, created, expires) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute((
+            key.name.as_str(),
+            key.roles.bits(),
+            key.hash.as_bytes(),
+            created.as_micros(),
+            key.expires.map(Date::as_micros),
+        ))?;
+    Ok(added == 1)
+}
+
+/// Revokes a key unless it is; false if there is none.
+pub(crate) fn revoke(connection: &Connection, name: &KeyName, now: Date) -> rusqlite::Result<bool> {
+    let found = connection
+        .prepare_cached("UPDATE api_key SET revoked = ifnull(revoked, ?2) WHERE name = ?1")?
+        .execute((name.as_str(), now.as_micros()))?;
+    Ok(found == 1)
+}
+
+/// Notes when a key was used.
+pub(crate) fn note_use(connection: &Connection, name: &KeyName, at: Date) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE api_key SET last_used = max(ifnull(last_used, ?2), ?2) WHERE name = ?1",
+        )?
+        .execute((name.as_str(), at.as_micros()))?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Key> {
+    Ok(Key {
+        name: rows::parsed(row, 0)?,
+        roles: Roles::from_bits(row.get(1)?).map_err(|_| rows::damaged(1))?,
+        hash: KeyHash::from_bytes(row.get(2)?),
+        created: rows::date(row, 3)?,
+        expires: rows::optional_date(row, 4)?,
+        revoked: rows::optional_date(row, 5)?,
+        last_used: rows::optional_date(row, 6)?,
+    })
+}

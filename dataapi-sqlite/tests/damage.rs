@@ -1,0 +1,142 @@
+//! A damaged file: told of, never passed over in silence, and never answered from wrongly.
+//!
+//! `DATAAPI_DAMAGE_CASES` sets how many files are damaged, `DATAAPI_DAMAGE_SEED` fixes where.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use dataapi_core::{
+    BrokenChain, Decision, DialogStore, Evidence, Filter, ImportedDialog, Limit, NewDialog,
+    PageRequest, Start, Window,
+};
+use dataapi_sqlite::{Damage, Options, SqliteStore, check};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use rusqlite::Connection;
+use tokio::runtime::Runtime;
+
+fn open(path: &Path) -> Result<SqliteStore, dataapi_sqlite::OpenError> {
+    SqliteStore::open(path, Options { create: false, ..Options::default() })
+}
+
+fn text(number: usize) -> String {
+    format!("words {number} {}", "and more ".repeat(number % 40))
+}
+
+/// A closed store with dialogs in every state.
+fn fill(path: &Path) {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open(path, Options::default()).unwrap();
+        let imported = |number: usize| ImportedDialog {
+            dialog: NewDialog::parse("anna", &format!("d-{number}"), "en", &text(number)).unwrap(),
+            date: None,
+            consented: !number.is_multiple_of(4),
+        };
+        store.import((0..400).map(imported).collect()).await.unwrap();
+        for number in (0..400).step_by(10) {
+            let id = format!("d-{number}").parse().unwrap();
+            store.decide(id, Decision::Withdrawn, Evidence::default()).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_whole_store_has_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dialogs.db");
+    drop(SqliteStore::open(&path, Options::default()).unwrap());
+    assert_eq!(check(&path).unwrap(), []);
+    fill(&path);
+    assert_eq!(check(&path).unwrap(), []);
+    let store = open(&path).unwrap();
+    assert_eq!(check(&path).unwrap(), [], "also while it is in use");
+    drop(store);
+}
+
+#[test]
+fn what_was_changed_by_hand_is_told() {
+    type Expected = fn(&Damage) -> bool;
+    let cases: [(&str, Expected); 6] = [
+        ("UPDATE store SET pending = pending + 1", |damage| {
+            matches!(damage, Damage::Count { what: "pending dialogs", .. })
+        }),
+        (
+            "UPDATE consented_count SET n = n - 1 WHERE customer_id = '' AND language = ''",
+            |damage| matches!(damage, Damage::Count { what: "consented dialogs", .. }),
+        ),
+        ("DELETE FROM tombstone", |damage| {
+            matches!(damage, Damage::Count { what: "tombstones", .. })
+        }),
+        ("UPDATE dialog SET granted = 1 WHERE seq = 9", |damage| *damage == Damage::Consent(1)),
+        ("UPDATE event SET date = date + 1 WHERE position = 7", |damage| {
+            *damage == Damage::Ledger(BrokenChain::Link { position: 7 })
+        }),
+        ("UPDATE dialog SET granted = NULL WHERE seq = 10", |damage| {
+            matches!(damage, Damage::Count { .. })
+        }),
+    ];
+    for (sql, expected) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dialogs.db");
+        fill(&path);
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        let found = check(&path).unwrap();
+        assert!(found.iter().any(expected), "{sql}: {found:?}");
+    }
+}
+
+/// Reads all that can be read, page by page, until it ends or fails.
+async fn crawl(store: &SqliteStore) {
+    let mut window = Window { limit: Limit::new(50).unwrap(), ..Window::default() };
+    // Damaged dates could lead round in a circle.
+    for _ in 0..100 {
+        let request = PageRequest::new(Filter::default(), window.clone()).unwrap();
+        let Ok(page) = store.query(&request).await else { return };
+        let Some(next) = page.next else { return };
+        window.start = Start::After(next);
+    }
+}
+
+#[test]
+fn a_file_damaged_anywhere_panics_nowhere() {
+    let cases = std::env::var("DATAAPI_DAMAGE_CASES").ok().and_then(|it| it.parse().ok());
+    let seed = std::env::var("DATAAPI_DAMAGE_SEED").ok().and_then(|it| it.parse().ok());
+    let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    println!("DATAAPI_DAMAGE_SEED={seed}");
+    let mut choices = ChaCha8Rng::seed_from_u64(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole.db");
+    fill(&whole);
+    let bytes = std::fs::read(&whole).unwrap();
+    let runtime = Runtime::new().unwrap();
+    for case in 0..cases.unwrap_or(60_u32) {
+        let path = folder.path().join(format!("damaged-{case}.db"));
+        let mut damaged = bytes.clone();
+        let at = usize::try_from(choices.next_u64()).unwrap() % damaged.len();
+        let length = 1 + usize::try_from(choices.next_u32()).unwrap() % 600;
+        for byte in damaged.iter_mut().skip(at).take(length) {
+            *byte = u8::try_from(choices.next_u32() % 256).unwrap();
+        }
+        std::fs::write(&path, damaged).unwrap();
+        let survived = catch_unwind(AssertUnwindSafe(|| {
+            drop(check(&path));
+            let Ok(store) = open(&path) else { return };
+            runtime.block_on(async {
+                crawl(&store).await;
+                let _ = store.stats().await;
+                let _ = store.events(0, Limit::MAX).await;
+                let new = NewDialog::parse("ben", "new", "en", "words").unwrap();
+                let _ = store.insert(new).await;
+                let id = "d-1".parse().unwrap();
+                let _ = store.decide(id, Decision::Withdrawn, Evidence::default()).await;
+                let _ = store.ready().await;
+            });
+        }));
+        assert!(survived.is_ok(), "case {case}: {length} bytes from {at} on");
+        for file in dataapi_sqlite::files(&path).unwrap_or_default() {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+}
