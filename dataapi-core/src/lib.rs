@@ -10,6 +10,7 @@
 //! | [`dialog`] | ids, language and text, parsed once and valid ever after |
 //! | [`consent`] | decisions, receipts, tombstones, and the state machine between them |
 //! | [`ledger`] | what was decided and erased, one chained event each |
+//! | [`key`] | who may do what over a network |
 //! | [`page`] | filters, limits, cursors, and the one right order of a page |
 //! | [`store`] | the trait a backend implements, and what it promises |
 //! | [`error`] | the one error, each variant a way to react |
@@ -41,7 +42,7 @@ pub mod consent;
 pub mod dialog;
 pub mod error;
 pub mod key;
-mod ledger;
+pub mod ledger;
 pub mod memory;
 pub mod page;
 pub mod store;

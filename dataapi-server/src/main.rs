@@ -40,6 +40,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    keep_out_of_crash_files()?;
     let settings = args.resolve()?;
     let Settings { listen, insecure_plaintext, store: url, serve, log, log_format, .. } = settings;
     start_log(log, log_format, settings.access_log.as_deref())?;
@@ -61,6 +62,13 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
     dataapi_server::serve(store, serve, listener, first_of(stop)).await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// The memory of the process holds texts: no crash may write it to a file, nor another program read it.
+fn keep_out_of_crash_files() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())
 }
 

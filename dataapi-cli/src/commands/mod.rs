@@ -31,6 +31,7 @@ pub(crate) use sync::SyncError;
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> Exit {
+    keep_out_of_crash_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -52,6 +53,16 @@ pub(crate) fn main() -> Exit {
         }
         failure.exit()
     })
+}
+
+/// The memory of the process holds texts: no crash may write it to a file.
+fn keep_out_of_crash_files() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // It is refused nowhere; the work is not to fail for it.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
 }
 
 /// What to say where clap would repeat what was typed, which may be an id.

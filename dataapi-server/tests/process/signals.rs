@@ -56,3 +56,24 @@ fn a_second_signal_ends_it_at_once() {
         assert_eq!(program.ended().0.code(), Some(code));
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_crash_writes_no_memory_to_a_file() {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"ulimit -c unlimited; exec "$0" "$@""#])
+        .arg(env!("CARGO_BIN_EXE_dataapi-server"))
+        .args(["--listen", "127.0.0.1:0", "--store", "memory:"])
+        .current_dir(folder.path());
+    let mut program = Program::spawn(&mut command);
+    program.signal("ABRT");
+    let (status, _, _) = program.ended();
+    assert_eq!(status.signal(), Some(6));
+    assert!(!status.core_dumped(), "the kernel was asked not to");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+}
