@@ -72,8 +72,11 @@ pub type Progress<'p> = &'p mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// There is a file at the place of the new one. It was left alone.
-    #[error("there is a file at that place already; choose another place, or move it away")]
+    /// There is a file at the place of the new one, or the log of one. It was left alone.
+    #[error(
+        "there is a file at that place already, or the log of one beside it (-wal, -shm); choose \
+         another place, or move it away"
+    )]
     IsThere,
 
     /// The new file could not be written; nothing is left of it.

@@ -114,7 +114,13 @@ pub(crate) struct Copy {
 impl Copy {
     /// Begins a store with that key beside its place, at which there must be nothing.
     pub(crate) fn begin(place: &Path, key: &RefKey) -> Result<Self, BackupError> {
-        if place.symlink_metadata().is_ok() {
+        // A log that another store left beside its place would be taken for this one's.
+        let is_taken = ["", "-wal", "-shm", "-journal"].iter().any(|end| {
+            let mut name = place.as_os_str().to_owned();
+            name.push(end);
+            Path::new(&name).symlink_metadata().is_ok()
+        });
+        if is_taken {
             return Err(BackupError::IsThere);
         }
         let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -235,8 +241,8 @@ impl Copy {
     }
 }
 
-/// Each event that ends a dialog has its tombstone unless it is forgotten; the counts follow from
-/// the rows.
+/// Each event that ends a dialog has its tombstone unless it is forgotten; the counts, and which row a
+/// grant is of, follow from the rows.
 fn count(connection: &Connection, store: &StoreRow) -> rusqlite::Result<u64> {
     let adding = connection.unchecked_transaction()?;
     adding.execute(
@@ -244,7 +250,10 @@ fn count(connection: &Connection, store: &StoreRow) -> rusqlite::Result<u64> {
         [ledger::signed(store.forgotten)],
     )?;
     adding.execute_batch(
-        "INSERT INTO consented_count SELECT '', '', count(*) FROM dialog INDEXED BY consented
+        // A dialog that was put back meanwhile has another row than when it was consented to.
+        "UPDATE event SET seq = dialog.seq FROM dialog
+             WHERE event.position = dialog.granted AND event.seq IS NOT dialog.seq;
+         INSERT INTO consented_count SELECT '', '', count(*) FROM dialog INDEXED BY consented
              WHERE granted IS NOT NULL HAVING count(*) > 0;
          INSERT INTO consented_count SELECT customer_id, '', count(*)
              FROM dialog INDEXED BY consented_by_customer

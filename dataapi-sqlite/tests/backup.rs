@@ -225,6 +225,17 @@ async fn a_backup_replaces_no_file_and_one_that_is_stopped_leaves_none() {
     let again = scene.store.back_up(&place, &mut go_on());
     assert!(matches!(again, Err(BackupError::IsThere)), "{again:?}");
     assert_eq!(std::fs::read(&place).unwrap(), before);
+    // What a lost store has left beside its place would be read as the log of the new one.
+    for end in ["wal", "shm", "journal"] {
+        let left = scene.path(&format!("left-{end}"));
+        std::fs::write(&left, "of another store").unwrap();
+        let refused = scene.store.back_up(&scene.path("left"), &mut go_on());
+        assert!(matches!(refused, Err(BackupError::IsThere)), "{end}: {refused:?}");
+        let refused =
+            restore(&place, &scene.path("left"), Since::ResurrectionAccepted, &mut go_on());
+        assert!(matches!(refused, Err(BackupError::IsThere)), "{end}: {refused:?}");
+        std::fs::remove_file(left).unwrap();
+    }
 
     let stopped = scene.store.back_up(&scene.path("stopped"), &mut |_| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(BackupError::Stopped)), "{stopped:?}");
