@@ -240,6 +240,14 @@ pub struct NewKey {
     pub expires: Option<Date>,
 }
 
+impl NewKey {
+    /// The key as a store keeps it from then on.
+    pub fn kept(self, created: Date) -> Key {
+        let Self { name, roles, hash, expires } = self;
+        Key { name, roles, hash, created, expires, revoked: None, last_used: None }
+    }
+}
+
 /// A key as a store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {

@@ -405,13 +405,10 @@ impl DialogStore for MemoryStore {
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
         let mut state = self.state();
         let created = self.now(&state);
-        let NewKey { name, roles, hash, expires } = key;
-        if state.keys.contains_key(&name) {
+        if state.keys.contains_key(&key.name) {
             return Err(Invalid::new("name", "must not be that of another key").into());
         }
-        let (revoked, last_used) = (None, None);
-        let key = Key { name: name.clone(), roles, hash, created, expires, revoked, last_used };
-        state.keys.insert(name, key);
+        state.keys.insert(key.name.clone(), key.kept(created));
         state.last_date = created;
         Ok(created)
     }

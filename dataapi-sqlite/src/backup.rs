@@ -316,7 +316,7 @@ pub fn restore(
         let (rows, is_last) = DialogRow::after(&source, seq)?;
         seq = rows.last().map_or(seq, |row| row.seq);
         let count = rows.len();
-        let known = rows.iter().map(|row| (key.reference(&row.dialog_id), row.seq));
+        let known = rows.iter().map(|row| (key.reference(&row.dialog.dialog_id), row.seq));
         rows_of.extend(known.filter(|(reference, _)| fates.0.contains_key(reference)));
         let (staying, gone) = fates.sort(&key, rows);
         let adding = copy.add()?;
@@ -418,7 +418,7 @@ impl Fates {
         let all = rows.len();
         let staying: Vec<_> = rows
             .into_iter()
-            .filter_map(|mut row| match self.0.get(&key.reference(&row.dialog_id)) {
+            .filter_map(|mut row| match self.0.get(&key.reference(&row.dialog.dialog_id)) {
                 None => Some(row),
                 Some(Fate::Granted(position)) => {
                     row.granted = Some(*position);

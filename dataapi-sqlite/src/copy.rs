@@ -4,13 +4,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use dataapi_core::{
-    CustomerId, Date, DialogId, DialogRef, Event, EventKind, Head, Key, Language, NewKey, RefKey,
-};
+use dataapi_core::{Date, DialogRef, Event, EventKind, Head, Key, NewDialog, NewKey, RefKey};
 use rusqlite::{Connection, Row, Transaction};
 use tempfile::TempPath;
 
 use crate::backup::BackupError;
+use crate::rows::DIALOG_COLUMNS;
 use crate::{keys, ledger, rows, schema, scrub};
 
 /// How much of the copy is kept in memory while its indexes grow at random places.
@@ -24,13 +23,10 @@ const BYTES_AT_ONCE: usize = 8 << 20;
 /// A row of a dialog as it stands in one store, on its way to another. What it says cannot be shown.
 pub(crate) struct DialogRow {
     pub(crate) seq: i64,
-    pub(crate) dialog_id: DialogId,
-    pub(crate) customer_id: CustomerId,
-    pub(crate) language: Language,
-    pub(crate) date: i64,
+    pub(crate) dialog: NewDialog,
+    pub(crate) date: Date,
     /// The position of the event of its consent.
     pub(crate) granted: Option<u64>,
-    pub(crate) text: String,
 }
 
 /// A *yes* that is held, on its way to another store.
@@ -51,17 +47,16 @@ impl DialogRow {
     /// The dialogs after that row, in the order of rows, some thousand at most; and whether they are the
     /// last.
     pub(crate) fn after(connection: &Connection, seq: i64) -> rusqlite::Result<(Vec<Self>, bool)> {
-        let mut select = connection.prepare_cached(
-            "SELECT seq, dialog_id, customer_id, language, date, granted, text FROM dialog
-             WHERE seq > ?1 ORDER BY seq",
-        )?;
+        let mut select = connection.prepare_cached(&format!(
+            "SELECT {DIALOG_COLUMNS}, seq FROM dialog WHERE seq > ?1 ORDER BY seq"
+        ))?;
         let mut found = Vec::new();
         let mut taken = 0;
         let mut rows = select.query([seq])?;
         while found.len() < AT_ONCE && taken < BYTES_AT_ONCE {
             let Some(row) = rows.next()? else { return Ok((found, true)) };
             let row = Self::read(row)?;
-            taken += row.text.len();
+            taken += row.dialog.text.as_str().len();
             found.push(row);
         }
         Ok((found, false))
@@ -69,13 +64,10 @@ impl DialogRow {
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            seq: row.get(0)?,
-            dialog_id: rows::parsed(row, 1)?,
-            customer_id: rows::parsed(row, 2)?,
-            language: rows::language(row, 3)?,
-            date: row.get(4)?,
+            seq: row.get("seq")?,
+            dialog: rows::new_dialog(row)?,
+            date: rows::date(row, 4)?,
             granted: rows::optional_position(row, 5)?,
-            text: row.get(6)?,
         })
     }
 }
@@ -181,19 +173,20 @@ impl Copy {
 
     /// Adds a dialog in its own row.
     pub(crate) fn dialog(&self, row: &DialogRow) -> rusqlite::Result<()> {
+        let DialogRow { seq, dialog, date, granted } = row;
         self.connection
             .prepare_cached(
                 "INSERT INTO dialog (seq, dialog_id, customer_id, language, date, granted, text)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute((
-                row.seq,
-                row.dialog_id.as_str(),
-                row.customer_id.as_str(),
-                row.language.as_str(),
-                row.date,
-                row.granted.map(ledger::signed),
-                &row.text,
+                seq,
+                dialog.dialog_id.as_str(),
+                dialog.customer_id.as_str(),
+                dialog.language.as_str(),
+                date.as_micros(),
+                granted.map(ledger::signed),
+                dialog.text.as_str(),
             ))?;
         Ok(())
     }

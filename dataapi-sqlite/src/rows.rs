@@ -14,14 +14,19 @@ pub(crate) const DIALOG_COLUMNS: &str = "dialog_id, customer_id, language, text,
 
 /// Reads [`DIALOG_COLUMNS`].
 pub(crate) fn stored_dialog(row: &Row<'_>) -> rusqlite::Result<StoredDialog> {
-    let dialog = NewDialog {
+    let is_consented = optional_position(row, 5)?.is_some();
+    Ok(StoredDialog::new(new_dialog(row)?, date(row, 4)?, is_consented))
+}
+
+/// Reads the dialog itself, the first of [`DIALOG_COLUMNS`].
+pub(crate) fn new_dialog(row: &Row<'_>) -> rusqlite::Result<NewDialog> {
+    Ok(NewDialog {
         dialog_id: parsed(row, 0)?,
         customer_id: parsed(row, 1)?,
         language: parsed(row, 2)?,
         // The limit on a text is a matter of what comes in, and may have been larger before.
         text: Text::parse(row.get(3)?, usize::MAX).map_err(|_| damaged(3))?,
-    };
-    Ok(StoredDialog::new(dialog, date(row, 4)?, optional_position(row, 5)?.is_some()))
+    })
 }
 
 /// The columns that [`event`] reads, in its order.

@@ -245,40 +245,26 @@ impl<'c> Transaction<'c> {
     /// Puts a dialog of a backup back, in the state that its row says by this ledger, unless its id is
     /// in use or gone.
     pub(crate) fn put_back(&mut self, row: &DialogRow) -> Result<PutBack, Failure> {
-        let reference = self.key.reference(&row.dialog_id);
+        let reference = self.key.reference(&row.dialog.dialog_id);
         if self.is_gone(&reference)? {
             return Ok(PutBack::Gone);
         }
-        let inserted = self
-            .sql
-            .prepare_cached(
-                "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (dialog_id) DO NOTHING",
-            )?
-            .execute((
-                row.dialog_id.as_str(),
-                row.customer_id.as_str(),
-                row.language.as_str(),
-                &row.text,
-                row.date,
-                row.granted.map(ledger::signed),
-            ))?;
-        if inserted == 0 {
+        let DialogRow { dialog, date, granted, .. } = row;
+        let Some(seq) = self.insert_row(dialog, *date, *granted)? else {
             return Ok(PutBack::IsThere);
-        }
-        let seq = self.sql.last_insert_rowid();
+        };
         let held = self.early_grant(&reference)?;
-        if let Some(position) = row.granted {
+        if let Some(position) = *granted {
             // Where the event finds its dialog from now on.
             self.sql
                 .prepare_cached("UPDATE event SET seq = ?2 WHERE position = ?1")?
                 .execute((ledger::signed(position), seq))?;
-            self.changes.consented(&row.customer_id, &row.language, 1);
+            self.changes.consented(&dialog.customer_id, &dialog.language, 1);
             return Ok(PutBack::Done);
         }
         self.changes.pending(1);
         if let Some(evidence) = held {
-            let row = self.find(&row.dialog_id)?.ok_or(StoreError::NotFound)?;
+            let row = self.find(&dialog.dialog_id)?.ok_or(StoreError::NotFound)?;
             self.grant(&row, &evidence)?;
         }
         Ok(PutBack::Done)
@@ -407,9 +393,29 @@ impl<'c> Transaction<'c> {
         let evidence = self.early_grant(&reference)?.or(imported);
         // Its event follows once the id is known to be free.
         let event = match evidence {
-            Some(_) => Some(ledger::signed(self.head()?.position + 1)),
+            Some(_) => Some(self.head()?.position + 1),
             None => None,
         };
+        let Some(seq) = self.insert_row(dialog, date, event)? else {
+            return Err(self.taken(dialog)?.into());
+        };
+        match evidence {
+            None => self.changes.pending(1),
+            Some(evidence) => {
+                self.append(reference, EventKind::Granted, self.now(), evidence, Some(seq))?;
+                self.changes.consented(&dialog.customer_id, &dialog.language, 1);
+            }
+        }
+        Ok(event.is_some())
+    }
+
+    /// Adds the row of a dialog and tells which it is; `None` if its id is taken.
+    fn insert_row(
+        &self,
+        dialog: &NewDialog,
+        date: Date,
+        granted: Option<u64>,
+    ) -> rusqlite::Result<Option<i64>> {
         let inserted = self
             .sql
             .prepare_cached(
@@ -422,20 +428,9 @@ impl<'c> Transaction<'c> {
                 dialog.language.as_str(),
                 dialog.text.as_str(),
                 date.as_micros(),
-                event,
+                granted.map(ledger::signed),
             ))?;
-        if inserted == 0 {
-            return Err(self.taken(dialog)?.into());
-        }
-        match evidence {
-            None => self.changes.pending(1),
-            Some(evidence) => {
-                let seq = Some(self.sql.last_insert_rowid());
-                self.append(reference, EventKind::Granted, self.now(), evidence, seq)?;
-                self.changes.consented(&dialog.customer_id, &dialog.language, 1);
-            }
-        }
-        Ok(event.is_some())
+        Ok((inserted == 1).then(|| self.sql.last_insert_rowid()))
     }
 
     fn check_free(&self, dialog: &NewDialog) -> Result<(), Failure> {

@@ -433,13 +433,10 @@ impl DialogStore for ListStore {
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
         let mut list = self.list();
         let created = self.now(&list);
-        let NewKey { name, roles, hash, expires } = key;
-        if list.keys.contains_key(&name) {
+        if list.keys.contains_key(&key.name) {
             return Err(Invalid::new("name", "must not be that of another key").into());
         }
-        let (revoked, last_used) = (None, None);
-        let key = Key { name: name.clone(), roles, hash, created, expires, revoked, last_used };
-        list.keys.insert(name, key);
+        list.keys.insert(key.name.clone(), key.kept(created));
         list.last_date = created;
         Ok(created)
     }
