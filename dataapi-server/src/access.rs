@@ -26,9 +26,18 @@ impl Access {
         self.is_noted = is_noted;
     }
 
-    /// By that key; `None` where no key is needed.
-    pub(crate) fn by(&mut self, key: Option<KeyName>) {
-        self.key = key;
+    /// By that key.
+    pub(crate) fn by(&mut self, key: &KeyName) {
+        if self.is_noted {
+            self.key = Some(key.clone());
+        }
+    }
+
+    /// For changes with their dialogs, which are texts that leave the store.
+    pub(crate) fn with_dialogs(&mut self) {
+        if self.is_noted {
+            self.filter.push_str("dialogs=true");
+        }
     }
 
     /// About that dialog.

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use dataapi_core::{Clock, Date, DialogStore, Key, KeyHash, KeyName, KeySecret, Role};
+use dataapi_core::{Clock, Date, DialogStore, Key, KeyHash, KeyName, KeySecret, Role, StoreError};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::access::Access;
 use crate::problem::Problem;
@@ -28,8 +28,10 @@ pub(crate) struct Keyring(RwLock<Known>);
 
 #[derive(Clone, Debug)]
 enum Known {
-    /// Nothing, or nothing of late: nobody is let in.
-    Nothing,
+    /// Nothing, or nothing of late: nobody is let in. Whether there were keys before is kept.
+    Nothing {
+        had_keys: bool,
+    },
     /// The store never had a key: whoever reaches the server may do everything.
     NoKeys,
     Keys(Arc<HashMap<KeyHash, Entry>>),
@@ -42,9 +44,15 @@ struct Entry {
     used: Arc<AtomicI64>,
 }
 
+impl Known {
+    fn had_keys(&self) -> bool {
+        matches!(self, Self::Keys(_) | Self::Nothing { had_keys: true })
+    }
+}
+
 impl Keyring {
     pub(crate) fn new() -> Self {
-        Self(RwLock::new(Known::Nothing))
+        Self(RwLock::new(Known::Nothing { had_keys: false }))
     }
 
     /// Lets a request pass that takes that role, or says what it lacks; notes who asked.
@@ -57,14 +65,14 @@ impl Keyring {
     ) -> Result<(), Problem> {
         let keys = match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             Known::NoKeys => return Ok(()),
-            Known::Nothing => {
+            Known::Nothing { .. } => {
                 return Err(Problem::unavailable("the keys cannot be read", PERIOD));
             }
             Known::Keys(keys) => Arc::clone(keys),
         };
         let secret = bearer(headers)?.ok_or_else(Problem::key_needed)?;
         let entry = keys.get(&secret.hash()).ok_or_else(Problem::key_refused)?;
-        access.by(Some(entry.key.name.clone()));
+        access.by(&entry.key.name);
         let now = clock.now();
         if !entry.key.works(now) {
             return Err(Problem::key_refused());
@@ -88,7 +96,9 @@ impl Keyring {
         let mut failures = 0;
         loop {
             period.tick().await;
-            match store.keys().await {
+            // One that answers too late fails as well.
+            let keys = timeout(PERIOD, store.keys()).await;
+            match keys.unwrap_or_else(|late| Err(StoreError::backend(late))) {
                 Ok(keys) => {
                     self.take(keys);
                     failures = 0;
@@ -97,7 +107,7 @@ impl Keyring {
                     failures += 1;
                     if failures == MOST_FAILURES {
                         tracing::warn!(%error, "the keys cannot be read; nobody is let in");
-                        self.set(Known::Nothing);
+                        self.fail();
                     }
                 }
             }
@@ -108,9 +118,14 @@ impl Keyring {
         }
     }
 
+    /// What is known is too old to go by.
+    fn fail(&self) {
+        self.set(Known::Nothing { had_keys: self.known().had_keys() });
+    }
+
     fn take(&self, keys: Vec<Key>) {
         let before = self.known();
-        let had_keys = matches!(before, Known::Keys(_));
+        let had_keys = before.had_keys();
         // Keys are never removed: without them the store is another one, or not to be trusted.
         if keys.is_empty() && !had_keys {
             return self.set(Known::NoKeys);
@@ -118,7 +133,7 @@ impl Keyring {
         let entry = |key: Key| {
             let known = match &before {
                 Known::Keys(before) => before.get(&key.hash).map(|entry| Arc::clone(&entry.used)),
-                Known::Nothing | Known::NoKeys => None,
+                Known::Nothing { .. } | Known::NoKeys => None,
             };
             let used = known.unwrap_or_else(|| Arc::new(AtomicI64::new(i64::MIN)));
             (key.hash, Entry { key, used })
@@ -163,4 +178,38 @@ fn bearer(headers: &HeaderMap) -> Result<Option<KeySecret>, Problem> {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().parse().ok())?
     });
     secret.map(Some).ok_or_else(Problem::key_refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use dataapi_core::{NewKey, SystemClock};
+
+    use super::*;
+
+    fn is_open(keyring: &Keyring) -> bool {
+        let mut access = Access::default();
+        keyring.check(&HeaderMap::new(), Role::Read, &SystemClock, &mut access).is_ok()
+    }
+
+    #[test]
+    fn what_had_keys_never_opens_again_whatever_fails_in_between() {
+        let keyring = Keyring::new();
+        assert!(!is_open(&keyring), "before the store was asked nobody is let in");
+        keyring.take(Vec::new());
+        assert!(is_open(&keyring));
+        let key = NewKey {
+            name: "key".parse().expect("a name"),
+            roles: "read".parse().expect("roles"),
+            hash: KeySecret::from_bytes([7; 32]).hash(),
+            expires: None,
+        };
+        keyring.take(vec![key.kept(Date::MIN)]);
+        assert!(!is_open(&keyring));
+        for _ in 0..2 {
+            keyring.fail();
+            assert!(!is_open(&keyring));
+            keyring.take(Vec::new());
+            assert!(!is_open(&keyring), "a store without its keys is not to be trusted");
+        }
+    }
 }

@@ -205,7 +205,7 @@ impl Service {
                 access.dialog(store, &dialog_id);
                 consents::receipt(self, &dialog_id).await
             }
-            Operation::ReadChanges => changes::read(self, query).await,
+            Operation::ReadChanges => changes::read(self, query, access).await,
             Operation::ReadCustomerData { customer } => {
                 let customer_id = customer.customer_id()?;
                 access.customer(store, &customer_id);

@@ -183,7 +183,7 @@ impl SqliteStore {
     ///
     /// A dialog comes back as it was, and with a *yes* that came after the backup. Each thousand are one
     /// transaction, so that it can be stopped and begun anew. Keeps about 100 bytes in memory for each
-    /// event since the backup.
+    /// event since the backup. Reads the backup where it is polled, some hundredths of a second at a time.
     ///
     /// # Errors
     /// [`BackupError::OtherStore`], [`BackupError::Ledger`] when the store's ledger does not go on from

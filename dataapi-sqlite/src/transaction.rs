@@ -121,6 +121,19 @@ impl<'c> Transaction<'c> {
         decision: Decision,
         evidence: &Evidence,
     ) -> Result<Receipt, Failure> {
+        match self.decide_known(dialog_id, decision, evidence)? {
+            Some(receipt) => Ok(receipt),
+            None => self.end_early(dialog_id, decision, evidence),
+        }
+    }
+
+    /// Decides on a dialog that is there or was; `None` if it is neither.
+    fn decide_known(
+        &mut self,
+        dialog_id: &DialogId,
+        decision: Decision,
+        evidence: &Evidence,
+    ) -> Result<Option<Receipt>, Failure> {
         let row = self.find(dialog_id)?;
         let record = match &row {
             Some(Row { received, granted: None, .. }) => {
@@ -131,7 +144,7 @@ impl<'c> Transaction<'c> {
             }
             None => match self.gone(dialog_id)? {
                 Some(gone) => ConsentRecord::Decided(gone),
-                None => return self.end_early(dialog_id, decision, evidence),
+                None => return Ok(None),
             },
         };
         let event = match (record.decide(decision)?, row) {
@@ -144,7 +157,7 @@ impl<'c> Transaction<'c> {
                 return Err(StoreError::NotFound.into());
             }
         };
-        Ok(Receipt { dialog_id: dialog_id.clone(), decision, event })
+        Ok(Some(Receipt { dialog_id: dialog_id.clone(), decision, event }))
     }
 
     pub(crate) fn decide_early(
@@ -154,8 +167,8 @@ impl<'c> Transaction<'c> {
         evidence: &Evidence,
         hold_for: Duration,
     ) -> Result<EarlyDecision, Failure> {
-        if self.find(dialog_id)?.is_some() || self.gone(dialog_id)?.is_some() {
-            return Ok(EarlyDecision::Recorded(self.decide(dialog_id, decision, evidence)?));
+        if let Some(receipt) = self.decide_known(dialog_id, decision, evidence)? {
+            return Ok(EarlyDecision::Recorded(receipt));
         }
         let reference = self.key.reference(dialog_id);
         let (date, until) = match decision {

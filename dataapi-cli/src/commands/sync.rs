@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::exchange::export_line;
 use crate::exchange::manifest::{Lines, Manifest, ManifestLine};
 use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::source::Source;
 
@@ -24,8 +25,14 @@ const LONGEST_LINE: u64 = 128 << 20;
 
 pub(super) async fn run(args: args::Sync, context: &Context) -> Result<Exit, Failure> {
     let source = Source::open(args.from.as_deref(), context).await?;
+    // A killed process would leave the texts that it had begun to write.
+    let interrupt = Interrupt::watch(context)?;
     let mut total = Tally::default();
     let head = loop {
+        if interrupt.is_requested() {
+            context.note("interrupted; the file is whole, and to go on, run the same sync again");
+            return Ok(Exit::Interrupted);
+        }
         let manifest = check(open(&args.file)?)?;
         let changes = Changes::read(&source, &manifest, BYTES_A_TURN).await?;
         let mut output = Output::to(&args.file)?;
@@ -83,15 +90,16 @@ impl std::ops::AddAssign for Tally {
 /// Reads an export to its manifest, and checks that it is as it was written.
 fn check(input: impl BufRead) -> Result<Manifest, Failure> {
     let mut lines = Lines::default();
-    let mut last: Option<Vec<u8>> = None;
+    let mut last = Vec::new();
     each_line(input, |line| {
-        if let Some(before) = last.replace(line.to_owned()) {
-            lines.add(&before);
+        if !last.is_empty() {
+            lines.add(&last);
         }
+        last.clear();
+        last.extend_from_slice(line);
         Ok(())
     })
     .map_err(Failure::Input)?;
-    let last = last.ok_or(SyncError::NoManifest)?;
     let manifest = serde_json::from_slice::<ManifestLine>(&last);
     let manifest = manifest.map_err(|_| SyncError::NoManifest)?.manifest;
     if lines.match_up(&manifest) { Ok(manifest) } else { Err(SyncError::Changed.into()) }

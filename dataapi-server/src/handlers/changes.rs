@@ -8,6 +8,7 @@ use http::Response;
 use tokio::time::{Instant, sleep};
 
 use super::json;
+use crate::access::Access;
 use crate::dto;
 use crate::problem::Problem;
 use crate::query;
@@ -38,8 +39,15 @@ const PERIOD: Duration = Duration::from_millis(200);
         (status = 400, description = "A parameter is unknown, given twice, or outside its bounds"),
     )
 )]
-pub(crate) async fn read(service: &Service, query: &str) -> Result<Response<Bytes>, Problem> {
+pub(crate) async fn read(
+    service: &Service,
+    query: &str,
+    access: &mut Access,
+) -> Result<Response<Bytes>, Problem> {
     let query::ChangesRequest { after, limit, dialogs, wait } = query::changes_request(query)?;
+    if dialogs {
+        access.with_dialogs();
+    }
     let store = &*service.store;
     let started = Instant::now();
     let changes = loop {
