@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dataapi::{
     Cursor, Date, Decision, DialogId, DialogStore, Evidence, Filter, ImportedDialog, Limit,
-    NewDialog, PageRequest, Position, Start, Window,
+    NewDialog, PageRequest, Position, Reach, Start, Window,
 };
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
@@ -158,7 +158,7 @@ fn pages(criterion: &mut Criterion) {
         group.bench_function("by id", |bench| {
             let (customer, id) = (dialog("x", 7).customer_id, id(7).parse().unwrap());
             bench.to_async(&runtime).iter(|| async {
-                black_box(subject.store.dialog(&customer, &id).await.unwrap());
+                black_box(subject.store.dialog(&customer, &id, &Reach::default()).await.unwrap());
             });
         });
         group.finish();

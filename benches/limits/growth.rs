@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use dataapi::{Decision, DialogStore, Evidence, Filter, Limit, PageRequest, Start, Window};
+use dataapi::{Decision, DialogStore, Evidence, Filter, Limit, PageRequest, Reach, Start, Window};
 use dataapi_sqlite::SqliteStore;
 use serde::Serialize;
 
@@ -129,7 +129,8 @@ fn by_library(
             BY_ID,
             typical(seconds, |_| {
                 let dialog = CONSENTED.dialog(place());
-                let read = store.dialog(&dialog.customer_id, &dialog.dialog_id);
+                let all = Reach::default();
+                let read = store.dialog(&dialog.customer_id, &dialog.dialog_id, &all);
                 bench.runtime.block_on(read)?;
                 Ok(())
             })?,

@@ -376,6 +376,14 @@ pub(crate) struct CreateKey {
     #[arg(long, value_name = "ROLES")]
     pub(crate) role: String,
 
+    /// Bind it to dialogs in this language; may be given several times
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) only_language: Vec<String>,
+
+    /// Bind it to dialogs of customers whose ids begin so
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) only_customers: Option<String>,
+
     /// After what time it works no more, such as 90d [default: never]
     #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
     pub(crate) expires: Option<Duration>,

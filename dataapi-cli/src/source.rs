@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataapi::{Change, Dialog, DialogStore, Limit, NewDialog, OpenOptions, StoredDialog, Text};
+use dataapi::{
+    Change, Dialog, DialogStore, Limit, NewDialog, OpenOptions, Reach, StoredDialog, Text,
+};
 use serde::Deserialize;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
@@ -63,7 +65,9 @@ impl Source {
     /// The changes after a position, some at a time.
     pub(crate) async fn changes(&self, after: u64) -> Result<Vec<Change>, Failure> {
         match self {
-            Self::Store(store) => Ok(store.changes(after, Limit::new(AT_ONCE)?).await?),
+            Self::Store(store) => {
+                Ok(store.changes(after, Limit::new(AT_ONCE)?, &Reach::default()).await?)
+            }
             Self::Server(server) => {
                 let server = server.clone();
                 let asked = tokio::task::spawn_blocking(move || server.changes(after));

@@ -1,6 +1,8 @@
 //! Keys: kept by their hash, each under a name of its own, revoked for good.
 
-use dataapi_core::{Clock, DialogStore, Key, KeyName, KeySecret, NewKey, StoreError};
+use dataapi_core::{
+    Clock, DialogStore, Grant, Key, KeyName, KeySecret, NewKey, Reach, Roles, StoreError,
+};
 
 use crate::ManualClock;
 use crate::scene::{SECOND, assert_refused};
@@ -9,12 +11,16 @@ fn name(name: &str) -> KeyName {
     name.parse().expect("the scene uses valid names")
 }
 
+fn roles(roles: &str) -> Roles {
+    roles.parse().expect("the scene uses known roles")
+}
+
 fn key(called: &str, roles: &str) -> NewKey {
     let mut bytes = [7; 32];
     bytes[..called.len()].copy_from_slice(called.as_bytes());
     NewKey {
         name: name(called),
-        roles: roles.parse().expect("the scene uses known roles"),
+        grant: self::roles(roles).into(),
         hash: KeySecret::from_bytes(bytes).hash(),
         expires: None,
     }
@@ -33,14 +39,18 @@ pub async fn a_new_store_has_no_keys(store: &dyn DialogStore, _: &ManualClock) {
 pub async fn a_key_is_kept_as_it_was_made(store: &dyn DialogStore, clock: &ManualClock) {
     let later = clock.now().saturating_add(SECOND * 60);
     let second = NewKey { expires: Some(later), ..key("second", "ingest,consent") };
-    let first = key("first", "admin");
+    let reach = Reach::default().only_customers("zoë/%".parse().expect("a prefix"));
+    let tags = ["pt-BR", "EN"].map(|tag| tag.parse().expect("a tag"));
+    let reach = reach.only_languages(tags.to_vec()).expect("two languages");
+    let grant = Grant::new(roles("read,ingest"), reach).expect("they can be bound");
+    let first = NewKey { grant, ..key("first", "read") };
     assert_eq!(store.create_key(second.clone()).await.expect("a key is kept"), clock.now());
     clock.advance(SECOND);
     store.create_key(first.clone()).await.expect("a key is kept");
     let kept = keys(store).await;
     let as_new = |key: &Key| NewKey {
         name: key.name.clone(),
-        roles: key.roles,
+        grant: key.grant.clone(),
         hash: key.hash,
         expires: key.expires,
     };
@@ -59,7 +69,7 @@ pub async fn a_name_is_given_to_one_key_for_ever(store: &dyn DialogStore, _: &Ma
         let again = store.create_key(again).await;
         assert_refused!(again, StoreError::Invalid { field: "name", .. }, "the name is taken");
         assert_eq!(keys(store).await[0].hash, before[0].hash);
-        assert_eq!(keys(store).await[0].roles, before[0].roles);
+        assert_eq!(keys(store).await[0].grant, before[0].grant);
         store.revoke_key(&name("name")).await.expect("a key can be revoked");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dataapi_core::{
     Audit, Change, Clock, Decision, DialogStore, Event, EventKind, Evidence, Head, ImportedDialog,
-    Limit, Purge, StoreError,
+    Limit, Purge, Reach, StoreError,
 };
 
 use crate::ManualClock;
@@ -178,7 +178,7 @@ pub async fn concurrent_decisions_make_one_chain(store: &dyn DialogStore, _: &Ma
 }
 
 async fn changes(store: &dyn DialogStore, after: u64, limit: Limit) -> Vec<Change> {
-    store.changes(after, limit).await.expect("the ledger can be read")
+    store.changes(after, limit, &Reach::default()).await.expect("the ledger can be read")
 }
 
 /// Changes are the events, in order and on from any position; a grant that still holds comes with its
@@ -215,7 +215,7 @@ pub async fn changes_are_the_events_with_what_is_readable_by_them(
     let names: Vec<_> = readable.iter().map(|dialog| dialog.dialog_id().as_str()).collect();
     assert_eq!(names, ["stays", "pending"], "what a yes still holds for");
     for dialog in readable {
-        let read = store.dialog(dialog.customer_id(), dialog.dialog_id()).await;
+        let read = store.dialog(dialog.customer_id(), dialog.dialog_id(), &Reach::default()).await;
         assert_eq!(read.expect("it is readable"), dialog, "it is the dialog as it is read");
     }
 }

@@ -40,6 +40,7 @@
 //! | [`subject`] | everything held on one customer, and on nobody else |
 //! | [`import`] | dialogs of another store keep their dates |
 //! | [`ledger`] | one chained event for whatever was decided or erased, and none for anything else |
+//! | [`reach`] | within bounds nothing else is read, listed or counted |
 //! | [`keys`] | kept by their hash, revoked for good |
 //! | [`stats`] | the counts, after everything that can happen |
 //! | [`whole`] | refused calls change nothing, dropped ones nothing in part |
@@ -70,6 +71,7 @@ pub mod meanwhile;
 pub mod model;
 pub mod pages;
 pub mod races;
+pub mod reach;
 pub mod revision;
 pub mod stats;
 pub mod subject;

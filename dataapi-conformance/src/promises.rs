@@ -127,6 +127,12 @@ macro_rules! __promises {
                 changes_bring_a_copy_up_to_date
                 a_dialog_has_the_reference_of_its_events
             }
+            reach {
+                a_query_shows_and_counts_only_what_is_within_reach
+                a_dialog_out_of_reach_is_not_found
+                what_is_within_reach_is_told_of_held_dialogs_alone
+                changes_bring_no_dialog_that_is_out_of_reach
+            }
             keys {
                 a_new_store_has_no_keys
                 a_key_is_kept_as_it_was_made

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dataapi_core::{
     Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
     DialogStore, Evidence, Filter, HeldDialog, Language, Limit, NewDialog, Page, PageRequest,
-    Positioned, Purge, Receipt, Start, Stats, StoreError, SubjectRequest, Window,
+    Positioned, Purge, Reach, Receipt, Start, Stats, StoreError, SubjectRequest, Window,
 };
 
 use crate::ManualClock;
@@ -157,7 +157,7 @@ pub(crate) async fn read(
     whose: &str,
     dialog: &str,
 ) -> Result<Dialog, StoreError> {
-    store.dialog(&customer(whose), &id(dialog)).await
+    store.dialog(&customer(whose), &id(dialog), &Reach::default()).await
 }
 
 pub(crate) async fn status(store: &dyn DialogStore, dialog: &str) -> ConsentStatus {

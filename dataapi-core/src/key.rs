@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::clock::Date;
 use crate::error::Invalid;
 use crate::ledger::hex32;
+use crate::reach::Reach;
 
 /// What a key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +107,68 @@ impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.iter().map(Role::name).collect();
         f.write_str(&names.join(","))
+    }
+}
+
+/// What someone may do, and on which dialogs.
+///
+/// Without bounds, roles are a grant by themselves. Some roles make no sense within bounds:
+///
+/// ```
+/// use dataapi_core::{Grant, Reach, Role, Roles};
+///
+/// let english = Reach::default().only_languages(vec!["en".parse()?])?;
+/// let analyst = Grant::new("read".parse()?, english.clone())?;
+/// assert!(analyst.allows(Role::Read) && !analyst.reach().is_all());
+/// assert!(Grant::new("admin".parse()?, english.clone()).is_err());
+/// assert!(Grant::new("subject".parse()?, english).is_err());
+/// let operator: Grant = "admin".parse::<Roles>()?.into();
+/// assert!(operator.reach().is_all());
+/// # Ok::<(), dataapi_core::Invalid>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    roles: Roles,
+    reach: Reach,
+}
+
+impl Grant {
+    /// Grants `roles` on what is within `reach`.
+    ///
+    /// # Errors
+    /// For [`Role::Admin`] within any bounds, as it does what concerns the whole store; for
+    /// [`Role::Subject`] bound to languages, as a customer is told and erased whole (GDPR articles 15 and
+    /// 17).
+    pub fn new(roles: Roles, reach: Reach) -> Result<Self, Invalid> {
+        let given = |role: Role| roles.iter().any(|given| given == role);
+        if !reach.is_all() && given(Role::Admin) {
+            Err(Invalid::new("role", "must not be admin where a key is bound"))
+        } else if !reach.languages().is_empty() && given(Role::Subject) {
+            Err(Invalid::new("role", "must not be subject where a key is bound to languages"))
+        } else {
+            Ok(Self { roles, reach })
+        }
+    }
+
+    /// What may be done.
+    pub const fn roles(&self) -> Roles {
+        self.roles
+    }
+
+    /// On which dialogs.
+    pub const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Whether what takes that role may be done.
+    pub const fn allows(&self, role: Role) -> bool {
+        self.roles.allow(role)
+    }
+}
+
+impl From<Roles> for Grant {
+    fn from(roles: Roles) -> Self {
+        Self { roles, reach: Reach::default() }
     }
 }
 
@@ -233,7 +296,7 @@ pub struct NewKey {
     /// What it is called; no two keys of a store ever have the same name.
     pub name: KeyName,
     /// What it may be used for.
-    pub roles: Roles,
+    pub grant: Grant,
     /// What is kept of the key itself.
     pub hash: KeyHash,
     /// From when on it works no more; `None` for never.
@@ -243,8 +306,8 @@ pub struct NewKey {
 impl NewKey {
     /// The key as a store keeps it from then on.
     pub fn kept(self, created: Date) -> Key {
-        let Self { name, roles, hash, expires } = self;
-        Key { name, roles, hash, created, expires, revoked: None, last_used: None }
+        let Self { name, grant, hash, expires } = self;
+        Key { name, grant, hash, created, expires, revoked: None, last_used: None }
     }
 }
 
@@ -254,7 +317,7 @@ pub struct Key {
     /// What it is called.
     pub name: KeyName,
     /// What it may be used for.
-    pub roles: Roles,
+    pub grant: Grant,
     /// What is kept of the key itself.
     pub hash: KeyHash,
     /// When it was made.

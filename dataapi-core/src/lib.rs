@@ -19,7 +19,8 @@
 //! ```
 //! use std::sync::Arc;
 //! use dataapi_core::{
-//!     Decision, DialogStore, Evidence, MemoryStore, NewDialog, RefKey, StoreError, SystemClock,
+//!     Decision, DialogStore, Evidence, MemoryStore, NewDialog, Reach, RefKey, StoreError,
+//!     SystemClock,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), StoreError> {
@@ -28,10 +29,10 @@
 //! let (customer, id) = (dialog.customer_id.clone(), dialog.dialog_id.clone());
 //!
 //! store.insert(dialog).await?;
-//! assert!(matches!(store.dialog(&customer, &id).await, Err(StoreError::ConsentRequired)));
+//! assert!(matches!(store.dialog(&customer, &id, &Reach::default()).await, Err(StoreError::ConsentRequired)));
 //!
 //! store.decide(id.clone(), Decision::Granted, Evidence::default()).await?;
-//! assert_eq!(store.dialog(&customer, &id).await?.text().as_str(), "Where is my parcel?");
+//! assert_eq!(store.dialog(&customer, &id, &Reach::default()).await?.text().as_str(), "Where is my parcel?");
 //! # Ok(()) }
 //! ```
 
@@ -45,6 +46,7 @@ pub mod key;
 pub mod ledger;
 pub mod memory;
 pub mod page;
+pub mod reach;
 pub mod store;
 
 pub use clock::{Clock, Date, SystemClock};
@@ -57,11 +59,12 @@ pub use dialog::{
     StoredDialog, Text,
 };
 pub use error::{Invalid, StoreError};
-pub use key::{Key, KeyHash, KeyName, KeySecret, NewKey, Role, Roles};
+pub use key::{Grant, Key, KeyHash, KeyName, KeySecret, NewKey, Role, Roles};
 pub use ledger::{Audit, BrokenChain, Change, Event, EventHash, EventKind, Head};
 pub use memory::MemoryStore;
 pub use page::{
     Cursor, Filter, Limit, Page, PageRequest, Position, Positioned, Start, SubjectRequest, Upper,
     Window,
 };
+pub use reach::{CustomerPrefix, Reach};
 pub use store::{Activity, BatchSizes, DialogStore, Purge, Revision, Stats};

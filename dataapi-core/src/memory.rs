@@ -22,6 +22,7 @@ use crate::error::{Invalid, StoreError};
 use crate::key::{Key, KeyName, NewKey};
 use crate::ledger::{Change, Event, EventKind, Head};
 use crate::page::{Limit, Page, PageRequest, Position, SubjectRequest, Upper, Window};
+use crate::reach::Reach;
 use crate::store::{Activity, DialogStore, Purge, Revision, Stats};
 
 /// A [`DialogStore`] in memory. Nothing of it outlives the process.
@@ -288,12 +289,24 @@ impl DialogStore for MemoryStore {
         &self,
         customer_id: &CustomerId,
         dialog_id: &DialogId,
+        reach: &Reach,
     ) -> Result<Dialog, StoreError> {
         let state = self.state();
         match state.dialogs.get(dialog_id) {
-            Some((stored, _)) if stored.customer_id() == customer_id => stored.clone().readable(),
+            Some((stored, _))
+                if stored.customer_id() == customer_id
+                    && reach.covers(customer_id, stored.language()) =>
+            {
+                stored.clone().readable()
+            }
             _ => Err(StoreError::NotFound),
         }
+    }
+
+    async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError> {
+        let state = self.state();
+        let held = state.dialogs.get(dialog_id);
+        Ok(held.is_some_and(|(stored, _)| reach.covers(stored.customer_id(), stored.language())))
     }
 
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
@@ -382,12 +395,19 @@ impl DialogStore for MemoryStore {
         Ok(self.state().ledger.iter().skip(after).take(limit.get()).cloned().collect())
     }
 
-    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError> {
+    async fn changes(
+        &self,
+        after: u64,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Change>, StoreError> {
         let state = self.state();
         let after = usize::try_from(after).unwrap_or(usize::MAX);
         let change = |event: &Event| {
             let made = |(_, consent): &&(StoredDialog, _)| *consent == Some(event.clone());
             let stored = state.dialogs.values().find(made).map(|(stored, _)| stored.clone());
+            let stored =
+                stored.filter(|stored| reach.covers(stored.customer_id(), stored.language()));
             let dialog = stored.map(StoredDialog::readable).transpose()?;
             Ok(Change { event: event.clone(), dialog })
         };

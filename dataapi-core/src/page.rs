@@ -14,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::Date;
 use crate::dialog::{CustomerId, Dialog, DialogId, HeldDialog, Language};
 use crate::error::Invalid;
+use crate::reach::Reach;
 
 /// Which consented dialogs are asked for: all that match every condition given.
 ///
@@ -31,6 +32,7 @@ pub struct Filter {
     language: Option<Language>,
     from: Option<Date>,
     to: Option<Date>,
+    reach: Reach,
 }
 
 impl Filter {
@@ -59,6 +61,12 @@ impl Filter {
         }
     }
 
+    /// Only those within `reach`, whoever else matches.
+    #[must_use]
+    pub fn within(self, reach: Reach) -> Self {
+        Self { reach, ..self }
+    }
+
     /// Whose dialogs are asked for.
     pub fn customer_id(&self) -> Option<&CustomerId> {
         self.customer_id.as_ref()
@@ -79,12 +87,24 @@ impl Filter {
         self.to
     }
 
+    /// Within which bounds.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Whether it asks for nothing but what is out of its reach, so that no dialog matches.
+    pub fn is_out_of_reach(&self) -> bool {
+        self.customer_id.as_ref().is_some_and(|id| !self.reach.covers_customer(id))
+            || self.language.as_ref().is_some_and(|tag| !self.reach.covers_language(tag))
+    }
+
     /// Whether a dialog with these values matches.
     pub fn matches(&self, customer_id: &CustomerId, language: &Language, date: Date) -> bool {
         self.customer_id.as_ref().is_none_or(|wanted| wanted == customer_id)
             && self.language.as_ref().is_none_or(|wanted| wanted == language)
             && self.from.is_none_or(|from| from <= date)
             && self.to.is_none_or(|to| date < to)
+            && self.reach.covers(customer_id, language)
     }
 
     /// Feeds the filter to a cursor's fingerprint, each part with its length so that no two
@@ -105,6 +125,12 @@ impl Filter {
         scope.part(
             self.to.map(|date| date.as_micros().to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice),
         );
+        if !self.reach.is_all() {
+            scope.part(self.reach.customers().map(|prefix| prefix.as_str().as_bytes()));
+            for language in self.reach.languages() {
+                scope.part(Some(language.as_str().to_ascii_lowercase().as_bytes()));
+            }
+        }
         scope
     }
 }

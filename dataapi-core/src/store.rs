@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::key::{Key, KeyName, NewKey};
 use crate::ledger::{Change, Event, Head};
 use crate::page::{Limit, Page, PageRequest, SubjectRequest};
+use crate::reach::Reach;
 
 /// A store of dialogs behind a consent gate.
 ///
@@ -107,23 +108,30 @@ pub trait DialogStore: Send + Sync {
     /// [`StoreError::NotFound`] when the id was never used.
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError>;
 
-    /// One consented dialog. Cost: one look-up by id.
+    /// One consented dialog within `reach`. Cost: one look-up by id.
     ///
     /// # Errors
     /// - [`StoreError::ConsentRequired`] while it is pending
-    /// - [`StoreError::NotFound`] when it is absent, erased, or another customer's
+    /// - [`StoreError::NotFound`] when it is absent, erased, another customer's, or out of reach
     async fn dialog(
         &self,
         customer_id: &CustomerId,
         dialog_id: &DialogId,
+        reach: &Reach,
     ) -> Result<Dialog, StoreError>;
+
+    /// Whether a dialog is held, pending or consented, and lies within `reach`. A *yes* holds for as long
+    /// as the dialog is held, and its id is taken. Cost: one look-up by id.
+    async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError>;
 
     /// A page of consented dialogs, newest date first, equal dates by id, descending bytes.
     ///
     /// Items and total are of one moment. Following `next` to its end yields every dialog that
     /// was consented at the start and stayed so exactly once, whatever happens meanwhile, and no
     /// dialog twice. Cost: proportional to the limit, plus the offset if there is one; the total
-    /// costs a look-up, or with a date range a count along an index.
+    /// costs a look-up, or with a date range a count along an index. Within a reach that is
+    /// bound to customers, a page also costs what lies between its dialogs, and a total what its customers
+    /// are.
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError>;
 
     /// A page of everything held on one customer, pending dialogs included, in the same order:
@@ -165,8 +173,14 @@ pub trait DialogStore: Send + Sync {
     async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError>;
 
     /// What [`events`](Self::events) tells, each grant with its dialog if that is consented by it to
-    /// this moment: whoever keeps a copy of what can be read brings it up to date with that.
-    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError>;
+    /// this moment, and within `reach`: whoever keeps a copy of what can be read brings it up to date with
+    /// that.
+    async fn changes(
+        &self,
+        after: u64,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Change>, StoreError>;
 
     /// How the ledger names a dialog, whether or not there is one. Cost: one hash; never waits.
     fn reference(&self, dialog_id: &DialogId) -> DialogRef;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use dataapi_core::{
     Clock, ConsentRecord, ConsentState, Date, Decision, DialogId, DialogRef, DialogStore, Event,
-    EventKind, Evidence, Head, MemoryStore, NewDialog, Purge, Receipt, RefKey, StoreError,
+    EventKind, Evidence, Head, MemoryStore, NewDialog, Purge, Reach, Receipt, RefKey, StoreError,
     Transition,
 };
 use proptest::prelude::*;
@@ -177,7 +177,7 @@ async fn live(acts: Vec<Act>) -> Result<(), TestCaseError> {
             }
         }
         let Ok(status) = store.consent(&id).await else { continue };
-        let readable = store.dialog(&customer, &id).await.is_ok();
+        let readable = store.dialog(&customer, &id, &Reach::default()).await.is_ok();
         prop_assert_eq!(readable, status.state == ConsentState::Granted, "the gate");
         if let Some(ended) = &ended {
             prop_assert_eq!(ended, &status, "nothing leaves gone");

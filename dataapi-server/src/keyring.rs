@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use dataapi_core::{Clock, Date, DialogStore, Key, KeyHash, KeyName, KeySecret, Role, StoreError};
+use dataapi_core::{
+    Clock, Date, DialogStore, Key, KeyHash, KeyName, KeySecret, Reach, Role, StoreError,
+};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
@@ -55,16 +57,17 @@ impl Keyring {
         Self(RwLock::new(Known::Nothing { had_keys: false }))
     }
 
-    /// Lets a request pass that takes that role, or says what it lacks; notes who asked.
+    /// Lets a request pass that takes that role, within the reach that comes back, or says what it lacks;
+    /// notes who asked.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,
         role: Role,
         clock: &dyn Clock,
         access: &mut Access,
-    ) -> Result<(), Problem> {
+    ) -> Result<Reach, Problem> {
         let keys = match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            Known::NoKeys => return Ok(()),
+            Known::NoKeys => return Ok(Reach::default()),
             Known::Nothing { .. } => {
                 return Err(Problem::unavailable("the keys cannot be read", PERIOD));
             }
@@ -78,7 +81,12 @@ impl Keyring {
             return Err(Problem::key_refused());
         }
         entry.used.fetch_max(now.as_micros(), Ordering::Relaxed);
-        if entry.key.roles.allow(role) { Ok(()) } else { Err(Problem::role_missing(role)) }
+        let grant = &entry.key.grant;
+        if grant.allows(role) {
+            Ok(grant.reach().clone())
+        } else {
+            Err(Problem::role_missing(role))
+        }
     }
 
     /// Reads the store's keys for the first time.
@@ -182,7 +190,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<KeySecret>, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use dataapi_core::{NewKey, SystemClock};
+    use dataapi_core::{NewKey, Roles, SystemClock};
 
     use super::*;
 
@@ -199,7 +207,7 @@ mod tests {
         assert!(is_open(&keyring));
         let key = NewKey {
             name: "key".parse().expect("a name"),
-            roles: "read".parse().expect("roles"),
+            grant: "read".parse::<Roles>().expect("roles").into(),
             hash: KeySecret::from_bytes([7; 32]).hash(),
             expires: None,
         };

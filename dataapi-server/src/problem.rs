@@ -24,6 +24,7 @@ enum Kind {
     KeyNeeded,
     KeyRefused,
     RoleMissing,
+    OutOfReach,
     ConsentRequired,
     NoSuchRoute,
     NotFound,
@@ -57,6 +58,11 @@ impl Kind {
             Self::RoleMissing => {
                 (StatusCode::FORBIDDEN, "urn:dataapi:problem:role-missing", "A role is missing")
             }
+            Self::OutOfReach => (
+                StatusCode::FORBIDDEN,
+                "urn:dataapi:problem:out-of-reach",
+                "Out of the key's reach",
+            ),
             Self::ConsentRequired => (
                 StatusCode::FORBIDDEN,
                 "urn:dataapi:problem:consent-required",
@@ -193,6 +199,12 @@ impl Problem {
     pub(crate) fn role_missing(role: Role) -> Self {
         let detail = format!("this takes a key with the role '{}'", role.name());
         Self { challenge: Some(Challenge::Role(role)), ..Self::new(Kind::RoleMissing, detail) }
+    }
+
+    /// A key that is bound to other customers or languages.
+    pub(crate) fn out_of_reach() -> Self {
+        let detail = "the key is bound to customers or languages, and this lies beyond them";
+        Self::new(Kind::OutOfReach, detail)
     }
 
     /// A path that leads nowhere.

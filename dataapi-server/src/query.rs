@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dataapi_core::{
-    Cursor, CustomerId, Filter, Invalid, Limit, PageRequest, Start, SubjectRequest, Window,
+    Cursor, CustomerId, Filter, Invalid, Limit, PageRequest, Reach, Start, SubjectRequest, Window,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -134,13 +134,13 @@ fn decode(encoded: &str) -> Result<String, &'static str> {
     percent_decode(&encoded.replace('+', " "))
 }
 
-/// Reads the query of `GET /data/`.
-pub(crate) fn page_request(query: &str) -> Result<PageRequest, Problem> {
-    let parse = || {
+/// Reads the query of `GET /data/`, asked by someone with that reach.
+pub(crate) fn page_request(query: &str, reach: Reach) -> Result<PageRequest, Problem> {
+    let parse = |reach| {
         let parameters = Parameters::parse(query, DIALOGS)?;
-        PageRequest::new(parameters.filter()?, parameters.window()?)
+        PageRequest::new(parameters.filter()?.within(reach), parameters.window()?)
     };
-    parse().map_err(Problem::bad_query)
+    parse(reach).map_err(Problem::bad_query)
 }
 
 /// Reads the query of `GET /customers/{customerId}/data`.
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn wrong_parameter(query: &str) -> serde_json::Value {
-        let response = page_request(query).expect_err(query).into_response();
+        let response = page_request(query, Reach::default()).expect_err(query).into_response();
         assert_eq!(response.status(), 400, "{query}");
         serde_json::from_slice::<serde_json::Value>(response.body()).expect("JSON")["field"].take()
     }
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn what_is_left_out_has_its_default() {
         for query in ["", "&", "customerId=a&customer_id=a", "total=true", "offset=0"] {
-            let request = page_request(query).expect(query);
+            let request = page_request(query, Reach::default()).expect(query);
             assert_eq!(request.window(), &Window::default(), "{query}");
         }
     }
@@ -313,7 +313,7 @@ mod tests {
 
             let url = next_page_url(Prefix::V1, &request, &next);
             let query = url.strip_prefix("/v1/data/?").expect("the same route");
-            let following = page_request(query).expect("a good query");
+            let following = page_request(query, Reach::default()).expect("a good query");
             prop_assert_eq!(following.filter(), request.filter());
             let window = Window { start: Start::After(next), ..request.window().clone() };
             prop_assert_eq!(following.window(), &window);
@@ -321,7 +321,7 @@ mod tests {
 
         #[test]
         fn no_query_panics(query in "[ -~]{0,40}") {
-            let _ = page_request(&query);
+            let _ = page_request(&query, Reach::default());
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use dataapi_core::{Clock, DialogStore};
+use dataapi_core::{Clock, CustomerId, DialogStore, Reach};
 use futures_util::{FutureExt, Stream, TryStreamExt};
 use http::header::{CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
@@ -153,10 +153,13 @@ impl Service {
         let operation = path
             .operation(&request.method)
             .ok_or_else(|| Problem::method_not_allowed(path.allowed()))?;
-        if let Some(role) = operation.role() {
-            access.begin(self.log_access);
-            self.keyring.check(&request.headers, role, &*self.clock, access)?;
-        }
+        let reach = match operation.role() {
+            Some(role) => {
+                access.begin(self.log_access);
+                self.keyring.check(&request.headers, role, &*self.clock, access)?
+            }
+            None => Reach::default(),
+        };
         let _place = match operation {
             // It may wait for a minute, and needs next to nothing meanwhile.
             Operation::ReadChanges => None,
@@ -170,22 +173,28 @@ impl Service {
         let read = body::read(body, &request.headers, self.body_limits);
         let store = &*self.store;
         match operation {
-            Operation::QueryDialogs => dialogs::query(self, path.prefix, query, access).await,
+            Operation::QueryDialogs => {
+                dialogs::query(self, path.prefix, query, reach, access).await
+            }
             Operation::InsertDialog { customer, dialog } => {
                 let (customer_id, dialog_id) = (customer.customer_id()?, dialog.dialog_id()?);
                 access.dialog(store, &dialog_id);
                 let new = body::parse::<dto::NewDialog>(&read.await?)?;
                 let new = new.into_domain(customer_id, dialog_id, self.max_text_bytes)?;
+                if !reach.covers(&new.customer_id, &new.language) {
+                    return Err(Problem::out_of_reach());
+                }
                 dialogs::insert(self, path.prefix, new).await
             }
             Operation::ReadDialog { customer, dialog } => {
                 let (customer_id, dialog_id) = (customer.customer_id()?, dialog.dialog_id()?);
                 access.dialog(store, &dialog_id);
-                dialogs::read(self, &customer_id, &dialog_id).await
+                dialogs::read(self, &customer_id, &dialog_id, &reach).await
             }
             Operation::EraseDialog { customer, dialog } => {
                 let (customer_id, dialog_id) = (customer.customer_id()?, dialog.dialog_id()?);
                 access.dialog(store, &dialog_id);
+                reached(&reach, &customer_id)?;
                 dialogs::erase(self, &customer_id, &dialog_id).await
             }
             Operation::Decide { dialog } => {
@@ -193,30 +202,37 @@ impl Service {
                 access.dialog(store, &dialog_id);
                 let decision = body::parse::<dto::Decision>(&read.await?)?;
                 let (decision, evidence) = decision.into_domain()?;
+                consents::check_reach(self, &dialog_id, &reach).await?;
                 consents::decide(self, dialog_id, decision, evidence).await
             }
             Operation::ReadConsent { dialog } => {
                 let dialog_id = dialog.dialog_id()?;
                 access.dialog(store, &dialog_id);
+                consents::check_reach(self, &dialog_id, &reach).await?;
                 consents::read(self, &dialog_id).await
             }
             Operation::ReadReceipt { dialog } => {
                 let dialog_id = dialog.dialog_id()?;
                 access.dialog(store, &dialog_id);
+                consents::check_reach(self, &dialog_id, &reach).await?;
                 consents::receipt(self, &dialog_id).await
             }
-            Operation::ReadChanges => changes::read(self, query, access).await,
+            Operation::ReadChanges => changes::read(self, query, &reach, access).await,
             Operation::ReadCustomerData { customer } => {
                 let customer_id = customer.customer_id()?;
                 access.customer(store, &customer_id);
+                reached(&reach, &customer_id)?;
                 let subject = query::subject_request(customer_id, query)?;
                 customers::data(self, path.prefix, &subject).await
             }
             Operation::EraseCustomer { customer } => {
                 let customer_id = customer.customer_id()?;
                 access.customer(store, &customer_id);
+                reached(&reach, &customer_id)?;
                 customers::erase(self, &customer_id).await
             }
+            // They count everybody's dialogs.
+            Operation::ReadStats if !reach.is_all() => Err(Problem::out_of_reach()),
             Operation::ReadStats => operations::stats(self).await,
             Operation::Live => operations::live(),
             Operation::Ready => operations::ready(self).await,
@@ -226,6 +242,10 @@ impl Service {
             Operation::DocsFile { file } => operations::docs_file(self, file.as_sent()),
         }
     }
+}
+
+fn reached(reach: &Reach, customer_id: &CustomerId) -> Result<(), Problem> {
+    if reach.covers_customer(customer_id) { Ok(()) } else { Err(Problem::out_of_reach()) }
 }
 
 /// The client's own id for the request if it is fit for a log, else a fresh one.

@@ -195,8 +195,8 @@ impl Copy {
     /// again because of it, and a store that had keys must not come back without.
     pub(crate) fn keys(&self, keys: &[Key], revoked: Date) -> rusqlite::Result<()> {
         for key in keys {
-            let Key { name, roles, hash, created, expires, .. } = key.clone();
-            keys::add(&self.connection, &NewKey { name, roles, hash, expires }, created)?;
+            let Key { name, grant, hash, created, expires, .. } = key.clone();
+            keys::add(&self.connection, &NewKey { name, grant, hash, expires }, created)?;
             let revoked = key.revoked.unwrap_or(revoked);
             keys::revoke(&self.connection, &key.name, revoked)?;
             if let Some(last_used) = key.last_used {

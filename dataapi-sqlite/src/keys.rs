@@ -1,11 +1,14 @@
 //! Keys in the database: few rows, read all at once.
 
-use dataapi_core::{Date, Key, KeyHash, KeyName, NewKey, Roles};
+use dataapi_core::{
+    CustomerPrefix, Date, Grant, Invalid, Key, KeyHash, KeyName, Language, NewKey, Reach, Roles,
+};
 use rusqlite::{Connection, Row};
 
 use crate::rows;
 
-const COLUMNS: &str = "name, roles, hash, created, expires, revoked, last_used";
+const COLUMNS: &str =
+    "name, roles, languages, customers, hash, created, expires, revoked, last_used";
 
 /// All keys, by name.
 pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
@@ -15,14 +18,18 @@ pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
 
 /// Adds a key; false if its name is taken.
 pub(crate) fn add(connection: &Connection, key: &NewKey, created: Date) -> rusqlite::Result<bool> {
+    let reach = key.grant.reach();
+    let languages: Vec<_> = reach.languages().iter().map(Language::as_str).collect();
     let added = connection
         .prepare_cached(
-            "INSERT INTO api_key (name, roles, hash, created, expires) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO api_key (name, roles, languages, customers, hash, created, expires)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
         )?
         .execute((
             key.name.as_str(),
-            key.roles.bits(),
+            key.grant.roles().bits(),
+            (!languages.is_empty()).then(|| languages.join(",")),
+            reach.customers().map(CustomerPrefix::as_str),
             key.hash.as_bytes(),
             created.as_micros(),
             key.expires.map(Date::as_micros),
@@ -51,11 +58,27 @@ pub(crate) fn note_use(connection: &Connection, name: &KeyName, at: Date) -> rus
 fn read(row: &Row<'_>) -> rusqlite::Result<Key> {
     Ok(Key {
         name: rows::parsed(row, 0)?,
-        roles: Roles::from_bits(row.get(1)?).map_err(|_| rows::damaged(1))?,
-        hash: KeyHash::from_bytes(row.get(2)?),
-        created: rows::date(row, 3)?,
-        expires: rows::optional_date(row, 4)?,
-        revoked: rows::optional_date(row, 5)?,
-        last_used: rows::optional_date(row, 6)?,
+        grant: grant(row.get(1)?, row.get(2)?, row.get(3)?).map_err(|_| rows::damaged(1))?,
+        hash: KeyHash::from_bytes(row.get(4)?),
+        created: rows::date(row, 5)?,
+        expires: rows::optional_date(row, 6)?,
+        revoked: rows::optional_date(row, 7)?,
+        last_used: rows::optional_date(row, 8)?,
     })
+}
+
+fn grant(
+    roles: u8,
+    languages: Option<String>,
+    customers: Option<String>,
+) -> Result<Grant, Invalid> {
+    let mut reach = Reach::default();
+    if let Some(languages) = languages {
+        let languages = languages.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        reach = reach.only_languages(languages)?;
+    }
+    if let Some(customers) = customers {
+        reach = reach.only_customers(customers.parse()?);
+    }
+    Grant::new(Roles::from_bits(roles)?, reach)
 }

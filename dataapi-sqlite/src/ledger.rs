@@ -1,10 +1,14 @@
 //! The ledger in the database: looked up by the position of an event, and only ever added to.
 
-use dataapi_core::{Change, Date, DialogRef, Event, EventHash, Head, Limit, StoredDialog};
-use rusqlite::{Connection, OptionalExtension};
+use std::iter::once;
+
+use dataapi_core::{Change, Date, DialogRef, Event, EventHash, Head, Limit, Reach, StoredDialog};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use crate::failure::Failure;
-use crate::rows::{self, DIALOG_COLUMNS, EVENT_COLUMNS};
+use crate::queries::Query;
+use crate::rows::{self, EVENT_COLUMNS};
 
 /// The last event.
 pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
@@ -58,14 +62,15 @@ pub(crate) fn changes(
     connection: &Connection,
     position: u64,
     at_most: Limit,
+    reach: &Reach,
 ) -> Result<Vec<Change>, Failure> {
-    let mut granted = connection.prepare_cached(&format!(
-        "SELECT {DIALOG_COLUMNS} FROM dialog
-         WHERE seq = (SELECT seq FROM event WHERE position = ?1) AND granted = ?1"
-    ))?;
+    let of_grant = Query::of_grant(reach);
+    let mut granted = connection.prepare_cached(&of_grant.sql)?;
     let change = |event: Event| {
+        let position = once(Value::from(signed(event.position)));
+        let parameters = position.chain(of_grant.parameters.iter().cloned());
         let stored = granted
-            .query_row([signed(event.position)], rows::stored_dialog)
+            .query_row(params_from_iter(parameters), rows::stored_dialog)
             .optional()?
             .map(StoredDialog::readable);
         Ok(Change { event, dialog: stored.transpose()? })

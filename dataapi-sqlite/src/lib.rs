@@ -46,7 +46,7 @@ use async_trait::async_trait;
 use dataapi_core::{
     Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
     DialogRef, DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog, Key,
-    KeyName, Limit, NewDialog, NewKey, Page, PageRequest, Purge, Receipt, Received, RefKey,
+    KeyName, Limit, NewDialog, NewKey, Page, PageRequest, Purge, Reach, Receipt, Received, RefKey,
     Revision, Stats, StoreError, SubjectRequest, SystemClock,
 };
 
@@ -248,10 +248,19 @@ impl DialogStore for SqliteStore {
         &self,
         customer_id: &CustomerId,
         dialog_id: &DialogId,
+        reach: &Reach,
     ) -> Result<Dialog, StoreError> {
         let (customer_id, dialog_id) = (customer_id.clone(), dialog_id.clone());
-        let find = move |connection: &_| queries::dialog(connection, &customer_id, &dialog_id);
+        let reach = reach.clone();
+        let find =
+            move |connection: &_| queries::dialog(connection, &customer_id, &dialog_id, &reach);
         self.readers.read(Cost::Short, find).await
+    }
+
+    async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError> {
+        let (reach, dialog_id) = (reach.clone(), dialog_id.clone());
+        let look = move |connection: &_| queries::is_within(connection, &reach, &dialog_id);
+        self.readers.read(Cost::Short, look).await
     }
 
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
@@ -297,8 +306,14 @@ impl DialogStore for SqliteStore {
         self.readers.read(Cost::Short, read).await
     }
 
-    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError> {
-        let read = move |connection: &_| ledger::changes(connection, after, limit);
+    async fn changes(
+        &self,
+        after: u64,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Change>, StoreError> {
+        let reach = reach.clone();
+        let read = move |connection: &_| ledger::changes(connection, after, limit, &reach);
         self.readers.read(Cost::Short, read).await
     }
 

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use dataapi_core::{
-    ConsentRecord, ConsentStatus, CustomerId, Date, Dialog, DialogId, Filter, HeldDialog, Page,
-    PageRequest, Position, Purge, RefKey, Stats, StoreError, StoredDialog, SubjectRequest, Upper,
+    ConsentRecord, ConsentStatus, CustomerId, Date, Dialog, DialogId, Filter, HeldDialog, Language,
+    Page, PageRequest, Position, Purge, Reach, RefKey, Stats, StoreError, StoredDialog,
+    SubjectRequest, Upper,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -33,6 +34,38 @@ impl Query {
         self.parameters.extend(values);
     }
 
+    /// The dialog of a grant that stands, its position the first parameter, where it is within `reach`.
+    pub(crate) fn of_grant(reach: &Reach) -> Self {
+        let mut query = Self::new(format!(
+            "SELECT {DIALOG_COLUMNS} FROM dialog
+             WHERE seq = (SELECT seq FROM event WHERE position = ?1) AND granted = ?1"
+        ));
+        query.within(reach);
+        query
+    }
+
+    fn within(&mut self, reach: &Reach) {
+        if !reach.languages().is_empty() {
+            self.in_any_of(reach.languages());
+        }
+        self.of_customers(reach);
+    }
+
+    fn in_any_of(&mut self, languages: &[Language]) {
+        let places = vec!["?"; languages.len()].join(", ");
+        let tags = languages.iter().map(|tag| tag.as_str().to_owned().into());
+        self.and(&format!("language IN ({places})"), tags);
+    }
+
+    fn of_customers(&mut self, reach: &Reach) {
+        if let Some(prefix) = reach.customers() {
+            self.and("customer_id >= ?", [prefix.as_str().to_owned().into()]);
+            if let Some(end) = prefix.end() {
+                self.and("customer_id < ?", [end.into()]);
+            }
+        }
+    }
+
     fn after(&mut self, position: &Position) {
         self.and(
             "(date, dialog_id) < (?, ?)",
@@ -57,8 +90,8 @@ impl Query {
     fn number(&self, connection: &Connection) -> rusqlite::Result<u64> {
         let number: Option<i64> = connection
             .prepare_cached(&self.sql)?
-            .query_row(params_from_iter(&self.parameters), |row| row.get(0))
-            .optional()?;
+            .query_row(params_from_iter(&self.parameters), |row| row.get(0))?;
+        // A sum of nothing is NULL.
         Ok(number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
     }
 }
@@ -67,14 +100,34 @@ pub(crate) fn dialog(
     connection: &Connection,
     customer_id: &CustomerId,
     dialog_id: &DialogId,
+    reach: &Reach,
 ) -> Result<Dialog, Failure> {
+    let mut query = by_id(DIALOG_COLUMNS, dialog_id);
+    query.and("customer_id = ?", [customer_id.as_str().to_owned().into()]);
+    query.within(reach);
     let stored = connection
-        .prepare_cached(&format!("SELECT {DIALOG_COLUMNS} FROM dialog WHERE dialog_id = ?1"))?
-        .query_row([dialog_id.as_str()], rows::stored_dialog)
+        .prepare_cached(&query.sql)?
+        .query_row(params_from_iter(&query.parameters), rows::stored_dialog)
         .optional()?
-        .filter(|stored| stored.customer_id() == customer_id)
         .ok_or(StoreError::NotFound)?;
     Ok(stored.readable()?)
+}
+
+pub(crate) fn is_within(
+    connection: &Connection,
+    reach: &Reach,
+    dialog_id: &DialogId,
+) -> Result<bool, Failure> {
+    let mut query = by_id("count(*)", dialog_id);
+    query.within(reach);
+    Ok(query.number(connection)? > 0)
+}
+
+fn by_id(columns: &str, dialog_id: &DialogId) -> Query {
+    Query {
+        sql: format!("SELECT {columns} FROM dialog WHERE dialog_id = ?"),
+        parameters: vec![dialog_id.as_str().to_owned().into()],
+    }
 }
 
 pub(crate) fn consent(
@@ -103,6 +156,9 @@ pub(crate) fn page(
     connection: &Connection,
     request: &PageRequest,
 ) -> Result<Page<Dialog>, Failure> {
+    if request.filter().is_out_of_reach() {
+        return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
+    }
     let stored = page_items(request).dialogs(connection)?;
     let found = stored.into_iter().map(StoredDialog::readable).collect::<Result<_, _>>()?;
     let total = if request.window().total {
@@ -117,7 +173,9 @@ pub(crate) fn page(
 pub(crate) fn page_cost(request: &PageRequest) -> Cost {
     let (filter, window) = (request.filter(), request.window());
     let counts_rows = window.total && (filter.from().is_some() || filter.to().is_some());
-    if counts_rows || window.offset() > 1_000 { Cost::Long } else { Cost::Short }
+    // Between the customers of a prefix lie those of all others.
+    let passes_others = filter.reach().customers().is_some() && filter.customer_id().is_none();
+    if counts_rows || passes_others || window.offset() > 1_000 { Cost::Long } else { Cost::Short }
 }
 
 pub(crate) fn subject_page(
@@ -191,12 +249,16 @@ pub(crate) fn stats(connection: &Connection) -> Result<Stats, Failure> {
 }
 
 pub(crate) fn page_items(request: &PageRequest) -> Query {
-    let mut query = consented(DIALOG_COLUMNS, request.filter());
-    match request.upper() {
-        Upper::None => {}
-        Upper::Before(date) => query.and("date < ?", [date.as_micros().into()]),
-        Upper::After(position) => query.after(position),
-    }
+    let part = |language: Option<&Language>| {
+        let mut query = consented(DIALOG_COLUMNS, request.filter(), language);
+        match request.upper() {
+            Upper::None => {}
+            Upper::Before(date) => query.and("date < ?", [date.as_micros().into()]),
+            Upper::After(position) => query.after(position),
+        }
+        query
+    };
+    let mut query = merged(languages(request.filter()).into_iter().map(part));
     let window = request.window();
     query.limited(window.limit.get(), window.offset());
     query
@@ -205,40 +267,70 @@ pub(crate) fn page_items(request: &PageRequest) -> Query {
 /// Kept counts, unless a range of dates has to be counted along its index.
 pub(crate) fn page_total(filter: &Filter) -> Query {
     if filter.from().is_some() || filter.to().is_some() {
-        let mut query = consented("count(*)", filter);
-        if let Some(to) = filter.to() {
-            query.and("date < ?", [to.as_micros().into()]);
-        }
+        let part = |language: Option<&Language>| {
+            let mut query = consented("count(*) AS n", filter, language);
+            if let Some(to) = filter.to() {
+                query.and("date < ?", [to.as_micros().into()]);
+            }
+            query
+        };
+        let mut query = merged(languages(filter).into_iter().map(part));
+        query.sql = format!("SELECT sum(n) FROM ({})", query.sql);
         return query;
     }
-    let customer = filter.customer_id().map_or("", CustomerId::as_str).to_owned();
-    let language = filter.language_tag().map_or("", |tag| tag.as_str()).to_owned();
-    Query {
-        sql: "SELECT n FROM consented_count WHERE customer_id = ? AND language = ?".into(),
-        parameters: vec![customer.into(), language.into()],
+    let mut query = Query::new("SELECT sum(n) FROM consented_count WHERE TRUE".into());
+    match filter.customer_id() {
+        None if filter.reach().customers().is_some() => query.of_customers(filter.reach()),
+        customer => {
+            let customer = customer.map_or("", CustomerId::as_str).to_owned();
+            query.and("customer_id = ?", [customer.into()]);
+        }
+    }
+    match (filter.language_tag(), filter.reach().languages()) {
+        (None, bound @ [_, ..]) => query.in_any_of(bound),
+        (language, _) => {
+            let language = language.map_or("", Language::as_str).to_owned();
+            query.and("language = ?", [language.into()]);
+        }
+    }
+    query
+}
+
+/// Each language that is asked for one by one; `None` for any.
+fn languages(filter: &Filter) -> Vec<Option<&Language>> {
+    match (filter.language_tag(), filter.reach().languages()) {
+        (None, bound @ [_, ..]) => bound.iter().map(Some).collect(),
+        (language, _) => vec![language],
     }
 }
 
+/// Puts together what comes in order off several indexes: SQLite merges that instead of sorting it.
+fn merged(parts: impl Iterator<Item = Query>) -> Query {
+    let mut parts: Vec<_> = parts.collect();
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let sql = parts.iter().map(|part| part.sql.as_str()).collect::<Vec<_>>().join(" UNION ALL ");
+    let parameters = parts.iter_mut().flat_map(|part| part.parameters.drain(..)).collect();
+    Query { sql: format!("SELECT * FROM ({sql})"), parameters }
+}
+
 pub(crate) fn subject_items(request: &SubjectRequest) -> Query {
-    // Both halves come sorted off their index, so that SQLite merges them instead of sorting.
-    let mut query = Query::new("SELECT * FROM (".into());
-    for (separator, granted, index) in [
-        ("", "granted IS NOT NULL", "consented_by_customer"),
-        (" UNION ALL ", "granted IS NULL", "pending_by_customer"),
-    ] {
-        query.sql.push_str(separator);
-        query.sql += "SELECT ";
-        query.sql += DIALOG_COLUMNS;
-        query.sql += " FROM dialog INDEXED BY ";
-        query.sql += index;
-        query.sql += " WHERE ";
-        query.sql += granted;
+    let part = |(granted, index)| {
+        let mut query = Query::new(format!(
+            "SELECT {DIALOG_COLUMNS} FROM dialog INDEXED BY {index} WHERE {granted}"
+        ));
         query.and("customer_id = ?", [request.customer_id().as_str().to_owned().into()]);
         if let Some(position) = request.after() {
             query.after(position);
         }
-    }
-    query.sql.push(')');
+        query
+    };
+    let states = [
+        ("granted IS NOT NULL", "consented_by_customer"),
+        ("granted IS NULL", "pending_by_customer"),
+    ];
+    let mut query = merged(states.into_iter().map(part));
     let window = request.window();
     query.limited(window.limit.get(), window.offset());
     query
@@ -253,8 +345,8 @@ pub(crate) fn subject_pending(customer_id: &CustomerId) -> Query {
 }
 
 /// Selects from the index made for this combination of filters, down to the filter's `from`.
-fn consented(columns: &str, filter: &Filter) -> Query {
-    let index = match (filter.customer_id(), filter.language_tag()) {
+fn consented(columns: &str, filter: &Filter, language: Option<&Language>) -> Query {
+    let index = match (filter.customer_id(), language) {
         (None, None) => "consented",
         (None, Some(_)) => "consented_by_language",
         (Some(_), None) => "consented_by_customer",
@@ -263,10 +355,13 @@ fn consented(columns: &str, filter: &Filter) -> Query {
     let mut query = Query::new(format!(
         "SELECT {columns} FROM dialog INDEXED BY {index} WHERE granted IS NOT NULL"
     ));
-    if let Some(customer_id) = filter.customer_id() {
-        query.and("customer_id = ?", [customer_id.as_str().to_owned().into()]);
+    match filter.customer_id() {
+        Some(customer_id) => {
+            query.and("customer_id = ?", [customer_id.as_str().to_owned().into()]);
+        }
+        None => query.of_customers(filter.reach()),
     }
-    if let Some(language) = filter.language_tag() {
+    if let Some(language) = language {
         query.and("language = ?", [language.as_str().to_owned().into()]);
     }
     if let Some(from) = filter.from() {
@@ -287,9 +382,21 @@ mod tests {
         let position = Position { date, dialog_id: "d".parse().unwrap() };
         let customer: CustomerId = "c".parse().unwrap();
         let mut statements = Vec::new();
-        for bits in 0..16 {
+        let some = |tags: &[&str]| {
+            let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+            Reach::default().only_languages(tags).unwrap()
+        };
+        let prefix = || "c".parse().unwrap();
+        let reaches = [
+            Reach::default(),
+            some(&["en"]),
+            some(&["de", "en", "fr"]),
+            Reach::default().only_customers(prefix()),
+            some(&["de", "en"]).only_customers(prefix()),
+        ];
+        for (bits, reach) in (0..16).flat_map(|bits| reaches.iter().map(move |it| (bits, it))) {
             let set = |bit: u32| bits >> bit & 1 == 1;
-            let mut filter = Filter::default();
+            let mut filter = Filter::default().within(reach.clone());
             if set(0) {
                 filter = filter.customer(customer.clone());
             }
@@ -310,6 +417,11 @@ mod tests {
             let window = Window { start, ..Window::default() };
             let request = SubjectRequest::new(customer.clone(), window).unwrap();
             statements.push((format!("{request:?}"), subject_items(&request)));
+        }
+        for reach in &reaches {
+            let mut query = by_id(DIALOG_COLUMNS, &"d".parse().unwrap());
+            query.within(reach);
+            statements.push((format!("a dialog within {reach:?}"), query));
         }
         statements.push(("pending of a customer".into(), subject_pending(&customer)));
         statements.push(("count of tombstones".into(), tombstones_up_to(7)));

@@ -111,6 +111,8 @@ const VERSION_1: &str = "
     CREATE TABLE api_key (
         name      TEXT    PRIMARY KEY,
         roles     INTEGER NOT NULL,
+        languages TEXT, -- with commas between
+        customers TEXT, -- how their ids begin
         hash      BLOB    NOT NULL CHECK (length(hash) = 32),
         created   INTEGER NOT NULL,
         expires   INTEGER,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dataapi_core::{
     Audit, BrokenChain, ConsentState, Decision, DialogId, DialogStore, EarlyDecision, Event,
     Evidence, Filter, ImportedDialog, KeySecret, Limit, NewDialog, NewKey, PageRequest, Purge,
-    Start, Stats, StoreError, Window,
+    Reach, Roles, Start, Stats, StoreError, Window,
 };
 use dataapi_sqlite::{BackupError, Options, Restored, Since, SqliteStore, restore};
 use tempfile::TempDir;
@@ -129,7 +129,7 @@ async fn readable(store: &SqliteStore) -> BTreeMap<String, String> {
     let mut by_changes = 0;
     let mut after = 0;
     loop {
-        let changes = store.changes(after, Limit::MAX).await.unwrap();
+        let changes = store.changes(after, Limit::MAX, &Reach::default()).await.unwrap();
         let Some(last) = changes.last() else { break };
         after = last.event.position;
         for change in &changes {
@@ -197,8 +197,8 @@ async fn keys_come_back_revoked_so_that_a_store_that_had_some_stays_closed() {
     let scene = Scene::new();
     for name in ["revoked", "works"] {
         let hash = KeySecret::from_bytes([7; 32]).hash();
-        let (name, roles) = (name.parse().unwrap(), "read".parse().unwrap());
-        scene.store.create_key(NewKey { name, roles, hash, expires: None }).await.unwrap();
+        let (name, grant) = (name.parse().unwrap(), "read".parse::<Roles>().unwrap().into());
+        scene.store.create_key(NewKey { name, grant, hash, expires: None }).await.unwrap();
     }
     scene.store.revoke_key(&"revoked".parse().unwrap()).await.unwrap();
     let backup = scene.back_up("backup");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use dataapi_core::{
     Change, Decision, Dialog, DialogRef, DialogStore, Evidence, Filter, ImportedDialog, Limit,
-    NewDialog, PageRequest, Start, StoreError, Window,
+    NewDialog, PageRequest, Reach, Start, StoreError, Window,
 };
 use dataapi_sqlite::{Options, Since, SqliteStore, files, restore};
 use futures_util::{StreamExt, stream};
@@ -216,15 +216,18 @@ async fn race(store: &dyn DialogStore, number: u64, order: u32) {
                 Err(other) => panic!("a no is always recorded, not {other:?}"),
             }
         };
-        let read = store.dialog(&customer, &id).await;
+        let read = store.dialog(&customer, &id, &Reach::default()).await;
         assert!(matches!(read, Err(StoreError::NotFound)), "after a no it is unreadable at once");
         let before = receipt.event.position.saturating_sub(50);
-        let told = store.changes(before, Limit::new(60).unwrap()).await.unwrap();
+        let told = store.changes(before, Limit::new(60).unwrap(), &Reach::default()).await.unwrap();
         let of_it = |change: &Change| change.event.reference == receipt.event.reference;
         assert!(told.iter().filter(|change| of_it(change)).all(|change| change.dialog.is_none()));
     };
     futures_util::join!(insert, retry, import, grant, withdraw);
-    assert!(matches!(store.dialog(&customer, &id).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        store.dialog(&customer, &id, &Reach::default()).await,
+        Err(StoreError::NotFound)
+    ));
     assert!(matches!(store.insert(dialog.clone()).await, Err(StoreError::Gone)));
     let late = store.import(imported()).await.unwrap();
     assert!(matches!(late[..], [Err(StoreError::Gone)]), "an old export brings nothing back");
@@ -240,7 +243,8 @@ struct Copy {
 impl Copy {
     async fn sync(&mut self, store: &dyn DialogStore) {
         loop {
-            let changes = store.changes(self.position, Limit::MAX).await.unwrap();
+            let changes =
+                store.changes(self.position, Limit::MAX, &Reach::default()).await.unwrap();
             let Some(last) = changes.last() else { return };
             self.position = last.event.position;
             for Change { event, dialog } in changes {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use dataapi_conformance::ManualClock;
 use dataapi_core::{
-    Date, Decision, DialogStore, Evidence, Filter, NewDialog, PageRequest, StoreError, Window,
+    Date, Decision, DialogStore, Evidence, Filter, NewDialog, PageRequest, Reach, StoreError,
+    Window,
 };
 use dataapi_sqlite::{OpenError, Options, SqliteStore};
 use rusqlite::Connection;
@@ -256,7 +257,7 @@ async fn a_damaged_row_is_an_error_and_never_a_wrong_answer() {
     let all = PageRequest::new(Filter::default(), Window::default()).unwrap();
     assert!(matches!(store.query(&all).await, Err(StoreError::Backend { .. })));
     let (anna, b) = ("anna".parse().unwrap(), "b".parse().unwrap());
-    assert!(store.dialog(&anna, &b).await.is_ok());
+    assert!(store.dialog(&anna, &b, &Reach::default()).await.is_ok());
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use dataapi::{
     Activity, Change, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog,
     DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter, Head,
     HeldDecision, HeldDialog, ImportedDialog, Invalid, Key, KeyName, Limit, NewDialog, NewKey,
-    Page, PageRequest, Position, Purge, Receipt, Received, RefKey, Revision, Stats, StoreError,
-    StoredDialog, SubjectRequest, Transition, Upper, Window,
+    Page, PageRequest, Position, Purge, Reach, Receipt, Received, RefKey, Revision, Stats,
+    StoreError, StoredDialog, SubjectRequest, Transition, Upper, Window,
 };
 
 /// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
@@ -159,6 +159,11 @@ impl ListStore {
 impl List {
     fn find(&self, dialog_id: &DialogId) -> Option<usize> {
         self.entries.iter().position(|entry| entry.position.dialog_id == *dialog_id)
+    }
+
+    fn within(&self, reach: &Reach, dialog_id: &DialogId) -> Option<&StoredDialog> {
+        let stored = &self.entries[self.find(dialog_id)?].stored;
+        reach.covers(stored.customer_id(), stored.language()).then_some(stored)
     }
 
     fn head(&self) -> Head {
@@ -325,13 +330,16 @@ impl DialogStore for ListStore {
         &self,
         customer_id: &CustomerId,
         dialog_id: &DialogId,
+        reach: &Reach,
     ) -> Result<Dialog, StoreError> {
-        let list = self.list();
-        let stored = list.find(dialog_id).map(|at| &list.entries[at].stored);
-        match stored.filter(|stored| stored.customer_id() == customer_id) {
-            Some(stored) => stored.clone().readable(),
-            None => Err(StoreError::NotFound),
+        match self.list().within(reach, dialog_id) {
+            Some(stored) if stored.customer_id() == customer_id => stored.clone().readable(),
+            _ => Err(StoreError::NotFound),
         }
+    }
+
+    async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError> {
+        Ok(self.list().within(reach, dialog_id).is_some())
     }
 
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
@@ -410,13 +418,19 @@ impl DialogStore for ListStore {
         Ok(self.list().ledger.iter().skip(after).take(limit.get()).cloned().collect())
     }
 
-    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError> {
+    async fn changes(
+        &self,
+        after: u64,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Change>, StoreError> {
         let list = self.list();
         let after = usize::try_from(after).unwrap_or(usize::MAX);
         let change = |event: &Event| {
             let made = |entry: &&Entry| entry.consent.as_ref() == Some(event);
-            let stored = list.entries.iter().find(made).map(|entry| entry.stored.clone());
-            let dialog = stored.map(StoredDialog::readable).transpose()?;
+            let stored = list.entries.iter().find(made).map(|entry| &entry.stored);
+            let within = stored.filter(|it| reach.covers(it.customer_id(), it.language()));
+            let dialog = within.cloned().map(StoredDialog::readable).transpose()?;
             Ok(Change { event: event.clone(), dialog })
         };
         list.ledger.iter().skip(after).take(limit.get()).map(change).collect()

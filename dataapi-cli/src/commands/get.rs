@@ -1,6 +1,6 @@
 //! `dataapi get`: one consented dialog.
 
-use dataapi::{CustomerId, DialogId};
+use dataapi::{CustomerId, DialogId, Reach};
 
 use crate::args;
 use crate::context::Context;
@@ -11,7 +11,7 @@ use crate::output::Output;
 pub(super) async fn run(args: &args::Get, context: &Context) -> Result<Exit, Failure> {
     let (customer, dialog): (CustomerId, DialogId) = (args.customer.parse()?, args.dialog.parse()?);
     let store = context.open_existing().await?;
-    let dialog = store.dialog(&customer, &dialog).await?;
+    let dialog = store.dialog(&customer, &dialog, &Reach::default()).await?;
     let mut output = Output::stdout();
     output.json(&Record::from(&dialog))?;
     output.finish()?;

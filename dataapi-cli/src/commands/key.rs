@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use comfy_table::{Table, presets};
-use dataapi::{Clock, Date, Key, NewKey, Roles, SystemClock};
+use dataapi::{
+    Clock, CustomerPrefix, Date, Grant, Invalid, Key, Language, NewKey, Reach, Role, SystemClock,
+};
 use serde::Serialize;
 
 use crate::args;
@@ -28,16 +30,29 @@ pub(super) async fn run(args: args::Key, context: &Context) -> Result<Exit, Fail
 }
 
 async fn create(args: args::CreateKey, context: &Context) -> Result<Exit, Failure> {
-    let (name, roles) = (args.name.parse()?, args.role.parse::<Roles>()?);
+    let name = args.name.parse()?;
+    let grant = Grant::new(args.role.parse()?, reach(&args)?)?;
     let store = context.open_or_create().await?;
     let expires = args.expires.map(|after| SystemClock.now().saturating_add(after));
     let secret = dataapi::generate_key()?;
-    store.create_key(NewKey { name, roles, hash: secret.hash(), expires }).await?;
+    store.create_key(NewKey { name, grant, hash: secret.hash(), expires }).await?;
     let mut output = Output::stdout();
     writeln!(output, "{secret}")?;
     output.finish()?;
     context.note("this is the key, shown once: the store keeps no more than its hash");
     Ok(Exit::Done)
+}
+
+fn reach(args: &args::CreateKey) -> Result<Reach, Invalid> {
+    let mut reach = Reach::default();
+    if !args.only_language.is_empty() {
+        let languages = args.only_language.iter().map(|tag| tag.parse());
+        reach = reach.only_languages(languages.collect::<Result<_, _>>()?)?;
+    }
+    if let Some(prefix) = &args.only_customers {
+        reach = reach.only_customers(prefix.parse()?);
+    }
+    Ok(reach)
 }
 
 async fn list(json: bool, context: &Context) -> Result<Exit, Failure> {
@@ -51,11 +66,33 @@ async fn list(json: bool, context: &Context) -> Result<Exit, Failure> {
     } else {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
-        table.set_header(["name", "roles", "state", "created", "expires", "last used"]);
+        table.set_header([
+            "name",
+            "roles",
+            "languages",
+            "customers",
+            "state",
+            "created",
+            "expires",
+            "last used",
+        ]);
         for key in &keys {
-            let Line { name, roles, state, created, expires, last_used, .. } = Line::new(key, now);
-            let [expires, last_used] = [expires, last_used].map(Option::unwrap_or_default);
-            table.add_row([name, &roles.join(","), state, &created, &expires, &last_used]);
+            let line = Line::new(key, now);
+            let customers = line.only_customers.map_or("any".into(), |prefix| format!("{prefix}…"));
+            let languages = match &line.only_languages[..] {
+                [] => "any".to_owned(),
+                bound => bound.join(","),
+            };
+            table.add_row([
+                line.name,
+                &line.roles.join(","),
+                &languages,
+                &customers,
+                line.state,
+                &line.created,
+                &line.expires.unwrap_or_default(),
+                &line.last_used.unwrap_or_default(),
+            ]);
         }
         writeln!(output, "{table}")?;
     }
@@ -68,6 +105,10 @@ async fn list(json: bool, context: &Context) -> Result<Exit, Failure> {
 struct Line<'a> {
     name: &'a str,
     roles: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    only_languages: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only_customers: Option<&'a str>,
     /// `works`, `expired` or `revoked`.
     state: &'static str,
     created: String,
@@ -86,10 +127,13 @@ impl<'a> Line<'a> {
             None if key.works(now) => "works",
             None => "expired",
         };
+        let reach = key.grant.reach();
         let text = |date: Option<Date>| date.map(|date| date.to_string());
         Self {
             name: key.name.as_str(),
-            roles: key.roles.iter().map(dataapi::Role::name).collect(),
+            roles: key.grant.roles().iter().map(Role::name).collect(),
+            only_languages: reach.languages().iter().map(Language::as_str).collect(),
+            only_customers: reach.customers().map(CustomerPrefix::as_str),
             state,
             created: key.created.to_string(),
             expires: text(key.expires),

@@ -30,6 +30,23 @@ fn a_key_is_shown_once_and_listed_without_it() {
 }
 
 #[test]
+fn a_key_is_listed_with_what_it_is_bound_to() {
+    let bench = Bench::new();
+    let create = ["key", "create", "--name", "shop", "--role", "read,ingest"];
+    let bounds = ["--only-customers", "shop-", "--only-language", "EN", "--only-language", "pt-BR"];
+    bench.ok(&[&create[..], &bounds].concat());
+    bench.ok(&["key", "create", "--name", "all", "--role", "read"]);
+    let lines = bench.ok(&["key", "list", "--json"]);
+    let keys: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(keys[1]["only_customers"], "shop-");
+    assert_eq!(keys[1]["only_languages"], serde_json::json!(["EN", "pt-BR"]));
+    assert!(keys[0].get("only_customers").is_none() && keys[0].get("only_languages").is_none());
+    let listed = bench.ok(&["key", "list"]);
+    assert!(listed.contains("shop-…") && listed.contains("EN,pt-BR"), "{listed}");
+}
+
+#[test]
 fn what_is_no_key_is_refused() {
     let bench = Bench::new();
     for args in [
@@ -38,6 +55,10 @@ fn what_is_no_key_is_refused() {
         &["key", "create", "--name", "bot", "--role", "reed"],
         &["key", "create", "--name", "bot", "--role", ""],
         &["key", "create", "--name", "bot"],
+        &["key", "create", "--name", "bot", "--role", "admin", "--only-customers", "shop-"],
+        &["key", "create", "--name", "bot", "--role", "subject", "--only-language", "en"],
+        &["key", "create", "--name", "bot", "--role", "read", "--only-language", "e"],
+        &["key", "create", "--name", "bot", "--role", "read", "--only-customers", ""],
     ] {
         assert_eq!(bench.run(args).code, Some(2), "{args:?}");
     }

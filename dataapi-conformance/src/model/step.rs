@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use dataapi_core::{
     Clock, Cursor, CustomerId, Date, Decision, DialogId, DialogStore, Evidence, Filter,
-    ImportedDialog, Limit, NewDialog, PageRequest, Position, Purge, Start, SubjectRequest, Window,
+    ImportedDialog, Limit, NewDialog, PageRequest, Position, Purge, Reach, Start, SubjectRequest,
+    Window,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -48,6 +49,7 @@ pub(super) enum Step {
     Read {
         customer: &'static str,
         dialog: &'static str,
+        bounds: Bounds,
     },
     Query {
         pages: Pages,
@@ -84,6 +86,7 @@ pub(super) enum Step {
     Changes {
         after: u64,
         limit: u64,
+        bounds: Bounds,
     },
     LedgerHead,
     Stats,
@@ -93,6 +96,13 @@ pub(super) enum Step {
     JumpBack {
         micros: u64,
     },
+}
+
+/// What a reader is bound to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bounds {
+    languages: &'static [&'static str],
+    customers: Option<&'static str>,
 }
 
 /// Notice, method and locale.
@@ -131,6 +141,7 @@ pub(super) enum Pages {
         language: Option<&'static str>,
         from: Option<Moment>,
         to: Option<Moment>,
+        bounds: Bounds,
     },
     Subject {
         customer: &'static str,
@@ -167,6 +178,21 @@ impl Moment {
     }
 }
 
+impl Bounds {
+    fn reach(self) -> Reach {
+        let mut reach = Reach::default();
+        if !self.languages.is_empty() {
+            let tags = self.languages.iter().map(|tag| tag.parse());
+            let tags = tags.collect::<Result<_, _>>().expect("the values of steps are valid");
+            reach = reach.only_languages(tags).expect("the values of steps are valid");
+        }
+        if let Some(prefix) = self.customers {
+            reach = reach.only_customers(prefix.parse().expect("the values of steps are valid"));
+        }
+        reach
+    }
+}
+
 impl Words {
     fn parse(self) -> NewDialog {
         NewDialog::parse(self.customer, self.dialog, self.language, self.text)
@@ -189,10 +215,10 @@ fn evidence(pieces: Pieces) -> Evidence {
 
 impl Pages {
     fn filter(&self, start: Date) -> Filter {
-        let Self::Consented { customer: whose, language, from, to } = self else {
+        let Self::Consented { customer: whose, language, from, to, bounds } = self else {
             return Filter::default();
         };
-        let mut filter = Filter::default();
+        let mut filter = Filter::default().within(bounds.reach());
         if let Some(whose) = whose {
             filter = filter.customer(customer(whose));
         }
@@ -257,8 +283,9 @@ impl Step {
                 answer.into()
             }
             Self::Consent { dialog: name } => store.consent(&dialog(name)).await.into(),
-            Self::Read { customer: whose, dialog: name } => {
-                store.dialog(&customer(whose), &dialog(name)).await.into()
+            Self::Read { customer: whose, dialog: name, bounds } => {
+                let reach = bounds.reach();
+                store.dialog(&customer(whose), &dialog(name), &reach).await.into()
             }
             Self::Query { pages, from, limit, total } => {
                 let place = match from {
@@ -291,9 +318,9 @@ impl Step {
                 let limit = Limit::new(*limit).expect("the values of steps are valid");
                 store.events(*after, limit).await.into()
             }
-            Self::Changes { after, limit } => {
+            Self::Changes { after, limit, bounds } => {
                 let limit = Limit::new(*limit).expect("the values of steps are valid");
-                store.changes(*after, limit).await.into()
+                store.changes(*after, limit, &bounds.reach()).await.into()
             }
             Self::LedgerHead => store.ledger_head().await.into(),
             Self::Stats => store.stats().await.into(),
@@ -327,10 +354,11 @@ impl Step {
             limit: Limit::MAX.get() as u64,
             total: true,
         };
-        let all = Pages::Consented { customer: None, language: None, from: None, to: None };
+        let bounds = Bounds::default();
+        let all = Pages::Consented { customer: None, language: None, from: None, to: None, bounds };
         let subjects = CUSTOMERS.map(|customer| everything(Pages::Subject { customer }));
         let (after, limit) = (0, Limit::MAX.get() as u64);
-        let events = [Self::Events { after, limit }, Self::Changes { after, limit }];
+        let events = [Self::Events { after, limit }, Self::Changes { after, limit, bounds }];
         [Self::Stats, everything(all), Self::LedgerHead]
             .into_iter()
             .chain(events)
@@ -396,6 +424,15 @@ fn a_purge((which, before, at_most): (Purge, Moment, u32)) -> Step {
     Step::Purge { which, before, at_most }
 }
 
+fn bounds() -> impl Strategy<Value = Bounds> {
+    let languages = select(vec![&["en"][..], &["de", "PT-BR"], &["en", "de", "it"]]);
+    let customers = select(vec!["a", "anna", "z", "🙂"]);
+    let some = (option::of(languages), option::of(customers)).prop_map(|(languages, customers)| {
+        Bounds { languages: languages.unwrap_or_default(), customers }
+    });
+    prop_oneof![2 => Just(Bounds::default()), 1 => some]
+}
+
 fn pages() -> impl Strategy<Value = Pages> {
     let range =
         (option::of(moment()), option::of(moment())).prop_map(|(from, to)| match (from, to) {
@@ -406,10 +443,11 @@ fn pages() -> impl Strategy<Value = Pages> {
         option::weighted(0.3, a_customer()),
         option::weighted(0.3, select(&LANGUAGES[..])),
         prop_oneof![2 => Just((None, None)), 1 => range],
+        bounds(),
     );
     prop_oneof![
-        3 => consented.prop_map(|(customer, language, (from, to))| {
-            Pages::Consented { customer, language, from, to }
+        3 => consented.prop_map(|(customer, language, (from, to), bounds)| {
+            Pages::Consented { customer, language, from, to, bounds }
         }),
         1 => a_customer().prop_map(|customer| Pages::Subject { customer }),
     ]
@@ -442,8 +480,8 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         5 => (a_dialog(), a_decision(), pieces())
             .prop_map(|(dialog, decision, evidence)| Step::Early { dialog, decision, evidence }),
         4 => a_dialog().prop_map(|dialog| Step::Consent { dialog }),
-        6 => (a_customer(), a_dialog())
-            .prop_map(|(customer, dialog)| Step::Read { customer, dialog }),
+        6 => (a_customer(), a_dialog(), bounds())
+            .prop_map(|(customer, dialog, bounds)| Step::Read { customer, dialog, bounds }),
         12 => (pages(), place(), limit(), any::<bool>())
             .prop_map(|(pages, from, limit, total)| Step::Query { pages, from, limit, total }),
         12 => (prop_oneof![3 => Just(0), 1 => 0..8_usize], limit(), any::<bool>())
@@ -458,7 +496,8 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Stats),
         1 => Just(Step::LedgerHead),
         2 => (0..12_u64, limit()).prop_map(|(after, limit)| Step::Events { after, limit }),
-        2 => (0..12_u64, limit()).prop_map(|(after, limit)| Step::Changes { after, limit }),
+        2 => (0..12_u64, limit(), bounds())
+            .prop_map(|(after, limit, bounds)| Step::Changes { after, limit, bounds }),
         5 => (1..3_u64).prop_map(|micros| Step::Advance { micros }),
         1 => Just(Step::Advance { micros: HOLD_MICROS }),
         2 => (1..6_u64).prop_map(|micros| Step::JumpBack { micros }),

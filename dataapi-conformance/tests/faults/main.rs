@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use dataapi_conformance::model::random_histories_match_the_reference_model;
 use dataapi_conformance::{
     Fixture, Harness, ManualClock, dates, decisions, early, erasure, gate, import, inserts, keys,
-    ledger, meanwhile, pages, races, revision, stats, subject, uphold, values,
+    ledger, meanwhile, pages, races, reach, revision, stats, subject, uphold, values,
 };
 use dataapi_core::DialogStore;
 use store::{Fault, Faulty};
@@ -68,13 +68,17 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::HoldsAnew, early::an_early_decision_said_twice_is_answered_with_the_first);
     breaks(Fault::KeepsTombstones, erasure::a_forgotten_tombstone_frees_its_id);
     breaks(Fault::ForgetsRevocations, keys::a_revoked_key_stays_revoked);
+    breaks(Fault::IgnoresReach, reach::a_query_shows_and_counts_only_what_is_within_reach);
+    breaks(Fault::IgnoresReach, reach::a_dialog_out_of_reach_is_not_found);
+    breaks(Fault::IgnoresReach, reach::what_is_within_reach_is_told_of_held_dialogs_alone);
+    breaks(Fault::IgnoresReach, reach::changes_bring_no_dialog_that_is_out_of_reach);
     breaks(Fault::NeverScrubs, erasure::nothing_waits_to_be_scrubbed_after_a_scrub);
     breaks(Fault::RevisionStandsStill, revision::a_revision_ends_when_what_can_be_read_changes);
     breaks(Fault::RevisionStandsStill, revision::an_answer_kept_for_its_revision_is_never_stale);
 }
 
 /// All faults but those that only calls at once, or values that histories do without, bring out.
-const SEEN_ONE_BY_ONE: [Fault; 33] = [
+const SEEN_ONE_BY_ONE: [Fault; 34] = [
     Fault::ForgetsTombstones,
     Fault::ImportsGoneIds,
     Fault::SecondReceipt,
@@ -108,6 +112,7 @@ const SEEN_ONE_BY_ONE: [Fault; 33] = [
     Fault::HoldsForEver,
     Fault::HoldsAnew,
     Fault::KeepsTombstones,
+    Fault::IgnoresReach,
 ];
 
 #[test]

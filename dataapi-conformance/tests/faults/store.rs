@@ -1,6 +1,6 @@
 //! A store with one fault, chosen from those that backends are likely to have.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,8 +9,8 @@ use dataapi_core::{
     Activity, Change, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision,
     Dialog, DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter,
     Head, HeldDecision, HeldDialog, ImportedDialog, Key, KeyName, Limit, MemoryStore, NewDialog,
-    NewKey, Page, PageRequest, Positioned, Purge, Receipt, Received, RefKey, Revision, Start,
-    Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
+    NewKey, Page, PageRequest, Positioned, Purge, Reach, Receipt, Received, RefKey, Revision,
+    Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
 };
 
 /// What is wrong with a store.
@@ -58,6 +58,8 @@ pub(crate) enum Fault {
     /// Looks whether an id is free and then takes it, as if no other call could come between.
     RacingInserts,
     ImportsWithoutDates,
+    /// Lets every key read everything.
+    IgnoresReach,
     ImportsFromTheFuture,
     ImportsOneByOne,
     CountsNoLanguages,
@@ -98,6 +100,11 @@ impl Faulty {
 
     fn has(&self, fault: Fault) -> bool {
         self.fault == fault
+    }
+
+    fn bounds<'r>(&self, reach: &'r Reach) -> &'r Reach {
+        static ALL: LazyLock<Reach> = LazyLock::new(Reach::default);
+        if self.has(Fault::IgnoresReach) { &ALL } else { reach }
     }
 
     fn remade(&self, dialog: &Dialog, date: Date) -> Dialog {
@@ -263,8 +270,9 @@ impl DialogStore for Faulty {
         &self,
         customer_id: &CustomerId,
         dialog_id: &DialogId,
+        reach: &Reach,
     ) -> Result<Dialog, StoreError> {
-        let answer = self.store.dialog(customer_id, dialog_id).await;
+        let answer = self.store.dialog(customer_id, dialog_id, self.bounds(reach)).await;
         if self.has(Fault::TellsOfOthers) && matches!(answer, Err(StoreError::NotFound)) {
             let status = self.store.consent(dialog_id).await?;
             if status.state == ConsentState::Pending {
@@ -319,9 +327,27 @@ impl DialogStore for Faulty {
                 let last = page.items.last().map(Positioned::position);
                 page.next = last.map(|it| Cursor::in_filter(filter, it));
             }
+            Fault::IgnoresReach => {
+                let wider = filter.clone().within(Reach::default());
+                let start = match &window.start {
+                    Start::Offset(offset) => Start::Offset(*offset),
+                    Start::After(cursor) => {
+                        Start::After(Cursor::in_filter(&wider, cursor.position().clone()))
+                    }
+                };
+                let window = Window { start, ..window.clone() };
+                let mut page = self.store.query(&PageRequest::new(wider, window)?).await?;
+                let next = page.next.map(|next| Cursor::in_filter(filter, next.position().clone()));
+                page.next = next;
+                return Ok(page);
+            }
             _ => {}
         }
         Ok(page)
+    }
+
+    async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError> {
+        self.store.is_within(self.bounds(reach), dialog_id).await
     }
 
     async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
@@ -399,8 +425,13 @@ impl DialogStore for Faulty {
         self.store.events(after, limit).await
     }
 
-    async fn changes(&self, after: u64, limit: Limit) -> Result<Vec<Change>, StoreError> {
-        let mut changes = self.store.changes(after, limit).await?;
+    async fn changes(
+        &self,
+        after: u64,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Change>, StoreError> {
+        let mut changes = self.store.changes(after, limit, self.bounds(reach)).await?;
         if self.has(Fault::ChangesWithoutDialogs) {
             for change in &mut changes {
                 change.dialog = None;

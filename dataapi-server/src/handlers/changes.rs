@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataapi_core::Change;
+use dataapi_core::{Change, Reach};
 use http::Response;
 use tokio::time::{Instant, sleep};
 
@@ -42,6 +42,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 pub(crate) async fn read(
     service: &Service,
     query: &str,
+    reach: &Reach,
     access: &mut Access,
 ) -> Result<Response<Bytes>, Problem> {
     let query::ChangesRequest { after, limit, dialogs, wait } = query::changes_request(query)?;
@@ -52,7 +53,7 @@ pub(crate) async fn read(
     let started = Instant::now();
     let changes = loop {
         let changes = if dialogs {
-            store.changes(after, limit).await?
+            store.changes(after, limit, reach).await?
         } else {
             let events = store.events(after, limit).await?.into_iter();
             events.map(|event| Change { event, dialog: None }).collect()

@@ -1,7 +1,7 @@
 //! Consent: recorded by the chatbot when its customer answers.
 
 use bytes::Bytes;
-use dataapi_core::{Decision, DialogId, EarlyDecision, Evidence, StoreError};
+use dataapi_core::{ConsentState, Decision, DialogId, EarlyDecision, Evidence, Reach, StoreError};
 use http::{Response, StatusCode};
 
 use super::json;
@@ -100,4 +100,24 @@ pub(crate) async fn receipt(
     let status = service.store.consent(dialog_id).await?;
     let receipt = dto::ConsentReceipt::new(&status).ok_or(StoreError::NotFound)?;
     json(&receipt)
+}
+
+/// Finds only what a bound key reaches. A dialog that is gone has no customer and no language any more:
+/// how it ended is told to whoever knows its id.
+pub(crate) async fn check_reach(
+    service: &Service,
+    dialog_id: &DialogId,
+    reach: &Reach,
+) -> Result<(), Problem> {
+    if reach.is_all() {
+        return Ok(());
+    }
+    let is_held = match service.store.consent(dialog_id).await?.state {
+        ConsentState::Pending | ConsentState::Granted => true,
+        ConsentState::Withdrawn | ConsentState::Erased => false,
+    };
+    if is_held && !service.store.is_within(reach, dialog_id).await? {
+        return Err(StoreError::NotFound.into());
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Dialogs: stored by the chatbot, read by the analyst.
 
 use bytes::Bytes;
-use dataapi_core::{CustomerId, DialogId, NewDialog};
+use dataapi_core::{CustomerId, DialogId, NewDialog, Reach};
 use http::header::LOCATION;
 use http::{Response, StatusCode};
 
@@ -42,10 +42,11 @@ pub(crate) async fn query(
     service: &Service,
     prefix: Prefix,
     query: &str,
+    reach: Reach,
     access: &mut Access,
 ) -> Result<Response<Bytes>, Problem> {
     let store = &*service.store;
-    let request = query::page_request(query)?;
+    let request = query::page_request(query, reach)?;
     access.filter(store, request.filter());
     let asked = service.ready_pages.ask(store, prefix, request);
     if let Some(ready) = service.ready_pages.find(&asked) {
@@ -122,8 +123,9 @@ pub(crate) async fn read(
     service: &Service,
     customer_id: &CustomerId,
     dialog_id: &DialogId,
+    reach: &Reach,
 ) -> Result<Response<Bytes>, Problem> {
-    let dialog = service.store.dialog(customer_id, dialog_id).await?;
+    let dialog = service.store.dialog(customer_id, dialog_id, reach).await?;
     json(&dto::Dialog::from(&dialog))
 }
 

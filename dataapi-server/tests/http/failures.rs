@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use dataapi_core::{
     Activity, Change, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogRef,
     DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog, Key, KeyName,
-    Limit, NewDialog, NewKey, Page, PageRequest, Purge, Receipt, Received, Revision, Stats,
+    Limit, NewDialog, NewKey, Page, PageRequest, Purge, Reach, Receipt, Received, Revision, Stats,
     StoreError, SubjectRequest,
 };
 use dataapi_server::Config;
@@ -48,7 +48,11 @@ impl DialogStore for Failing {
         Err(self.0())
     }
 
-    async fn dialog(&self, _: &CustomerId, _: &DialogId) -> Result<Dialog, StoreError> {
+    async fn dialog(&self, _: &CustomerId, _: &DialogId, _: &Reach) -> Result<Dialog, StoreError> {
+        Err(self.0())
+    }
+
+    async fn is_within(&self, _: &Reach, _: &DialogId) -> Result<bool, StoreError> {
         Err(self.0())
     }
 
@@ -84,7 +88,7 @@ impl DialogStore for Failing {
         Err(self.0())
     }
 
-    async fn changes(&self, _: u64, _: Limit) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, _: u64, _: Limit, _: &Reach) -> Result<Vec<Change>, StoreError> {
         Err(self.0())
     }
 

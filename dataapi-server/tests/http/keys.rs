@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dataapi_conformance::ManualClock;
-use dataapi_core::{Clock, Date, DialogStore, KeySecret, MemoryStore, NewKey, RefKey};
+use dataapi_core::{
+    Clock, ConsentState, Date, DialogStore, Grant, KeySecret, MemoryStore, NewKey, Reach, RefKey,
+    Roles,
+};
 use dataapi_server::Config;
 
 use crate::support::{Answer, Server, ask};
@@ -45,9 +48,9 @@ fn secret(number: u8) -> KeySecret {
 
 async fn key(store: &dyn DialogStore, number: u8, roles: &str, expires: Option<Date>) {
     let name = format!("key-{number}").parse().expect("a name");
-    let roles = roles.parse().expect("roles");
+    let grant = roles.parse::<Roles>().expect("roles").into();
     let hash = secret(number).hash();
-    store.create_key(NewKey { name, roles, hash, expires }).await.expect("a key is kept");
+    store.create_key(NewKey { name, grant, hash, expires }).await.expect("a key is kept");
 }
 
 /// A server over a store with a key of each role, numbered from 0 on.
@@ -191,4 +194,124 @@ async fn a_store_is_open_until_its_first_key_and_never_again() {
         401,
         "a store whose keys are revoked stays closed"
     );
+}
+
+/// A store with a dialog `CUSTOMER-LANGUAGE` for each of two customers in two languages, all of them
+/// consented, one pending of each customer, and one key with all roles that can be bound, to customers
+/// `shop-…`; another is bound to English.
+async fn bound() -> Server {
+    let server = Server::memory().await;
+    for customer in ["shop-anna", "bank-anna"] {
+        for language in ["en", "de"] {
+            server.consented(customer, &format!("{customer}-{language}"), language, "t").await;
+        }
+        let body = r#"{"text":"t","language":"en"}"#;
+        let pending = format!("/data/{customer}/{customer}-pending");
+        assert_eq!(server.post(&pending, body).await.status, 201);
+    }
+    let shop = Reach::default().only_customers("shop-".parse().expect("a prefix"));
+    let english = Reach::default().only_languages(vec!["EN".parse().expect("a tag")]);
+    for (number, roles, reach) in [
+        (1, "ingest,consent,read,subject", shop),
+        (2, "ingest,consent,read", english.expect("a language")),
+    ] {
+        let name = format!("key-{number}").parse().expect("a name");
+        let grant = Grant::new(roles.parse().expect("roles"), reach).expect("they can be bound");
+        let key = NewKey { name, grant, hash: secret(number).hash(), expires: None };
+        server.store.create_key(key).await.expect("a key is kept");
+    }
+    // Open until it has heard of the keys.
+    becomes(&server, 9, 401).await;
+    server
+}
+
+#[tokio::test]
+async fn a_bound_key_reaches_its_own_dialogs_and_no_others() {
+    let server = bound().await;
+    let refused = |answer: &Answer| match answer.status {
+        403 if answer.problem() == "out-of-reach" => true,
+        404 => answer.problem() == "not-found",
+        _ => false,
+    };
+    for (number, within, beyond) in [
+        (1, "/shop-anna/shop-anna-de", "/bank-anna/bank-anna-en"),
+        (2, "/bank-anna/bank-anna-en", "/shop-anna/shop-anna-de"),
+    ] {
+        let ids = |place: &str| {
+            let (customer, dialog) = place[1..].split_once('/').expect("both ids");
+            (customer.to_owned(), dialog.to_owned())
+        };
+        for (place, is_within) in [(within, true), (beyond, false)] {
+            let (customer, dialog) = ids(place);
+            let language = &dialog[dialog.len() - 2..];
+            let new = format!(r#"{{"text":"t","language":"{language}"}}"#);
+            for (method, target, body, status) in [
+                ("GET", format!("/data{place}"), "", 200),
+                ("GET", format!("/consents/{dialog}"), "", 200),
+                ("GET", format!("/consents/{dialog}/receipt"), "", 200),
+                ("POST", format!("/data/{customer}/new-{number}-{dialog}"), &*new, 201),
+                ("POST", format!("/consents/{dialog}"), "true", 200),
+            ] {
+                let answer = with(&server, number, method, &target, body).await;
+                let done = answer.status == status;
+                assert_eq!(done, is_within, "{number}: {method} {target}: {answer:?}");
+                assert!(done || refused(&answer), "{number}: {method} {target}: {answer:?}");
+            }
+        }
+        assert!(refused(&with(&server, number, "GET", "/stats", "").await), "they count all");
+        assert_eq!(with(&server, number, "POST", "/consents/unknown", "false").await.status, 404);
+    }
+    let unread = with(&server, 1, "GET", "/data/bank-anna/bank-anna-pending", "").await;
+    assert_eq!(unread.status, 404, "not even that it is pending is told: {unread:?}");
+    for (method, target) in [
+        ("GET", "/customers/bank-anna/data"),
+        ("DELETE", "/data/bank-anna/bank-anna-en"),
+        ("DELETE", "/customers/bank-anna"),
+    ] {
+        assert!(refused(&with(&server, 1, method, target, "").await), "{method} {target}");
+        let own = target.replace("bank", "shop");
+        assert_eq!(with(&server, 1, method, &own, "").await.status, 200, "{method} {own}");
+    }
+    let standing = server.store.consent(&"bank-anna-en".parse().expect("an id")).await;
+    assert_eq!(standing.expect("it is held").state, ConsentState::Granted);
+    let gone = with(&server, 2, "POST", "/consents/shop-anna-de", "false").await;
+    assert_eq!(gone.status, 200, "who a gone dialog was of nobody knows: {gone:?}");
+}
+
+#[tokio::test]
+async fn a_bound_key_pages_through_its_own_dialogs_also_when_a_page_is_kept_ready() {
+    let server = bound().await;
+    for _ in 0..2 {
+        for (number, target, ids) in [
+            (1, "/data/?limit=1", &["shop-anna-de", "shop-anna-en"][..]),
+            (1, "/data/?limit=1&language=de", &["shop-anna-de"]),
+            (1, "/data/?limit=1&customerId=bank-anna", &[]),
+            (2, "/data/?limit=1", &["bank-anna-en", "shop-anna-en"]),
+            (2, "/data/?limit=1&language=de", &[]),
+            (2, "/data/?limit=1&customerId=bank-anna", &["bank-anna-en"]),
+        ] {
+            let (mut met, mut next) = (Vec::new(), Some(target.to_owned()));
+            while let Some(target) = next {
+                let page = with(&server, number, "GET", &target, "").await.json();
+                assert_eq!(page["total"], ids.len(), "{target}: {page}");
+                let items = page["items"].as_array().expect("items").iter();
+                met.extend(items.map(|it| it["dialog_id"].as_str().expect("an id").to_owned()));
+                next = page["next"].as_str().map(str::to_owned);
+            }
+            assert_eq!(met, ids, "{number}: {target}");
+        }
+    }
+    let first = with(&server, 1, "GET", "/data/?limit=1", "").await.json();
+    let next = first["next"].as_str().expect("a next page");
+    assert_eq!(
+        with(&server, 2, "GET", next, "").await.status,
+        400,
+        "a cursor belongs to its reach"
+    );
+    for (number, dialogs) in [(1, 2), (2, 2)] {
+        let changes = with(&server, number, "GET", "/changes?dialogs=true", "").await.json();
+        let events = changes["events"].as_array().expect("events");
+        assert_eq!(events.len(), 4, "each event is told of");
+        assert_eq!(events.iter().filter(|event| event.get("dialog").is_some()).count(), dialogs);
+    }
 }

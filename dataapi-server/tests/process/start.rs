@@ -65,7 +65,7 @@ fn with_keys_other_addresses_take_a_word_on_plain_text() {
         let store = dataapi::open(&store).await.expect("a store");
         let key = dataapi_core::NewKey {
             name: "key".parse().expect("a name"),
-            roles: "admin".parse().expect("roles"),
+            grant: "admin".parse::<dataapi_core::Roles>().expect("roles").into(),
             hash: dataapi_core::KeySecret::from_bytes([7; 32]).hash(),
             expires: None,
         };
@@ -116,7 +116,7 @@ async fn the_access_log_says_who_asked_for_what_without_ids_texts_or_keys() {
     let opened = dataapi::open(&store).await.expect("a store");
     let key = dataapi_core::NewKey {
         name: "auditor".parse().expect("a name"),
-        roles: "read,subject".parse().expect("roles"),
+        grant: "read,subject".parse::<dataapi_core::Roles>().expect("roles").into(),
         hash: secret.hash(),
         expires: None,
     };

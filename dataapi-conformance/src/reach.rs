@@ -1,0 +1,174 @@
+//! Reach: within bounds, nothing that lies outside is read, listed or counted.
+
+use dataapi_core::{
+    Clock, DialogStore, Filter, Limit, PageRequest, Positioned, Reach, Start, StoreError, Window,
+};
+
+use crate::ManualClock;
+use crate::scene::{
+    SECOND, assert_refused, customer, grant, id, insert_consented, language, limit, withdraw,
+    worded,
+};
+
+const CUSTOMERS: [&str; 5] = ["shop-anna", "shop", "Shop-anna", "zoë/1", "\u{10ffff}🙂"];
+const LANGUAGES: [&str; 4] = ["en", "DE", "pt-BR", "fr"];
+
+/// One dialog of each customer in each language, all of them consented; returns their ids.
+async fn populate(store: &dyn DialogStore, clock: &ManualClock) -> Vec<String> {
+    let mut names = Vec::new();
+    for (number, whose) in CUSTOMERS.into_iter().enumerate() {
+        for tag in LANGUAGES {
+            let name = format!("{number}-{tag}");
+            let stored = store.insert(worded(whose, &name, tag, "words")).await;
+            stored.expect("a new dialog is stored");
+            grant(store, &name).await;
+            names.push(name);
+        }
+        clock.advance(SECOND);
+    }
+    names
+}
+
+/// The customer and the language in a name of [`populate`].
+fn values(name: &str) -> (&'static str, &str) {
+    let (number, tag) = name.split_once('-').expect("a name of the scene");
+    (CUSTOMERS[number.parse::<usize>().expect("a number")], tag)
+}
+
+fn covers(reach: &Reach, name: &str) -> bool {
+    let (whose, tag) = values(name);
+    reach.covers(&customer(whose), &language(tag))
+}
+
+fn reaches() -> Vec<Reach> {
+    let speaking = |tags: &[&str]| {
+        let tags = tags.iter().map(|tag| language(tag)).collect();
+        Reach::default().only_languages(tags).expect("one language or more")
+    };
+    let of = |reach: Reach, prefix: &str| reach.only_customers(prefix.parse().expect("a prefix"));
+    vec![
+        Reach::default(),
+        speaking(&["EN"]),
+        speaking(&["en", "de", "pt-br"]),
+        speaking(&["it"]),
+        of(Reach::default(), "shop"),
+        of(Reach::default(), "shop-"),
+        of(Reach::default(), "z"),
+        of(Reach::default(), "\u{10ffff}"),
+        of(Reach::default(), "nobody"),
+        of(speaking(&["fr"]), "shop"),
+        of(speaking(&["fr", "en", "it"]), "shop-anna"),
+    ]
+}
+
+fn filters(clock: &ManualClock) -> Vec<Filter> {
+    let between = |from, to| Filter::default().between(from, to).expect("in order");
+    let middle = clock.now().saturating_sub(SECOND * 3);
+    vec![
+        Filter::default(),
+        Filter::default().language(language("de")),
+        Filter::default().customer(customer("shop-anna")),
+        Filter::default().customer(customer("shop-anna")).language(language("en")),
+        between(Some(middle), None),
+        between(None, Some(middle)).language(language("fr")),
+    ]
+}
+
+/// A query shows and counts what matches within its reach, page by page, and nothing else.
+pub async fn a_query_shows_and_counts_only_what_is_within_reach(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    populate(store, clock).await;
+    for filter in filters(clock) {
+        for reach in reaches() {
+            let whole = PageRequest::new(filter.clone(), Window::default()).expect("no cursor");
+            let all = store.query(&whole).await.expect("a valid query is answered").items;
+            let within: Vec<_> = all
+                .iter()
+                .filter(|dialog| reach.covers(dialog.customer_id(), dialog.language()))
+                .map(Positioned::position)
+                .collect();
+            let bound = filter.clone().within(reach.clone());
+            let (mut met, mut start) = (Vec::new(), Start::default());
+            loop {
+                let window = Window { limit: limit(3), start, total: true };
+                let request = PageRequest::new(bound.clone(), window).expect("its own cursor");
+                let page = store.query(&request).await.expect("a valid query is answered");
+                assert_eq!(page.total, Some(within.len() as u64), "{bound:?}");
+                met.extend(page.items.iter().map(Positioned::position));
+                let Some(next) = page.next else { break };
+                start = Start::After(next);
+            }
+            assert_eq!(met, within, "{bound:?}");
+            let window = Window { start: Start::Offset(1), ..Window::default() };
+            let request = PageRequest::new(bound.clone(), window).expect("no cursor");
+            let page = store.query(&request).await.expect("a valid query is answered");
+            let rest: Vec<_> = page.items.iter().map(Positioned::position).collect();
+            assert_eq!(rest, within.get(1..).unwrap_or_default(), "{bound:?}");
+        }
+    }
+}
+
+/// A dialog out of reach is not found, whatever its state: not even that it is pending is told.
+pub async fn a_dialog_out_of_reach_is_not_found(store: &dyn DialogStore, clock: &ManualClock) {
+    let names = populate(store, clock).await;
+    for name in &names {
+        let pending = format!("{name}-pending");
+        let (whose, tag) = values(name);
+        let stored = store.insert(worded(whose, &pending, tag, "words")).await;
+        stored.expect("a new dialog is stored");
+        for reach in reaches() {
+            let read = store.dialog(&customer(whose), &id(name), &reach).await;
+            let unread = store.dialog(&customer(whose), &id(&pending), &reach).await;
+            if covers(&reach, name) {
+                assert_eq!(read.expect("within reach").dialog_id(), &id(name));
+                assert_refused!(unread, StoreError::ConsentRequired, "{name} is pending");
+            } else {
+                assert_refused!(read, StoreError::NotFound, "{name}, {reach:?}");
+                assert_refused!(unread, StoreError::NotFound, "{name}, {reach:?}");
+            }
+        }
+    }
+}
+
+/// Whether a dialog lies within a reach is told of those that are held, and of no others.
+pub async fn what_is_within_reach_is_told_of_held_dialogs_alone(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    let names = populate(store, clock).await;
+    withdraw(store, &names[0]).await;
+    for reach in reaches() {
+        let within = async |name: &str| {
+            store.is_within(&reach, &id(name)).await.expect("it can be looked up")
+        };
+        assert!(!within("unknown").await);
+        assert!(!within(&names[0]).await, "it is gone");
+        for name in &names[1..] {
+            assert_eq!(within(name).await, covers(&reach, name), "{name}, {reach:?}");
+        }
+    }
+}
+
+/// Changes tell of every event, and bring no dialog that is out of reach.
+pub async fn changes_bring_no_dialog_that_is_out_of_reach(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    populate(store, clock).await;
+    insert_consented(store, "shop-anna", "gone").await;
+    withdraw(store, "gone").await;
+    let all = store.changes(0, Limit::MAX, &Reach::default()).await.expect("all changes");
+    for reach in reaches() {
+        let changes = store.changes(0, Limit::MAX, &reach).await.expect("changes");
+        assert_eq!(changes.len(), all.len());
+        for (change, whole) in changes.iter().zip(&all) {
+            let within = whole
+                .dialog
+                .as_ref()
+                .filter(|dialog| reach.covers(dialog.customer_id(), dialog.language()));
+            assert_eq!((&change.event, change.dialog.as_ref()), (&whole.event, within));
+        }
+    }
+}
