@@ -6,6 +6,7 @@ use std::time::Duration;
 use dataapi::{
     Change, Dialog, DialogStore, Limit, NewDialog, OpenOptions, Reach, StoredDialog, Text,
 };
+use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
@@ -79,7 +80,10 @@ impl Source {
 
 impl Server {
     fn new(url: &str) -> Self {
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+            .build();
         let agent = Agent::config_builder()
             .tls_config(tls)
             .timeout_connect(Some(PATIENCE))

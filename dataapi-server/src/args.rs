@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use dataapi_core::Text;
-use dataapi_server::Config;
+use dataapi_server::{Config, TlsFiles};
 use tracing_subscriber::EnvFilter;
 
 /// The most that `--max-text-bytes` may be: a whole body is held in memory.
@@ -24,6 +24,25 @@ pub(crate) struct Args {
         default_value = "127.0.0.1:8080"
     )]
     listen: SocketAddr,
+
+    /// The server's certificate, PEM, and behind it those that lead up to its authority; with it the
+    /// server speaks TLS, HTTP/1.1 and HTTP/2. Read anew on SIGHUP and when it changes
+    #[arg(long, env = "DATAAPI_TLS_CERTIFICATE", value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+
+    /// The certificate's private key, PEM
+    #[arg(long, env = "DATAAPI_TLS_KEY", value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+
+    /// Serve only clients with a certificate of one of these authorities, PEM (mTLS); keys are needed
+    /// all the same
+    #[arg(
+        long,
+        env = "DATAAPI_TLS_CLIENT_AUTHORITIES",
+        value_name = "FILE",
+        requires = "tls_certificate"
+    )]
+    tls_client_authorities: Option<PathBuf>,
 
     /// Listen on an address that others reach, although nothing hides keys and dialogs on their way
     #[arg(long, env = "DATAAPI_INSECURE_PLAINTEXT")]
@@ -160,6 +179,7 @@ struct Retention(Option<Duration>);
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) insecure_plaintext: bool,
     pub(crate) store: String,
     pub(crate) store_cache_bytes: usize,
@@ -182,9 +202,9 @@ pub(crate) enum Refusal {
     OpenToTheNetwork(SocketAddr),
 
     #[error(
-        "refusing to listen on {0} without TLS: keys and dialogs could be read on their way. Listen \
-         on loopback (such as --listen 127.0.0.1:{port}) behind a reverse proxy that speaks TLS, or \
-         take it upon you with --insecure-plaintext",
+        "refusing to listen on {0} without TLS: keys and dialogs could be read on their way. Give \
+         --tls-certificate and --tls-key, listen on loopback (such as --listen 127.0.0.1:{port}) \
+         behind a reverse proxy that speaks TLS, or take it upon you with --insecure-plaintext",
         port = .0.port()
     )]
     Plaintext(SocketAddr),
@@ -209,10 +229,16 @@ impl Args {
             erase_within: self.erase_within,
             ..Config::default()
         };
+        let tls = self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles {
+            certificate,
+            key,
+            client_authorities: self.tls_client_authorities,
+        });
         let Self { listen, insecure_plaintext, store, .. } = self;
         let Self { store_cache_bytes, erase_within, access_log, log_format, .. } = self;
         Ok(Settings {
             listen,
+            tls,
             insecure_plaintext,
             store,
             store_cache_bytes,
@@ -229,13 +255,14 @@ impl Args {
 pub(crate) fn may_listen(
     listen: SocketAddr,
     has_keys: bool,
+    is_encrypted: bool,
     insecure_plaintext: bool,
 ) -> Result<(), Refusal> {
     if listen.ip().to_canonical().is_loopback() {
         Ok(())
     } else if !has_keys {
         Err(Refusal::OpenToTheNetwork(listen))
-    } else if !insecure_plaintext {
+    } else if !is_encrypted && !insecure_plaintext {
         Err(Refusal::Plaintext(listen))
     } else {
         Ok(())
@@ -287,20 +314,23 @@ mod tests {
     }
 
     #[test]
-    fn others_are_let_in_only_with_keys_and_with_a_word_on_plain_text() {
-        let may = |address: &str, has_keys, insecure_plaintext| {
-            may_listen(address.parse().expect(address), has_keys, insecure_plaintext)
+    fn others_are_let_in_only_with_keys_and_with_tls_or_a_word_on_plain_text() {
+        let may = |address: &str, has_keys, is_encrypted, insecure_plaintext| {
+            let address = address.parse().expect(address);
+            may_listen(address, has_keys, is_encrypted, insecure_plaintext)
         };
         for address in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:8080", "[::ffff:127.0.0.1]:1"] {
-            assert!(may(address, false, false).is_ok(), "{address}");
+            assert!(may(address, false, false, false).is_ok(), "{address}");
         }
         for address in ["0.0.0.0:8080", "[::]:8080", "192.168.0.1:80", "[::ffff:10.0.0.1]:1"] {
-            for plain in [false, true] {
-                let refused = may(address, false, plain);
+            for (tls, plain) in [(false, false), (false, true), (true, false)] {
+                let refused = may(address, false, tls, plain);
                 assert!(matches!(refused, Err(Refusal::OpenToTheNetwork(_))), "{address}");
             }
-            assert!(matches!(may(address, true, false), Err(Refusal::Plaintext(_))), "{address}");
-            assert!(may(address, true, true).is_ok(), "{address}");
+            let refused = may(address, true, false, false);
+            assert!(matches!(refused, Err(Refusal::Plaintext(_))), "{address}");
+            assert!(may(address, true, false, true).is_ok(), "{address}");
+            assert!(may(address, true, true, false).is_ok(), "{address}");
         }
     }
 
@@ -321,6 +351,9 @@ mod tests {
             ["--erase-within", "1"],
             ["--erase-within", "never"],
             ["--listen", "8080"],
+            ["--tls-certificate", "server.pem"],
+            ["--tls-key", "server.key"],
+            ["--tls-client-authorities", "clients.pem"],
             ["--log-format", "xml"],
         ] {
             let parsed = Args::try_parse_from(["dataapi-server", args[0], args[1]]);

@@ -42,6 +42,7 @@ mod query;
 mod ready_pages;
 mod routes;
 mod service;
+mod tls;
 mod watch;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ use tokio::net::TcpListener;
 use tower_service::Service as _;
 
 use crate::service::Service;
+pub use crate::tls::{Tls, TlsError, TlsFiles};
 
 /// The target of the access log's events, at the level of `info`: for a subscriber that gives them a sink of
 /// their own.
@@ -91,10 +93,16 @@ pub struct Config {
     /// How many requests for data are answered at once at most; others are told to come back. One that
     /// waits for changes does not count.
     pub max_in_flight: usize,
-    /// How long a connection may take to send the head of a request, or be idle before it.
+    /// What encrypts the connections; `None` for none. Then whoever reads the network reads keys and
+    /// dialogs: listen on loopback only.
+    pub tls: Option<Arc<Tls>>,
+    /// How long a connection may take to send the head of a request, be idle before it, or agree on TLS.
+    /// Over HTTP/2, one on which no request begins ends after up to twice that.
     pub head_timeout: Duration,
     /// How long a request may take to send its body.
     pub body_timeout: Duration,
+    /// How long a client may take nothing of its answer before it is cut.
+    pub write_timeout: Duration,
     /// How long what runs at the shutdown may take to finish before it is cut.
     pub grace: Duration,
 }
@@ -113,8 +121,10 @@ impl Default for Config {
             clock: Arc::new(SystemClock),
             max_connections: 10_000,
             max_in_flight: 1_024,
+            tls: None,
             head_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(10),
         }
     }
@@ -134,6 +144,7 @@ pub async fn serve(
     service.keyring.load(&*store).await;
     let limits = connections::Limits {
         head: config.head_timeout,
+        write: config.write_timeout,
         most: config.max_connections,
         grace: config.grace,
     };
@@ -143,7 +154,13 @@ pub async fn serve(
         // It is always ready.
         filter.clone().call(request)
     });
-    let serving = connections::run(listener, answering, limits, shutdown);
+    let serving = connections::run(listener, config.tls.clone(), answering, limits, shutdown);
+    let reloading = async {
+        match config.tls.clone() {
+            Some(tls) => tls.run().await,
+            None => future::pending().await,
+        }
+    };
     let purging = |which, after: Option<Duration>| {
         let (store, clock, metrics) = (&store, &config.clock, &service.metrics);
         async move {
@@ -159,6 +176,7 @@ pub async fn serve(
         () = purging(Purge::Consented, config.retain_consented) => {}
         () = purging(Purge::Tombstones, config.retain_tombstones) => {}
         () = service.keyring.run(&*store) => {}
+        () = reloading => {}
         () = watch::run(&*store, config.erase_within) => {}
     }
 }

@@ -9,12 +9,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use args::{Args, LogFormat, Settings, may_listen};
 use clap::Parser;
 use dataapi::OpenOptions;
-use dataapi_server::ACCESS_TARGET;
+use dataapi_server::{ACCESS_TARGET, Tls};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,10 +42,13 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     keep_out_of_crash_files()?;
     let settings = args.resolve()?;
-    let Settings { listen, insecure_plaintext, store: url, serve, log, log_format, .. } = settings;
+    let Settings { listen, insecure_plaintext, store: url, log, log_format, .. } = settings;
+    let mut serve = settings.serve;
     start_log(log, log_format, settings.access_log.as_deref())?;
     // From before the first request on: a signal must find someone who waits for it.
     let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let reload = signal(SignalKind::hangup())?;
+    serve.tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
 
     let store = OpenOptions::default()
         .cache_bytes(settings.store_cache_bytes)
@@ -54,11 +57,14 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("cannot open the store '{url}': {}", chain(&error)))?;
     let has_keys = !store.keys().await?.is_empty();
-    may_listen(listen, has_keys, insecure_plaintext)?;
+    may_listen(listen, has_keys, serve.tls.is_some(), insecure_plaintext)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    announce(listener.local_addr()?, &url, log_format);
+    announce(listener.local_addr()?, serve.tls.is_some(), &url, log_format);
+    if let Some(tls) = &serve.tls {
+        tokio::spawn(reload_at_each(reload, Arc::clone(tls)));
+    }
 
     dataapi_server::serve(store, serve, listener, first_of(stop)).await;
     tracing::info!("stopped");
@@ -101,9 +107,10 @@ fn open_access_log(path: &Path) -> io::Result<File> {
 }
 
 /// The one line on standard output, for people and for scripts that look for the port.
-fn announce(address: SocketAddr, store: &str, format: LogFormat) {
+fn announce(address: SocketAddr, is_encrypted: bool, store: &str, format: LogFormat) {
     let version = env!("CARGO_PKG_VERSION");
-    let url = format!("http://{address}");
+    let scheme = if is_encrypted { "https" } else { "http" };
+    let url = format!("{scheme}://{address}");
     let line = match format {
         LogFormat::Text => {
             format!("DataAPI {version} serves {store} on {url}; try it at {url}/docs/")
@@ -115,6 +122,19 @@ fn announce(address: SocketAddr, store: &str, format: LogFormat) {
     };
     // Whoever started the server may have closed its standard output; it serves all the same.
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Reads the certificate anew at each signal, without the wait for the next look at its file.
+async fn reload_at_each(mut signal: Signal, tls: Arc<Tls>) {
+    while signal.recv().await.is_some() {
+        let tls = Arc::clone(&tls);
+        match tokio::task::spawn_blocking(move || tls.reload()).await {
+            Ok(Ok(true)) => tracing::info!("took a new certificate"),
+            Ok(Ok(false)) => tracing::info!("the certificate has not changed"),
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the old certificate stays"),
+            Err(error) => tracing::error!(%error, "the certificate was not looked at"),
+        }
+    }
 }
 
 /// Ready at the first signal; the second ends the process at once.

@@ -13,3 +13,4 @@ mod pages;
 mod shutdown;
 mod status;
 mod telemetry;
+mod tls;

@@ -56,7 +56,7 @@ impl Program {
         let stdout = child.stdout.as_mut().expect("its standard output");
         BufReader::new(stdout).read_line(&mut start_line).expect("a start line");
         let address = start_line
-            .split_once("http://")
+            .split_once("://")
             .and_then(|(_, rest)| rest.split([';', '"', '/']).next()?.parse().ok());
         let Some(address) = address else {
             let log = std::fs::read_to_string(log.path()).unwrap_or_default();
