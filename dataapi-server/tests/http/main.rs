@@ -1,5 +1,7 @@
 //! The routes of the contract, asked over real sockets.
 
+#[path = "../support/certificates.rs"]
+mod certificates;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,8 +1,9 @@
-//! SIGTERM and SIGINT: what runs is finished, and the exit says so.
+//! SIGTERM and SIGINT: what runs is finished, and the exit says so. SIGHUP: a new certificate is taken.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use crate::certificates::{Authority, Files, ask, client, connect, shown_by};
 use crate::program::{Program, store_in};
 
 const BODY: &[u8] = br#"{"text":"x","language":"en"}"#;
@@ -76,4 +77,32 @@ fn a_crash_writes_no_memory_to_a_file() {
     assert_eq!(status.signal(), Some(6));
     assert!(!status.core_dumped(), "the kernel was asked not to");
     assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+}
+
+#[tokio::test]
+async fn a_hangup_takes_a_new_certificate_while_connections_go_on() {
+    let authority = Authority::new();
+    let files = Files::new(&authority, None);
+    let [certificate, key] = ["server.pem", "server.key"].map(|name| files.path(name));
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().expect("UTF-8"));
+    let tls = ["--tls-certificate", certificate, "--tls-key", key];
+    let mut program = Program::start("memory:", &tls);
+    assert!(program.start_line.contains("https://"), "{}", program.start_line);
+    let client = client(&authority, b"http/1.1", None);
+    let mut before = connect(program.address, &client).await.expect("a connection");
+    files.renew(&authority);
+    program.signal("HUP");
+    let mut after = loop {
+        let connection = connect(program.address, &client).await.expect("a connection");
+        if shown_by(&connection) != shown_by(&before) {
+            break connection;
+        }
+    };
+    for connection in [&mut before, &mut after] {
+        assert_eq!(ask(connection).await.expect("an answer"), "HTTP/1.1 200 OK");
+    }
+    drop((before, after));
+    program.signal("TERM");
+    let (status, _, log) = program.ended();
+    assert!(status.success() && log.contains("took a new certificate"), "{log}");
 }
