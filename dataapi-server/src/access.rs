@@ -1,7 +1,8 @@
-//! The auditor's log: which key asked for what, and how that ended. It names dialogs and customers by
+//! The auditor's log: who asked for what, and how that ended. It names dialogs and customers by
 //! keyed hashes alone, as the ledger does.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use dataapi_core::{CustomerId, DialogId, DialogRef, DialogStore, Filter, KeyName};
 use http::StatusCode;
@@ -9,12 +10,37 @@ use http::StatusCode;
 /// The target of its events, so that they can go to a sink of their own.
 pub(crate) const TARGET: &str = "dataapi_access";
 
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Caller {
+    /// Whoever has the key of that name.
+    Key(KeyName),
+    /// Whom an identity provider's token names.
+    Subject(Arc<str>),
+}
+
+impl Caller {
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key(name) => Some(name.as_str()),
+            Self::Subject(_) => None,
+        }
+    }
+
+    fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Key(_) => None,
+            Self::Subject(subject) => Some(subject),
+        }
+    }
+}
+
 /// What is known of a request for the auditor; empty where nobody listens.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     /// Whether the request is one for data, and someone wants to know.
     is_noted: bool,
-    key: Option<KeyName>,
+    caller: Option<Caller>,
     dialog: Option<DialogRef>,
     customer: Option<DialogRef>,
     filter: String,
@@ -26,10 +52,10 @@ impl Access {
         self.is_noted = is_noted;
     }
 
-    /// By that key.
-    pub(crate) fn by(&mut self, key: &KeyName) {
+    /// By that caller.
+    pub(crate) fn by(&mut self, caller: &Caller) {
         if self.is_noted {
-            self.key = Some(key.clone());
+            self.caller = Some(caller.clone());
         }
     }
 
@@ -88,7 +114,8 @@ impl Access {
             tracing::info!(
                 target: TARGET,
                 request_id,
-                key = self.key.as_ref().map(KeyName::as_str),
+                key = self.caller.as_ref().and_then(Caller::key),
+                subject = self.caller.as_ref().and_then(Caller::subject),
                 method,
                 route,
                 status = status.as_u16(),

@@ -1,12 +1,13 @@
 //! The command line: what was typed or stands in the environment, and what it comes to.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use dataapi_core::Text;
-use dataapi_server::{Config, TlsFiles};
+use dataapi_core::{Roles, Text};
+use dataapi_server::{Config, JwksSource, TlsFiles, TokenOptions};
 use tracing_subscriber::EnvFilter;
 
 /// The most that `--max-text-bytes` may be: a whole body is held in memory.
@@ -71,6 +72,63 @@ pub(crate) struct Args {
         value_parser = at_least_one,
     )]
     max_in_flight: usize,
+
+    /// How many requests each key may make a second; more are told to come back (429) [default: any
+    /// number]
+    #[arg(long, env = "DATAAPI_MAX_RATE", value_name = "N")]
+    max_rate: Option<NonZeroU32>,
+
+    /// Take tokens (JWT) of an identity provider beside keys: its keys, a JWK set in a file or at an
+    /// https: URL
+    #[arg(
+        long,
+        env = "DATAAPI_JWT_KEYS",
+        value_name = "FILE|URL",
+        requires = "jwt_issuer",
+        requires = "jwt_audience"
+    )]
+    jwt_keys: Option<JwksSource>,
+
+    /// What the claim 'iss' of a token must be
+    #[arg(long, env = "DATAAPI_JWT_ISSUER", value_name = "NAME", requires = "jwt_keys")]
+    jwt_issuer: Option<String>,
+
+    /// What the claim 'aud' of a token must be, or hold
+    #[arg(long, env = "DATAAPI_JWT_AUDIENCE", value_name = "NAME", requires = "jwt_keys")]
+    jwt_audience: Option<String>,
+
+    /// Which claim of a token names its roles; where it lies within others, with dots between
+    #[arg(
+        long,
+        env = "DATAAPI_JWT_ROLES_CLAIM",
+        value_name = "CLAIM",
+        default_value = "roles",
+        requires = "jwt_keys"
+    )]
+    jwt_roles_claim: String,
+
+    /// What a name in that claim allows, such as 'analysts=read'; may be given several times. Left out,
+    /// roles go by their own names
+    #[arg(
+        long,
+        env = "DATAAPI_JWT_ROLE",
+        value_name = "NAME=ROLES",
+        value_delimiter = ';',
+        value_parser = named_roles,
+        requires = "jwt_keys"
+    )]
+    jwt_role: Vec<(String, Roles)>,
+
+    /// By how much the clocks of this machine and of the identity provider may differ
+    #[arg(
+        long,
+        env = "DATAAPI_JWT_LEEWAY",
+        value_name = "TIME",
+        default_value = "1m",
+        value_parser = humantime::parse_duration,
+        requires = "jwt_keys"
+    )]
+    jwt_leeway: Duration,
 
     /// The most bytes that the text of a dialog may have
     #[arg(
@@ -194,7 +252,7 @@ pub(crate) struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error(
-        "refusing to listen on {0}: the store has no keys, so anyone who reaches that address could \
+        "refusing to listen on {0}: the store has no keys and no tokens are taken, so anyone who reaches that address could \
          read the dialogs. Make a key with 'dataapi key create', or listen on loopback (such as \
          --listen 127.0.0.1:{port})",
         port = .0.port()
@@ -216,10 +274,24 @@ pub(crate) enum Refusal {
 impl Args {
     pub(crate) fn resolve(self) -> Result<Settings, Refusal> {
         let log = EnvFilter::try_new(&self.log).map_err(|_| Refusal::Log)?;
+        let tokens = match (self.jwt_keys, self.jwt_issuer, self.jwt_audience) {
+            (Some(keys), Some(issuer), Some(audience)) => {
+                let mut tokens = TokenOptions::new(keys, issuer, audience);
+                tokens.roles_claim = self.jwt_roles_claim;
+                tokens.leeway = self.jwt_leeway;
+                if !self.jwt_role.is_empty() {
+                    tokens.roles = self.jwt_role.into_iter().collect();
+                }
+                Some(tokens)
+            }
+            _ => None,
+        };
         let serve = Config {
             max_text_bytes: self.max_text_bytes,
             max_connections: self.max_connections,
             max_in_flight: self.max_in_flight,
+            max_rate: self.max_rate,
+            tokens,
             page_cache_bytes: self.page_cache_bytes,
             purge_pending_after: self.purge_pending_after.0,
             retain_consented: self.retain_consented.0,
@@ -267,6 +339,12 @@ pub(crate) fn may_listen(
     } else {
         Ok(())
     }
+}
+
+fn named_roles(value: &str) -> Result<(String, Roles), String> {
+    let (name, roles) = value.split_once('=').ok_or("must be a name, '=' and its roles")?;
+    let roles = roles.parse().map_err(|error: dataapi_core::Invalid| error.to_string())?;
+    Ok((name.to_owned(), roles))
 }
 
 fn at_least_one(value: &str) -> Result<usize, String> {
@@ -345,6 +423,11 @@ mod tests {
             ["--purge-pending-after", "soon"],
             ["--max-connections", "0"],
             ["--max-in-flight", "0"],
+            ["--max-rate", "0"],
+            ["--jwt-keys", "keys.json"],
+            ["--jwt-issuer", "https://id.example"],
+            ["--jwt-keys", "http://id.example/keys"],
+            ["--jwt-role", "analysts"],
             ["--hold-early-decisions", "0s"],
             ["--hold-early-decisions", "never"],
             ["--retain-tombstones", "0s"],

@@ -1,6 +1,8 @@
-//! Keys: who may do what, checked from memory and kept up to date with the store.
+//! Keys and tokens: who may do what and how often, checked from memory. Keys are kept up to date with the
+//! store.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,12 +10,15 @@ use std::time::Duration;
 use dataapi_core::{
     Clock, Date, DialogStore, Key, KeyHash, KeyName, KeySecret, Reach, Role, StoreError,
 };
+use futures_util::future;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
-use crate::access::Access;
+use crate::access::{Access, Caller};
 use crate::problem::Problem;
+use crate::rates::Rates;
+use crate::tokens::{TokenOptions, Tokens, Verified};
 
 /// How often the store is asked: a key that is revoked works for no longer than a second.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -24,9 +29,15 @@ const MOST_FAILURES: u32 = 2;
 /// How often it is noted in the store when keys were used.
 const NOTE_PERIOD: Duration = Duration::from_mins(1);
 
-/// What is known of the store's keys.
+/// Who may do what.
 #[derive(Debug)]
-pub(crate) struct Keyring(RwLock<Known>);
+pub(crate) struct Keyring {
+    known: RwLock<Known>,
+    tokens: Option<Tokens>,
+    rates: Option<Rates>,
+}
+
+/// What is known of the store's keys.
 
 #[derive(Clone, Debug)]
 enum Known {
@@ -42,6 +53,7 @@ enum Known {
 #[derive(Clone, Debug)]
 struct Entry {
     key: Key,
+    caller: Caller,
     /// When it was last used, in microseconds; as long as it was not, far in the past.
     used: Arc<AtomicI64>,
 }
@@ -53,8 +65,12 @@ impl Known {
 }
 
 impl Keyring {
-    pub(crate) fn new() -> Self {
-        Self(RwLock::new(Known::Nothing { had_keys: false }))
+    pub(crate) fn new(tokens: Option<TokenOptions>, max_rate: Option<NonZeroU32>) -> Self {
+        Self {
+            known: RwLock::new(Known::Nothing { had_keys: false }),
+            tokens: tokens.map(Tokens::new),
+            rates: max_rate.map(Rates::new),
+        }
     }
 
     /// Lets a request pass that takes that role, within the reach that comes back, or says what it lacks;
@@ -66,38 +82,68 @@ impl Keyring {
         clock: &dyn Clock,
         access: &mut Access,
     ) -> Result<Reach, Problem> {
-        let keys = match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            Known::NoKeys => return Ok(Reach::default()),
+        let keys = match &*self.known.read().unwrap_or_else(PoisonError::into_inner) {
+            Known::NoKeys if self.tokens.is_none() => return Ok(Reach::default()),
+            Known::NoKeys => Arc::default(),
             Known::Nothing { .. } => {
                 return Err(Problem::unavailable("the keys cannot be read", PERIOD));
             }
             Known::Keys(keys) => Arc::clone(keys),
         };
-        let secret = bearer(headers)?.ok_or_else(Problem::key_needed)?;
-        let entry = keys.get(&secret.hash()).ok_or_else(Problem::key_refused)?;
-        access.by(&entry.key.name);
+        let bearer = bearer(headers)?.ok_or_else(Problem::key_needed)?;
         let now = clock.now();
-        if !entry.key.works(now) {
-            return Err(Problem::key_refused());
+        let (caller, grant) = match (bearer.parse::<KeySecret>(), &self.tokens) {
+            (Ok(secret), _) => {
+                let entry = keys.get(&secret.hash()).ok_or_else(Problem::key_refused)?;
+                access.by(&entry.caller);
+                if !entry.key.works(now) {
+                    return Err(Problem::key_refused());
+                }
+                entry.used.fetch_max(now.as_micros(), Ordering::Relaxed);
+                (entry.caller.clone(), Some(entry.key.grant.clone()))
+            }
+            (Err(_), Some(tokens)) => {
+                let Verified { subject, grant, .. } = tokens.check(bearer, now)?;
+                let caller = Caller::Subject(subject);
+                access.by(&caller);
+                (caller, grant)
+            }
+            (Err(_), None) => return Err(Problem::key_refused()),
+        };
+        if let Some(rates) = &self.rates {
+            rates.check(&caller).map_err(Problem::rate_limited)?;
         }
-        entry.used.fetch_max(now.as_micros(), Ordering::Relaxed);
-        let grant = &entry.key.grant;
-        if grant.allows(role) {
-            Ok(grant.reach().clone())
-        } else {
-            Err(Problem::role_missing(role))
+        match grant {
+            Some(grant) if grant.allows(role) => Ok(grant.reach().clone()),
+            _ => Err(Problem::role_missing(role)),
         }
     }
 
-    /// Reads the store's keys for the first time.
+    /// Reads the store's keys, and those of the identity provider, for the first time.
     pub(crate) async fn load(&self, store: &dyn DialogStore) {
         if let Ok(keys) = store.keys().await {
             self.take(keys);
         }
+        if let Some(tokens) = &self.tokens {
+            tokens.load().await;
+        }
     }
 
-    /// Keeps up with the store. Runs until it is dropped.
+    /// Keeps up with the store and the identity provider. Runs until it is dropped.
     pub(crate) async fn run(&self, store: &dyn DialogStore) {
+        let following = async {
+            match &self.tokens {
+                Some(tokens) => tokens.run().await,
+                None => future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.follow(store) => {}
+            () = following => {}
+        }
+    }
+
+    async fn follow(&self, store: &dyn DialogStore) {
         let mut period = tokio::time::interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut noted = Instant::now();
@@ -122,6 +168,9 @@ impl Keyring {
             if noted.elapsed() >= NOTE_PERIOD {
                 noted = Instant::now();
                 self.note_use(store).await;
+                if let Some(rates) = &self.rates {
+                    rates.forget();
+                }
             }
         }
     }
@@ -144,7 +193,7 @@ impl Keyring {
                 Known::Nothing { .. } | Known::NoKeys => None,
             };
             let used = known.unwrap_or_else(|| Arc::new(AtomicI64::new(i64::MIN)));
-            (key.hash, Entry { key, used })
+            (key.hash, Entry { caller: Caller::Key(key.name.clone()), key, used })
         };
         self.set(Known::Keys(Arc::new(keys.into_iter().map(entry).collect())));
     }
@@ -154,7 +203,7 @@ impl Keyring {
         let Known::Keys(keys) = self.known() else { return };
         let used: Vec<(KeyName, Date)> = keys
             .values()
-            .filter_map(|Entry { key, used }| {
+            .filter_map(|Entry { key, used, .. }| {
                 let used = Date::from_micros(used.load(Ordering::Relaxed)).ok()?;
                 (key.last_used < Some(used)).then(|| (key.name.clone(), used))
             })
@@ -165,27 +214,27 @@ impl Keyring {
     }
 
     fn known(&self) -> Known {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set(&self, known: Known) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 }
 
-/// The key that a request brings (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Result<Option<KeySecret>, Problem> {
+/// The key or the token that a request brings (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let value = match (given.next(), given.next()) {
         (None, _) => return Ok(None),
         (Some(value), None) => value,
         (Some(_), Some(_)) => return Err(Problem::key_refused()),
     };
-    let secret = value.to_str().ok().and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().parse().ok())?
+    let bearer = value.to_str().ok().and_then(|value| {
+        let (scheme, bearer) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(bearer.trim())
     });
-    secret.map(Some).ok_or_else(Problem::key_refused)
+    bearer.map(Some).ok_or_else(Problem::key_refused)
 }
 
 #[cfg(test)]
@@ -201,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_had_keys_never_opens_again_whatever_fails_in_between() {
-        let keyring = Keyring::new();
+        let keyring = Keyring::new(None, None);
         assert!(!is_open(&keyring), "before the store was asked nobody is let in");
         keyring.take(Vec::new());
         assert!(is_open(&keyring));

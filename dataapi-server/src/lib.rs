@@ -15,7 +15,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Once the store has a key, every request but those for health and the API's description needs one.
+//! Once the store has a key, every request but those for health and the API's description needs one, or a
+//! token of the identity provider in [`Config::tokens`].
 //! A store without keys is open to whoever reaches the listener: then listen on loopback only.
 //!
 //! A request goes through `connections`, then `service` (request id, metrics, log), `routes` (path
@@ -39,12 +40,15 @@ mod openapi;
 mod problem;
 mod purge;
 mod query;
+mod rates;
 mod ready_pages;
 mod routes;
 mod service;
 mod tls;
+mod tokens;
 mod watch;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +62,7 @@ use tower_service::Service as _;
 
 use crate::service::Service;
 pub use crate::tls::{Tls, TlsError, TlsFiles};
+pub use crate::tokens::{JwksSource, TokenOptions};
 
 /// The target of the access log's events, at the level of `info`: for a subscriber that gives them a sink of
 /// their own.
@@ -88,6 +93,12 @@ pub struct Config {
     pub log_access: bool,
     /// The clock that tells how long a dialog has been pending: the store's own.
     pub clock: Arc<dyn Clock>,
+    /// Which tokens of an identity provider are taken beside the store's keys; `None` for none. With them
+    /// a store that has no keys is not open to everybody.
+    pub tokens: Option<TokenOptions>,
+    /// How many requests each key, and each subject of a token, may make a second; as many may come at
+    /// once after a pause. `None` for any number.
+    pub max_rate: Option<NonZeroU32>,
     /// How many connections there are at most; others wait until one ends.
     pub max_connections: usize,
     /// How many requests for data are answered at once at most; others are told to come back. One that
@@ -119,6 +130,8 @@ impl Default for Config {
             erase_within: Duration::from_secs(1),
             log_access: false,
             clock: Arc::new(SystemClock),
+            tokens: None,
+            max_rate: None,
             max_connections: 10_000,
             max_in_flight: 1_024,
             tls: None,

@@ -56,7 +56,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .open(&url)
         .await
         .map_err(|error| format!("cannot open the store '{url}': {}", chain(&error)))?;
-    let has_keys = !store.keys().await?.is_empty();
+    let has_keys = !store.keys().await?.is_empty() || serve.tokens.is_some();
     may_listen(listen, has_keys, serve.tls.is_some(), insecure_plaintext)?;
     let listener = TcpListener::bind(listen)
         .await

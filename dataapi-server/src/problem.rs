@@ -15,6 +15,7 @@ use http::header::{
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::dto;
+use crate::tokens::Refusal;
 
 /// What went wrong, as far as a client reacts to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,7 @@ enum Kind {
     NotJson,
     KeyNeeded,
     KeyRefused,
+    TokenRefused,
     RoleMissing,
     OutOfReach,
     ConsentRequired,
@@ -35,6 +37,7 @@ enum Kind {
     Gone,
     BodyTooLarge,
     Invalid,
+    RateLimited,
     Internal,
     Overloaded,
     Unavailable,
@@ -55,6 +58,11 @@ impl Kind {
             Self::KeyRefused => {
                 (StatusCode::UNAUTHORIZED, "urn:dataapi:problem:key-refused", "The key is refused")
             }
+            Self::TokenRefused => (
+                StatusCode::UNAUTHORIZED,
+                "urn:dataapi:problem:token-refused",
+                "The token is refused",
+            ),
             Self::RoleMissing => {
                 (StatusCode::FORBIDDEN, "urn:dataapi:problem:role-missing", "A role is missing")
             }
@@ -102,6 +110,11 @@ impl Kind {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "urn:dataapi:problem:invalid",
                 "A value is outside its bounds",
+            ),
+            Self::RateLimited => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "urn:dataapi:problem:rate-limited",
+                "Too many requests with this key",
             ),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -193,6 +206,27 @@ impl Problem {
     pub(crate) fn key_refused() -> Self {
         let detail = "the key is not known, or it has expired, or it was revoked";
         Self { challenge: Some(Challenge::BadKey), ..Self::new(Kind::KeyRefused, detail) }
+    }
+
+    /// A token that is not taken; why it is not is for the log.
+    pub(crate) fn token_refused(cause: &'static str) -> Self {
+        let detail = "the token cannot be verified, has ended, or is not meant for this service";
+        Self {
+            challenge: Some(Challenge::BadKey),
+            cause: Some(cause.into()),
+            ..Self::new(Kind::TokenRefused, detail)
+        }
+    }
+
+    /// More requests than a key may make.
+    pub(crate) fn rate_limited(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(
+                Kind::RateLimited,
+                "this key has made as many requests as it may; ask again later",
+            )
+        }
     }
 
     /// A key that works, but not for this.
@@ -302,6 +336,18 @@ impl Problem {
 fn whole_seconds(duration: Duration) -> u64 {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     seconds.max(1)
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoKeys => {
+                let cause = "the identity provider's keys cannot be read";
+                Self::unavailable(cause, Duration::from_secs(10))
+            }
+            Refusal::Token(cause) => Self::token_refused(cause),
+        }
+    }
 }
 
 impl From<Invalid> for Problem {

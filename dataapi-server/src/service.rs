@@ -92,7 +92,7 @@ impl Service {
             max_text_bytes: config.max_text_bytes,
             hold_early_decisions: config.hold_early_decisions,
             ready_pages: ReadyPages::new(config.page_cache_bytes),
-            keyring: Keyring::new(),
+            keyring: Keyring::new(config.tokens.clone(), config.max_rate),
             log_access: config.log_access,
             clock: Arc::clone(&config.clock),
             metrics: Metrics::new(),

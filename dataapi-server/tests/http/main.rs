@@ -16,3 +16,4 @@ mod shutdown;
 mod status;
 mod telemetry;
 mod tls;
+mod tokens;

@@ -1,0 +1,292 @@
+//! Tokens of an identity provider: which are taken, what they allow, and how the provider's keys are
+//! followed.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dataapi_server::{Config, TokenOptions};
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::support::{Answer, Server, ask, memory};
+
+const ISSUER: &str = "https://id.example/";
+const AUDIENCE: &str = "dataapi";
+
+/// A key of the identity provider.
+struct Key {
+    id: &'static str,
+    algorithm: Algorithm,
+    secret: EncodingKey,
+    public: Jwk,
+}
+
+impl Key {
+    fn new(id: &'static str, algorithm: Algorithm) -> Self {
+        let (kind, take): (_, fn(&[u8]) -> EncodingKey) = match algorithm {
+            Algorithm::EdDSA => (&PKCS_ED25519, EncodingKey::from_ed_der),
+            // Without what PKCS #8 puts before the key itself.
+            Algorithm::RS256 => (&PKCS_RSA_SHA256, |der| EncodingKey::from_rsa_der(&der[26..])),
+            _ => (&PKCS_ECDSA_P256_SHA256, EncodingKey::from_ec_der),
+        };
+        let pair = KeyPair::generate_for(kind).expect("a key");
+        let secret = take(&pair.serialize_der());
+        let raw = pair.public_key_raw();
+        let public = match algorithm {
+            Algorithm::EdDSA => json!({"kty": "OKP", "crv": "Ed25519", "x": base64(raw)}),
+            Algorithm::RS256 => {
+                // RFC 8017, A.1.1: both numbers in DER, the first of 2048 bits after a zero byte.
+                let (modulus, exponent) = (&raw[9..265], &raw[267..]);
+                json!({"kty": "RSA", "n": base64(modulus), "e": base64(exponent)})
+            }
+            _ => {
+                // An uncompressed point: both of its halves after a 4.
+                let (x, y) = raw[1..].split_at(32);
+                json!({"kty": "EC", "crv": "P-256", "x": base64(x), "y": base64(y)})
+            }
+        };
+        let mut public: Jwk = serde_json::from_value(public).expect("a public key");
+        public.common.key_id = Some(id.to_owned());
+        Self { id, algorithm, secret, public }
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let header = Header { kid: Some(self.id.to_owned()), ..Header::new(self.algorithm) };
+        encode(&header, claims, &self.secret).expect("a token")
+    }
+}
+
+fn base64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn seconds_from_now(seconds: i64) -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(now.as_secs()).expect("a small number") + seconds
+}
+
+/// The claims of a good token of an analyst, but for those that `other` gives; what it sets to null is
+/// left out.
+fn claims(other: Value) -> Value {
+    let mut claims = json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "anna@example.com", "roles": ["read"],
+        "exp": seconds_from_now(600),
+    });
+    let whole = claims.as_object_mut().expect("an object");
+    let Value::Object(other) = other else { panic!("an object") };
+    whole.extend(other);
+    whole.retain(|_, value| !value.is_null());
+    claims
+}
+
+fn list(keys: &[&Jwk]) -> String {
+    json!({ "keys": keys }).to_string()
+}
+
+/// A server that takes tokens signed with the keys of a list.
+async fn serve(list: &str, change: impl FnOnce(&mut TokenOptions)) -> (Server, NamedTempFile) {
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), list).expect("a file");
+    let keys = file.path().to_str().expect("UTF-8").parse().expect("a file");
+    let mut tokens = TokenOptions::new(keys, ISSUER.to_owned(), AUDIENCE.to_owned());
+    change(&mut tokens);
+    let server = start(tokens).await;
+    (server, file)
+}
+
+async fn start(tokens: TokenOptions) -> Server {
+    Server::start(memory(), Config { tokens: Some(tokens), ..Config::default() }).await
+}
+
+async fn with(server: &Server, token: &str, method: &str, target: &str) -> Answer {
+    let header = format!("authorization: Bearer {token}\r\n");
+    ask(server.address, method, target, &header, b"").await
+}
+
+async fn status(server: &Server, token: &str) -> u16 {
+    with(server, token, "GET", "/data/").await.status
+}
+
+#[tokio::test]
+async fn a_good_token_allows_what_its_roles_do_and_no_more() {
+    for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+        let key = Key::new("one", algorithm);
+        let (server, _file) = serve(&list(&[&key.public]), |_| {}).await;
+        assert_eq!(server.get("/data/").await.status, 401, "tokens close a store without keys");
+        let analyst = key.sign(&claims(json!({})));
+        // The second time it is remembered.
+        for _ in 0..2 {
+            assert_eq!(status(&server, &analyst).await, 200);
+            let refused = with(&server, &analyst, "DELETE", "/customers/anna").await;
+            assert_eq!((refused.status, &*refused.problem()), (403, "role-missing"));
+        }
+        let operator = key.sign(&claims(json!({"roles": "ingest admin", "aud": ["x", AUDIENCE]})));
+        assert_eq!(with(&server, &operator, "GET", "/metrics").await.status, 200);
+        for roles in [json!([]), json!(["reader", "READ"]), json!(7), json!(null)] {
+            let nobody = key.sign(&claims(json!({ "roles": roles })));
+            assert_eq!(status(&server, &nobody).await, 403, "{roles}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_of_the_provider_are_given_roles_wherever_their_claim_lies() {
+    let key = Key::new("one", Algorithm::ES256);
+    let (server, _file) = serve(&list(&[&key.public]), |tokens| {
+        tokens.roles_claim = "realm_access.roles".to_owned();
+        tokens.roles = [("analysts".to_owned(), "read,subject".parse().expect("roles"))].into();
+    })
+    .await;
+    let within = |names| key.sign(&claims(json!({"realm_access": {"roles": names}})));
+    let analyst = within(json!(["staff", "analysts"]));
+    assert_eq!(with(&server, &analyst, "DELETE", "/customers/anna").await.status, 200);
+    assert_eq!(with(&server, &analyst, "GET", "/metrics").await.status, 403);
+    assert_eq!(status(&server, &within(json!(["admin"]))).await, 403, "no name but those given");
+    let at_once = key.sign(&claims(json!({"realm_access.roles": ["analysts"]})));
+    assert_eq!(status(&server, &at_once).await, 200, "a name may have dots");
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_token_it_is_refused_and_not_repeated() {
+    let (key, stranger) = (Key::new("one", Algorithm::ES256), Key::new("one", Algorithm::ES256));
+    let (server, _file) = serve(&list(&[&key.public]), |_| {}).await;
+    let good = key.sign(&claims(json!({})));
+    let parts: Vec<_> = good.split('.').collect();
+    let encoded = |value: Value| base64(value.to_string());
+    let other = encoded(claims(json!({"roles": ["admin"]})));
+    // The public key as it stands in the list, taken for a shared secret.
+    let public = serde_json::to_vec(&key.public).expect("JSON");
+    let shared = EncodingKey::from_secret(&public);
+    let symmetric = Header { kid: Some("one".to_owned()), ..Header::new(Algorithm::HS256) };
+    let header = |algorithm: &str| encoded(json!({"alg": algorithm, "kid": "one", "typ": "JWT"}));
+    let with_crit = Header {
+        kid: Some("one".to_owned()),
+        crit: Some(vec!["exp".to_owned()]),
+        ..Header::new(Algorithm::ES256)
+    };
+    let mut tokens = vec![
+        ("of a stranger", stranger.sign(&claims(json!({})))),
+        ("with other claims", format!("{}.{other}.{}", parts[0], parts[2])),
+        ("without a signature", format!("{}.{}.", parts[0], parts[1])),
+        ("of no algorithm", format!("{}.{other}.", header("none"))),
+        ("of no algorithm, signed", format!("{}.{}.{}", header("None"), parts[1], parts[2])),
+        ("of another algorithm", format!("{}.{}.{}", header("RS256"), parts[1], parts[2])),
+        ("with a public key for a secret", {
+            encode(&symmetric, &claims(json!({})), &shared).expect("a token")
+        }),
+        ("with what it says is critical", {
+            encode(&with_crit, &claims(json!({})), &key.secret).expect("a token")
+        }),
+        ("cut", good[..good.len() - 2].to_owned()),
+        ("longer", format!("{good}.{}", parts[2])),
+        ("no token", "MARKER.MARKER.MARKER".to_owned()),
+    ];
+    for (what, other) in [
+        ("of another issuer", json!({"iss": "https://id.example"})),
+        ("of no issuer", json!({"iss": null})),
+        ("for another audience", json!({"aud": "other"})),
+        ("for several others", json!({"aud": ["other", "dataapi2"]})),
+        ("for nobody", json!({"aud": null})),
+        ("that has ended", json!({"exp": seconds_from_now(-90)})),
+        ("that never ends", json!({"exp": null})),
+        ("that ends in words", json!({"exp": "never"})),
+        ("that is yet to begin", json!({"nbf": seconds_from_now(90)})),
+        ("of nobody", json!({"sub": null})),
+        ("of a line", json!({"sub": "a\nb"})),
+    ] {
+        tokens.push((what, key.sign(&claims(other))));
+    }
+    for (what, token) in tokens {
+        let answer = with(&server, &token, "GET", "/data/").await;
+        assert_eq!(answer.status, 401, "{what}");
+        let challenge = answer.header("www-authenticate").expect("a challenge");
+        assert!(challenge.contains("invalid_token"), "{what}: {challenge}");
+        assert!(!answer.text().contains("MARKER"), "{what}");
+        assert_eq!(answer.problem(), "token-refused", "{what}");
+    }
+    assert_eq!(status(&server, &good).await, 200);
+    for within in [json!({"exp": seconds_from_now(-30)}), json!({"nbf": seconds_from_now(30)})] {
+        assert_eq!(status(&server, &key.sign(&claims(within))).await, 200, "clocks may differ");
+    }
+}
+
+#[tokio::test]
+async fn only_keys_that_verify_tokens_are_taken_from_the_providers_list() {
+    let (one, two) = (Key::new("one", Algorithm::ES256), Key::new("two", Algorithm::EdDSA));
+    let mut for_encryption = Key::new("three", Algorithm::ES256);
+    for_encryption.public.common.public_key_use = Some(PublicKeyUse::Encryption);
+    let secret = "a shared secret of thirty-two by";
+    let mut keys = json!({"keys": [one.public, two.public, for_encryption.public]});
+    keys["keys"].as_array_mut().expect("keys").extend([
+        json!({"kty": "oct", "kid": "four", "k": base64(secret)}),
+        json!({"kty": "new", "kid": "five"}),
+        json!("no key"),
+    ]);
+    let (server, _file) = serve(&keys.to_string(), |_| {}).await;
+    for key in [&one, &two] {
+        assert_eq!(status(&server, &key.sign(&claims(json!({})))).await, 200);
+        let header = Header::new(key.algorithm);
+        let unnamed = encode(&header, &claims(json!({})), &key.secret).expect("a token");
+        assert_eq!(status(&server, &unnamed).await, 401, "which of the keys is it?");
+    }
+    assert_eq!(status(&server, &for_encryption.sign(&claims(json!({})))).await, 401);
+    let header = Header { kid: Some("four".to_owned()), ..Header::new(Algorithm::HS256) };
+    let shared = EncodingKey::from_secret(secret.as_bytes());
+    let token = encode(&header, &claims(json!({})), &shared).expect("a token");
+    assert_eq!(status(&server, &token).await, 401);
+
+    let (server, _file) = serve(&list(&[&one.public]), |_| {}).await;
+    let header = Header::new(one.algorithm);
+    let unnamed = encode(&header, &claims(json!({})), &one.secret).expect("a token");
+    assert_eq!(status(&server, &unnamed).await, 200, "there is but one");
+}
+
+/// A provider on this machine that answers each request with what is its list just now.
+async fn provider(list: Arc<Mutex<String>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let list = list.lock().expect("nobody panics with it").clone();
+            let length = list.len();
+            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}");
+            let _ = stream.write_all(format!("{head}\r\n\r\n{list}").as_bytes()).await;
+        }
+    });
+    format!("http://{address}/keys")
+}
+
+/// Asks until the answer has that status, for as long as a slow machine may take.
+async fn becomes(server: &Server, token: &str, wanted: u16) {
+    let started = Instant::now();
+    while status(server, token).await != wanted {
+        assert!(started.elapsed() < Duration::from_mins(1), "it never becomes {wanted}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_providers_keys_are_followed_at_a_url() {
+    let (old, new) = (Key::new("old", Algorithm::ES256), Key::new("new", Algorithm::ES256));
+    let at_url = Arc::new(Mutex::new("not yet there".to_owned()));
+    let url = provider(Arc::clone(&at_url)).await;
+    let keys = url.parse().expect("a URL of this machine");
+    let server = start(TokenOptions::new(keys, ISSUER.to_owned(), AUDIENCE.to_owned())).await;
+    let before = old.sign(&claims(json!({})));
+    assert_eq!(status(&server, &before).await, 503, "without its keys nobody is let in");
+    *at_url.lock().expect("nobody panics with it") = list(&[&old.public]);
+    becomes(&server, &before, 200).await;
+    *at_url.lock().expect("nobody panics with it") = list(&[&new.public]);
+    assert_eq!(status(&server, &before).await, 200, "it is not known yet");
+    becomes(&server, &new.sign(&claims(json!({}))), 200).await;
+    assert_eq!(status(&server, &before).await, 401, "its key is withdrawn, remembered or not");
+}
