@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use dataapi_core::{Roles, Text};
 use dataapi_server::{Config, JwksSource, TlsFiles, TokenOptions};
+use http::uri::Authority;
+use http::{HeaderValue, Uri};
 use tracing_subscriber::EnvFilter;
 
 /// The most that `--max-text-bytes` may be: a whole body is held in memory.
@@ -72,6 +74,28 @@ pub(crate) struct Args {
         value_parser = at_least_one,
     )]
     max_in_flight: usize,
+
+    /// How many bytes of bodies and answers are held in memory at once at most; more are told to come
+    /// back (503)
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_BUFFERED_BYTES",
+        value_name = "BYTES",
+        default_value_t = Config::default().max_buffered_bytes,
+        value_parser = at_least_one,
+    )]
+    max_buffered_bytes: usize,
+
+    /// Take requests of web pages of this origin, a scheme and a host without a path; may be given
+    /// several times. Left out, only those of this server's own pages are taken
+    #[arg(
+        long,
+        env = "DATAAPI_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        value_parser = origin
+    )]
+    cors_origin: Vec<HeaderValue>,
 
     /// How many requests each key may make a second; more are told to come back (429) [default: any
     /// number]
@@ -290,6 +314,8 @@ impl Args {
             max_text_bytes: self.max_text_bytes,
             max_connections: self.max_connections,
             max_in_flight: self.max_in_flight,
+            max_buffered_bytes: self.max_buffered_bytes,
+            cors_origins: self.cors_origin,
             max_rate: self.max_rate,
             tokens,
             page_cache_bytes: self.page_cache_bytes,
@@ -338,6 +364,23 @@ pub(crate) fn may_listen(
         Err(Refusal::Plaintext(listen))
     } else {
         Ok(())
+    }
+}
+
+/// RFC 6454, section 6.2: a scheme, a host, and a port that is not the scheme's own.
+fn origin(value: &str) -> Result<HeaderValue, String> {
+    let wrong = "must be such as 'https://console.example', without a path";
+    let uri: Uri = value.parse().map_err(|_| wrong)?;
+    let written = format!(
+        "{}://{}",
+        uri.scheme_str().unwrap_or_default(),
+        uri.authority().map(Authority::as_str).unwrap_or_default()
+    );
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    if is_web && written == value {
+        value.parse().map_err(|_| wrong.into())
+    } else {
+        Err(wrong.into())
     }
 }
 
@@ -424,6 +467,10 @@ mod tests {
             ["--max-connections", "0"],
             ["--max-in-flight", "0"],
             ["--max-rate", "0"],
+            ["--max-buffered-bytes", "0"],
+            ["--cors-origin", "*"],
+            ["--cors-origin", "console.example"],
+            ["--cors-origin", "https://console.example/"],
             ["--jwt-keys", "keys.json"],
             ["--jwt-issuer", "https://id.example"],
             ["--jwt-keys", "http://id.example/keys"],

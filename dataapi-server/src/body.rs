@@ -11,6 +11,7 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tokio::time::{Instant, timeout_at};
 
+use crate::buffers::{Buffers, Room};
 use crate::dto;
 use crate::problem::Problem;
 
@@ -40,12 +41,13 @@ impl<S: Stream<Item = Result<Bytes, BrokeOff>> + Send + Unpin + 'static> Chunks 
 #[derive(Debug)]
 pub(crate) struct BrokeOff;
 
-/// Reads a whole body.
+/// Reads a whole body; it has its room until that is dropped.
 pub(crate) async fn read(
     mut body: impl Chunks,
     headers: &HeaderMap,
     limits: Limits,
-) -> Result<Vec<u8>, Problem> {
+    buffers: &Buffers,
+) -> Result<(Vec<u8>, Room), Problem> {
     let deadline = Instant::now() + limits.time;
     let announced = announced_length(headers);
     if announced.is_some_and(|length| length > limits.bytes as u64) {
@@ -55,13 +57,14 @@ pub(crate) async fn read(
         }
         return Err(Problem::body_too_large(limits.bytes));
     }
-    let room = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
     // What a client announces is not yet what it sends.
-    let mut whole = Vec::with_capacity(room.min(64 * 1024));
+    let mut whole = Vec::with_capacity(announced.min(64 * 1024));
+    let mut room = Room::default();
     loop {
         let chunk = match timeout_at(deadline, body.next()).await {
             Err(_) => return Err(Problem::body_timeout()),
-            Ok(None) => return Ok(whole),
+            Ok(None) => return Ok((whole, room)),
             Ok(Some(Err(BrokeOff))) => return Err(Problem::body_broke_off()),
             Ok(Some(Ok(chunk))) => chunk,
         };
@@ -69,6 +72,7 @@ pub(crate) async fn read(
             tokio::spawn(discard(body, limits.bytes));
             return Err(Problem::body_too_large(limits.bytes));
         }
+        buffers.take(&mut room, chunk.len())?;
         whole.extend_from_slice(&chunk);
     }
 }

@@ -30,6 +30,7 @@
 
 mod access;
 mod body;
+mod buffers;
 mod connections;
 mod docs;
 mod dto;
@@ -53,13 +54,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataapi_core::{Clock, DialogStore, Purge, SystemClock, Text};
-use futures_util::future;
+use futures_util::FutureExt;
+use futures_util::future::{self, Either};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_layer::Layer;
 use tower_service::Service as _;
 
+use crate::problem::Cut;
 use crate::service::Service;
 pub use crate::tls::{Tls, TlsError, TlsFiles};
 pub use crate::tokens::{JwksSource, TokenOptions};
@@ -107,11 +114,20 @@ pub struct Config {
     /// What encrypts the connections; `None` for none. Then whoever reads the network reads keys and
     /// dialogs: listen on loopback only.
     pub tls: Option<Arc<Tls>>,
+    /// How much of bodies and answers is held in memory at once at most, in bytes, whoever is slow to send
+    /// or to take them; what goes beyond is told to come back.
+    pub max_buffered_bytes: usize,
+    /// The origins, such as `https://console.example`, of web pages that may ask; none for only those of
+    /// this server.
+    pub cors_origins: Vec<HeaderValue>,
     /// How long a connection may take to send the head of a request, be idle before it, or agree on TLS.
     /// Over HTTP/2, one on which no request begins ends after up to twice that.
     pub head_timeout: Duration,
     /// How long a request may take to send its body.
     pub body_timeout: Duration,
+    /// How long a request may take in all, its body included. A write that is not done by then gets no
+    /// answer, but the end of its connection: nobody can say whether it will be.
+    pub answer_timeout: Duration,
     /// How long a client may take nothing of its answer before it is cut.
     pub write_timeout: Duration,
     /// How long what runs at the shutdown may take to finish before it is cut.
@@ -134,9 +150,12 @@ impl Default for Config {
             max_rate: None,
             max_connections: 10_000,
             max_in_flight: 1_024,
+            max_buffered_bytes: 256 << 20,
+            cors_origins: Vec::new(),
             tls: None,
             head_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_mins(1),
             write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(10),
         }
@@ -162,10 +181,18 @@ pub async fn serve(
         grace: config.grace,
     };
     let filter = warp::service(service::filter(Arc::clone(&service)));
+    let cors = cors(&config.cors_origins).map(|cors| cors.layer(filter.clone()));
     let answering = service_fn(move |mut request: Request<Incoming>| {
         service::keep_target(&mut request);
-        // It is always ready.
-        filter.clone().call(request)
+        // Both are always ready.
+        let answer = match &cors {
+            Some(filter) => Either::Left(filter.clone().call(request)),
+            None => Either::Right(filter.clone().call(request)),
+        };
+        answer.map(|answer| {
+            let answer = answer.unwrap_or_else(|never| match never {});
+            if answer.extensions().get::<Cut>().is_some() { Err(Cut) } else { Ok(answer) }
+        })
     });
     let serving = connections::run(listener, config.tls.clone(), answering, limits, shutdown);
     let reloading = async {
@@ -192,4 +219,17 @@ pub async fn serve(
         () = reloading => {}
         () = watch::run(&*store, config.erase_within) => {}
     }
+}
+
+/// What browsers are told that ask for pages of other sites; `None` where none may.
+fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let layer = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE]);
+    Some(layer)
 }

@@ -41,6 +41,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     keep_out_of_crash_files()?;
+    allow_connections();
     let settings = args.resolve()?;
     let Settings { listen, insecure_plaintext, store: url, log, log_format, .. } = settings;
     let mut serve = settings.serve;
@@ -76,6 +77,18 @@ fn keep_out_of_crash_files() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())
+}
+
+/// Each connection takes a file descriptor, and the usual limit is far below what may be had.
+fn allow_connections() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let limit = getrlimit(Resource::Nofile);
+        // What it is not allowed, it does without.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
 }
 
 fn start_log(filter: EnvFilter, format: LogFormat, access: Option<&Path>) -> io::Result<()> {

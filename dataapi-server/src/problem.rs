@@ -25,6 +25,7 @@ enum Kind {
     KeyNeeded,
     KeyRefused,
     TokenRefused,
+    OriginRefused,
     RoleMissing,
     OutOfReach,
     ConsentRequired,
@@ -62,6 +63,11 @@ impl Kind {
                 StatusCode::UNAUTHORIZED,
                 "urn:dataapi:problem:token-refused",
                 "The token is refused",
+            ),
+            Self::OriginRefused => (
+                StatusCode::FORBIDDEN,
+                "urn:dataapi:problem:origin-refused",
+                "Another site's page asks",
             ),
             Self::RoleMissing => {
                 (StatusCode::FORBIDDEN, "urn:dataapi:problem:role-missing", "A role is missing")
@@ -168,6 +174,7 @@ pub(crate) struct Problem {
     challenge: Option<Challenge>,
     retry_after: Option<Duration>,
     closes: bool,
+    is_cut: bool,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -182,6 +189,7 @@ impl Problem {
             challenge: None,
             retry_after: None,
             closes: false,
+            is_cut: false,
             cause: None,
         }
     }
@@ -227,6 +235,12 @@ impl Problem {
                 "this key has made as many requests as it may; ask again later",
             )
         }
+    }
+
+    /// A browser that asks for a page of another site.
+    pub(crate) fn origin_refused() -> Self {
+        let detail = "requests of pages of other sites are not taken; see --cors-origin";
+        Self::new(Kind::OriginRefused, detail)
     }
 
     /// A key that works, but not for this.
@@ -283,6 +297,20 @@ impl Problem {
         }
     }
 
+    /// As much is held in memory for others as may be.
+    pub(crate) fn no_room() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            closes: true,
+            ..Self::new(Kind::Overloaded, "too much is being sent and received; ask again later")
+        }
+    }
+
+    /// A request that took too long, of which nobody can say whether it was done: it gets no answer.
+    pub(crate) fn unknown_outcome(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { is_cut: true, ..Self::unavailable(cause, Duration::from_secs(1)) }
+    }
+
     /// The store cannot be had just now.
     pub(crate) fn unavailable(
         cause: impl Into<Box<dyn Error + Send + Sync>>,
@@ -314,6 +342,9 @@ impl Problem {
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = Response::new(body.into());
         *response.status_mut() = status;
+        if self.is_cut {
+            response.extensions_mut().insert(Cut);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(allow) = self.allow.and_then(|allow| allow.try_into().ok()) {
@@ -331,6 +362,12 @@ impl Problem {
         response
     }
 }
+
+/// Marks an answer that is not to be sent: the connection ends instead, which says that the outcome is not
+/// known.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the request took too long")]
+pub(crate) struct Cut;
 
 /// Rounds up: a client told 0 would ask again at once.
 fn whole_seconds(duration: Duration) -> u64 {

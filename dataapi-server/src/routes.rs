@@ -158,6 +158,17 @@ impl Operation<'_> {
         }
     }
 
+    /// Whether it changes anything.
+    pub(crate) fn writes(&self) -> bool {
+        matches!(
+            self,
+            Self::InsertDialog { .. }
+                | Self::Decide { .. }
+                | Self::EraseDialog { .. }
+                | Self::EraseCustomer { .. }
+        )
+    }
+
     /// Whether a query string means something, or at least does no harm: tools append one to
     /// addresses that people do not see. Elsewhere a parameter is a mistake.
     pub(crate) fn takes_query(&self) -> bool {

@@ -10,15 +10,20 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use dataapi_core::{Clock, CustomerId, DialogStore, Reach};
 use futures_util::{FutureExt, Stream, TryStreamExt};
-use http::header::{CACHE_CONTROL, HeaderName};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::Level;
 use uuid::{NoContext, Timestamp, Uuid};
 use warp::{Filter, Rejection};
 
 use crate::access::Access;
 use crate::body::{BrokeOff, Chunks, Limits};
+use crate::buffers::Buffers;
 use crate::docs::Docs;
 use crate::handlers::{changes, consents, customers, dialogs, operations};
 use crate::keyring::Keyring;
@@ -27,6 +32,9 @@ use crate::problem::Problem;
 use crate::ready_pages::ReadyPages;
 use crate::routes::{Operation, Path};
 use crate::{Config, body, dto, openapi, query};
+
+/// Answers are data: nothing in them is to be run, and no page to be put around them.
+const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,6 +51,10 @@ pub(crate) struct Service {
     pub(crate) docs: Docs,
     pub(crate) openapi: Bytes,
     body_limits: Limits,
+    answer_timeout: Duration,
+    buffers: Buffers,
+    cors_origins: Vec<HeaderValue>,
+    is_encrypted: bool,
     /// A place for each request for data that is answered.
     places: Semaphore,
 }
@@ -99,6 +111,10 @@ impl Service {
             docs: Docs::new(),
             openapi: openapi::document(),
             body_limits: Limits::new(config.max_text_bytes, config.body_timeout),
+            answer_timeout: config.answer_timeout,
+            buffers: Buffers::new(config.max_buffered_bytes),
+            cors_origins: config.cors_origins.clone(),
+            is_encrypted: config.tls.is_some(),
             places: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
         }
     }
@@ -114,6 +130,15 @@ impl Service {
         let handling = self.handle(path, &request, body, &mut access);
         let outcome = AssertUnwindSafe(handling).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|_| Err(Problem::internal("a handler panicked")));
+        // What is done is done, and to be told; what is kept ready is in memory anyway.
+        let outcome = outcome.and_then(|response| {
+            if request.method == Method::GET && response.body().is_unique() {
+                let (parts, body) = response.into_parts();
+                Ok(Response::from_parts(parts, self.buffers.hold(body)?))
+            } else {
+                Ok(response)
+            }
+        });
         let (mut response, cause) = match outcome {
             Ok(response) => (response, None),
             Err(mut problem) => {
@@ -125,6 +150,12 @@ impl Service {
 
         let headers = response.headers_mut();
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if self.is_encrypted {
+            let year = HeaderValue::from_static("max-age=31536000");
+            headers.insert(STRICT_TRANSPORT_SECURITY, year);
+        }
         let method = metrics::method_label(&request.method);
         let answered = Answered {
             request_id: request_id.to_str().unwrap_or_default(),
@@ -141,7 +172,7 @@ impl Service {
         response
     }
 
-    /// Path, method, key, query, ids, body: the first of them that is wrong is what is told.
+    /// Path, method, origin, key, query, ids, body: the first of them that is wrong is what is told.
     async fn handle(
         &self,
         path: Option<Path<'_>>,
@@ -155,6 +186,7 @@ impl Service {
             .ok_or_else(|| Problem::method_not_allowed(path.allowed()))?;
         let reach = match operation.role() {
             Some(role) => {
+                self.check_origin(request)?;
                 access.begin(self.log_access);
                 self.keyring.check(&request.headers, role, &*self.clock, access)?
             }
@@ -166,11 +198,51 @@ impl Service {
             _ if operation.role().is_none() => None,
             _ => Some(self.places.try_acquire().map_err(|_| Problem::too_many_requests())?),
         };
+        let is_waiting = matches!(operation, Operation::ReadChanges);
+        let writes = operation.writes();
+        let performing = self.perform(path, operation, request, body, reach, access);
+        if is_waiting {
+            return performing.await;
+        }
+        match timeout(self.answer_timeout, performing).await {
+            Ok(outcome) => outcome,
+            Err(late) if writes => Err(Problem::unknown_outcome(late)),
+            Err(late) => Err(Problem::unavailable(late, Duration::from_secs(1))),
+        }
+    }
+
+    /// Without keys, a page in the browser of someone on this machine could decide and erase.
+    fn check_origin(&self, request: &Request) -> Result<(), Problem> {
+        let Some(origin) = request.headers.get(ORIGIN) else { return Ok(()) };
+        let place = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        // Over HTTP/2 it is part of the target.
+        let host = match request.target.authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => request.headers.get(HOST).and_then(|host| host.to_str().ok()),
+        };
+        let is_own = place.is_some_and(|(_, place)| Some(place) == host);
+        if is_own || self.cors_origins.contains(origin) {
+            Ok(())
+        } else {
+            Err(Problem::origin_refused())
+        }
+    }
+
+    /// Query, ids, body, and what the operation does.
+    async fn perform(
+        &self,
+        path: Path<'_>,
+        operation: Operation<'_>,
+        request: &Request,
+        body: impl Chunks,
+        reach: Reach,
+        access: &mut Access,
+    ) -> Result<Response<Bytes>, Problem> {
         let query = request.target.query().unwrap_or_default();
         if !operation.takes_query() {
             query::none(query)?;
         }
-        let read = body::read(body, &request.headers, self.body_limits);
+        let read = body::read(body, &request.headers, self.body_limits, &self.buffers);
         let store = &*self.store;
         match operation {
             Operation::QueryDialogs => {
@@ -179,7 +251,8 @@ impl Service {
             Operation::InsertDialog { customer, dialog } => {
                 let (customer_id, dialog_id) = (customer.customer_id()?, dialog.dialog_id()?);
                 access.dialog(store, &dialog_id);
-                let new = body::parse::<dto::NewDialog>(&read.await?)?;
+                let (body, _room) = read.await?;
+                let new = body::parse::<dto::NewDialog>(&body)?;
                 let new = new.into_domain(customer_id, dialog_id, self.max_text_bytes)?;
                 if !reach.covers(&new.customer_id, &new.language) {
                     return Err(Problem::out_of_reach());
@@ -200,7 +273,8 @@ impl Service {
             Operation::Decide { dialog } => {
                 let dialog_id = dialog.dialog_id()?;
                 access.dialog(store, &dialog_id);
-                let decision = body::parse::<dto::Decision>(&read.await?)?;
+                let (body, _room) = read.await?;
+                let decision = body::parse::<dto::Decision>(&body)?;
                 let (decision, evidence) = decision.into_domain()?;
                 consents::check_reach(self, &dialog_id, &reach).await?;
                 consents::decide(self, dialog_id, decision, evidence).await

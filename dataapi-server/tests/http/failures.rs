@@ -11,27 +11,38 @@ use dataapi_core::{
     StoreError, SubjectRequest,
 };
 use dataapi_server::Config;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::Server;
 
-/// Does nothing but fail.
-struct Failing(fn() -> StoreError);
+/// Does nothing but fail, or never ends to do so.
+struct Failing(Option<fn() -> StoreError>);
+
+impl Failing {
+    async fn fail<T>(&self) -> Result<T, StoreError> {
+        match self.0 {
+            Some(error) => Err(error()),
+            None => std::future::pending().await,
+        }
+    }
+}
 
 #[async_trait]
 impl DialogStore for Failing {
     async fn insert(&self, _: NewDialog) -> Result<Received, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn import(
         &self,
         _: Vec<ImportedDialog>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn decide(&self, _: DialogId, _: Decision, _: Evidence) -> Result<Receipt, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn decide_early(
@@ -41,55 +52,55 @@ impl DialogStore for Failing {
         _: Evidence,
         _: Duration,
     ) -> Result<EarlyDecision, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn consent(&self, _: &DialogId) -> Result<ConsentStatus, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn dialog(&self, _: &CustomerId, _: &DialogId, _: &Reach) -> Result<Dialog, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn is_within(&self, _: &Reach, _: &DialogId) -> Result<bool, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn query(&self, _: &PageRequest) -> Result<Page<Dialog>, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn subject_data(&self, _: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn erase_dialog(&self, _: &CustomerId, _: &DialogId) -> Result<(), StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn erase_customer(&self, _: &CustomerId) -> Result<u64, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn purge(&self, _: Purge, _: Date, _: u32) -> Result<u64, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn purgeable(&self, _: Purge, _: Date) -> Result<u64, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn events(&self, _: u64, _: Limit) -> Result<Vec<Event>, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn changes(&self, _: u64, _: Limit, _: &Reach) -> Result<Vec<Change>, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     fn reference(&self, _: &DialogId) -> DialogRef {
@@ -97,7 +108,7 @@ impl DialogStore for Failing {
     }
 
     async fn create_key(&self, _: NewKey) -> Result<Date, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     /// None: else nobody would be let in.
@@ -106,23 +117,23 @@ impl DialogStore for Failing {
     }
 
     async fn revoke_key(&self, _: &KeyName) -> Result<bool, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn note_key_use(&self, _: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn ledger_head(&self) -> Result<Head, StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn scrub(&self) -> Result<(), StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        Err(self.0())
+        self.fail().await
     }
 
     fn revision(&self) -> Option<Revision> {
@@ -135,7 +146,7 @@ impl DialogStore for Failing {
 }
 
 async fn failing(error: fn() -> StoreError) -> Server {
-    Server::start(Arc::new(Failing(error)), Config::default()).await
+    Server::start(Arc::new(Failing(Some(error))), Config::default()).await
 }
 
 const REQUESTS: [(&str, &str, &str); 9] = [
@@ -214,6 +225,30 @@ async fn health_and_metrics_tell_of_a_store_that_fails() {
 #[tokio::test]
 async fn a_clean_up_that_fails_does_not_stop_the_server() {
     let config = Config { purge_pending_after: Some(Duration::from_secs(1)), ..Config::default() };
-    let server = Server::start(Arc::new(Failing(|| StoreError::NotFound)), config).await;
+    let server = Server::start(Arc::new(Failing(Some(|| StoreError::NotFound))), config).await;
+    assert_eq!(server.get("/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_503_or_where_it_writes_the_end_of_the_connection() {
+    let config = Config { answer_timeout: Duration::from_millis(50), ..Config::default() };
+    let server = Server::start(Arc::new(Failing(None)), config).await;
+    for (method, target, body) in REQUESTS {
+        let length = body.len();
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+        connection.write_all(request.as_bytes()).await.expect("it is sent");
+        if method == "GET" {
+            let mut answer = [0; 12];
+            connection.read_exact(&mut answer).await.expect("an answer");
+            assert_eq!(&answer, b"HTTP/1.1 503", "{method} {target}");
+        } else {
+            let mut answer = Vec::new();
+            connection.read_to_end(&mut answer).await.expect("the end");
+            assert_eq!(answer, b"", "nobody knows whether it was done: {method} {target}");
+        }
+    }
     assert_eq!(server.get("/health/live").await.status, 200);
 }

@@ -6,6 +6,7 @@ mod certificates;
 mod support;
 
 mod bodies;
+mod browsers;
 mod changes;
 mod description;
 mod failures;

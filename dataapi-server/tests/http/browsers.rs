@@ -1,0 +1,88 @@
+//! Browsers: no page of another site asks for anything, unless its origin is configured.
+
+use dataapi_server::Config;
+
+use crate::support::{Answer, Server, ask, memory};
+
+const CONSOLE: &str = "https://console.example";
+
+async fn from(server: &Server, origin: &str, method: &str, target: &str, body: &str) -> Answer {
+    let headers = format!("origin: {origin}\r\ncontent-type: text/plain\r\n");
+    ask(server.address, method, target, &headers, body.as_bytes()).await
+}
+
+async fn with_console() -> Server {
+    let cors_origins = vec![CONSOLE.parse().expect("a header")];
+    Server::start(memory(), Config { cors_origins, ..Config::default() }).await
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_and_reads_nothing() {
+    for server in [Server::memory().await, with_console().await] {
+        server.consented("anna", "d", "en", "words").await;
+        for origin in ["https://evil.example", "null", "http://x.evil", "https://console.example:8"]
+        {
+            for (method, target, body) in [
+                ("POST", "/consents/d", "false"),
+                ("POST", "/data/anna/new", r#"{"text":"t","language":"en"}"#),
+                ("DELETE", "/customers/anna", ""),
+                ("GET", "/data/", ""),
+            ] {
+                let answer = from(&server, origin, method, target, body).await;
+                assert_eq!(answer.status, 403, "{origin}: {method} {target}");
+                assert_eq!(answer.problem(), "origin-refused");
+                assert_eq!(answer.header("access-control-allow-origin"), None);
+            }
+            let preflight = from(&server, origin, "OPTIONS", "/consents/d", "").await;
+            assert_eq!(preflight.header("access-control-allow-origin"), None);
+        }
+        assert_eq!(server.store.stats().await.expect("counts").consented, 1);
+        let own = from(&server, "http://x", "GET", "/data/", "").await;
+        assert_eq!(own.status, 200, "this server's own page may");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_a_configured_origin_may_ask() {
+    let server = with_console().await;
+    server.consented("anna", "d", "en", "words").await;
+    let asks = "origin: https://console.example\r\naccess-control-request-method: DELETE\r\n\
+                access-control-request-headers: authorization\r\n";
+    let preflight = ask(server.address, "OPTIONS", "/customers/anna", asks, b"").await;
+    assert_eq!(preflight.status, 200);
+    for (name, value) in [
+        ("access-control-allow-origin", CONSOLE),
+        ("access-control-allow-methods", "DELETE"),
+        ("access-control-allow-headers", "authorization"),
+    ] {
+        let told = preflight.header(name).unwrap_or_default();
+        assert!(told.contains(value), "{name}: {told}");
+    }
+    let page = from(&server, CONSOLE, "GET", "/data/?limit=1", "").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("access-control-allow-origin"), Some(CONSOLE));
+    assert!(page.header("access-control-expose-headers").is_some_and(|it| it.contains("link")));
+    assert_eq!(page.header("access-control-allow-credentials"), None);
+    assert_eq!(from(&server, CONSOLE, "DELETE", "/customers/anna", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn every_answer_is_marked_as_data_and_names_no_software() {
+    let server = Server::memory().await;
+    server.consented("anna", "d", "en", "words").await;
+    for target in
+        ["/data/", "/data/anna/d", "/stats", "/nowhere", "/metrics", "/openapi.json", "/docs/"]
+    {
+        let answer = server.get(target).await;
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        assert!(policy.contains("default-src 'none'"), "{target}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{target}: {policy}");
+        for name in ["server", "x-powered-by", "access-control-allow-origin", "set-cookie"] {
+            assert_eq!(answer.header(name), None, "{target}");
+        }
+        let kept = answer.header("cache-control");
+        let is_public = matches!(target, "/openapi.json" | "/docs/");
+        assert_eq!(kept, Some(if is_public { "no-cache" } else { "no-store" }), "{target}");
+    }
+}
