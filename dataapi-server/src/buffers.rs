@@ -7,9 +7,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
 
-/// Room for so many bytes.
-#[derive(Clone, Debug)]
-pub(crate) struct Buffers(Arc<Semaphore>);
+/// An answer up to this size takes room that none above it can take.
+const SMALL: usize = 64 * 1024;
+
+/// Room for bodies, for small answers and for large ones: none of them is kept out by another.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    bodies: Pool,
+    small_answers: Pool,
+    large_answers: Pool,
+}
+
+#[derive(Debug)]
+struct Pool {
+    free: Arc<Semaphore>,
+    bytes: usize,
+}
 
 /// Room that is taken; given back when it is dropped.
 #[derive(Debug, Default)]
@@ -22,15 +35,15 @@ struct Held {
 }
 
 impl Buffers {
+    /// Room for so many bytes in all.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+        let eighths = |number: usize| Pool::new(bytes / 8 * number);
+        Self { bodies: eighths(4), small_answers: eighths(1), large_answers: eighths(3) }
     }
 
-    /// Takes more room.
+    /// Takes room for more of a body.
     pub(crate) fn take(&self, room: &mut Room, bytes: usize) -> Result<(), Problem> {
-        let bytes = u32::try_from(bytes).map_err(|_| Problem::no_room())?;
-        let more = Arc::clone(&self.0).try_acquire_many_owned(bytes);
-        let more = more.map_err(|_| Problem::no_room())?;
+        let more = self.bodies.take(bytes)?;
         match &mut room.0 {
             Some(taken) => taken.merge(more),
             None => room.0 = Some(more),
@@ -40,9 +53,22 @@ impl Buffers {
 
     /// Keeps an answer's room for as long as any part of it waits to be sent, wherever that is.
     pub(crate) fn hold(&self, bytes: Bytes) -> Result<Bytes, Problem> {
-        let mut room = Room::default();
-        self.take(&mut room, bytes.len())?;
+        let pool = if bytes.len() <= SMALL { &self.small_answers } else { &self.large_answers };
+        // One that is larger than all the room there is takes all of it.
+        let room = Room(Some(pool.take(bytes.len().min(pool.bytes))?));
         Ok(Bytes::from_owner(Held { bytes, _room: room }))
+    }
+}
+
+impl Pool {
+    fn new(bytes: usize) -> Self {
+        let bytes = bytes.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+        Self { free: Arc::new(Semaphore::new(bytes)), bytes }
+    }
+
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let bytes = u32::try_from(bytes).map_err(|_| Problem::no_room())?;
+        Arc::clone(&self.free).try_acquire_many_owned(bytes).map_err(|_| Problem::no_room())
     }
 }
 
@@ -56,22 +82,43 @@ impl AsRef<[u8]> for Held {
 mod tests {
     use super::*;
 
+    fn answer(bytes: usize) -> Bytes {
+        vec![1; bytes].into()
+    }
+
     #[test]
     fn room_is_given_back_when_the_last_part_of_an_answer_is_gone() {
-        let buffers = Buffers::new(10);
-        let answer = buffers.hold(Bytes::from(vec![1; 8])).expect("there is room");
-        let part = answer.slice(2..4);
-        assert!(buffers.hold(Bytes::from(vec![1; 3])).is_err());
-        drop(answer);
-        assert!(buffers.hold(Bytes::from(vec![1; 3])).is_err(), "a part is yet to be sent");
+        let buffers = Buffers::new(8 * 100);
+        let held = buffers.hold(answer(80)).expect("there is room");
+        let part = held.slice(2..4);
+        assert!(buffers.hold(answer(21)).is_err());
+        drop(held);
+        assert!(buffers.hold(answer(21)).is_err(), "a part is yet to be sent");
         assert_eq!(&*part, [1, 1]);
         drop(part);
+        assert!(buffers.hold(answer(100)).is_ok());
+    }
+
+    #[test]
+    fn a_body_takes_more_room_as_it_grows() {
+        let buffers = Buffers::new(8 * 10);
         let mut room = Room::default();
         for _ in 0..2 {
-            buffers.take(&mut room, 5).expect("there is room");
+            buffers.take(&mut room, 20).expect("there is room");
         }
         assert!(buffers.take(&mut room, 1).is_err());
         drop(room);
-        assert!(buffers.hold(Bytes::from(vec![1; 10])).is_ok());
+        assert!(buffers.take(&mut Room::default(), 40).is_ok());
+    }
+
+    #[test]
+    fn large_answers_and_bodies_leave_room_for_small_answers() {
+        let buffers = Buffers::new(8 * SMALL);
+        let _body = buffers.take(&mut Room::default(), 4 * SMALL);
+        let whole = buffers.hold(answer(100 * SMALL)).expect("it takes all the room there is");
+        assert!(buffers.hold(answer(SMALL + 1)).is_err());
+        assert!(buffers.hold(answer(SMALL)).is_ok());
+        drop(whole);
+        assert!(buffers.hold(answer(SMALL + 1)).is_ok());
     }
 }

@@ -109,13 +109,14 @@ pub struct Config {
     /// How many connections there are at most; others wait until one ends.
     pub max_connections: usize,
     /// How many requests for data are answered at once at most; others are told to come back. One that
-    /// waits for changes does not count.
+    /// waits for changes, or for the rest of its body, does not count.
     pub max_in_flight: usize,
     /// What encrypts the connections; `None` for none. Then whoever reads the network reads keys and
     /// dialogs: listen on loopback only.
     pub tls: Option<Arc<Tls>>,
     /// How much of bodies and answers is held in memory at once at most, in bytes, whoever is slow to send
-    /// or to take them; what goes beyond is told to come back.
+    /// or to take them; what goes beyond is told to come back. Half of it is for bodies, an eighth for answers
+    /// of up to 64 KiB, the rest for larger ones.
     pub max_buffered_bytes: usize,
     /// The origins, such as `https://console.example`, of web pages that may ask; none for only those of
     /// this server.
@@ -150,7 +151,7 @@ impl Default for Config {
             max_rate: None,
             max_connections: 10_000,
             max_in_flight: 1_024,
-            max_buffered_bytes: 256 << 20,
+            max_buffered_bytes: 512 << 20,
             cors_origins: Vec::new(),
             tls: None,
             head_timeout: Duration::from_mins(1),

@@ -15,7 +15,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tracing::Level;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -192,12 +192,6 @@ impl Service {
             }
             None => Reach::default(),
         };
-        let _place = match operation {
-            // It may wait for a minute, and needs next to nothing meanwhile.
-            Operation::ReadChanges => None,
-            _ if operation.role().is_none() => None,
-            _ => Some(self.places.try_acquire().map_err(|_| Problem::too_many_requests())?),
-        };
         let is_waiting = matches!(operation, Operation::ReadChanges);
         let writes = operation.writes();
         let performing = self.perform(path, operation, request, body, reach, access);
@@ -209,6 +203,10 @@ impl Service {
             Err(late) if writes => Err(Problem::unknown_outcome(late)),
             Err(late) => Err(Problem::unavailable(late, Duration::from_secs(1))),
         }
+    }
+
+    fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.places.try_acquire().map_err(|_| Problem::too_many_requests())
     }
 
     /// Without keys, a page in the browser of someone on this machine could decide and erase.
@@ -243,6 +241,14 @@ impl Service {
             query::none(query)?;
         }
         let read = body::read(body, &request.headers, self.body_limits, &self.buffers);
+        let _place = match operation {
+            // These wait for their client or for an event, and need next to nothing meanwhile.
+            Operation::InsertDialog { .. } | Operation::Decide { .. } | Operation::ReadChanges => {
+                None
+            }
+            _ if operation.role().is_none() => None,
+            _ => Some(self.place()?),
+        };
         let store = &*self.store;
         match operation {
             Operation::QueryDialogs => {
@@ -252,6 +258,7 @@ impl Service {
                 let (customer_id, dialog_id) = (customer.customer_id()?, dialog.dialog_id()?);
                 access.dialog(store, &dialog_id);
                 let (body, _room) = read.await?;
+                let _place = self.place()?;
                 let new = body::parse::<dto::NewDialog>(&body)?;
                 let new = new.into_domain(customer_id, dialog_id, self.max_text_bytes)?;
                 if !reach.covers(&new.customer_id, &new.language) {
@@ -274,6 +281,7 @@ impl Service {
                 let dialog_id = dialog.dialog_id()?;
                 access.dialog(store, &dialog_id);
                 let (body, _room) = read.await?;
+                let _place = self.place()?;
                 let decision = body::parse::<dto::Decision>(&body)?;
                 let (decision, evidence) = decision.into_domain()?;
                 consents::check_reach(self, &dialog_id, &reach).await?;

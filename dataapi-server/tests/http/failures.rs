@@ -13,8 +13,11 @@ use dataapi_core::{
 use dataapi_server::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::support::Server;
+use crate::support::{Server, memory};
+
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Does nothing but fail, or never ends to do so.
 struct Failing(Option<fn() -> StoreError>);
@@ -251,4 +254,52 @@ async fn what_takes_too_long_is_503_or_where_it_writes_the_end_of_the_connection
         }
     }
     assert_eq!(server.get("/health/live").await.status, 200);
+}
+
+/// Whether a request for data is answered, or else has a place and waits for the store.
+async fn is_answered(server: &Server, waiting: &mut Vec<TcpStream>) -> bool {
+    let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+    let request = b"GET /data/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    connection.write_all(request).await.expect("it is sent");
+    let answer = timeout(Duration::from_millis(200), crate::support::read(&mut connection)).await;
+    let Ok(answer) = answer else {
+        waiting.push(connection);
+        return false;
+    };
+    assert_eq!((answer.status, &*answer.problem()), (503, "overloaded"));
+    assert!(answer.header("retry-after").is_some());
+    true
+}
+
+#[tokio::test]
+async fn more_requests_than_are_answered_at_once_are_told_to_come_back() {
+    let answer_timeout = Duration::from_secs(2);
+    let config = Config { max_in_flight: 2, answer_timeout, ..Config::default() };
+    let server = Server::start(Arc::new(Failing(None)), config).await;
+    let mut waiting = Vec::new();
+    while !is_answered(&server, &mut waiting).await {
+        assert!(waiting.len() <= 2, "there are but two places");
+    }
+    assert_eq!(server.get("/health/live").await.status, 200, "an operator is answered");
+    let mut again = Vec::new();
+    timeout(PATIENCE, async { while is_answered(&server, &mut again).await {} })
+        .await
+        .expect("the places are free again");
+}
+
+#[tokio::test]
+async fn a_client_that_is_slow_to_send_takes_no_place() {
+    let server = Server::start(memory(), Config { max_in_flight: 1, ..Config::default() }).await;
+    let head = b"POST /data/anna/slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                 content-length: 31\r\n\r\n{";
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+        connection.write_all(head).await.expect("it is sent");
+        slow.push(connection);
+    }
+    assert_eq!(server.get("/data/").await.status, 200);
+    let mut one = slow.remove(0);
+    one.write_all(br#""text":"t","language":"en" }  "#).await.expect("the rest is sent");
+    assert_eq!(crate::support::read(&mut one).await.status, 201);
 }

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Server, ask, memory, read};
+use crate::support::{Server, ask, memory};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -20,31 +20,6 @@ async fn begun(server: &Server) -> TcpStream {
                 content-length: 31\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("the head is sent");
     stream
-}
-
-#[tokio::test]
-async fn more_requests_than_are_answered_at_once_are_told_to_come_back() {
-    let config = Config { max_in_flight: 2, ..Config::default() };
-    let server = Server::start(memory(), config).await;
-    let (mut one, _other) = (begun(&server).await, begun(&server).await);
-    let refused = timeout(PATIENCE, async {
-        loop {
-            let answer = server.get("/data/").await;
-            // Until both have arrived there is a place.
-            if answer.status != 200 {
-                return answer;
-            }
-        }
-    });
-    let refused = refused.await.expect("the places are taken");
-    assert_eq!((refused.status, refused.problem().as_str()), (503, "overloaded"));
-    assert!(refused.header("retry-after").is_some());
-    assert_eq!(server.get("/health/live").await.status, 200, "an operator is answered");
-    assert_eq!(server.get("/changes").await.status, 200, "who waits for changes takes no place");
-
-    one.write_all(br#"{"text":"t","language":"en" }  "#).await.expect("the body is sent");
-    assert_eq!(read(&mut one).await.status, 201);
-    assert_eq!(server.get("/data/").await.status, 200, "its place is free again");
 }
 
 #[tokio::test]
