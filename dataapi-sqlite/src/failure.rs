@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dataapi_core::{Invalid, StoreError};
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -57,7 +58,11 @@ pub(crate) fn store_error(error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::OperationInterrupted) => {
             unavailable("what was erased cannot wait for so long a read; ask for less at a time")
         }
-        Some(ErrorCode::DiskFull) => unavailable("the disk is full"),
+        _ if is_disk_full(error) => unavailable("the disk is full"),
+        // As on a disk that fails, or became read-only, or where a quota is used up.
+        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            StoreError::Unavailable { reason: error.to_string().into(), retry_after: RETRY_AFTER }
+        }
         _ => StoreError::backend(error.to_string()),
     }
 }
@@ -65,6 +70,12 @@ pub(crate) fn store_error(error: &rusqlite::Error) -> StoreError {
 fn is_busy(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Whether there was no space, also where SQLite could not make its shared memory longer.
+pub(crate) fn is_disk_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error.sqlite_error().map(|error| error.extended_code) == Some(SQLITE_IOERR_SHMSIZE)
 }
 
 /// The store's threads are gone: it was closed, or one of them died.
@@ -90,4 +101,29 @@ pub(crate) fn busy() -> rusqlite::Error {
 
 fn unavailable(reason: &'static str) -> StoreError {
     StoreError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_the_disk_refuses_may_work_later_and_what_is_damaged_does_not() {
+        let told = |code| store_error(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_IOERR_SHMSIZE,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_CANTOPEN,
+        ] {
+            assert!(matches!(told(code), StoreError::Unavailable { .. }), "{code}");
+        }
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_CORRUPT_INDEX, ffi::SQLITE_ERROR] {
+            assert!(matches!(told(code), StoreError::Backend { .. }), "{code}");
+        }
+    }
 }

@@ -10,6 +10,8 @@ use rusqlite_migration::{
     Error as MigrationError, HookError, M, MigrationDefinitionError, Migrations,
 };
 
+use crate::failure::is_disk_full;
+
 /// Marks a file as a store of ours in its header: "DlgS".
 const APPLICATION_ID: i32 = 0x446c_6753;
 
@@ -165,6 +167,17 @@ pub enum OpenError {
     #[error("another process holds the store; try again when it is done")]
     Busy,
 
+    /// The file, its folder, or the file system cannot be written to. The store was left alone.
+    #[error(
+        "the store cannot be written to; check the rights of its file and its folder, and whether the \
+         file system is mounted to be read only"
+    )]
+    ReadOnly,
+
+    /// There is no space for the files beside the store.
+    #[error("the disk is full; the store needs a little space beside it to be opened")]
+    DiskFull,
+
     /// SQLite could not open or prepare it.
     #[error("SQLite cannot open the store")]
     Sqlite(#[source] rusqlite::Error),
@@ -188,9 +201,14 @@ pub enum OpenError {
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, NotADatabase};
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseLocked, NotADatabase, ReadOnly,
+        };
         match error.sqlite_error_code() {
+            _ if is_disk_full(&error) => Self::DiskFull,
             Some(NotADatabase) => Self::NotAStore,
+            Some(ReadOnly) => Self::ReadOnly,
+            Some(CannotOpen) => Self::Files(std::io::Error::other(error)),
             Some(DatabaseBusy | DatabaseLocked) => Self::Busy,
             _ => Self::Sqlite(error),
         }
@@ -280,6 +298,10 @@ fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connecti
     // is one of those that mean something else to SQLite, as `file:x` and `:memory:` do.
     let path = Path::new(".").join(path);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // SQLite makes do with reading where it cannot write.
+    if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) && connection.is_readonly("main")? {
+        return Err(OpenError::ReadOnly);
+    }
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     // Else SQLite prepares a page's statement anew for each value that is bound to it: half of the
