@@ -4,7 +4,14 @@
 mod certificates;
 
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
+mod disk_full;
+mod load;
 mod program;
+#[cfg(target_os = "linux")]
+mod read_only;
 mod signals;
 mod stale;
 mod start;

@@ -43,6 +43,11 @@ impl Program {
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self::try_spawn(command).unwrap_or_else(|log| panic!("it does not start: {log}"))
+    }
+
+    /// What it has logged if it does not start.
+    pub(crate) fn try_spawn(command: &mut Command) -> Result<Self, String> {
         // A file, since nobody empties a pipe while the test does other things.
         let log = NamedTempFile::new().expect("a file for the log");
         let stderr = log.reopen().expect("the same file");
@@ -59,19 +64,23 @@ impl Program {
             .split_once("://")
             .and_then(|(_, rest)| rest.split([';', '"', '/']).next()?.parse().ok());
         let Some(address) = address else {
-            let log = std::fs::read_to_string(log.path()).unwrap_or_default();
-            panic!("no address in the start line '{start_line}'; the log: {log}");
+            child.wait().expect("it ended");
+            return Err(std::fs::read_to_string(log.path()).expect("the log"));
         };
-        Self { child, start_line, address, log }
+        Ok(Self { child, start_line, address, log })
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let status = Command::new("kill").args([&format!("-{name}"), &pid]).status();
         assert!(status.expect("kill runs").success());
     }

@@ -1,0 +1,112 @@
+//! A file system of a test's own: small, so that it can be full, and mounted where nobody else sees it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// Set in the process that may mount.
+const MAY_MOUNT: &str = "DATAAPI_TEST_MAY_MOUNT";
+
+/// Whether this process may mount without anybody seeing it. If not, the test of this name is run anew in
+/// one that may, and what is left to do here is to return.
+///
+/// Where the system allows that to nobody, it is told on standard error: nothing was tested then.
+pub(crate) fn may_mount(test: &str) -> bool {
+    if std::env::var_os(MAY_MOUNT).is_some() {
+        return true;
+    }
+    // The kernel unmounts everything when the last process in there ends.
+    for rights in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
+        let probe = tempfile::tempdir().expect("a folder");
+        let mounts = Command::new("unshare")
+            .args(rights)
+            .args(["mount", "-t", "tmpfs", "probe"])
+            .arg(probe.path())
+            .output();
+        if mounts.is_ok_and(|mounts| mounts.status.success()) {
+            let again = Command::new("unshare")
+                .args(rights)
+                .arg(std::env::current_exe().expect("this program"))
+                .args(["--exact", test, "--nocapture"])
+                .env(MAY_MOUNT, "1")
+                .output()
+                .expect("unshare runs");
+            print!("{}", String::from_utf8_lossy(&again.stdout));
+            eprint!("{}", String::from_utf8_lossy(&again.stderr));
+            assert!(again.status.success(), "{test}, where it may mount: {}", again.status);
+            let ran = String::from_utf8_lossy(&again.stdout).contains("1 passed");
+            assert!(ran, "there is a test of the name {test}");
+            return false;
+        }
+    }
+    // Not by a macro, whose output the test harness keeps to itself.
+    let _ = writeln!(io::stderr(), "\nNOT TESTED: {test}: nobody may mount a file system here");
+    false
+}
+
+/// A file system in memory.
+pub(crate) struct Disk {
+    place: TempDir,
+    ballast: PathBuf,
+}
+
+impl Disk {
+    pub(crate) fn mount(bytes: u64) -> Self {
+        let place = tempfile::tempdir().expect("a folder");
+        let ballast = place.path().join("ballast");
+        let disk = Self { place, ballast };
+        run("mount", &["-t", "tmpfs", "-o", &format!("size={bytes}"), "small"], disk.path());
+        disk
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// Takes up all space but so many bytes.
+    pub(crate) fn leave_free(&self, bytes: u64) {
+        self.make_space();
+        let mut ballast = File::create(&self.ballast).expect("a ballast file");
+        while ballast.write_all(&[1; 4096]).is_ok() {}
+        let length = ballast.metadata().expect("its length").len();
+        ballast.set_len(length.saturating_sub(bytes)).expect("a shorter file");
+    }
+
+    /// Takes up all space.
+    pub(crate) fn fill(&self) {
+        let mut ballast =
+            File::options().create(true).append(true).open(&self.ballast).expect("a ballast file");
+        while ballast.write_all(&[1; 4096]).is_ok() {}
+    }
+
+    /// Gives back what was taken up.
+    pub(crate) fn make_space(&self) {
+        if let Err(error) = std::fs::remove_file(&self.ballast) {
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    /// Nothing can be written until [`Disk::allow_writes`].
+    pub(crate) fn forbid_writes(&self) {
+        run("mount", &["-o", "remount,bind,ro"], self.path());
+    }
+
+    pub(crate) fn allow_writes(&self) {
+        run("mount", &["-o", "remount,bind,rw"], self.path());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Also where a process still has files open.
+        run("umount", &["--lazy"], self.path());
+    }
+}
+
+fn run(command: &str, args: &[&str], path: &Path) {
+    let output = Command::new(command).args(args).arg(path).output().expect("it runs");
+    assert!(output.status.success(), "{command} {args:?}: {output:?}");
+}
