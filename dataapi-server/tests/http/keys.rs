@@ -54,7 +54,7 @@ async fn key(store: &dyn DialogStore, number: u8, roles: &str, expires: Option<D
 }
 
 /// A server over a store with a key of each role, numbered from 0 on.
-async fn with_keys() -> (Server, ManualClock) {
+pub(crate) async fn with_keys() -> (Server, ManualClock) {
     let clock = ManualClock::default();
     let store = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
     for (number, role) in (0..).zip(ROLES) {
@@ -64,7 +64,13 @@ async fn with_keys() -> (Server, ManualClock) {
     (Server::start(Arc::new(store), config).await, clock)
 }
 
-async fn with(server: &Server, number: u8, method: &str, target: &str, body: &str) -> Answer {
+pub(crate) async fn with(
+    server: &Server,
+    number: u8,
+    method: &str,
+    target: &str,
+    body: &str,
+) -> Answer {
     let header = format!("authorization: Bearer {}\r\n", secret(number));
     ask(server.address, method, target, &header, body.as_bytes()).await
 }

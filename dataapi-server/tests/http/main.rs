@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod pages;
 mod shutdown;
+mod smuggling;
 mod status;
 mod telemetry;
 mod tls;
