@@ -230,7 +230,10 @@ pub(crate) fn open_for_writing(
         Err(_) => return Err(OpenError::Missing),
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache_bytes)?;
-    check_identity(&connection)?;
+    if let Err(refusal) = check_identity(&connection) {
+        leave_alone(connection, path)?;
+        return Err(refusal);
+    }
     switch_to_wal(&connection)?;
     // Acknowledged means on disk: a commit waits for its fsync.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -265,7 +268,6 @@ pub(crate) fn open_backup(path: &Path) -> Result<Connection, OpenError> {
     check_identity(&connection)?;
     match migrations().pending_migrations(&connection).map_err(OpenError::Migration)? {
         0 => Ok(connection),
-        ..0 => Err(OpenError::NewerSchema),
         // An empty file among them.
         _ => Err(OpenError::NotAStore),
     }
@@ -345,7 +347,8 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A file is ours if it says so, or if there is nothing in it yet.
+/// A file is ours if it says so, or if there is nothing in it yet; what a newer program made of it is not
+/// for this one to touch.
 fn check_identity(connection: &Connection) -> Result<(), OpenError> {
     // One snapshot: another process may be making the store between two reads.
     let snapshot = connection.unchecked_transaction()?;
@@ -353,11 +356,25 @@ fn check_identity(connection: &Connection) -> Result<(), OpenError> {
     let objects: i64 =
         snapshot.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     let is_empty = objects == 0 && pragma("user_version")? == 0;
-    if is_empty || pragma("application_id")? == APPLICATION_ID {
-        Ok(())
-    } else {
-        Err(OpenError::NotAStore)
+    if !is_empty && pragma("application_id")? != APPLICATION_ID {
+        return Err(OpenError::NotAStore);
     }
+    match migrations().pending_migrations(&snapshot).map_err(OpenError::Migration)? {
+        ..0 => Err(OpenError::NewerSchema),
+        _ => Ok(()),
+    }
+}
+
+/// Closes a file that was refused, and takes away the empty log that was made by looking at it.
+fn leave_alone(connection: Connection, path: &Path) -> Result<(), OpenError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // One that is not empty is not to be folded in.
+    if std::fs::metadata(log).is_ok_and(|log| log.len() == 0) {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    }
+    drop(connection);
+    Ok(())
 }
 
 /// SQLite does not wait for the lock that this takes when another process makes the store at the
