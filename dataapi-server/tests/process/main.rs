@@ -9,6 +9,7 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod load;
+mod newer_schema;
 mod program;
 #[cfg(target_os = "linux")]
 mod read_only;

@@ -1,8 +1,9 @@
 //! A running server program, and its end.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use tempfile::NamedTempFile;
@@ -25,6 +26,13 @@ pub(crate) fn output(args: &[&str]) -> Output {
 /// The url of a store in `folder`.
 pub(crate) fn store_in(folder: &Path) -> String {
     format!("sqlite:{}", folder.join("dialogs.db").display())
+}
+
+/// All files in `folder`.
+pub(crate) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).expect("the folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.map(|path| (path.clone(), std::fs::read(path).expect("a file"))).collect()
 }
 
 /// A server that is killed when the value is dropped.

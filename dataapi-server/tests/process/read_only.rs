@@ -4,23 +4,15 @@
 //! `DATAAPI_DISK_ROUNDS` sets how often the disk stops taking writes, `DATAAPI_DISK_SEED` fixes what the
 //! clients do.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::disk::{Disk, may_mount};
 use crate::load::{Choices, Dialogs, Load, check, client, from_env, nothing_withdrawn_is_left};
-use crate::program::{Program, output, store_in};
+use crate::program::{Program, contents, output, store_in};
 
 const CLIENTS: usize = 4;
-
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let entries = std::fs::read_dir(folder).expect("the folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths.map(|path| (path.clone(), std::fs::read(path).expect("a file"))).collect()
-}
 
 #[tokio::test]
 async fn a_read_only_file_system_is_refused_and_left_as_it_is() {
