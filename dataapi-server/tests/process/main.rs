@@ -16,3 +16,4 @@ mod read_only;
 mod signals;
 mod stale;
 mod start;
+mod two_servers;
