@@ -190,8 +190,11 @@ pub enum OpenError {
     #[error("the new store cannot be made; check that its folder is there and can be written to")]
     Create(#[source] std::io::Error),
 
-    /// The files beside the store could not be opened.
-    #[error("the files beside the store cannot be opened; check who may write to its folder")]
+    /// The store or the files beside it could not be opened.
+    #[error(
+        "the files of the store cannot be opened; check who may write to its folder, and how many files a \
+         process may have open"
+    )]
     Files(#[source] std::io::Error),
 
     /// A thread of the store could not be started.
