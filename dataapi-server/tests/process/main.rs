@@ -4,6 +4,7 @@
 mod certificates;
 
 mod crash;
+mod descriptors;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]

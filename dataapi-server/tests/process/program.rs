@@ -100,6 +100,13 @@ impl Program {
         }
     }
 
+    /// Waits until the log says so.
+    pub(crate) fn logs(&self, words: &str) {
+        while !std::fs::read_to_string(self.log.path()).expect("the log").contains(words) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     /// Ends it as the operating system would, in the midst of whatever it does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it can be killed");

@@ -1,0 +1,115 @@
+//! Out of file descriptors: who is connected is served, the others wait, and the store is whole.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::load::{
+    Dialogs, Known, PATIENCE, State, body, check, client, nothing_withdrawn_is_left,
+};
+use crate::program::{Program, store_in};
+
+fn start(store: &str, descriptors: usize) -> Result<Program, String> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!(r#"ulimit -n {descriptors}; exec "$0" "$@""#)])
+        .arg(env!("CARGO_BIN_EXE_dataapi-server"))
+        .args(["--listen", "127.0.0.1:0", "--store", store]);
+    Program::try_spawn(&mut command)
+}
+
+/// Sends one request on a connection that stays open; the status, if it is answered in time.
+fn ask(connection: &mut TcpStream, request: &str, patience: Duration) -> Option<u16> {
+    connection.set_read_timeout(Some(patience)).expect("a timeout");
+    connection.write_all(request.as_bytes()).expect("a request sent");
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if connection.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("an ASCII head").to_lowercase();
+    let (_, rest) = head.split_once("content-length: ").expect("a length");
+    let length = rest.lines().next().expect("a line").parse().expect("a number");
+    connection.read_exact(&mut vec![0; length]).expect("the body");
+    head.split(' ').nth(1).expect("a status").parse().ok()
+}
+
+fn post(target: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+#[tokio::test]
+async fn without_descriptors_those_who_are_connected_are_served_and_the_rest_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_in(folder.path());
+    // Enough for the store, whose readers are as many as the processors, and for a few connections.
+    let processors = std::thread::available_parallelism().expect("processors").get();
+    let descriptors = 60 + 4 * processors;
+    let mut program = start(&store, descriptors).expect("it starts");
+    let mut first = TcpStream::connect(program.address).expect("a connection");
+    let live = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+    assert_eq!(ask(&mut first, live, PATIENCE), Some(200));
+
+    // The kernel takes them in; the server can take only some of them from there.
+    let mut rest: Vec<_> = (0..descriptors * 2)
+        .map(|_| TcpStream::connect(program.address).expect("a connection"))
+        .collect();
+    let mut dialogs = Dialogs::new();
+    program.logs("no connection can be accepted");
+    for number in 0..60 {
+        let id = format!("d-{number}");
+        let target = format!("/data/d/{id}");
+        assert_eq!(ask(&mut first, &post(&target, &body(&id)), PATIENCE), Some(201));
+        let mut state = State::Pending;
+        if number % 3 > 0 {
+            let consent = format!("/consents/{id}");
+            assert_eq!(ask(&mut first, &post(&consent, "true"), PATIENCE), Some(200));
+            state = State::Granted;
+            if number % 3 == 2 {
+                assert_eq!(ask(&mut first, &post(&consent, "false"), PATIENCE), Some(200));
+                state = State::Withdrawn;
+            }
+        }
+        for target in ["/data/?limit=1000&offset=1", "/customers/d/data", "/stats", "/health/ready"]
+        {
+            let get = format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n");
+            assert_eq!(ask(&mut first, &get, PATIENCE), Some(200), "{target}");
+        }
+        dialogs.insert(id, Known::is(state));
+    }
+    // Also the files are kept clean meanwhile.
+    nothing_withdrawn_is_left(&store, &dialogs).await;
+
+    let mut last = rest.pop().expect("a connection");
+    assert_eq!(ask(&mut last, live, Duration::from_millis(200)), None, "it waits its turn");
+    drop(rest);
+    assert_eq!(ask(&mut first, live, PATIENCE), Some(200));
+    last.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut answer = [0; 12];
+    last.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200", "its turn came");
+
+    check(&client(), &program, &mut dialogs, "").await;
+    program.signal("TERM");
+    assert!(program.ended().0.success());
+    assert_eq!(dataapi::check(&store).await.expect("a store"), []);
+}
+
+#[test]
+fn a_server_with_too_few_descriptors_for_its_store_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_in(folder.path());
+    for descriptors in (16..26).step_by(2) {
+        let log = start(&store, descriptors).err().expect("a refusal");
+        let line = log.lines().last().expect("a line");
+        assert!(line.starts_with("dataapi-server: cannot open the store"), "{descriptors}: {log}");
+        assert!(line.contains("how many files a process may have open"), "{descriptors}: {log}");
+        assert!(!log.contains("panicked"), "{descriptors}: {log}");
+    }
+    drop(Program::start(&store, &[]));
+}
