@@ -7,6 +7,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::program::not_tested;
+
 /// Set in the process that may mount.
 const MAY_MOUNT: &str = "DATAAPI_TEST_MAY_MOUNT";
 
@@ -42,8 +44,7 @@ pub(crate) fn may_mount(test: &str) -> bool {
             return false;
         }
     }
-    // Not by a macro, whose output the test harness keeps to itself.
-    let _ = writeln!(io::stderr(), "\nNOT TESTED: {test}: nobody may mount a file system here");
+    not_tested(&format!("{test}: nobody may mount a file system here"));
     false
 }
 

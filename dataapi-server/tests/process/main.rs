@@ -9,6 +9,7 @@ mod descriptors;
 mod disk;
 #[cfg(target_os = "linux")]
 mod disk_full;
+mod dying_clients;
 mod load;
 mod newer_schema;
 mod program;

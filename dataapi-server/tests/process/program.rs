@@ -1,7 +1,7 @@
 //! A running server program, and its end.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -33,6 +33,12 @@ pub(crate) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = std::fs::read_dir(folder).expect("the folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     paths.map(|path| (path.clone(), std::fs::read(path).expect("a file"))).collect()
+}
+
+/// Says on standard error what this machine does not let a test do.
+pub(crate) fn not_tested(what: &str) {
+    // Not by a macro, whose output the test harness keeps to itself.
+    let _ = writeln!(io::stderr(), "\nNOT TESTED: {what}");
 }
 
 /// A server that is killed when the value is dropped.
