@@ -8,6 +8,7 @@ mod support;
 mod bodies;
 mod browsers;
 mod changes;
+mod clock;
 mod description;
 mod failures;
 mod keys;
