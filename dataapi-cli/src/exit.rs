@@ -137,7 +137,7 @@ impl Failure {
                 "a dialog with new consent needs a new id; 'dataapi consent show' has the date",
             ),
             Self::Store(StoreError::Overloaded { .. } | StoreError::Unavailable { .. }) => {
-                Some("nothing is damaged; run the command again later")
+                Some("nothing was changed; run the command again later")
             }
             _ => None,
         }
