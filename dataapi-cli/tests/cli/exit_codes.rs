@@ -26,6 +26,34 @@ fn what_needs_a_store_creates_none() {
 }
 
 #[test]
+fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let bench = Bench::new();
+    bench.ok(&["generate", "-d", "1"]);
+    let files = bench.files();
+    let [store] = &*files else { panic!("a store that is not in use is one file: {files:?}") };
+    let mut newer = bench.read(store);
+    // The version of the schema (SQLite's file format, section 1.3.10).
+    newer[60..64].copy_from_slice(&1_000_u32.to_be_bytes());
+    bench.write(store, &newer);
+    for args in [
+        &["stats"][..],
+        &["generate", "-d", "1"],
+        &["query"],
+        &["consent", "withdraw", "d"],
+        &["check"],
+        &["backup", "copy.backup"],
+    ] {
+        let ran = bench.run(args);
+        assert_eq!(ran.code, Some(1), "{args:?}");
+        let told = "error: the store was written by a newer version of DataAPI";
+        assert!(ran.err.starts_with(told), "{args:?}: {}", ran.err);
+        assert_eq!(ran.err.lines().count(), 1, "{args:?}: {}", ran.err);
+        assert_eq!(bench.files(), files, "{args:?}");
+        assert!(bench.read(store) == newer, "{args:?}");
+    }
+}
+
+#[test]
 fn a_dialog_that_cannot_be_had_is_4() {
     let bench = Bench::new();
     bench.write("in.jsonl", line("d", "t").replace("true", "false"));
