@@ -12,6 +12,7 @@ mod disk_full;
 mod dying_clients;
 mod load;
 mod newer_schema;
+mod overload;
 mod program;
 #[cfg(target_os = "linux")]
 mod read_only;
