@@ -75,6 +75,47 @@ pub(crate) struct Args {
     )]
     max_in_flight: usize,
 
+    /// How long a connection may take to send the head of a request, be idle before it, or agree on
+    /// TLS
+    #[arg(
+        long,
+        env = "DATAAPI_HEAD_TIMEOUT",
+        value_name = "TIME",
+        default_value = "1m",
+        value_parser = some_time,
+    )]
+    head_timeout: Duration,
+
+    /// How long a request may take to send its body
+    #[arg(
+        long,
+        env = "DATAAPI_BODY_TIMEOUT",
+        value_name = "TIME",
+        default_value = "30s",
+        value_parser = some_time,
+    )]
+    body_timeout: Duration,
+
+    /// How long a client may take nothing of its answer before it is cut
+    #[arg(
+        long,
+        env = "DATAAPI_WRITE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "30s",
+        value_parser = some_time,
+    )]
+    write_timeout: Duration,
+
+    /// How long a request may take in all, its body included
+    #[arg(
+        long,
+        env = "DATAAPI_ANSWER_TIMEOUT",
+        value_name = "TIME",
+        default_value = "1m",
+        value_parser = some_time,
+    )]
+    answer_timeout: Duration,
+
     /// How many bytes of bodies and answers are held in memory at once at most; more are told to come
     /// back (503)
     #[arg(
@@ -215,7 +256,7 @@ pub(crate) struct Args {
         long,
         env = "DATAAPI_HOLD_EARLY_DECISIONS",
         value_name = "TIME",
-        value_parser = holding,
+        value_parser = some_time,
     )]
     hold_early_decisions: Option<Duration>,
 
@@ -314,6 +355,10 @@ impl Args {
             max_text_bytes: self.max_text_bytes,
             max_connections: self.max_connections,
             max_in_flight: self.max_in_flight,
+            head_timeout: self.head_timeout,
+            body_timeout: self.body_timeout,
+            write_timeout: self.write_timeout,
+            answer_timeout: self.answer_timeout,
             max_buffered_bytes: self.max_buffered_bytes,
             cors_origins: self.cors_origin,
             max_rate: self.max_rate,
@@ -414,10 +459,10 @@ fn retention(value: &str) -> Result<Retention, String> {
     }
 }
 
-fn holding(value: &str) -> Result<Duration, String> {
+fn some_time(value: &str) -> Result<Duration, String> {
     match humantime::parse_duration(value) {
-        Ok(hold_for) if !hold_for.is_zero() => Ok(hold_for),
-        _ => Err("must be a time such as '15m'".to_owned()),
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err("must be a time such as '15m' or '30s'".to_owned()),
     }
 }
 
@@ -467,6 +512,8 @@ mod tests {
             ["--max-connections", "0"],
             ["--max-in-flight", "0"],
             ["--max-rate", "0"],
+            ["--head-timeout", "0s"],
+            ["--body-timeout", "30"],
             ["--max-buffered-bytes", "0"],
             ["--cors-origin", "*"],
             ["--cors-origin", "console.example"],
