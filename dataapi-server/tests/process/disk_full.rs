@@ -93,7 +93,7 @@ async fn round(choices: &mut Choices, meanwhile: Meanwhile) {
             program = start_on_full(&store, &disk).await;
         }
     }
-    withdraw(&client, &program, &mut dialogs, 1).await;
+    assert_eq!(withdraw(&client, &program, &mut dialogs, 1).await, 0, "there is space again");
     check(&client, &program, &mut dialogs, "").await;
     nothing_withdrawn_is_left(&store, &dialogs).await;
     program.signal("TERM");
@@ -119,18 +119,23 @@ async fn some_granted(client: &Client, program: &Program) -> Dialogs {
     dialogs
 }
 
-/// Every second one of those that are granted is withdrawn, or that is refused.
-async fn withdraw(client: &Client, program: &Program, dialogs: &mut Dialogs, odd: usize) {
+/// Every second one of those that are granted is withdrawn, or that is refused; how often it is.
+async fn withdraw(client: &Client, program: &Program, dialogs: &mut Dialogs, odd: usize) -> usize {
+    let mut refused = 0;
     let granted = dialogs.iter_mut().filter(|(_, known)| known.acknowledged == State::Granted);
     for (id, known) in granted.skip(odd).step_by(2) {
         let url = program.url(&format!("/consents/{id}"));
         let answer = client.post(url).body("false").send().await.expect("an answer");
         match answer.status().as_u16() {
             200 => *known = Known::is(State::Withdrawn),
-            503 => assert!(answer.headers().contains_key("retry-after")),
+            503 => {
+                assert!(answer.headers().contains_key("retry-after"));
+                refused += 1;
+            }
             other => panic!("{other}"),
         }
     }
+    refused
 }
 
 async fn reads_go_on(client: &Client, program: &Program) {
