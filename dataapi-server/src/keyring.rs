@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use dataapi_core::{
-    Clock, Date, DialogStore, Key, KeyHash, KeyName, KeySecret, Reach, Role, StoreError,
+    Clock, Date, DialogStore, Grant, Key, KeyHash, KeyName, KeySecret, Reach, Role, StoreError,
 };
 use futures_util::future;
 use http::HeaderMap;
@@ -38,7 +38,6 @@ pub(crate) struct Keyring {
 }
 
 /// What is known of the store's keys.
-
 #[derive(Clone, Debug)]
 enum Known {
     /// Nothing, or nothing of late: nobody is let in. Whether there were keys before is kept.
@@ -92,26 +91,30 @@ impl Keyring {
         };
         let bearer = bearer(headers)?.ok_or_else(Problem::key_needed)?;
         let now = clock.now();
-        let (caller, grant) = match (bearer.parse::<KeySecret>(), &self.tokens) {
+        match (bearer.parse::<KeySecret>(), &self.tokens) {
             (Ok(secret), _) => {
-                let entry = keys.get(&secret.hash()).ok_or_else(Problem::key_refused)?;
-                access.by(&entry.caller);
-                if !entry.key.works(now) {
+                let Entry { key, caller, used } =
+                    keys.get(&secret.hash()).ok_or_else(Problem::key_refused)?;
+                access.by(caller);
+                if !key.works(now) {
                     return Err(Problem::key_refused());
                 }
-                entry.used.fetch_max(now.as_micros(), Ordering::Relaxed);
-                (entry.caller.clone(), Some(entry.key.grant.clone()))
+                used.fetch_max(now.as_micros(), Ordering::Relaxed);
+                self.admit(caller, Some(&key.grant), role)
             }
             (Err(_), Some(tokens)) => {
                 let Verified { subject, grant, .. } = tokens.check(bearer, now)?;
                 let caller = Caller::Subject(subject);
                 access.by(&caller);
-                (caller, grant)
+                self.admit(&caller, grant.as_ref(), role)
             }
-            (Err(_), None) => return Err(Problem::key_refused()),
-        };
+            (Err(_), None) => Err(Problem::key_refused()),
+        }
+    }
+
+    fn admit(&self, caller: &Caller, grant: Option<&Grant>, role: Role) -> Result<Reach, Problem> {
         if let Some(rates) = &self.rates {
-            rates.check(&caller).map_err(Problem::rate_limited)?;
+            rates.check(caller).map_err(Problem::rate_limited)?;
         }
         match grant {
             Some(grant) if grant.allows(role) => Ok(grant.reach().clone()),
