@@ -222,8 +222,8 @@ fn now() -> i64 {
 
 fn insert_pending(sql: &Connection, space: Space, number: u64) -> Outcome<()> {
     sql.prepare_cached(
-        "INSERT INTO dialog (dialog_id, customer_id, language, text, date)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO dialog (dialog_id, customer_id, language, text, date, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0xffffffff)",
     )?
     .execute((
         space.id(number),
@@ -288,8 +288,8 @@ fn insert_consented(
         .prepare_cached("SELECT ifnull(max(position), 0) + 1 FROM event")?
         .query_row((), |row| row.get(0))?;
     sql.prepare_cached(
-        "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0xffffffff)",
     )?
     .execute((
         &line.dialog_id,

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use dataapi_core::{Audit, BrokenChain, DialogId, EventKind};
+use dataapi_core::{Audit, BrokenChain, EventKind};
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::rows::DIALOG_COLUMNS;
 use crate::schema::{OpenError, open_backup, ref_key};
 use crate::{ledger, rows};
 
@@ -29,6 +30,10 @@ pub enum Damage {
         /// How many there are.
         found: u64,
     },
+
+    /// Dialogs are not as they were written.
+    #[error("{0} dialogs are not as they were written")]
+    Dialogs(u64),
 
     /// Dialogs are consented to by no event of theirs.
     #[error("{0} consented dialogs have no event of their consent in the ledger")]
@@ -105,18 +110,21 @@ fn counts(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
     Ok(damage)
 }
 
-/// Each consented dialog has its event, and no dialog has a tombstone.
+/// Each dialog is as it was written, each consented one has its event, and none has a tombstone.
 fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
     let key = ref_key(connection)?;
-    let mut dialogs = connection.prepare("SELECT dialog_id, granted FROM dialog")?;
+    let mut dialogs = connection.prepare(&format!("SELECT {DIALOG_COLUMNS} FROM dialog"))?;
     let mut event = connection.prepare("SELECT ref, kind FROM event WHERE position = ?1")?;
     let mut tombstone = connection.prepare("SELECT 1 FROM tombstone WHERE ref = ?1")?;
-    let (mut without_event, mut with_tombstone) = (0, 0);
+    let (mut changed, mut without_event, mut with_tombstone) = (0, 0, 0);
     let mut rows = dialogs.query(())?;
     while let Some(row) = rows.next()? {
-        let id: DialogId = rows::parsed(row, 0)?;
-        let reference = key.reference(&id);
-        if let Some(position) = rows::optional_position(row, 1)? {
+        let Ok((dialog, _, granted)) = rows::whole_dialog(row) else {
+            changed += 1;
+            continue;
+        };
+        let reference = key.reference(&dialog.dialog_id);
+        if let Some(position) = granted {
             let said = event
                 .query_row([ledger::signed(position)], |row| {
                     Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, u8>(1)?))
@@ -130,9 +138,12 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
             with_tombstone += 1;
         }
     }
-    let found = [Damage::Consent(without_event), Damage::Tombstone(with_tombstone)];
-    let is_any = |damage: &Damage| !matches!(damage, Damage::Consent(0) | Damage::Tombstone(0));
-    Ok(found.into_iter().filter(is_any).collect())
+    let found = [
+        (changed, Damage::Dialogs(changed)),
+        (without_event, Damage::Consent(without_event)),
+        (with_tombstone, Damage::Tombstone(with_tombstone)),
+    ];
+    Ok(found.into_iter().filter(|(count, _)| *count > 0).map(|(_, damage)| damage).collect())
 }
 
 fn chain(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {

@@ -10,7 +10,7 @@ use tempfile::TempPath;
 
 use crate::backup::BackupError;
 use crate::rows::DIALOG_COLUMNS;
-use crate::{keys, ledger, rows, schema, scrub};
+use crate::{checksum, keys, ledger, rows, schema, scrub};
 
 /// How much of the copy is kept in memory while its indexes grow at random places.
 const CACHE_BYTES: usize = 64 << 20;
@@ -63,12 +63,8 @@ impl DialogRow {
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            seq: row.get("seq")?,
-            dialog: rows::new_dialog(row)?,
-            date: rows::date(row, 4)?,
-            granted: rows::optional_position(row, 5)?,
-        })
+        let (dialog, date, granted) = rows::whole_dialog(row)?;
+        Ok(Self { seq: row.get("seq")?, dialog, date, granted })
     }
 }
 
@@ -126,7 +122,10 @@ impl Copy {
             .map_err(BackupError::Write)?
             .into_temp_path();
         let connection = schema::open_copy(&file, CACHE_BYTES)?;
-        connection.execute("UPDATE store SET ref_key = ?1", [key.as_bytes()])?;
+        connection.execute(
+            "UPDATE store SET ref_key = ?1, ref_check = ?2",
+            (key.as_bytes(), checksum::key(key.as_bytes())),
+        )?;
         Ok(Self { connection, file, place: place.to_owned() })
     }
 
@@ -158,9 +157,7 @@ impl Copy {
         match (event.kind, seq) {
             (_, None) => {}
             (EventKind::Granted, Some(seq)) => {
-                self.connection
-                    .prepare_cached("UPDATE dialog SET granted = ?2 WHERE seq = ?1")?
-                    .execute((seq, ledger::signed(event.position)))?;
+                rows::grant(&self.connection, seq, event.position)?;
             }
             (_, Some(seq)) => {
                 self.connection
@@ -176,8 +173,9 @@ impl Copy {
         let DialogRow { seq, dialog, date, granted } = row;
         self.connection
             .prepare_cached(
-                "INSERT INTO dialog (seq, dialog_id, customer_id, language, date, granted, text)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO dialog
+                     (seq, dialog_id, customer_id, language, date, granted, checksum, text)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute((
                 seq,
@@ -186,6 +184,7 @@ impl Copy {
                 dialog.language.as_str(),
                 date.as_micros(),
                 granted.map(ledger::signed),
+                checksum::row(dialog, *date, *granted),
                 dialog.text.as_str(),
             ))?;
         Ok(())

@@ -22,11 +22,44 @@ pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     Ok(last.unwrap_or(Head::EMPTY))
 }
 
-/// The event at a position that something else in the store refers to.
-pub(crate) fn at(connection: &Connection, position: u64) -> rusqlite::Result<Event> {
-    connection
+/// The event at a position.
+fn at(connection: &Connection, position: u64) -> rusqlite::Result<Event> {
+    let before = head_at(connection, position.saturating_sub(1))?;
+    let event = connection
         .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM event WHERE position = ?1"))?
-        .query_row([signed(position)], rows::event)
+        .query_row([signed(position)], rows::event)?;
+    follows(before, event)
+}
+
+/// The event at a position that a dialog or its tombstone refers to.
+pub(crate) fn of(
+    connection: &Connection,
+    reference: &DialogRef,
+    position: u64,
+) -> rusqlite::Result<Event> {
+    let event = at(connection, position)?;
+    if event.reference == *reference { Ok(event) } else { Err(rows::damaged(1)) }
+}
+
+/// The head as it was at an earlier position.
+fn head_at(connection: &Connection, position: u64) -> rusqlite::Result<Head> {
+    if position == 0 {
+        return Ok(Head::EMPTY);
+    }
+    let hash = connection
+        .prepare_cached("SELECT hash FROM event WHERE position = ?1")?
+        .query_row([signed(position)], |row| row.get(0))?;
+    Ok(Head { position, hash: EventHash::from_bytes(hash) })
+}
+
+/// An event as it was written: damage to it, or to the one before, breaks the chain.
+fn follows(before: Head, event: Event) -> rusqlite::Result<Event> {
+    let Event { reference, kind, date, evidence, .. } = event.clone();
+    if before.next(reference, kind, date, evidence) == event {
+        Ok(event)
+    } else {
+        Err(rows::damaged(7))
+    }
 }
 
 /// The event after which a dialog is gone.
@@ -38,7 +71,7 @@ pub(crate) fn tombstone(
         .prepare_cached("SELECT position FROM tombstone WHERE ref = ?1")?
         .query_row([reference.as_bytes()], |row| rows::position(row, 0))
         .optional()?;
-    position.map(|position| at(connection, position)).transpose()
+    position.map(|position| of(connection, reference, position)).transpose()
 }
 
 /// The events after a position, in order.
@@ -49,10 +82,20 @@ pub(crate) fn after(
 ) -> rusqlite::Result<Vec<Event>> {
     let sql =
         format!("SELECT {EVENT_COLUMNS} FROM event WHERE position > ?1 ORDER BY position LIMIT ?2");
-    connection
-        .prepare_cached(&sql)?
-        .query_map((signed(position), signed(at_most.get() as u64)), rows::event)?
-        .collect()
+    let mut select = connection.prepare_cached(&sql)?;
+    let found = select.query_map((signed(position), signed(at_most.get() as u64)), rows::event)?;
+    let mut before = None;
+    let in_order = |event: rusqlite::Result<Event>| {
+        let event = event?;
+        let head = match before {
+            Some(head) => head,
+            None => head_at(connection, position)?,
+        };
+        let event = follows(head, event)?;
+        before = Some(event.head());
+        Ok(event)
+    };
+    found.map(in_order).collect()
 }
 
 /// The events after a position with what they made readable, in order.

@@ -17,6 +17,7 @@
 
 mod backup;
 mod check;
+mod checksum;
 mod copy;
 mod failure;
 mod kept_open;

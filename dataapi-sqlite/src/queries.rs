@@ -135,15 +135,17 @@ pub(crate) fn consent(
     key: &RefKey,
     dialog_id: &DialogId,
 ) -> Result<ConsentStatus, Failure> {
+    let query = by_id(DIALOG_COLUMNS, dialog_id);
     let held = connection
-        .prepare_cached("SELECT date, granted FROM dialog WHERE dialog_id = ?1")?
-        .query_row([dialog_id.as_str()], |row| {
-            Ok((rows::date(row, 0)?, rows::optional_position(row, 1)?))
-        })
+        .prepare_cached(&query.sql)?
+        .query_row(params_from_iter(&query.parameters), rows::whole_dialog)
         .optional()?;
     let record = match held {
-        Some((received, None)) => ConsentRecord::Pending { received },
-        Some((_, Some(granted))) => ConsentRecord::Decided(ledger::at(connection, granted)?),
+        Some((_, received, None)) => ConsentRecord::Pending { received },
+        Some((_, _, Some(granted))) => {
+            let event = ledger::of(connection, &key.reference(dialog_id), granted)?;
+            ConsentRecord::Decided(event)
+        }
         None => {
             let gone = ledger::tombstone(connection, &key.reference(dialog_id))?;
             ConsentRecord::Decided(gone.ok_or(StoreError::NotFound)?)

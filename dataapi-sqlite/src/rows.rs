@@ -6,27 +6,49 @@
 use dataapi_core::{
     Date, DialogRef, Event, EventHash, EventKind, Evidence, Language, NewDialog, StoredDialog, Text,
 };
-use rusqlite::Row;
 use rusqlite::types::Type;
+use rusqlite::{Connection, Row};
+
+use crate::{checksum, ledger};
 
 /// The columns that [`stored_dialog`] reads, in its order.
-pub(crate) const DIALOG_COLUMNS: &str = "dialog_id, customer_id, language, text, date, granted";
+pub(crate) const DIALOG_COLUMNS: &str =
+    "dialog_id, customer_id, language, text, date, granted, checksum";
 
 /// Reads [`DIALOG_COLUMNS`].
 pub(crate) fn stored_dialog(row: &Row<'_>) -> rusqlite::Result<StoredDialog> {
-    let is_consented = optional_position(row, 5)?.is_some();
-    Ok(StoredDialog::new(new_dialog(row)?, date(row, 4)?, is_consented))
+    let (dialog, date, granted) = whole_dialog(row)?;
+    Ok(StoredDialog::new(dialog, date, granted.is_some()))
 }
 
-/// Reads the dialog itself, the first of [`DIALOG_COLUMNS`].
-pub(crate) fn new_dialog(row: &Row<'_>) -> rusqlite::Result<NewDialog> {
-    Ok(NewDialog {
+/// Reads [`DIALOG_COLUMNS`] as what was written: the dialog, when it was received, and the position of the
+/// event of its consent.
+pub(crate) fn whole_dialog(row: &Row<'_>) -> rusqlite::Result<(NewDialog, Date, Option<u64>)> {
+    let dialog = NewDialog {
         dialog_id: parsed(row, 0)?,
         customer_id: parsed(row, 1)?,
         language: parsed(row, 2)?,
         // The limit on a text is a matter of what comes in, and may have been larger before.
         text: Text::parse(row.get(3)?, usize::MAX).map_err(|_| damaged(3))?,
-    })
+    };
+    let (date, granted) = (date(row, 4)?, optional_position(row, 5)?);
+    if row.get::<_, i64>(6)? == i64::from(checksum::row(&dialog, date, granted)) {
+        Ok((dialog, date, granted))
+    } else {
+        Err(damaged(6))
+    }
+}
+
+/// Makes a pending dialog readable: by the event at that position.
+pub(crate) fn grant(connection: &Connection, seq: i64, position: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            // SQLite has no exclusive or.
+            "UPDATE dialog SET granted = ?2, checksum = (checksum | ?3) - (checksum & ?3)
+             WHERE seq = ?1",
+        )?
+        .execute((seq, ledger::signed(position), checksum::grant(position)))?;
+    Ok(())
 }
 
 /// The columns that [`event`] reads, in its order.

@@ -11,6 +11,7 @@ use rusqlite_migration::{
 };
 
 use crate::failure::is_disk_full;
+use crate::{checksum, rows};
 
 /// Marks a file as a store of ours in its header: "DlgS".
 const APPLICATION_ID: i32 = 0x446c_6753;
@@ -35,6 +36,7 @@ const VERSION_1: &str = "
     CREATE TABLE store (
         only_row  INTEGER PRIMARY KEY CHECK (only_row = 1),
         ref_key   BLOB    NOT NULL CHECK (length(ref_key) = 32),
+        ref_check INTEGER NOT NULL, -- of the key: with a damaged one tombstones would not be found
         last_date INTEGER NOT NULL,
         pending   INTEGER NOT NULL,
         withdrawn INTEGER NOT NULL,
@@ -57,6 +59,7 @@ const VERSION_1: &str = "
         language    TEXT    NOT NULL COLLATE NOCASE,
         date        INTEGER NOT NULL,
         granted     INTEGER,
+        checksum    INTEGER NOT NULL, -- of all that stands in the row
         text        TEXT    NOT NULL
     ) STRICT;
 
@@ -140,8 +143,8 @@ fn migrations() -> Migrations<'static> {
             .map_err(|_| HookError::Hook("the operating system gave no random bytes".into()))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.execute(
-            "INSERT INTO store VALUES (1, ?1, ?2, 0, 0, 0, 0, 1, 0, 0, 0)",
-            (key, dataapi_core::Date::MIN.as_micros()),
+            "INSERT INTO store VALUES (1, ?1, ?2, ?3, 0, 0, 0, 0, 1, 0, 0, 0)",
+            (key, checksum::key(&key), dataapi_core::Date::MIN.as_micros()),
         )?;
         Ok(())
     })])
@@ -294,8 +297,14 @@ pub(crate) fn open_for_upkeep(path: &Path) -> Result<Connection, OpenError> {
 
 /// The secret key of the store, made with it.
 pub(crate) fn ref_key(connection: &Connection) -> Result<RefKey, OpenError> {
-    let key = connection.query_row("SELECT ref_key FROM store", (), |row| row.get(0))?;
-    Ok(RefKey::from_bytes(key))
+    let (key, check) = connection.query_row("SELECT ref_key, ref_check FROM store", (), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    if checksum::key(&key) == check {
+        Ok(RefKey::from_bytes(key))
+    } else {
+        Err(rows::damaged(0).into())
+    }
 }
 
 fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connection, OpenError> {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::copy::DialogRow;
 use crate::failure::Failure;
-use crate::{keys, ledger, queries, rows};
+use crate::{checksum, keys, ledger, queries, rows};
 
 /// An open transaction; dropped without [`Transaction::commit`] it is rolled back.
 pub(crate) struct Transaction<'c> {
@@ -140,7 +140,8 @@ impl<'c> Transaction<'c> {
                 ConsentRecord::Pending { received: *received }
             }
             Some(Row { granted: Some(position), .. }) => {
-                ConsentRecord::Decided(ledger::at(&self.sql, *position)?)
+                let reference = self.key.reference(dialog_id);
+                ConsentRecord::Decided(ledger::of(&self.sql, &reference, *position)?)
             }
             None => match self.gone(dialog_id)? {
                 Some(gone) => ConsentRecord::Decided(gone),
@@ -432,8 +433,9 @@ impl<'c> Transaction<'c> {
         let inserted = self
             .sql
             .prepare_cached(
-                "INSERT INTO dialog (dialog_id, customer_id, language, text, date, granted)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (dialog_id) DO NOTHING",
+                "INSERT INTO dialog
+                     (dialog_id, customer_id, language, text, date, granted, checksum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (dialog_id) DO NOTHING",
             )?
             .execute((
                 dialog.dialog_id.as_str(),
@@ -442,6 +444,7 @@ impl<'c> Transaction<'c> {
                 dialog.text.as_str(),
                 date.as_micros(),
                 granted.map(ledger::signed),
+                checksum::row(dialog, date, granted),
             ))?;
         Ok((inserted == 1).then(|| self.sql.last_insert_rowid()))
     }
@@ -493,9 +496,7 @@ impl<'c> Transaction<'c> {
         let now = self.now();
         let event =
             self.append(reference, EventKind::Granted, now, evidence.clone(), Some(row.seq))?;
-        self.sql
-            .prepare_cached("UPDATE dialog SET granted = ?2 WHERE seq = ?1")?
-            .execute((row.seq, ledger::signed(event.position)))?;
+        rows::grant(&self.sql, row.seq, event.position)?;
         self.changes.pending(-1);
         self.changes.consented(&row.customer_id, &row.language, 1);
         Ok(event)

@@ -2,13 +2,14 @@
 //!
 //! `DATAAPI_DAMAGE_CASES` sets how many files are damaged, `DATAAPI_DAMAGE_SEED` fixes where.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use dataapi_core::{
-    BrokenChain, Decision, DialogStore, Evidence, Filter, ImportedDialog, Limit, NewDialog,
-    PageRequest, Start, Window,
+    BrokenChain, ConsentStatus, Decision, DialogStore, Event, Evidence, Filter, ImportedDialog,
+    Limit, NewDialog, PageRequest, Reach, Start, StoreError, Window,
 };
 use dataapi_sqlite::{Damage, Options, SqliteStore, check};
 use rand_chacha::ChaCha8Rng;
@@ -58,7 +59,7 @@ fn a_whole_store_has_no_damage() {
 #[test]
 fn what_was_changed_by_hand_is_told() {
     type Expected = fn(&Damage) -> bool;
-    let cases: [(&str, Expected); 6] = [
+    let cases: [(&str, Expected); 8] = [
         ("UPDATE store SET pending = pending + 1", |damage| {
             matches!(damage, Damage::Count { what: "pending dialogs", .. })
         }),
@@ -69,7 +70,11 @@ fn what_was_changed_by_hand_is_told() {
         ("DELETE FROM tombstone", |damage| {
             matches!(damage, Damage::Count { what: "tombstones", .. })
         }),
-        ("UPDATE dialog SET granted = 1 WHERE seq = 9", |damage| *damage == Damage::Consent(1)),
+        ("UPDATE dialog SET granted = 1 WHERE seq = 9", |damage| *damage == Damage::Dialogs(1)),
+        ("UPDATE dialog SET text = text || ' and more' WHERE seq IN (9, 10)", |damage| {
+            *damage == Damage::Dialogs(2)
+        }),
+        ("UPDATE event SET kind = 4 WHERE position = 3", |damage| *damage == Damage::Consent(1)),
         ("UPDATE event SET date = date + 1 WHERE position = 7", |damage| {
             *damage == Damage::Ledger(BrokenChain::Link { position: 7 })
         }),
@@ -87,20 +92,77 @@ fn what_was_changed_by_hand_is_told() {
     }
 }
 
-/// Reads all that can be read, page by page, until it ends or fails.
-async fn crawl(store: &SqliteStore) {
-    let mut window = Window { limit: Limit::new(50).unwrap(), ..Window::default() };
-    // Damaged dates could lead round in a circle.
+/// What a whole store answers: each dialog that can be read with its text, how each stands, and the ledger.
+#[derive(Default)]
+struct Answers {
+    texts: BTreeMap<String, String>,
+    standings: BTreeMap<String, Option<ConsentStatus>>,
+    events: Vec<Event>,
+}
+
+/// Asks for all that there is, and leaves out what is answered with an error.
+async fn ask(store: &SqliteStore) -> Answers {
+    let mut answers = Answers::default();
+    let mut window = Window { limit: Limit::new(7).unwrap(), ..Window::default() };
+    // Damaged places could lead round in a circle.
     for _ in 0..100 {
         let request = PageRequest::new(Filter::default(), window.clone()).unwrap();
-        let Ok(page) = store.query(&request).await else { return };
-        let Some(next) = page.next else { return };
+        let Ok(page) = store.query(&request).await else { break };
+        for dialog in page.items {
+            let (id, text) = (dialog.dialog_id().as_str(), dialog.text().as_str());
+            answers.texts.insert(id.to_owned(), text.to_owned());
+        }
+        let Some(next) = page.next else { break };
         window.start = Start::After(next);
+    }
+    for number in 0..400 {
+        let id = format!("d-{number}");
+        let status = match store.consent(&id.parse().unwrap()).await {
+            Ok(status) => Some(status),
+            Err(StoreError::NotFound) => None,
+            Err(_) => continue,
+        };
+        let (customer, dialog) = ("anna".parse().unwrap(), id.parse().unwrap());
+        if let Ok(dialog) = store.dialog(&customer, &dialog, &Reach::default()).await {
+            answers.texts.insert(id.clone(), dialog.text().as_str().to_owned());
+        }
+        answers.standings.insert(id, status);
+    }
+    answers.events = store.events(0, Limit::MAX).await.unwrap_or_default();
+    answers
+}
+
+/// Whatever is answered is right; a dialog may be missing, where the way to it is damaged.
+fn compare(answers: &Answers, right: &Answers) {
+    for (id, text) in &answers.texts {
+        assert_eq!(Some(text), right.texts.get(id), "{id} is shown");
+    }
+    for (id, status) in answers.standings.iter().filter(|(_, status)| status.is_some()) {
+        assert_eq!(status, &right.standings[id], "{id} stands");
+    }
+    let start = answers.events.iter().zip(&right.events);
+    for (event, right) in start {
+        assert_eq!(event, right);
     }
 }
 
+/// One bit, or many bytes.
+fn damage(bytes: &mut [u8], choices: &mut ChaCha8Rng) -> String {
+    let at = usize::try_from(choices.next_u64()).unwrap() % bytes.len();
+    if choices.next_u32().is_multiple_of(2) {
+        let bit = choices.next_u32() % 8;
+        bytes[at] ^= 1 << bit;
+        return format!("bit {bit} of byte {at}");
+    }
+    let length = 1 + usize::try_from(choices.next_u32()).unwrap() % 600;
+    for byte in bytes.iter_mut().skip(at).take(length) {
+        *byte = u8::try_from(choices.next_u32() % 256).unwrap();
+    }
+    format!("{length} bytes from {at} on")
+}
+
 #[test]
-fn a_file_damaged_anywhere_panics_nowhere() {
+fn a_file_damaged_anywhere_is_never_answered_from_wrongly_and_panics_nowhere() {
     let cases = std::env::var("DATAAPI_DAMAGE_CASES").ok().and_then(|it| it.parse().ok());
     let seed = std::env::var("DATAAPI_DAMAGE_SEED").ok().and_then(|it| it.parse().ok());
     let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
@@ -109,24 +171,21 @@ fn a_file_damaged_anywhere_panics_nowhere() {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole.db");
     fill(&whole);
-    let bytes = std::fs::read(&whole).unwrap();
     let runtime = Runtime::new().unwrap();
+    let right = runtime.block_on(ask(&open(&whole).unwrap()));
+    assert_eq!((right.texts.len(), right.standings.len()), (280, 400), "the scene is whole");
+    let bytes = std::fs::read(&whole).unwrap();
     for case in 0..cases.unwrap_or(60_u32) {
         let path = folder.path().join(format!("damaged-{case}.db"));
         let mut damaged = bytes.clone();
-        let at = usize::try_from(choices.next_u64()).unwrap() % damaged.len();
-        let length = 1 + usize::try_from(choices.next_u32()).unwrap() % 600;
-        for byte in damaged.iter_mut().skip(at).take(length) {
-            *byte = u8::try_from(choices.next_u32() % 256).unwrap();
-        }
+        let what = damage(&mut damaged, &mut choices);
         std::fs::write(&path, damaged).unwrap();
         let survived = catch_unwind(AssertUnwindSafe(|| {
             drop(check(&path));
             let Ok(store) = open(&path) else { return };
             runtime.block_on(async {
-                crawl(&store).await;
+                compare(&ask(&store).await, &right);
                 let _ = store.stats().await;
-                let _ = store.events(0, Limit::MAX).await;
                 let new = NewDialog::parse("ben", "new", "en", "words").unwrap();
                 let _ = store.insert(new).await;
                 let id = "d-1".parse().unwrap();
@@ -134,7 +193,7 @@ fn a_file_damaged_anywhere_panics_nowhere() {
                 let _ = store.ready().await;
             });
         }));
-        assert!(survived.is_ok(), "case {case}: {length} bytes from {at} on");
+        assert!(survived.is_ok(), "case {case}: {what}");
         for file in dataapi_sqlite::files(&path).unwrap_or_default() {
             std::fs::remove_file(file).unwrap();
         }
