@@ -74,7 +74,8 @@ pub(crate) fn tombstone(
     position.map(|position| of(connection, reference, position)).transpose()
 }
 
-/// The events after a position, in order.
+/// The events after a position, in order, as they stand there: whoever audits them sees where the chain is
+/// broken.
 pub(crate) fn after(
     connection: &Connection,
     position: u64,
@@ -82,20 +83,10 @@ pub(crate) fn after(
 ) -> rusqlite::Result<Vec<Event>> {
     let sql =
         format!("SELECT {EVENT_COLUMNS} FROM event WHERE position > ?1 ORDER BY position LIMIT ?2");
-    let mut select = connection.prepare_cached(&sql)?;
-    let found = select.query_map((signed(position), signed(at_most.get() as u64)), rows::event)?;
-    let mut before = None;
-    let in_order = |event: rusqlite::Result<Event>| {
-        let event = event?;
-        let head = match before {
-            Some(head) => head,
-            None => head_at(connection, position)?,
-        };
-        let event = follows(head, event)?;
-        before = Some(event.head());
-        Ok(event)
-    };
-    found.map(in_order).collect()
+    connection
+        .prepare_cached(&sql)?
+        .query_map((signed(position), signed(at_most.get() as u64)), rows::event)?
+        .collect()
 }
 
 /// The events after a position with what they made readable, in order.
