@@ -11,6 +11,24 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
+/// The id of a customer or a dialog: 1 to 255 bytes of UTF-8, no control characters, not `.` or
+/// `..`.
+#[derive(ToSchema)]
+#[schema(
+    example = "d-1",
+    min_length = 1,
+    max_length = 255,
+    pattern = r"^(?!\.{1,2}$)[^\u0000-\u001F\u007F-\u009F]+$"
+)]
+#[expect(dead_code, reason = "a schema alone: the domain has the type")]
+pub(crate) struct Id(String);
+
+/// A well-formed BCP 47 tag, such as `en` or `pt-BR`; case does not matter.
+#[derive(ToSchema)]
+#[schema(example = "en", format = "bcp47", min_length = 1, max_length = 255)]
+#[expect(dead_code, reason = "a schema alone: the domain has the type")]
+pub(crate) struct LanguageTag(String);
+
 /// A dialog to be stored.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -18,10 +36,9 @@ use utoipa::ToSchema;
 pub(crate) struct NewDialog {
     /// What was said: 1 byte to 64 KiB unless the operator set another limit, any character but
     /// NUL.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, pattern = r"^[^\u0000]+$")]
     text: String,
-    /// A well-formed BCP 47 tag, such as `en` or `pt-BR`.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = LanguageTag)]
     language: String,
 }
 
@@ -56,13 +73,13 @@ pub(crate) struct DecisionWithEvidence {
     /// Whether the customer said yes.
     consent: bool,
     /// Which notice the customer was shown, such as its version or address.
-    #[schema(max_length = 255)]
+    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
     notice: Option<String>,
     /// How the customer answered, such as "button in chat".
-    #[schema(max_length = 255)]
+    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
     method: Option<String>,
     /// The language in which the customer was asked.
-    #[schema(max_length = 255)]
+    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
     locale: Option<String>,
 }
 

@@ -20,7 +20,9 @@ use crate::routes::Path;
             consents nobody can read its text; after a *no* it is gone.\n\n\
             Bodies are JSON whatever `Content-Type` says. Every route stands with and without \
             `/v1`. Every `GET` answers `HEAD` too. An answer in the 200s means it is on disk, an \
-            error means nothing changed.",
+            error means nothing changed.\n\n\
+            What is not HTTP, or has a head too large, never gets as far as these routes: it is \
+            refused with 400, 414 or 431 and no document.",
     ),
     servers(
         (url = "/v1", description = "This server"),
@@ -51,7 +53,7 @@ use crate::routes::Path;
         operations::docs_entrance,
         operations::docs_file,
     ),
-    components(schemas(dto::Problem<'_>)),
+    components(schemas(dto::Id, dto::LanguageTag, dto::Problem<'_>)),
     modifiers(&Keys, &Problems),
 )]
 struct Description;
@@ -88,6 +90,7 @@ impl Modify for Keys {
                 };
                 add("401", "A key is needed, or the key is refused");
                 add("403", &format!("The key lacks the role '{}'", role.name()));
+                add("429", "More requests a second than a key may make");
             }
         }
     }
@@ -116,15 +119,34 @@ impl Modify for Problems {
                     let content = ContentBuilder::new().schema(Some(schema)).build();
                     response.content.insert("application/problem+json".to_owned(), content.into());
                 }
-                if status == "503" {
-                    let header = HeaderBuilder::new()
-                        .schema(Some(ObjectBuilder::new().schema_type(Type::Integer)))
-                        .description(Some("After how many seconds to ask again"))
-                        .build();
-                    response.headers.insert("Retry-After".to_owned(), header.into());
+                for (name, kind, text) in headers(status) {
+                    let schema = ObjectBuilder::new().schema_type(kind.clone());
+                    let header = HeaderBuilder::new().schema(Some(schema)).description(Some(*text));
+                    response.headers.insert((*name).to_owned(), header.build().into());
                 }
             }
         }
+    }
+}
+
+/// What a header is called, holds, and means.
+type Header = (&'static str, Type, &'static str);
+
+/// The headers that an answer has for its status alone.
+fn headers(status: &str) -> &'static [Header] {
+    const REQUEST_ID: Header = (
+        "X-Request-Id",
+        Type::String,
+        "The request's own, where it had one that is fit for a log; else a fresh one",
+    );
+    const RETRY_AFTER: Header =
+        ("Retry-After", Type::Integer, "After how many seconds to ask again");
+    const CHALLENGE: Header =
+        ("WWW-Authenticate", Type::String, "What key to bring, where it is that which lacks");
+    match status {
+        "401" | "403" => &[REQUEST_ID, CHALLENGE],
+        "429" | "503" => &[REQUEST_ID, RETRY_AFTER],
+        _ => &[REQUEST_ID],
     }
 }
 

@@ -29,10 +29,10 @@ const PERIOD: Duration = Duration::from_millis(200);
     tag = "consent",
     operation_id = "readChanges",
     params(
-        ("after" = Option<u64>, Query, description = "The position after which to begin; 0 if left out"),
+        ("after" = Option<u64>, Query, format = "uint64", maximum = 18_446_744_073_709_551_615_usize, description = "The position after which to begin; 0 if left out"),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many at most; 100 if left out"),
         ("dialogs" = Option<bool>, Query, description = "Whether each grant that still holds comes with its dialog; false if left out"),
-        ("wait" = Option<String>, Query, description = "For how long to wait for an event, up to 60 seconds", example = "30s"),
+        ("wait" = Option<String>, Query, pattern = r"^0*([0-9]|[1-5][0-9]|60)s?$", description = "For how long to wait for an event, up to 60 seconds", example = "30s"),
     ),
     responses(
         (status = 200, description = "The events, none if there are no more", body = dto::Changes<'_>),

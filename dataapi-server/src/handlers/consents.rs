@@ -21,7 +21,7 @@ use crate::service::Service;
     path = "/consents/{dialogId}",
     tag = "consent",
     operation_id = "decide",
-    params(("dialogId" = String, Path, min_length = 1, description = "Which dialog")),
+    params(("dialogId" = dto::Id, Path, description = "Which dialog")),
     request_body = dto::Decision,
     responses(
         (status = 200, description = "Recorded, on disk", body = dto::Receipt<'_>),
@@ -60,7 +60,7 @@ pub(crate) async fn decide(
     path = "/consents/{dialogId}",
     tag = "consent",
     operation_id = "readConsent",
-    params(("dialogId" = String, Path, min_length = 1, description = "Which dialog")),
+    params(("dialogId" = dto::Id, Path, description = "Which dialog")),
     responses(
         (status = 200, description = "How it stands, and since when", body = dto::ConsentStatus<'_>),
         (status = 400, description = "There is a query string"),
@@ -85,7 +85,7 @@ pub(crate) async fn read(
     path = "/consents/{dialogId}/receipt",
     tag = "consent",
     operation_id = "readReceipt",
-    params(("dialogId" = String, Path, min_length = 1, description = "Which dialog")),
+    params(("dialogId" = dto::Id, Path, description = "Which dialog")),
     responses(
         (status = 200, description = "The proof", body = dto::ConsentReceipt<'_>),
         (status = 400, description = "There is a query string"),

@@ -20,9 +20,9 @@ use crate::service::Service;
     tag = "customers",
     operation_id = "readCustomerData",
     params(
-        ("customerId" = String, Path, min_length = 1, description = "Whose data"),
+        ("customerId" = dto::Id, Path, description = "Whose data"),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many at most; 100 if left out"),
-        ("offset" = Option<u64>, Query, description = "How many to skip; not together with `cursor`"),
+        ("offset" = Option<u64>, Query, format = "uint64", maximum = 18_446_744_073_709_551_615_usize, description = "How many to skip; not together with `cursor`"),
         ("cursor" = Option<String>, Query, description = "Where to go on, out of `next`"),
         ("total" = Option<bool>, Query, description = "Whether to count all; true if left out"),
     ),
@@ -55,7 +55,7 @@ pub(crate) async fn data(
     path = "/customers/{customerId}",
     tag = "customers",
     operation_id = "eraseCustomer",
-    params(("customerId" = String, Path, min_length = 1, description = "Whose data")),
+    params(("customerId" = dto::Id, Path, description = "Whose data")),
     responses(
         (status = 200, description = "How many dialogs were erased; none is fine", body = dto::Erasure),
         (status = 400, description = "There is a query string"),

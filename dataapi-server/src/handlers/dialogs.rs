@@ -23,13 +23,13 @@ use crate::service::Service;
     tag = "dialogs",
     operation_id = "queryDialogs",
     params(
-        ("language" = Option<String>, Query, description = "Only this language's; case does not matter", example = "en"),
-        ("customerId" = Option<String>, Query, description = "Only this customer's"),
-        ("customer_id" = Option<String>, Query, description = "The same as `customerId`"),
+        ("language" = Option<dto::LanguageTag>, Query, description = "Only this language's; case does not matter", example = "en"),
+        ("customerId" = Option<dto::Id>, Query, description = "Only this customer's"),
+        ("customer_id" = Option<dto::Id>, Query, description = "The same as `customerId`"),
         ("from" = Option<String>, Query, format = DateTime, description = "Only those received then or later"),
         ("to" = Option<String>, Query, format = DateTime, description = "Only those received before"),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many at most; 100 if left out"),
-        ("offset" = Option<u64>, Query, description = "How many to skip; not together with `cursor`. To read everything, follow `next` instead"),
+        ("offset" = Option<u64>, Query, format = "uint64", maximum = 18_446_744_073_709_551_615_usize, description = "How many to skip; not together with `cursor`. To read everything, follow `next` instead"),
         ("cursor" = Option<String>, Query, description = "Where to go on, out of `next`; belongs to its filter"),
         ("total" = Option<bool>, Query, description = "Whether to count all that match; true if left out"),
     ),
@@ -73,8 +73,8 @@ pub(crate) async fn query(
     tag = "dialogs",
     operation_id = "insertDialog",
     params(
-        ("customerId" = String, Path, min_length = 1, description = "Whose dialog it is: 1 to 255 bytes, no control characters"),
-        ("dialogId" = String, Path, min_length = 1, description = "Unique in the whole store: 1 to 255 bytes, no control characters"),
+        ("customerId" = dto::Id, Path, description = "Whose dialog it is"),
+        ("dialogId" = dto::Id, Path, description = "Unique in the whole store"),
     ),
     request_body = dto::NewDialog,
     responses(
@@ -108,8 +108,8 @@ pub(crate) async fn insert(
     tag = "dialogs",
     operation_id = "readDialog",
     params(
-        ("customerId" = String, Path, min_length = 1, description = "Whose dialog it is"),
-        ("dialogId" = String, Path, min_length = 1, description = "Which dialog"),
+        ("customerId" = dto::Id, Path, description = "Whose dialog it is"),
+        ("dialogId" = dto::Id, Path, description = "Which dialog"),
     ),
     responses(
         (status = 200, description = "The dialog", body = dto::Dialog<'_>),
@@ -136,8 +136,8 @@ pub(crate) async fn read(
     tag = "dialogs",
     operation_id = "eraseDialog",
     params(
-        ("customerId" = String, Path, min_length = 1, description = "Whose dialog it is"),
-        ("dialogId" = String, Path, min_length = 1, description = "Which dialog"),
+        ("customerId" = dto::Id, Path, description = "Whose dialog it is"),
+        ("dialogId" = dto::Id, Path, description = "Which dialog"),
     ),
     responses(
         (status = 200, description = "Erased", body = dto::Erasure),

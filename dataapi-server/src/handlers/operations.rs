@@ -119,7 +119,12 @@ pub(crate) fn docs_entrance(prefix: Prefix) -> Response<Bytes> {
     operation_id = "docsFile",
     params(("file" = String, Path, description = "A file of the page; none for the page itself")),
     responses(
-        (status = 200, description = "The file", body = String, content_type = "text/html"),
+        (status = 200, description = "The file", content(
+            (String = "text/html"),
+            (String = "text/css"),
+            (String = "text/javascript"),
+            ("image/png"),
+        )),
         (status = 404, description = "The page has no such file"),
     )
 )]

@@ -72,13 +72,13 @@ async fn each_operation_tells_its_statuses_and_all_refusals_are_problems() {
     };
     assert_eq!(
         statuses("/data/{customerId}/{dialogId}", "post"),
-        ["201", "400", "401", "403", "408", "409", "410", "413", "422", "500", "503"]
+        ["201", "400", "401", "403", "408", "409", "410", "413", "422", "429", "500", "503"]
     );
-    assert_eq!(statuses("/data/", "get"), ["200", "400", "401", "403", "500", "503"]);
+    assert_eq!(statuses("/data/", "get"), ["200", "400", "401", "403", "429", "500", "503"]);
     assert_eq!(statuses("/health/live", "get"), ["200", "500", "503"]);
     assert_eq!(
         statuses("/data/{customerId}/{dialogId}", "get"),
-        ["200", "400", "401", "403", "404", "422", "500", "503"]
+        ["200", "400", "401", "403", "404", "422", "429", "500", "503"]
     );
     for path in description["paths"].as_object().expect("paths").values() {
         for operation in path.as_object().expect("methods").values() {
