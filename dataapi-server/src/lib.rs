@@ -34,6 +34,8 @@ mod buffers;
 mod connections;
 mod docs;
 mod dto;
+#[cfg(test)]
+mod fuzz;
 mod handlers;
 mod keyring;
 mod metrics;

@@ -211,4 +211,6 @@ fn io_error(error: ::csv::Error) -> io::Error {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -21,11 +21,17 @@ impl Read for Trickle {
     }
 }
 
-type Numbered = Vec<(u64, Result<ImportedDialog, String>)>;
+pub(super) type Numbered = Vec<(u64, Result<ImportedDialog, String>)>;
 
-fn read_all(input: &[u8], format: Format) -> std::io::Result<Numbered> {
-    let input = Box::new(Trickle(Cursor::new(input.to_vec())));
-    read(input, format, 100)?
+pub(super) fn read_all(input: &[u8], format: Format) -> std::io::Result<Numbered> {
+    read_from(Trickle(Cursor::new(input.to_vec())), format)
+}
+
+pub(super) fn read_from(
+    input: impl Read + Send + 'static,
+    format: Format,
+) -> std::io::Result<Numbered> {
+    read(Box::new(input), format, 100)?
         .map(|line| line.map(|line| (line.number, line.content.map_err(|e| e.to_string()))))
         .collect()
 }
@@ -185,7 +191,7 @@ fn dialog() -> impl Strategy<Value = ImportedDialog> {
 }
 
 /// All that is stored in a new store that takes in `dialogs`, written out.
-async fn export(
+pub(super) async fn export(
     dialogs: Vec<ImportedDialog>,
     format: Format,
     references: bool,
