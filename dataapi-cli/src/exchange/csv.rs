@@ -106,13 +106,13 @@ const MOST_FIELDS: usize = 1000;
 
 impl<R: BufRead> Records<R> {
     fn new(input: R, longest: usize) -> Self {
-        Self {
-            input,
-            parser: Reader::new(),
-            output: vec![0; longest],
-            ends: vec![0; MOST_FIELDS + 1],
-            count: 0,
-        }
+        let (mut output, mut ends) = (vec![0; longest], vec![0; MOST_FIELDS + 1]);
+        let mut parser = Reader::new();
+        // At the very start it would take off a second byte order mark, where that comes in one
+        // piece.
+        parser.read_record(b"\n", &mut output, &mut ends);
+        parser.set_line(1);
+        Self { input, parser, output, ends, count: 0 }
     }
 
     fn next(&mut self) -> io::Result<Option<Record>> {

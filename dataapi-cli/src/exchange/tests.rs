@@ -160,6 +160,15 @@ fn a_csv_header_is_checked() {
 }
 
 #[test]
+fn only_one_mark_is_taken_off_however_it_comes_in() {
+    let input = "\u{feff}\u{feff}_id,customer_id,text,language\n1,c,t,en\n".as_bytes();
+    let at_once = read_from(Cursor::new(input), Format::Csv).expect_err("no id in the header");
+    assert_eq!(at_once.to_string(), "the header must name the field dialog_id");
+    let byte_by_byte = read_all(input, Format::Csv).expect_err("no id in the header");
+    assert_eq!(byte_by_byte.to_string(), at_once.to_string());
+}
+
+#[test]
 fn one_id_may_stand_under_two_names() {
     let line =
         br#"{"_id":"d","dialogId":"d","customerId":"c","text":"t","language":"en","x":[{}]}"#;
