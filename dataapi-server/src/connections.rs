@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
+use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -87,24 +87,22 @@ pub(crate) async fn run<S, B>(
 
 /// How each protocol is spoken.
 struct Protocols {
-    http1: Builder<TokioExecutor>,
-    http2: Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     limits: Limits,
 }
 
 impl Protocols {
     fn new(limits: Limits) -> Self {
-        let mut http1 = Builder::new(TokioExecutor::new()).http1_only();
+        let mut http1 = http1::Builder::new();
         http1
-            .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
             .max_buf_size(BUFFER_BYTES)
             // A client that has said all it has to say may close its half and still wait for the answer.
             .half_close(true);
-        let mut http2 = Builder::new(TokioExecutor::new()).http2_only();
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
-            .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(BUFFER_BYTES.try_into().unwrap_or(u32::MAX))
@@ -139,7 +137,7 @@ impl Protocols {
         stream.set_write_timeout(Some(self.limits.write));
         let stream = Box::pin(stream);
         let Some(tls) = tls else {
-            return self.speak(&self.http1, stream, service, stopping).await;
+            return self.speak_http1(stream, service, stopping).await;
         };
         let agreed = tokio::time::timeout(self.limits.head, tls.acceptor().accept(stream)).await;
         let stream = match agreed {
@@ -147,16 +145,39 @@ impl Protocols {
             Ok(Err(error)) => return Err(error.to_string()),
             Err(late) => return Err(late.to_string()),
         };
-        let http = match stream.get_ref().1.alpn_protocol() {
-            Some(HTTP_2) => &self.http2,
-            _ => &self.http1,
-        };
-        self.speak(http, stream, service, stopping).await
+        match stream.get_ref().1.alpn_protocol() {
+            Some(HTTP_2) => self.speak_http2(stream, service, stopping).await,
+            _ => self.speak_http1(stream, service, stopping).await,
+        }
     }
 
-    async fn speak<S, B>(
+    async fn speak_http1<S, B>(
         &self,
-        http: &Builder<TokioExecutor>,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        service: S,
+        mut stopping: watch::Receiver<()>,
+    ) -> Result<(), String>
+    where
+        S: Service<
+                Request<Incoming>,
+                Response = Response<B>,
+                Error: std::error::Error + Send + Sync,
+            >,
+        S: Send + Sync + 'static,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
+    {
+        let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            ended = connection.as_mut() => return ended.map_err(|error| error.to_string()),
+            _ = stopping.changed() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        connection.await.map_err(|error| error.to_string())
+    }
+
+    async fn speak_http2<S, B>(
+        &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         service: S,
         mut stopping: watch::Receiver<()>,
@@ -182,11 +203,11 @@ impl Protocols {
                 answer
             }
         });
-        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(|error| error.to_string()),
             _ = stopping.changed() => {}
-            () = requests.end(self.limits.head), if http.is_http2_available() => {}
+            () = requests.end(self.limits.head) => {}
         }
         connection.as_mut().graceful_shutdown();
         // A client that takes nothing more would hold its answers for ever.

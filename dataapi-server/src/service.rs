@@ -70,7 +70,8 @@ pub(crate) fn filter(
         .and(warp::body::stream().map(chunks))
         .then(move |method, target: Uri, headers, body| {
             let service = Arc::clone(&service);
-            async move { service.answer(Request { method, target, headers }, body).await }
+            // Each layer around it would move its kilobytes, and each idle connection keep room for them.
+            Box::pin(async move { service.answer(Request { method, target, headers }, body).await })
         })
 }
 
