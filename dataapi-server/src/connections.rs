@@ -29,6 +29,35 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// How many requests of one HTTP/2 connection are answered at once.
 const STREAMS: u32 = 128;
 
+/// What answers the requests of connections, on any thread.
+pub(crate) trait Answering:
+    Service<
+        Request<Incoming>,
+        Response = Response<Self::Body>,
+        Error: Failure,
+        Future: Send + 'static,
+    > + Send
+    + Sync
+    + 'static
+{
+    /// What it sends.
+    type Body: Body<Data = Bytes, Error: Failure> + Send + 'static;
+}
+
+impl<S, B> Answering for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Failure, Future: Send + 'static>,
+    S: Send + Sync + 'static,
+    B: Body<Data = Bytes, Error: Failure> + Send + 'static,
+{
+    type Body = B;
+}
+
+/// Why an answer ends before its time.
+pub(crate) trait Failure: std::error::Error + Send + Sync + 'static {}
+
+impl<E: std::error::Error + Send + Sync + 'static> Failure for E {}
+
 /// How long a connection may take, and how many there may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -43,18 +72,13 @@ pub(crate) struct Limits {
 }
 
 /// Serves until `shutdown`, then finishes what runs.
-pub(crate) async fn run<S, B>(
+pub(crate) async fn run(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    service: S,
+    service: impl Answering + Clone,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error: std::error::Error + Send + Sync>,
-    S: Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
-{
+) {
     let protocols = Arc::new(Protocols::new(limits));
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -114,23 +138,13 @@ impl Protocols {
     }
 
     /// Serves one connection to its end.
-    async fn serve<S, B>(
+    async fn serve(
         &self,
         stream: TcpStream,
         tls: Option<Arc<Tls>>,
-        service: S,
+        service: impl Answering,
         stopping: watch::Receiver<()>,
-    ) -> Result<(), String>
-    where
-        S: Service<
-                Request<Incoming>,
-                Response = Response<B>,
-                Error: std::error::Error + Send + Sync,
-            >,
-        S: Send + Sync + 'static,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
-    {
+    ) -> Result<(), String> {
         // An answer is one small write: waiting to fill a packet only delays it.
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
@@ -151,22 +165,12 @@ impl Protocols {
         }
     }
 
-    async fn speak_http1<S, B>(
+    async fn speak_http1(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        service: S,
+        service: impl Answering,
         mut stopping: watch::Receiver<()>,
-    ) -> Result<(), String>
-    where
-        S: Service<
-                Request<Incoming>,
-                Response = Response<B>,
-                Error: std::error::Error + Send + Sync,
-            >,
-        S: Send + Sync + 'static,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
-    {
+    ) -> Result<(), String> {
         let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(|error| error.to_string()),
@@ -176,22 +180,12 @@ impl Protocols {
         connection.await.map_err(|error| error.to_string())
     }
 
-    async fn speak_http2<S, B>(
+    async fn speak_http2(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        service: S,
+        service: impl Answering,
         mut stopping: watch::Receiver<()>,
-    ) -> Result<(), String>
-    where
-        S: Service<
-                Request<Incoming>,
-                Response = Response<B>,
-                Error: std::error::Error + Send + Sync,
-            >,
-        S: Send + Sync + 'static,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
-    {
+    ) -> Result<(), String> {
         let requests = Arc::new(Requests::default());
         let counting = Arc::clone(&requests);
         let service = service_fn(move |request| {
