@@ -60,7 +60,7 @@ pub(crate) async fn read(
     let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
     // What a client announces is not yet what it sends.
     let mut whole = Vec::with_capacity(announced.min(64 * 1024));
-    let mut room = Room::default();
+    let mut room = buffers.body();
     loop {
         let chunk = match timeout_at(deadline, body.next()).await {
             Err(_) => return Err(Problem::body_timeout()),
@@ -72,7 +72,10 @@ pub(crate) async fn read(
             tokio::spawn(discard(body, limits.bytes));
             return Err(Problem::body_too_large(limits.bytes));
         }
-        buffers.take(&mut room, chunk.len())?;
+        if let Err(full) = room.grow(chunk.len()) {
+            tokio::spawn(discard(body, limits.bytes));
+            return Err(full);
+        }
         whole.extend_from_slice(&chunk);
     }
 }

@@ -1,9 +1,9 @@
 //! Buffers: how much of bodies and answers is in memory at once, whoever is slow to send or to take it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
 
@@ -20,13 +20,16 @@ pub(crate) struct Buffers {
 
 #[derive(Debug)]
 struct Pool {
-    free: Arc<Semaphore>,
+    free: Arc<AtomicUsize>,
     bytes: usize,
 }
 
 /// Room that is taken; given back when it is dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Room(Option<OwnedSemaphorePermit>);
+#[derive(Debug)]
+pub(crate) struct Room {
+    free: Arc<AtomicUsize>,
+    bytes: usize,
+}
 
 /// An answer, and the room that it takes until its last byte is sent.
 struct Held {
@@ -41,34 +44,42 @@ impl Buffers {
         Self { bodies: eighths(4), small_answers: eighths(1), large_answers: eighths(3) }
     }
 
-    /// Takes room for more of a body.
-    pub(crate) fn take(&self, room: &mut Room, bytes: usize) -> Result<(), Problem> {
-        let more = self.bodies.take(bytes)?;
-        match &mut room.0 {
-            Some(taken) => taken.merge(more),
-            None => room.0 = Some(more),
-        }
-        Ok(())
+    /// Room for a body, as yet none.
+    pub(crate) fn body(&self) -> Room {
+        Room { free: Arc::clone(&self.bodies.free), bytes: 0 }
     }
 
     /// Keeps an answer's room for as long as any part of it waits to be sent, wherever that is.
     pub(crate) fn hold(&self, bytes: Bytes) -> Result<Bytes, Problem> {
         let pool = if bytes.len() <= SMALL { &self.small_answers } else { &self.large_answers };
+        let mut room = Room { free: Arc::clone(&pool.free), bytes: 0 };
         // One that is larger than all the room there is takes all of it.
-        let room = Room(Some(pool.take(bytes.len().min(pool.bytes))?));
+        room.grow(bytes.len().min(pool.bytes))?;
         Ok(Bytes::from_owner(Held { bytes, _room: room }))
     }
 }
 
 impl Pool {
     fn new(bytes: usize) -> Self {
-        let bytes = bytes.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
-        Self { free: Arc::new(Semaphore::new(bytes)), bytes }
+        Self { free: Arc::new(AtomicUsize::new(bytes)), bytes }
     }
+}
 
-    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let bytes = u32::try_from(bytes).map_err(|_| Problem::no_room())?;
-        Arc::clone(&self.free).try_acquire_many_owned(bytes).map_err(|_| Problem::no_room())
+impl Room {
+    /// Takes so much more.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        let taken = self
+            .free
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(bytes));
+        taken.map_err(|_| Problem::no_room())?;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.free.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -102,19 +113,20 @@ mod tests {
     #[test]
     fn a_body_takes_more_room_as_it_grows() {
         let buffers = Buffers::new(8 * 10);
-        let mut room = Room::default();
+        let mut room = buffers.body();
         for _ in 0..2 {
-            buffers.take(&mut room, 20).expect("there is room");
+            room.grow(20).expect("there is room");
         }
-        assert!(buffers.take(&mut room, 1).is_err());
+        assert!(room.grow(1).is_err());
         drop(room);
-        assert!(buffers.take(&mut Room::default(), 40).is_ok());
+        assert!(buffers.body().grow(40).is_ok());
     }
 
     #[test]
     fn large_answers_and_bodies_leave_room_for_small_answers() {
         let buffers = Buffers::new(8 * SMALL);
-        let _body = buffers.take(&mut Room::default(), 4 * SMALL);
+        let mut body = buffers.body();
+        body.grow(4 * SMALL).expect("there is room");
         let whole = buffers.hold(answer(100 * SMALL)).expect("it takes all the room there is");
         assert!(buffers.hold(answer(SMALL + 1)).is_err());
         assert!(buffers.hold(answer(SMALL)).is_ok());

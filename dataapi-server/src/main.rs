@@ -48,7 +48,6 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     start_log(log, log_format, settings.access_log.as_deref())?;
     // From before the first request on: a signal must find someone who waits for it.
     let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    let reload = signal(SignalKind::hangup())?;
     serve.tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
 
     let store = OpenOptions::default()
@@ -62,10 +61,10 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    announce(listener.local_addr()?, serve.tls.is_some(), &url, log_format);
     if let Some(tls) = &serve.tls {
-        tokio::spawn(reload_at_each(reload, Arc::clone(tls)));
+        tokio::spawn(reload_at_each(signal(SignalKind::hangup())?, Arc::clone(tls)));
     }
+    announce(listener.local_addr()?, serve.tls.is_some(), &url, log_format);
 
     dataapi_server::serve(store, serve, listener, first_of(stop)).await;
     tracing::info!("stopped");

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use dataapi_core::{Date, Grant, Invalid, Roles};
+use http::Uri;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -80,18 +81,18 @@ impl std::str::FromStr for JwksSource {
     type Err = Invalid;
 
     fn from_str(source: &str) -> Result<Self, Invalid> {
-        let Some((scheme, rest)) = source.split_once("://") else {
+        if !source.contains("://") {
             return Ok(Self::File(source.into()));
-        };
-        let host = rest.split(['/', '?']).next().unwrap_or_default();
-        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-        match scheme {
-            "https" => Ok(Self::Url(source.to_owned())),
+        }
+        let wrong = || Invalid::new("jwks", "must be a file or an https: URL");
+        let uri: Uri = source.parse().map_err(|_| wrong())?;
+        match (uri.scheme_str(), uri.host()) {
+            (Some("https"), _) => Ok(Self::Url(source.to_owned())),
             // Whoever can answer in the provider's place lets in whomever they like.
-            "http" if matches!(host, "127.0.0.1" | "localhost" | "[::1]") => {
+            (Some("http"), Some("127.0.0.1" | "localhost" | "[::1]")) => {
                 Ok(Self::Url(source.to_owned()))
             }
-            _ => Err(Invalid::new("jwks", "must be a file or an https: URL")),
+            _ => Err(wrong()),
         }
     }
 }
@@ -341,4 +342,29 @@ fn refusal(kind: &ErrorKind) -> Refusal {
         ErrorKind::MissingRequiredClaim(_) => "it lacks a claim",
         _ => "it is not well formed",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_from_files_over_tls_or_from_this_machine() {
+        let source = |source: &str| source.parse::<JwksSource>();
+        assert_eq!(source("keys.json"), Ok(JwksSource::File("keys.json".into())));
+        for url in ["https://id.example/keys", "http://localhost:1/k", "http://[::1]/k"] {
+            assert_eq!(source(url), Ok(JwksSource::Url(url.to_owned())));
+        }
+        for url in [
+            "http://id.example/keys",
+            "http://localhost:1@id.example/",
+            "http://127.0.0.1@id.example",
+            "http://localhost.id.example/",
+            "ftp://localhost/",
+            "https://",
+            "://localhost",
+        ] {
+            assert!(source(url).is_err(), "{url}");
+        }
+    }
 }

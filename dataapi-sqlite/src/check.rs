@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::rows::DIALOG_COLUMNS;
 use crate::schema::{OpenError, open_backup, ref_key};
-use crate::{ledger, rows};
+use crate::{keys, ledger, rows};
 
 /// As many are told of each kind of damage: they are for people, and may be millions.
 const MOST: u32 = 100;
@@ -38,6 +38,14 @@ pub enum Damage {
     /// Dialogs are consented to by no event of theirs.
     #[error("{0} consented dialogs have no event of their consent in the ledger")]
     Consent(u64),
+
+    /// Tombstones are not of the dialogs that their events are of.
+    #[error("{0} tombstones are not as they were written")]
+    Tombstones(u64),
+
+    /// Keys are not as they were written: a server lets nobody in.
+    #[error("a key is not as it was written; no server lets anybody in")]
+    Keys,
 
     /// Dialogs are there that the ledger says are gone.
     #[error("{0} dialogs are there whose tombstone stands")]
@@ -110,7 +118,8 @@ fn counts(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
     Ok(damage)
 }
 
-/// Each dialog is as it was written, each consented one has its event, and none has a tombstone.
+/// Each dialog, key and tombstone is as it was written, each consented dialog has its event, and none has a
+/// tombstone.
 fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
     let key = ref_key(connection)?;
     let mut dialogs = connection.prepare(&format!("SELECT {DIALOG_COLUMNS} FROM dialog"))?;
@@ -138,7 +147,16 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
             with_tombstone += 1;
         }
     }
+    let strange: u64 = connection.query_row(
+        "SELECT count(*) FROM tombstone LEFT JOIN event USING (position)
+         WHERE event.ref IS NOT tombstone.ref",
+        (),
+        |row| rows::position(row, 0),
+    )?;
+    let broken_keys = u64::from(keys::all(connection).is_err());
     let found = [
+        (broken_keys, Damage::Keys),
+        (strange, Damage::Tombstones(strange)),
         (changed, Damage::Dialogs(changed)),
         (without_event, Damage::Consent(without_event)),
         (with_tombstone, Damage::Tombstone(with_tombstone)),

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use dataapi_core::{Date, DialogRef, Event, EventKind, Head, Key, NewDialog, NewKey, RefKey};
+use dataapi_core::{Date, DialogRef, Event, EventKind, Head, Key, NewDialog, RefKey};
 use rusqlite::{Connection, Row, Transaction};
 use tempfile::TempPath;
 
@@ -124,7 +124,7 @@ impl Copy {
         let connection = schema::open_copy(&file, CACHE_BYTES)?;
         connection.execute(
             "UPDATE store SET ref_key = ?1, ref_check = ?2",
-            (key.as_bytes(), checksum::key(key.as_bytes())),
+            (key.as_bytes(), checksum::ref_key(key.as_bytes())),
         )?;
         Ok(Self { connection, file, place: place.to_owned() })
     }
@@ -184,7 +184,7 @@ impl Copy {
                 dialog.language.as_str(),
                 date.as_micros(),
                 granted.map(ledger::signed),
-                checksum::row(dialog, *date, *granted),
+                checksum::dialog(dialog, *date, *granted),
                 dialog.text.as_str(),
             ))?;
         Ok(())
@@ -194,13 +194,8 @@ impl Copy {
     /// again because of it, and a store that had keys must not come back without.
     pub(crate) fn keys(&self, keys: &[Key], revoked: Date) -> rusqlite::Result<()> {
         for key in keys {
-            let Key { name, grant, hash, created, expires, .. } = key.clone();
-            keys::add(&self.connection, &NewKey { name, grant, hash, expires }, created)?;
-            let revoked = key.revoked.unwrap_or(revoked);
-            keys::revoke(&self.connection, &key.name, revoked)?;
-            if let Some(last_used) = key.last_used {
-                keys::note_use(&self.connection, &key.name, last_used)?;
-            }
+            let revoked = Some(key.revoked.unwrap_or(revoked));
+            keys::add(&self.connection, &Key { revoked, ..key.clone() })?;
         }
         Ok(())
     }

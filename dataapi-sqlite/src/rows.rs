@@ -32,7 +32,7 @@ pub(crate) fn whole_dialog(row: &Row<'_>) -> rusqlite::Result<(NewDialog, Date, 
         text: Text::parse(row.get(3)?, usize::MAX).map_err(|_| damaged(3))?,
     };
     let (date, granted) = (date(row, 4)?, optional_position(row, 5)?);
-    if row.get::<_, i64>(6)? == i64::from(checksum::row(&dialog, date, granted)) {
+    if row.get::<_, i64>(6)? == i64::from(checksum::dialog(&dialog, date, granted)) {
         Ok((dialog, date, granted))
     } else {
         Err(damaged(6))

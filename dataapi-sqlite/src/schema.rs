@@ -122,7 +122,8 @@ const VERSION_1: &str = "
         created   INTEGER NOT NULL,
         expires   INTEGER,
         revoked   INTEGER,
-        last_used INTEGER
+        last_used INTEGER,
+        checksum  INTEGER NOT NULL -- of all that stands in the row
     ) STRICT, WITHOUT ROWID;
 
     -- Of each dialog that is gone: the event that says so.
@@ -144,7 +145,7 @@ fn migrations() -> Migrations<'static> {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.execute(
             "INSERT INTO store VALUES (1, ?1, ?2, ?3, 0, 0, 0, 0, 1, 0, 0, 0)",
-            (key, checksum::key(&key), dataapi_core::Date::MIN.as_micros()),
+            (key, checksum::ref_key(&key), dataapi_core::Date::MIN.as_micros()),
         )?;
         Ok(())
     })])
@@ -300,7 +301,7 @@ pub(crate) fn ref_key(connection: &Connection) -> Result<RefKey, OpenError> {
     let (key, check) = connection.query_row("SELECT ref_key, ref_check FROM store", (), |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
-    if checksum::key(&key) == check {
+    if checksum::ref_key(&key) == check {
         Ok(RefKey::from_bytes(key))
     } else {
         Err(rows::damaged(0).into())

@@ -360,7 +360,7 @@ impl<'c> Transaction<'c> {
 
     pub(crate) fn create_key(&mut self, key: &NewKey) -> Result<Date, Failure> {
         let now = self.now();
-        if !keys::add(&self.sql, key, now)? {
+        if !keys::add(&self.sql, &key.clone().kept(now))? {
             return Err(Invalid::new("name", "must not be that of another key").into());
         }
         self.date_of(now);
@@ -377,7 +377,9 @@ impl<'c> Transaction<'c> {
     }
 
     pub(crate) fn note_key_use(&mut self, used: &[(KeyName, Date)]) -> Result<(), Failure> {
-        used.iter().try_for_each(|(name, date)| keys::note_use(&self.sql, name, *date))?;
+        for (name, date) in used {
+            keys::note_use(&self.sql, name, *date)?;
+        }
         Ok(())
     }
 
@@ -444,7 +446,7 @@ impl<'c> Transaction<'c> {
                 dialog.text.as_str(),
                 date.as_micros(),
                 granted.map(ledger::signed),
-                checksum::row(dialog, date, granted),
+                checksum::dialog(dialog, date, granted),
             ))?;
         Ok((inserted == 1).then(|| self.sql.last_insert_rowid()))
     }

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use dataapi_core::{
     Audit, BrokenChain, ConsentStatus, Decision, DialogStore, Event, Evidence, Filter,
-    ImportedDialog, Limit, NewDialog, PageRequest, Reach, Start, StoreError, Window,
+    ImportedDialog, Key, KeySecret, Limit, NewDialog, NewKey, PageRequest, Reach, Roles, Start,
+    StoreError, Window,
 };
 use dataapi_sqlite::{Damage, Options, SqliteStore, check};
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +37,13 @@ fn fill(path: &Path) {
             consented: !number.is_multiple_of(4),
         };
         store.import((0..400).map(imported).collect()).await.unwrap();
+        for name in ["analyst", "left"] {
+            let grant = "read".parse::<Roles>().unwrap().into();
+            let hash = KeySecret::from_bytes([7; 32]).hash();
+            let name = name.parse().unwrap();
+            store.create_key(NewKey { name, grant, hash, expires: None }).await.unwrap();
+        }
+        assert!(store.revoke_key(&"left".parse().unwrap()).await.unwrap());
         for number in (0..400).step_by(10) {
             let id = format!("d-{number}").parse().unwrap();
             store.decide(id, Decision::Withdrawn, Evidence::default()).await.unwrap();
@@ -59,7 +67,7 @@ fn a_whole_store_has_no_damage() {
 #[test]
 fn what_was_changed_by_hand_is_told() {
     type Expected = fn(&Damage) -> bool;
-    let cases: [(&str, Expected); 8] = [
+    let cases: [(&str, Expected); 11] = [
         ("UPDATE store SET pending = pending + 1", |damage| {
             matches!(damage, Damage::Count { what: "pending dialogs", .. })
         }),
@@ -73,6 +81,11 @@ fn what_was_changed_by_hand_is_told() {
         ("UPDATE dialog SET granted = 1 WHERE seq = 9", |damage| *damage == Damage::Dialogs(1)),
         ("UPDATE dialog SET text = text || ' and more' WHERE seq IN (9, 10)", |damage| {
             *damage == Damage::Dialogs(2)
+        }),
+        ("UPDATE api_key SET roles = 16", |damage| *damage == Damage::Keys),
+        ("UPDATE api_key SET revoked = NULL", |damage| *damage == Damage::Keys),
+        ("UPDATE tombstone SET position = position - 1", |damage| {
+            *damage == Damage::Tombstones(40)
         }),
         ("UPDATE event SET kind = 4 WHERE position = 3", |damage| *damage == Damage::Consent(1)),
         ("UPDATE event SET date = date + 1 WHERE position = 7", |damage| {
@@ -98,6 +111,7 @@ struct Answers {
     texts: BTreeMap<String, String>,
     standings: BTreeMap<String, Option<ConsentStatus>>,
     events: Vec<Event>,
+    keys: Vec<Key>,
 }
 
 /// Asks for all that there is, and leaves out what is answered with an error.
@@ -128,6 +142,7 @@ async fn ask(store: &SqliteStore) -> Answers {
         }
         answers.standings.insert(id, status);
     }
+    answers.keys = store.keys().await.unwrap_or_default();
     answers.events = store.events(0, Limit::MAX).await.unwrap_or_default();
     answers
 }
@@ -139,6 +154,9 @@ fn compare(answers: &Answers, right: &Answers) {
     }
     for (id, status) in answers.standings.iter().filter(|(_, status)| status.is_some()) {
         assert_eq!(status, &right.standings[id], "{id} stands");
+    }
+    for key in &answers.keys {
+        assert!(right.keys.contains(key), "a key allows what it did");
     }
     let mut audit = Audit::new(None);
     let whole = answers.events.iter().all(|event| audit.check(event).is_ok());
