@@ -1,8 +1,9 @@
-//! Verifies an exported ledger without DataAPI: `dataapi audit export | verify_ledger [HASH@N]`.
+//! Verifies an exported ledger without DataAPI: `dataapi audit export | verify_ledger [HASH@POSITIONS]`.
 //!
 //! The form of the export, and of the bytes that are hashed, stands in the documentation of
 //! `dataapi_core::ledger`. Whatever hashes SHA-256 and reads JSON can do this.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead, stdin};
 
@@ -12,6 +13,9 @@ use sha2::{Digest, Sha256};
 
 #[derive(Deserialize)]
 struct Event {
+    /// Left out where it is the first, as in any store on one machine.
+    #[serde(default)]
+    chain: u16,
     position: u64,
     #[serde(rename = "ref")]
     reference: String,
@@ -54,22 +58,50 @@ fn from_hex(digits: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     pairs.map(|pair| Ok(u8::from_str_radix(pair?, 16)?)).collect()
 }
 
+/// The hash over the last events of all chains, by their positions and hashes.
+fn signed_off(lasts: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    match lasts {
+        [] => vec![0; 32],
+        [(_, only)] => only.clone(),
+        several => {
+            let mut hasher = Sha256::new();
+            for (position, hash) in several {
+                hasher.update(position.to_be_bytes());
+                hasher.update(hash);
+            }
+            hasher.finalize().to_vec()
+        }
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let noted = std::env::args().nth(1);
-    let (mut position, mut hash) = (0, vec![0; 32]);
-    let mut has_noted = noted.is_none();
+    let (hash, positions) = noted.as_deref().unwrap_or("@").split_once('@').ok_or("no head")?;
+    let positions: Vec<u64> = positions
+        .split('.')
+        .filter(|digits| !digits.is_empty())
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let mut passed = vec![(0, vec![0; 32]); positions.len()];
+    let mut ends: BTreeMap<u16, (u64, Vec<u8>)> = BTreeMap::new();
+    let mut events = 0;
     for line in stdin().lock().lines() {
         let event: Event = serde_json::from_str(&line?)?;
-        position += 1;
-        hash = event.hash_after(&hash)?;
-        if event.position != position || from_hex(&event.hash)? != hash {
-            return Err(format!("the chain is broken at position {position}").into());
+        let end = ends.entry(event.chain).or_insert((0, vec![0; 32]));
+        *end = (end.0 + 1, event.hash_after(&end.1)?);
+        if event.position != end.0 || from_hex(&event.hash)? != end.1 {
+            return Err(format!("chain {} is broken at position {}", event.chain, end.0).into());
         }
-        has_noted |= noted.as_deref() == Some(&*format!("{}@{position}", event.hash));
+        let chain = usize::from(event.chain);
+        if positions.get(chain) == Some(&event.position) {
+            passed[chain] = end.clone();
+        }
+        events += 1;
     }
-    if !has_noted {
+    let is_there = passed.iter().map(|(position, _)| position).eq(&positions);
+    if noted.is_some() && !(is_there && signed_off(&passed) == from_hex(hash)?) {
         return Err("the noted head is not in it: it was cut off or written anew".into());
     }
-    println!("{position} events, the chain is whole");
+    println!("{events} events, the ledger is whole");
     Ok(())
 }

@@ -26,6 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use dataapi_core::*;
+pub use dataapi_postgres::OpenError as PostgresOpenError;
+use dataapi_postgres::PostgresStore;
 use dataapi_sqlite::SqliteStore;
 pub use dataapi_sqlite::{Backup, BackupError as SqliteBackupError, Damage, Restored, Since};
 
@@ -44,17 +46,21 @@ pub struct OpenOptions {
     create: bool,
     cache_bytes: usize,
     erase_within: Duration,
+    shards: u16,
+    read_replicas: Vec<String>,
 }
 
 impl Default for OpenOptions {
-    /// The operating system's clock; a store that is not there is created; 16 MiB of cache; an
-    /// erasure delay of a second.
+    /// The operating system's clock; a store that is not there is created, in PostgreSQL with 32 shards;
+    /// 16 MiB of cache; an erasure delay of a second.
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
             create: true,
             cache_bytes: 16 << 20,
             erase_within: Duration::from_secs(1),
+            shards: 32,
+            read_replicas: Vec::new(),
         }
     }
 }
@@ -86,11 +92,26 @@ impl OpenOptions {
         Self { erase_within, ..self }
     }
 
+    /// How many shards a new store in PostgreSQL has, and chains its ledger: 1 to 1024, for good. On Citus no
+    /// more nodes than these can share the dialogs.
+    #[must_use]
+    pub fn shards(self, shards: u16) -> Self {
+        Self { shards, ..self }
+    }
+
+    /// URLs of standbys of a store in PostgreSQL, which pages may come from: each only while it has all that
+    /// was decided and erased before the page was asked for.
+    #[must_use]
+    pub fn read_replicas(self, read_replicas: Vec<String>) -> Self {
+        Self { read_replicas, ..self }
+    }
+
     /// Opens the store that `url` names.
     ///
     /// | url | store |
     /// |---|---|
     /// | `sqlite:dialogs.db`, `sqlite:/srv/dialogs.db` | a file, and two more beside it while it is open |
+    /// | `postgres://dataapi@db.example/dialogs` | PostgreSQL, for any number of processes at once; see [`PostgresStore`](dataapi_postgres::PostgresStore::open) |
     /// | `memory:` | gone with the process |
     ///
     /// A store closes when the last `Arc` of it is dropped; that drop waits for what runs.
@@ -105,11 +126,22 @@ impl OpenOptions {
             let key = RefKey::from_bytes(random_bytes()?);
             return Ok(Arc::new(MemoryStore::new(Arc::clone(&self.clock), key)));
         }
+        if is_postgres(url) {
+            let options = dataapi_postgres::Options {
+                clock: Arc::clone(&self.clock),
+                create: self.create,
+                erase_within: self.erase_within,
+                shards: self.shards,
+                read_replicas: self.read_replicas.clone(),
+                ..dataapi_postgres::Options::default()
+            };
+            return Ok(Arc::new(PostgresStore::open(url, options).await?));
+        }
         Ok(Arc::new(self.open_sqlite(url).await?))
     }
 
     async fn open_sqlite(&self, url: &str) -> Result<SqliteStore, OpenError> {
-        let path = sqlite_path(url).ok_or(OpenError::UnknownUrl)?;
+        let path = sqlite_path(url).ok_or(without_path(url))?;
         let options = dataapi_sqlite::Options {
             clock: Arc::clone(&self.clock),
             create: self.create,
@@ -162,9 +194,6 @@ pub async fn backup(
     place: &Path,
     mut progress: impl FnMut(u64) -> ControlFlow<()> + Send + 'static,
 ) -> Result<Backup, BackupError> {
-    if url == "memory:" {
-        return Err(OpenError::NoFiles.into());
-    }
     let store = OpenOptions::default().create(false).open_sqlite(url).await?;
     let place = place.to_owned();
     let copying = move || store.back_up(&place, &mut progress);
@@ -190,10 +219,7 @@ pub async fn restore(
     since: Since,
     mut progress: impl FnMut(u64) -> ControlFlow<()> + Send + 'static,
 ) -> Result<Restored, BackupError> {
-    let path = sqlite_path(url).ok_or(match url {
-        "memory:" => OpenError::NoFiles,
-        _ => OpenError::UnknownUrl,
-    })?;
+    let path = sqlite_path(url).ok_or(without_path(url))?;
     if path.symlink_metadata().is_ok() {
         if matches!(since, Since::Ledger(_)) {
             return Err(BackupError::HasLedger);
@@ -232,11 +258,7 @@ pub enum BackupError {
 /// # Errors
 /// When no backend has that name, it keeps no files, or there is no such store.
 pub fn files(url: &str) -> Result<Vec<PathBuf>, OpenError> {
-    match sqlite_path(url) {
-        Some(path) => Ok(dataapi_sqlite::files(&path)?),
-        None if url == "memory:" => Err(OpenError::NoFiles),
-        None => Err(OpenError::UnknownUrl),
-    }
+    Ok(dataapi_sqlite::files(&sqlite_path(url).ok_or(without_path(url))?)?)
 }
 
 /// Looks at every page and every row of the store that `url` names; yields what is wrong, nothing if it is
@@ -248,12 +270,9 @@ pub fn files(url: &str) -> Result<Vec<PathBuf>, OpenError> {
 /// # Panics
 /// Outside a tokio runtime.
 pub async fn check(url: &str) -> Result<Vec<Damage>, OpenError> {
-    if url == "memory:" {
-        return Err(OpenError::NoFiles);
-    }
     // What a crash left undone is done first.
     drop(OpenOptions::default().create(false).open_sqlite(url).await?);
-    let path = sqlite_path(url).ok_or(OpenError::UnknownUrl)?;
+    let path = sqlite_path(url).ok_or(without_path(url))?;
     let checking = move || dataapi_sqlite::check(&path);
     Ok(tokio::task::spawn_blocking(checking).await.map_err(OpenError::Task)??)
 }
@@ -263,6 +282,40 @@ fn sqlite_path(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("sqlite:")?;
     let is_empty = path.trim_start_matches('/').is_empty();
     (!is_empty).then(|| PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+}
+
+/// A store's URL as it may be shown: without a password, and without the parameters after it.
+///
+/// ```
+/// assert_eq!(dataapi::shown("postgres://u:secret@db/d?sslrootcert=ca.pem"), "postgres://u@db/d");
+/// assert_eq!(dataapi::shown("sqlite:dialogs.db"), "sqlite:dialogs.db");
+/// ```
+pub fn shown(url: &str) -> String {
+    if !is_postgres(url) {
+        return url.to_owned();
+    }
+    let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
+    let rest = rest.split_once('?').map_or(rest, |(base, _)| base);
+    match rest.rsplit_once('@') {
+        Some((credentials, place)) => {
+            let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
+            format!("{scheme}://{user}@{place}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Why what needs the files of a store cannot be done with that one.
+fn without_path(url: &str) -> OpenError {
+    match url {
+        "memory:" => OpenError::NoFiles,
+        _ if is_postgres(url) => OpenError::InDatabase,
+        _ => OpenError::UnknownUrl,
+    }
 }
 
 /// A new key for a server's clients, from the operating system's random source. Show it once, and keep its
@@ -285,12 +338,20 @@ fn random_bytes() -> Result<[u8; 32], OpenError> {
 #[non_exhaustive]
 pub enum OpenError {
     /// No backend has that name.
-    #[error("the store must be 'sqlite:PATH' or 'memory:'")]
+    #[error("the store must be 'sqlite:PATH', 'postgres://USER@HOST/DATABASE' or 'memory:'")]
     UnknownUrl,
 
     /// Its files are what was asked for.
     #[error("a store in memory has no files; name one with 'sqlite:PATH'")]
     NoFiles,
+
+    /// Its files are PostgreSQL's.
+    #[error("this is for stores in a file; of one in PostgreSQL take care with its own tools")]
+    InDatabase,
+
+    /// The PostgreSQL backend could not open it.
+    #[error(transparent)]
+    Postgres(#[from] dataapi_postgres::OpenError),
 
     /// The SQLite backend could not open it.
     #[error(transparent)]

@@ -58,7 +58,7 @@ async fn the_embedded_server_answers_with_what_the_program_stored() {
 
 #[tokio::test]
 async fn another_program_verifies_the_ledger() {
-    use dataapi::{Decision, Evidence, Limit, NewDialog};
+    use dataapi::{Decision, Evidence, Limit, NewDialog, Positions};
 
     let store = dataapi::open("memory:").await.unwrap();
     let mut lines = Vec::new();
@@ -68,7 +68,7 @@ async fn another_program_verifies_the_ledger() {
         store.decide(id.parse().unwrap(), Decision::Granted, evidence).await.unwrap();
     }
     store.erase_customer(&"anna".parse().unwrap()).await.unwrap();
-    for event in store.events(0, Limit::MAX).await.unwrap() {
+    for event in store.events(&Positions::START, Limit::MAX).await.unwrap() {
         let piece = |piece: &Option<dataapi::EvidenceField>| {
             piece.as_ref().map(|piece| piece.as_str().to_owned())
         };

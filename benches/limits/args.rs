@@ -38,6 +38,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) growth_10m: bool,
 
+    /// Measure the product over `PostgreSQL` beside pgbench on the same cluster, instead of the rows
+    #[arg(long, conflicts_with_all = ["growth", "growth_10m", "peers"])]
+    pub(crate) postgres: bool,
+
     /// Cargo passes it to every bench
     #[arg(long, hide = true)]
     pub(crate) bench: bool,

@@ -109,13 +109,13 @@ pub(crate) fn open(path: &Path) -> Outcome<SqliteStore> {
 /// A store of `consented` dialogs, and as many `pending` ones after them.
 pub(crate) async fn build(path: &Path, consented: u64, pending: u64) -> Outcome<()> {
     let store = open(path)?;
-    fill(&store, consented, |number| ImportedDialog {
+    import(&store, consented, |number| ImportedDialog {
         dialog: CONSENTED.dialog(number),
         date: Some(date(number)),
         consented: true,
     })
     .await?;
-    fill(&store, pending, |number| ImportedDialog {
+    import(&store, pending, |number| ImportedDialog {
         dialog: PENDING.dialog(number),
         date: None,
         consented: false,
@@ -123,8 +123,9 @@ pub(crate) async fn build(path: &Path, consented: u64, pending: u64) -> Outcome<
     .await
 }
 
-async fn fill(
-    store: &SqliteStore,
+/// Imports so many dialogs, a thousand at once.
+pub(crate) async fn import(
+    store: &dyn DialogStore,
     count: u64,
     dialog: impl Fn(u64) -> ImportedDialog,
 ) -> Outcome<()> {

@@ -16,6 +16,7 @@ mod growth;
 mod load;
 mod pages;
 mod peers;
+mod postgres;
 mod process;
 mod product;
 mod raw;
@@ -68,6 +69,9 @@ fn measure(args: Args) -> Outcome<()> {
     };
     if bench.args.growth || bench.args.growth_10m {
         return growth::measure(&bench);
+    }
+    if bench.args.postgres {
+        return postgres::measure(&bench);
     }
     rows(&bench)
 }

@@ -46,10 +46,19 @@ impl Programs {
     }
 
     pub(crate) fn serve_with(&self, store: &Path, more: &[&str]) -> Outcome<Server> {
+        self.start(&url(store), more)
+    }
+
+    /// On a store of any kind.
+    pub(crate) fn serve_url(&self, url: &str) -> Outcome<Server> {
+        self.start(url, &[])
+    }
+
+    fn start(&self, url: &str, more: &[&str]) -> Outcome<Server> {
         let address = free_address()?;
         let mut command = Command::new(&self.server);
         command
-            .args(["--listen", &address.to_string(), "--store", &url(store)])
+            .args(["--listen", &address.to_string(), "--store", url])
             // What the measured stores hold may be as old as it is.
             .args(["--purge-pending-after", "never"])
             .args(more)

@@ -64,8 +64,16 @@ pub(crate) const NO_LIBRARY: &str = "library: decision no, 32 at once";
 pub(crate) const NEWEST_LIBRARY: &str = "library: newest page of 100, total";
 pub(crate) const ANY_LIBRARY: &str = "library: any other page of 100, total";
 
+pub(crate) const PG_POST_64: &str = "PostgreSQL: POST, 64 connections";
+pub(crate) const PG_POST_TWO: &str = "PostgreSQL: POST, 2 servers, 32 connections each";
+pub(crate) const PG_POST_1: &str = "PostgreSQL: POST, 1 connection";
+pub(crate) const PG_YES: &str = "PostgreSQL: decision yes, 64 connections";
+pub(crate) const PG_PAGE_SMALL: &str = "PostgreSQL: newest page of 100, 10 thousand";
+pub(crate) const PG_PAGE_LARGE: &str = "PostgreSQL: newest page of 100, all dialogs";
+pub(crate) const PG_PAGE_GROWTH: &str = "PostgreSQL: page of 100 at all dialogs";
+
 /// In the order of the table.
-pub(crate) const DEFINITIONS: [Definition; 31] = [
+pub(crate) const DEFINITIONS: [Definition; 38] = [
     row(POST_64, "SQLite, 64 inserts a transaction", "/s", Some(Goal::AtLeast(0.6))),
     row(POST_64_TAIL, "its own p50", "ms", Some(Goal::AtMost(3.0))),
     row(POST_1, "SQLite, 1 insert a transaction", "/s", Some(Goal::AtLeast(0.5))),
@@ -97,6 +105,13 @@ pub(crate) const DEFINITIONS: [Definition; 31] = [
     row(NO_LIBRARY, "SQLite, 32 a transaction, same rows", "/s", None),
     row(NEWEST_LIBRARY, "SQLite, same queries, one thread", "/s", None),
     row(ANY_LIBRARY, "SQLite, same queries, one thread", "/s", None),
+    row(PG_POST_64, "pgbench, 1 insert a transaction", "/s", Some(Goal::AtLeast(1.5))),
+    row(PG_POST_TWO, "pgbench, 1 insert a transaction", "/s", None),
+    row(PG_POST_1, "pgbench, 1 insert a transaction", "/s", None),
+    row(PG_YES, "pgbench, 1 insert a transaction", "/s", None),
+    row(PG_PAGE_SMALL, "pgbench, same statements, no JSON", "/s", None),
+    row(PG_PAGE_LARGE, "pgbench, same statements, no JSON", "/s", None),
+    row(PG_PAGE_GROWTH, "at 10 thousand", "ms", Some(Goal::AtMost(1.5))),
 ];
 
 /// What one round yielded for a row.

@@ -31,7 +31,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "dataapi", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Which store: sqlite:PATH, or memory: for a trial that is gone at the end
+    /// Which store: sqlite:PATH, postgres://USER@HOST/DATABASE, or memory: for a trial that is gone at the end
     #[arg(
         long,
         global = true,
@@ -77,9 +77,22 @@ pub(crate) enum Command {
     Key(Key),
     #[command(subcommand)]
     Audit(Audit),
+    Migrate(Migrate),
     Generate(Generate),
     Completions(Completions),
     Man(Man),
+}
+
+/// Make a store, or bring the schema of one up to date
+///
+/// A server does that by itself when it starts, if its role in PostgreSQL may create tables. Where it may
+/// not, run this as a role that may. In a database that has the extension Citus it spreads the tables
+/// over the nodes of its cluster.
+#[derive(Args, Debug)]
+pub(crate) struct Migrate {
+    /// How many shards a new store in PostgreSQL has, for good: no more nodes can share it
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) shards: u16,
 }
 
 /// Take in dialogs from a file or a pipe
@@ -419,7 +432,7 @@ pub(crate) enum Audit {
     /// Check the whole chain; tells the first event that was changed, removed or added
     Verify {
         /// A head noted earlier, as 'audit head' told it: shows also what was cut off or written anew
-        #[arg(long, value_name = "HASH@N")]
+        #[arg(long, value_name = "HASH@POSITIONS")]
         head: Option<String>,
     },
     /// Print the last event's hash and position, to be kept somewhere else

@@ -12,6 +12,8 @@ const LONGEST_LINE: u64 = 16 * 1024;
 /// An event, with the members of `GET /changes`.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct EventLine<'a> {
+    #[serde(default, skip_serializing_if = "is_first")]
+    chain: u16,
     position: u64,
     #[serde(rename = "ref")]
     reference: String,
@@ -26,11 +28,17 @@ pub(crate) struct EventLine<'a> {
     hash: String,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(chain: &u16) -> bool {
+    *chain == 0
+}
+
 impl<'a> From<&'a Event> for EventLine<'a> {
     fn from(event: &'a Event) -> Self {
         let [notice, method, locale] =
             event.evidence.pieces().map(|piece| piece.map(Cow::Borrowed));
         Self {
+            chain: event.chain,
             position: event.position,
             reference: event.reference.to_string(),
             kind: event.kind.name().into(),
@@ -49,6 +57,7 @@ impl EventLine<'_> {
         let [notice, method, locale] =
             [self.notice, self.method, self.locale].map(|piece| piece.map(Cow::into_owned));
         Some(Event {
+            chain: self.chain,
             position: self.position,
             reference: self.reference.parse().ok()?,
             kind: EventKind::ALL.into_iter().find(|kind| kind.name() == self.kind)?,

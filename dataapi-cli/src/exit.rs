@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use dataapi::{BackupError, Invalid, OpenError, SqliteBackupError, StoreError};
+use dataapi::{BackupError, Invalid, OpenError, PostgresOpenError, SqliteBackupError, StoreError};
 
 use crate::commands::SyncError;
 use crate::source::ServerError;
@@ -67,10 +67,15 @@ impl Failure {
             Self::Output(_) if self.is_closed_pipe() => Exit::Done,
             Self::Invalid(_)
             | Self::NoSuchCommand
-            | Self::Open(OpenError::UnknownUrl | OpenError::NoFiles)
-            | Self::Backup(BackupError::Open(OpenError::UnknownUrl | OpenError::NoFiles)) => {
-                Exit::Usage
-            }
+            | Self::Open(
+                OpenError::UnknownUrl
+                | OpenError::NoFiles
+                | OpenError::InDatabase
+                | OpenError::Postgres(PostgresOpenError::Url),
+            )
+            | Self::Backup(BackupError::Open(
+                OpenError::UnknownUrl | OpenError::NoFiles | OpenError::InDatabase,
+            )) => Exit::Usage,
             Self::Backup(BackupError::Sqlite(SqliteBackupError::Stopped)) => Exit::Interrupted,
             Self::Sync(_)
             | Self::Backup(

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataapi::{
-    Change, Dialog, DialogStore, Limit, NewDialog, OpenOptions, Reach, StoredDialog, Text,
+    Change, Dialog, DialogStore, Limit, NewDialog, OpenOptions, Positions, Reach, StoredDialog,
+    Text,
 };
 use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
@@ -63,15 +64,15 @@ impl Source {
         }
     }
 
-    /// The changes after a position, some at a time.
-    pub(crate) async fn changes(&self, after: u64) -> Result<Vec<Change>, Failure> {
+    /// The changes after some positions, some at a time.
+    pub(crate) async fn changes(&self, after: &Positions) -> Result<Vec<Change>, Failure> {
         match self {
             Self::Store(store) => {
                 Ok(store.changes(after, Limit::new(AT_ONCE)?, &Reach::default()).await?)
             }
             Self::Server(server) => {
-                let server = server.clone();
-                let asked = tokio::task::spawn_blocking(move || server.changes(after));
+                let (server, after) = (server.clone(), after.clone());
+                let asked = tokio::task::spawn_blocking(move || server.changes(&after));
                 Ok(asked.await.map_err(|_| ServerError::Strange)??)
             }
         }
@@ -95,7 +96,7 @@ impl Server {
         Self { agent, base, authorization }
     }
 
-    fn changes(&self, after: u64) -> Result<Vec<Change>, ServerError> {
+    fn changes(&self, after: &Positions) -> Result<Vec<Change>, ServerError> {
         let url = format!("{}/v1/changes?dialogs=true&limit={AT_ONCE}&after={after}", self.base);
         let unreachable = |error| ServerError::Unreachable(Box::new(error));
         let mut request = self.agent.get(url);

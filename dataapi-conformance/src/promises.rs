@@ -122,6 +122,7 @@ macro_rules! __promises {
                 an_imported_consent_is_an_event
                 events_are_read_on_from_any_position
                 erasing_a_customer_is_an_event_for_each_dialog
+                all_events_of_a_dialog_are_in_one_chain
                 concurrent_decisions_make_one_chain
                 changes_are_the_events_with_what_is_readable_by_them
                 changes_bring_a_copy_up_to_date

@@ -1,7 +1,8 @@
 //! Reach: within bounds, nothing that lies outside is read, listed or counted.
 
 use dataapi_core::{
-    Clock, DialogStore, Filter, Limit, PageRequest, Positioned, Reach, Start, StoreError, Window,
+    Clock, DialogStore, Filter, Limit, PageRequest, Positioned, Positions, Reach, Start,
+    StoreError, Window,
 };
 
 use crate::ManualClock;
@@ -159,9 +160,10 @@ pub async fn changes_bring_no_dialog_that_is_out_of_reach(
     populate(store, clock).await;
     insert_consented(store, "shop-anna", "gone").await;
     withdraw(store, "gone").await;
-    let all = store.changes(0, Limit::MAX, &Reach::default()).await.expect("all changes");
+    let all =
+        store.changes(&Positions::START, Limit::MAX, &Reach::default()).await.expect("all changes");
     for reach in reaches() {
-        let changes = store.changes(0, Limit::MAX, &reach).await.expect("changes");
+        let changes = store.changes(&Positions::START, Limit::MAX, &reach).await.expect("changes");
         assert_eq!(changes.len(), all.len());
         for (change, whole) in changes.iter().zip(&all) {
             let within = whole

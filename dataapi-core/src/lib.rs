@@ -60,7 +60,9 @@ pub use dialog::{
 };
 pub use error::{Invalid, StoreError};
 pub use key::{Grant, Key, KeyHash, KeyName, KeySecret, NewKey, Role, Roles};
-pub use ledger::{Audit, BrokenChain, Change, Event, EventHash, EventKind, Head};
+pub use ledger::{
+    Audit, BrokenChain, Change, Event, EventHash, EventKind, Head, LedgerHead, Positions,
+};
 pub use memory::MemoryStore;
 pub use page::{
     Cursor, Filter, Limit, Page, PageRequest, Position, Positioned, Start, SubjectRequest, Upper,

@@ -20,7 +20,7 @@ use crate::dialog::{
 };
 use crate::error::{Invalid, StoreError};
 use crate::key::{Key, KeyName, NewKey};
-use crate::ledger::{Change, Event, EventKind, Head};
+use crate::ledger::{Change, Event, EventKind, Head, LedgerHead, Positions};
 use crate::page::{Limit, Page, PageRequest, Position, SubjectRequest, Upper, Window};
 use crate::reach::Reach;
 use crate::store::{Activity, DialogStore, Purge, Revision, Stats};
@@ -390,19 +390,19 @@ impl DialogStore for MemoryStore {
         Ok(held.filter(|stored| is_due(stored, which, before)).count() as u64)
     }
 
-    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        let after = usize::try_from(after).unwrap_or(usize::MAX);
+    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        let after = usize::try_from(after.of(0)).unwrap_or(usize::MAX);
         Ok(self.state().ledger.iter().skip(after).take(limit.get()).cloned().collect())
     }
 
     async fn changes(
         &self,
-        after: u64,
+        after: &Positions,
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError> {
         let state = self.state();
-        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        let after = usize::try_from(after.of(0)).unwrap_or(usize::MAX);
         let change = |event: &Event| {
             let made = |(_, consent): &&(StoredDialog, _)| *consent == Some(event.clone());
             let stored = state.dialogs.values().find(made).map(|(stored, _)| stored.clone());
@@ -418,8 +418,8 @@ impl DialogStore for MemoryStore {
         self.key.reference(dialog_id)
     }
 
-    async fn ledger_head(&self) -> Result<Head, StoreError> {
-        Ok(self.state().head())
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
+        Ok(self.state().head().into())
     }
 
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {

@@ -12,7 +12,7 @@ use crate::dialog::{
 };
 use crate::error::StoreError;
 use crate::key::{Key, KeyName, NewKey};
-use crate::ledger::{Change, Event, Head};
+use crate::ledger::{Change, Event, LedgerHead, Positions};
 use crate::page::{Limit, Page, PageRequest, SubjectRequest};
 use crate::reach::Reach;
 
@@ -32,7 +32,8 @@ use crate::reach::Reach;
 /// - **Gone from the files.** Within the erasure delay that a durable backend documents, no file of
 ///   the store has any byte of an erased dialog's text, id or customer left: GDPR article 17.
 /// - **One ledger.** Each grant, withdrawal, erasure and expiry is an [`Event`], written with what it
-///   records or not at all, and chained to the one before. Nothing else is, and none is ever changed.
+///   records or not at all, and chained to the one before it in its chain. Nothing else is, and none is ever
+///   changed.
 /// - **Dates** that the store hands out never go backwards, also when its clock does.
 /// - **Errors** may also be [`StoreError::Overloaded`], [`StoreError::Unavailable`] or
 ///   [`StoreError::Backend`] from any method; each method names the others that it returns.
@@ -168,16 +169,17 @@ pub trait DialogStore: Send + Sync {
     /// index.
     async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError>;
 
-    /// The events of the ledger after that position, in order, as many as there are up to `limit`.
-    /// Cost: proportional to the limit.
-    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError>;
+    /// The events of the ledger after those positions, as many as there are up to `limit`: chain by chain, each in
+    /// order. To go on, [`pass`](Positions::pass) each. Cost: proportional to the limit and the number of
+    /// chains.
+    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError>;
 
     /// What [`events`](Self::events) tells, each grant with its dialog if that is consented by it to
     /// this moment, and within `reach`: whoever keeps a copy of what can be read brings it up to date with
     /// that.
     async fn changes(
         &self,
-        after: u64,
+        after: &Positions,
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError>;
@@ -185,9 +187,9 @@ pub trait DialogStore: Send + Sync {
     /// How the ledger names a dialog, whether or not there is one. Cost: one hash; never waits.
     fn reference(&self, dialog_id: &DialogId) -> DialogRef;
 
-    /// The last event of the ledger: noted elsewhere, it shows later that nothing up to it was
-    /// changed. Cost: one look-up.
-    async fn ledger_head(&self) -> Result<Head, StoreError>;
+    /// The last events of the ledger, signed off: noted elsewhere, it shows later that nothing up to it was
+    /// changed. Cost: one look-up for each chain.
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError>;
 
     /// Keeps a key, as made now, and returns when that is.
     ///

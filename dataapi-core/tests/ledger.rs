@@ -1,7 +1,8 @@
-//! The ledger's chain: whatever is done to it is found.
+//! The ledger's chains: whatever is done to them is found.
 
 use dataapi_core::{
-    Audit, BrokenChain, Date, DialogRef, Event, EventHash, EventKind, Evidence, Head,
+    Audit, BrokenChain, Date, DialogRef, Event, EventHash, EventKind, Evidence, Head, LedgerHead,
+    Positions,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -38,7 +39,29 @@ fn chain(from: Head, links: impl IntoIterator<Item = Link>) -> Vec<Event> {
         .collect()
 }
 
-fn audit(events: &[Event], noted: Option<Head>) -> Result<Head, BrokenChain> {
+/// Events of several chains, in the order in which they were written.
+fn any_mix() -> impl Strategy<Value = Vec<Event>> {
+    vec((0..4_u16, any_link()), 1..30).prop_map(|links| {
+        let mut heads = [0, 1, 2, 3].map(Head::empty);
+        links
+            .into_iter()
+            .map(|(number, link)| {
+                let head = &mut heads[usize::from(number)];
+                let event = chain(*head, [link]).remove(0);
+                *head = event.head();
+                event
+            })
+            .collect()
+    })
+}
+
+/// The ledger's head after all of these, of which each chain's come in order.
+fn head_of(events: &[Event]) -> LedgerHead {
+    let last = |chain| events.iter().rfind(|event| event.chain == chain).map(Event::head);
+    LedgerHead::of((0..4).filter_map(last))
+}
+
+fn audit(events: &[Event], noted: Option<LedgerHead>) -> Result<LedgerHead, BrokenChain> {
     let mut audit = Audit::new(noted);
     events.iter().try_for_each(|event| audit.check(event))?;
     audit.finish()
@@ -82,9 +105,11 @@ fn any_tampering() -> impl Strategy<Value = Tampering> {
     ]
 }
 
+/// Does it to the events of one chain.
 fn tamper(events: &[Event], tampering: Tampering) -> Vec<Event> {
     let mut tampered = events.to_vec();
     let len = events.len();
+    let empty = Head::empty(events[0].chain);
     match tampering {
         Tampering::Remove(at) => drop(tampered.remove(at.index(len))),
         Tampering::Repeat(at) => {
@@ -94,7 +119,7 @@ fn tamper(events: &[Event], tampering: Tampering) -> Vec<Event> {
         Tampering::Swap(a, b) => tampered.swap(a.index(len), b.index(len)),
         Tampering::Insert(at, link) => {
             let at = at.index(len);
-            let before = at.checked_sub(1).map_or(Head::EMPTY, |before| events[before].head());
+            let before = at.checked_sub(1).map_or(empty, |before| events[before].head());
             tampered.insert(at, chain(before, [link]).remove(0));
         }
         Tampering::Position(at, position) => tampered[at.index(len)].position = position,
@@ -111,7 +136,7 @@ fn tamper(events: &[Event], tampering: Tampering) -> Vec<Event> {
         }
         Tampering::Rechain(at, link) => {
             let at = at.index(len);
-            let before = at.checked_sub(1).map_or(Head::EMPTY, |before| events[before].head());
+            let before = at.checked_sub(1).map_or(empty, |before| events[before].head());
             let rest = events[at + 1..]
                 .iter()
                 .map(|event| (event.reference, event.kind, event.date, event.evidence.clone()));
@@ -130,10 +155,10 @@ proptest! {
         tampering in any_tampering(),
     ) {
         let events = chain(Head::EMPTY, links);
-        let noted = events.last().map(Event::head);
-        prop_assert_eq!(audit(&events, noted), Ok(noted.expect("there is one")));
+        let noted = head_of(&events);
+        prop_assert_eq!(audit(&events, Some(noted.clone())), Ok(noted.clone()));
         let tampered = tamper(&events, tampering);
-        prop_assert_eq!(audit(&tampered, noted).is_err(), tampered != events);
+        prop_assert_eq!(audit(&tampered, Some(noted)).is_err(), tampered != events);
     }
 
     #[test]
@@ -150,14 +175,127 @@ proptest! {
     }
 
     #[test]
-    fn a_head_is_read_as_it_is_written(position: u64, bytes: [u8; 32]) {
-        let head = Head { position, hash: EventHash::from_bytes(bytes) };
-        prop_assert_eq!(head.to_string().parse::<Head>(), Ok(head));
+    fn chains_pass_in_any_mix_with_a_head_noted_on_the_way(
+        mut events in any_mix(),
+        noted_at: Index,
+        cut_at: Index,
+    ) {
+        let whole = head_of(&events);
+        let noted = head_of(&events[..=noted_at.index(events.len())]);
+        prop_assert_eq!(audit(&events, None), Ok(whole.clone()));
+        prop_assert_eq!(audit(&events, Some(noted.clone())), Ok(whole.clone()));
+        let cut = &events[..cut_at.index(events.len())];
+        let reached = |(number, position)| head_of(cut).positions.of(number) >= position;
+        let reaches_noted = noted.positions.chains().all(reached);
+        prop_assert_eq!(audit(cut, Some(noted.clone())).is_ok(), reaches_noted);
+        // As a store tells them: chain by chain.
+        events.sort_by_key(|event| event.chain);
+        prop_assert_eq!(audit(&events, Some(noted)), Ok(whole));
     }
 
     #[test]
-    fn whatever_is_read_as_a_head_does_not_panic(text in ".{0,80}") {
-        let _ = text.parse::<Head>();
+    fn any_tampering_with_one_of_the_chains_is_found_with_a_noted_head(
+        events in any_mix(),
+        of: Index,
+        tampering in any_tampering(),
+    ) {
+        let noted = head_of(&events);
+        let number = events[of.index(events.len())].chain;
+        let (one, others): (Vec<_>, Vec<_>) =
+            events.into_iter().partition(|event| event.chain == number);
+        let tampered = tamper(&one, tampering);
+        let all = [&others[..], &tampered].concat();
+        prop_assert_eq!(audit(&all, Some(noted)).is_err(), tampered != one);
+    }
+
+    #[test]
+    fn an_event_in_another_chain_is_found_with_a_noted_head(
+        mut events in any_mix(),
+        of: Index,
+        to: u16,
+    ) {
+        let noted = head_of(&events);
+        let upto = usize::try_from(noted.positions.events()).expect("few");
+        let event = &mut events[of.index(upto)];
+        prop_assume!(event.chain != to);
+        event.chain = to;
+        prop_assert!(audit(&events, Some(noted)).is_err());
+    }
+
+    #[test]
+    fn all_chains_are_signed_off(events in any_mix(), of: Index, bytes: [u8; 32]) {
+        let noted = head_of(&events);
+        let lasts = noted.positions.chains().map(|(number, position)| {
+            let at = |event: &&Event| (event.chain, event.position) == (number, position);
+            events.iter().find(at).expect("it is there").head()
+        });
+        let mut lasts: Vec<_> = lasts.collect();
+        lasts.reverse();
+        prop_assert_eq!(&LedgerHead::of(lasts.clone()), &noted, "in any order");
+        let len = lasts.len();
+        lasts[of.index(len)].hash = EventHash::from_bytes(bytes);
+        prop_assert_ne!(LedgerHead::of(lasts).hash, noted.hash);
+    }
+
+    #[test]
+    fn the_head_of_one_chain_is_its_last_event(position in 1_u64.., bytes: [u8; 32]) {
+        let head = Head { chain: 0, position, hash: EventHash::from_bytes(bytes) };
+        let signed = LedgerHead::from(head);
+        prop_assert_eq!(&signed, &LedgerHead::of([Head::empty(3), head, Head::empty(1)]));
+        prop_assert_eq!((signed.hash, signed.positions), (head.hash, position.into()));
+    }
+
+    #[test]
+    fn positions_and_a_head_are_read_as_they_are_written(
+        each in vec(prop_oneof![Just(0), any::<u64>()], 0..20),
+        far in option::of((0..1024_u16, any::<u64>())),
+        bytes: [u8; 32],
+    ) {
+        let mut positions = Positions::START;
+        for (number, position) in (0..).zip(each).chain(far) {
+            positions.set(number, position);
+            prop_assert_eq!(positions.of(number), position);
+        }
+        prop_assert_eq!(positions.to_string().parse(), Ok(positions.clone()));
+        let head = LedgerHead { positions, hash: EventHash::from_bytes(bytes) };
+        prop_assert_eq!(head.to_string().parse(), Ok(head));
+    }
+
+    #[test]
+    fn whatever_is_read_as_positions_or_a_head_does_not_panic(
+        text in ".{0,80}|[0-9.]{0,80}|[0-9a-f]{64}@[0-9.]{0,80}",
+    ) {
+        let _ = text.parse::<LedgerHead>();
+        if let Ok(positions) = text.parse::<Positions>() {
+            prop_assert_eq!(positions.to_string().parse(), Ok(positions));
+        }
+    }
+}
+
+#[test]
+fn what_are_no_positions_are_refused() {
+    let many = vec!["1"; Positions::MAX_CHAINS].join(".");
+    assert_eq!(many.parse::<Positions>().unwrap().events(), 1024);
+    for none in [
+        "",
+        ".",
+        "1.",
+        ".1",
+        "1..2",
+        "+1",
+        "-1",
+        "1 ",
+        "1,2",
+        "x",
+        "0x1",
+        "18446744073709551616",
+        "٣",
+        &format!("{many}.0"),
+    ] {
+        assert!(none.parse::<Positions>().is_err(), "{none:?}");
+    }
+    for (text, written) in [("0", "0"), ("0.0", "0"), ("007.0", "7"), ("0.0.1", "0.0.1")] {
+        assert_eq!(text.parse::<Positions>().unwrap().to_string(), written);
     }
 }
 
@@ -169,13 +307,26 @@ fn the_first_broken_link_is_told() {
     let mut changed = events.clone();
     changed[2].kind = EventKind::Expired;
     changed[4].kind = EventKind::Expired;
-    assert_eq!(audit(&changed, None), Err(BrokenChain::Link { position: 3 }));
+    assert_eq!(audit(&changed, None), Err(BrokenChain::Link { chain: 0, position: 3 }));
     assert_eq!(
-        audit(&events[..3], Some(events[4].head())),
-        Err(BrokenChain::CutOff { position: 3 })
+        audit(&events[..3], Some(head_of(&events))),
+        Err(BrokenChain::CutOff { chain: 0, position: 3 })
     );
-    let noted = Head { position: 4, hash: EventHash::from_bytes([9; 32]) };
-    assert_eq!(audit(&events, Some(noted)), Err(BrokenChain::Rewritten { position: 4 }));
+    let noted = LedgerHead { positions: 4.into(), hash: EventHash::from_bytes([9; 32]) };
+    let rewritten = BrokenChain::Rewritten { positions: 4.into() };
+    assert_eq!(audit(&events, Some(noted)), Err(rewritten));
+
+    let mut both = [events, chain(Head::empty(2), (0..5).map(|_| link()))].concat();
+    let noted = head_of(&both);
+    assert_eq!(noted.positions.to_string(), "5.0.5");
+    let cut = BrokenChain::CutOff { chain: 2, position: 3 };
+    assert_eq!(audit(&both[..8], Some(noted.clone())), Err(cut));
+    assert_eq!(audit(&both[5..], Some(noted)), Err(BrokenChain::CutOff { chain: 0, position: 0 }));
+    both[7].kind = EventKind::Expired;
+    assert_eq!(audit(&both, None), Err(BrokenChain::Link { chain: 2, position: 3 }));
+    both[7].chain = 1024;
+    let beyond = BrokenChain::Link { chain: 1024, position: 1 };
+    assert_eq!(audit(&both, None), Err(beyond), "a ledger has not so many chains");
 }
 
 /// The form that other programs verify must never change.
@@ -198,4 +349,27 @@ fn the_hash_is_over_the_documented_bytes() {
     ]
     .concat();
     assert_eq!(first.hash.as_bytes()[..], Sha256::digest(bytes)[..]);
+}
+
+/// So must that of the head of several chains.
+#[test]
+fn the_hash_over_several_chains_is_over_the_documented_bytes() {
+    use sha2::{Digest, Sha256};
+    let head =
+        |chain, position, byte| Head { chain, position, hash: EventHash::from_bytes([byte; 32]) };
+    let bytes = [
+        &[0, 0, 0, 0, 0, 0, 0, 0][..],
+        &[0; 32],
+        &[0, 0, 0, 0, 0, 0, 1, 2],
+        &[7; 32],
+        &[0, 0, 0, 0, 0, 0, 0, 0],
+        &[0; 32],
+        &[0, 0, 0, 0, 0, 0, 0, 9],
+        &[8; 32],
+    ]
+    .concat();
+    let signed = LedgerHead::of([head(3, 9, 8), head(1, 258, 7), head(5, 0, 6)]);
+    assert_eq!(signed.hash.as_bytes()[..], Sha256::digest(bytes)[..]);
+    let digits = signed.hash.to_string();
+    assert_eq!(signed.to_string(), format!("{digits}@0.258.0.9"));
 }

@@ -51,8 +51,15 @@ pub(crate) struct Args {
     #[arg(long, env = "DATAAPI_INSECURE_PLAINTEXT")]
     insecure_plaintext: bool,
 
-    /// The store: 'sqlite:PATH', created if it is not there, or 'memory:'
-    #[arg(long, env = "DATAAPI_STORE", value_name = "URL", default_value = "sqlite:./dialogs.db")]
+    /// The store: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, created if it is not there, or
+    /// `memory:`; rather not with a password here, where other users see it, but in the environment
+    #[arg(
+        long,
+        env = "DATAAPI_STORE",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "sqlite:./dialogs.db"
+    )]
     store: String,
 
     /// How many connections there are at most; others wait until one ends
@@ -205,6 +212,17 @@ pub(crate) struct Args {
     )]
     max_text_bytes: usize,
 
+    /// A standby of the store in PostgreSQL that pages may come from, while it has all that was decided; may be
+    /// given several times, or with commas between
+    #[arg(
+        long = "read-replica",
+        env = "DATAAPI_READ_REPLICA",
+        hide_env_values = true,
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    read_replicas: Vec<String>,
+
     /// About how many bytes of the store are kept in memory for writes
     #[arg(long, env = "DATAAPI_STORE_CACHE_BYTES", value_name = "BYTES", default_value_t = 16 << 20)]
     store_cache_bytes: usize,
@@ -305,6 +323,7 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) insecure_plaintext: bool,
     pub(crate) store: String,
+    pub(crate) read_replicas: Vec<String>,
     pub(crate) store_cache_bytes: usize,
     pub(crate) erase_within: Duration,
     pub(crate) serve: Config,
@@ -377,13 +396,14 @@ impl Args {
             key,
             client_authorities: self.tls_client_authorities,
         });
-        let Self { listen, insecure_plaintext, store, .. } = self;
+        let Self { listen, insecure_plaintext, store, read_replicas, .. } = self;
         let Self { store_cache_bytes, erase_within, access_log, log_format, .. } = self;
         Ok(Settings {
             listen,
             tls,
             insecure_plaintext,
             store,
+            read_replicas,
             store_cache_bytes,
             erase_within,
             serve,

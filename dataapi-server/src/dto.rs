@@ -289,7 +289,11 @@ impl<'a> From<&'a core::HeldDecision> for HeldDecision<'a> {
 /// Where the proof of it stands in the ledger.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LedgerEntry {
-    /// Its place: 1 for the first event.
+    /// Which chain it is in; left out for the first, which is the only one of a store on one machine.
+    #[serde(skip_serializing_if = "is_first")]
+    #[schema(required = false)]
+    chain: u16,
+    /// Its place there: 1 for the first event.
     position: u64,
     /// The dialog as the ledger names it: a keyed hash of its id, 64 hexadecimal digits.
     #[serde(rename = "ref")]
@@ -303,6 +307,7 @@ pub(crate) struct LedgerEntry {
 impl From<&core::Event> for LedgerEntry {
     fn from(event: &core::Event) -> Self {
         Self {
+            chain: event.chain,
             position: event.position,
             reference: event.reference.to_string(),
             kind: event.kind.into(),
@@ -370,25 +375,32 @@ impl<'a> From<&'a core::Change> for Event<'a> {
 /// Events of the ledger, and how far it goes.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Changes<'a> {
-    /// In order, each position one more than that before.
+    /// Chain by chain, each position one more than that before.
     pub(crate) events: Vec<Event<'a>>,
-    /// The ledger's last event.
+    /// What to give as `after` the next time.
+    pub(crate) next: String,
+    /// The ledger's last events.
     pub(crate) head: Head,
 }
 
-/// The last event of the ledger: noted elsewhere, it shows later whether anything was changed.
+/// The last events of the ledger: noted elsewhere, they show later whether anything was changed.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Head {
-    /// How many events there are.
-    position: u64,
-    /// The hash of the last one; all zeros before the first.
+    /// How many events each chain has, with dots between.
+    positions: String,
+    /// The hash of the last one, or over the last ones of several chains; all zeros before the first.
     hash: String,
 }
 
-impl From<core::Head> for Head {
-    fn from(head: core::Head) -> Self {
-        Self { position: head.position, hash: head.hash.to_string() }
+impl From<core::LedgerHead> for Head {
+    fn from(head: core::LedgerHead) -> Self {
+        Self { positions: head.positions.to_string(), hash: head.hash.to_string() }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(chain: &u16) -> bool {
+    *chain == 0
 }
 
 /// The proof of the last decision on a dialog, named after ISO/IEC TS 27560 as far as it applies.
@@ -396,7 +408,8 @@ impl From<core::Head> for Head {
 pub(crate) struct ConsentReceipt<'a> {
     /// The form of this receipt.
     schema_version: &'static str,
-    /// What names the record of the decision: its hash and position in the ledger.
+    /// What names the record of the decision: its hash and position in the ledger, and its chain if that
+    /// is not the first.
     record_id: String,
     /// Which dialog was decided on.
     dialog_id: &'a str,

@@ -53,9 +53,12 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let store = OpenOptions::default()
         .cache_bytes(settings.store_cache_bytes)
         .erase_within(settings.erase_within)
+        .read_replicas(settings.read_replicas)
         .open(&url)
         .await
-        .map_err(|error| format!("cannot open the store '{url}': {}", chain(&error)))?;
+        .map_err(|error| {
+            format!("cannot open the store '{}': {}", dataapi::shown(&url), chain(&error))
+        })?;
     let has_keys = !store.keys().await?.is_empty() || serve.tokens.is_some();
     may_listen(listen, has_keys, serve.tls.is_some(), insecure_plaintext)?;
     let listener = TcpListener::bind(listen)
@@ -120,6 +123,7 @@ fn open_access_log(path: &Path) -> io::Result<File> {
 
 /// The one line on standard output, for people and for scripts that look for the port.
 fn announce(address: SocketAddr, is_encrypted: bool, store: &str, format: LogFormat) {
+    let store = dataapi::shown(store);
     let version = env!("CARGO_PKG_VERSION");
     let scheme = if is_encrypted { "https" } else { "http" };
     let url = format!("{scheme}://{address}");

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dataapi_core::{
-    Cursor, CustomerId, Filter, Invalid, Limit, PageRequest, Reach, Start, SubjectRequest, Window,
+    Cursor, CustomerId, Filter, Invalid, Limit, PageRequest, Positions, Reach, Start,
+    SubjectRequest, Window,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -153,9 +154,9 @@ pub(crate) fn subject_request(
 }
 
 /// Which events are asked for, and how long to wait for one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ChangesRequest {
-    pub(crate) after: u64,
+    pub(crate) after: Positions,
     pub(crate) limit: Limit,
     pub(crate) dialogs: bool,
     pub(crate) wait: Duration,
@@ -166,7 +167,8 @@ pub(crate) fn changes_request(query: &str) -> Result<ChangesRequest, Problem> {
     let parse = || {
         let parameters = Parameters::parse(query, CHANGES)?;
         let limit = parameters.number("limit")?.map(Limit::new).transpose()?.unwrap_or_default();
-        let after = parameters.number("after")?.unwrap_or_default();
+        let after = parameters.get("after").map(str::parse::<Positions>).transpose();
+        let after = after.map_err(|refused| refused.of("after"))?.unwrap_or_default();
         let dialogs = parameters.flag("dialogs", false)?;
         Ok(ChangesRequest { after, limit, dialogs, wait: parameters.wait()? })
     };

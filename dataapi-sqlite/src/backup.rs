@@ -242,10 +242,13 @@ impl SqliteStore {
             let there = events_after(&source, noted.position - 1)?;
             match there.first() {
                 Some((event, _)) if event.head() == noted => {}
-                Some(_) => return Err(BrokenChain::Rewritten { position: noted.position }.into()),
+                Some(_) => {
+                    let positions = noted.position.into();
+                    return Err(BrokenChain::Rewritten { positions }.into());
+                }
                 None => {
                     let position = ledger::head(&source)?.position;
-                    return Err(BrokenChain::CutOff { position }.into());
+                    return Err(BrokenChain::CutOff { chain: 0, position }.into());
                 }
             }
         }
@@ -361,11 +364,16 @@ fn audited(
     events: impl Iterator<Item = io::Result<Event>>,
     noted: Head,
 ) -> Result<Vec<Event>, BackupError> {
-    let mut audit = Audit::new(Some(noted));
+    let mut audit = Audit::new(Some(noted.into()));
     let mut tail = Vec::new();
     for event in events {
         let event = event.map_err(BackupError::LedgerFile)?;
         audit.check(&event)?;
+        // The store of this backup has one chain, and so has its ledger.
+        if event.chain > 0 {
+            let Event { chain, position, .. } = event;
+            return Err(BrokenChain::Link { chain, position }.into());
+        }
         if event.position > noted.position {
             tail.push(event);
         }

@@ -16,7 +16,7 @@ pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
         .prepare_cached("SELECT position, hash FROM event ORDER BY position DESC LIMIT 1")?
         .query_row((), |row| {
             let (position, hash) = (rows::position(row, 0)?, EventHash::from_bytes(row.get(1)?));
-            Ok(Head { position, hash })
+            Ok(Head { chain: 0, position, hash })
         })
         .optional()?;
     Ok(last.unwrap_or(Head::EMPTY))
@@ -49,7 +49,7 @@ fn head_at(connection: &Connection, position: u64) -> rusqlite::Result<Head> {
     let hash = connection
         .prepare_cached("SELECT hash FROM event WHERE position = ?1")?
         .query_row([signed(position)], |row| row.get(0))?;
-    Ok(Head { position, hash: EventHash::from_bytes(hash) })
+    Ok(Head { chain: 0, position, hash: EventHash::from_bytes(hash) })
 }
 
 /// An event as it was written: damage to it, or to the one before, breaks the chain.

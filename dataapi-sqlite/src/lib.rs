@@ -46,9 +46,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogRef, DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog, Key,
-    KeyName, Limit, NewDialog, NewKey, Page, PageRequest, Purge, Reach, Receipt, Received, RefKey,
-    Revision, Stats, StoreError, SubjectRequest, SystemClock,
+    DialogRef, DialogStore, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key,
+    KeyName, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
+    Receipt, Received, RefKey, Revision, Stats, StoreError, SubjectRequest, SystemClock,
 };
 
 pub use crate::backup::{Backup, BackupError, Progress, Restored, Since, restore};
@@ -302,18 +302,19 @@ impl DialogStore for SqliteStore {
         self.readers.read(Cost::Long, count).await
     }
 
-    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        let after = after.of(0);
         let read = move |connection: &_| Ok(ledger::after(connection, after, limit)?);
         self.readers.read(Cost::Short, read).await
     }
 
     async fn changes(
         &self,
-        after: u64,
+        after: &Positions,
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError> {
-        let reach = reach.clone();
+        let (after, reach) = (after.of(0), reach.clone());
         let read = move |connection: &_| ledger::changes(connection, after, limit, &reach);
         self.readers.read(Cost::Short, read).await
     }
@@ -322,8 +323,8 @@ impl DialogStore for SqliteStore {
         self.key.reference(dialog_id)
     }
 
-    async fn ledger_head(&self) -> Result<Head, StoreError> {
-        self.readers.read(Cost::Short, |connection| Ok(ledger::head(connection)?)).await
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
+        self.readers.read(Cost::Short, |connection| Ok(ledger::head(connection)?.into())).await
     }
 
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {

@@ -58,6 +58,7 @@ pub(crate) const EVENT_COLUMNS: &str = "position, ref, kind, date, notice, metho
 pub(crate) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let kind: u8 = row.get(2)?;
     Ok(Event {
+        chain: 0,
         position: position(row, 0)?,
         reference: DialogRef::from_bytes(row.get(1)?),
         kind: EventKind::from_code(kind).ok_or_else(|| damaged(2))?,

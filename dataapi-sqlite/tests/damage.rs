@@ -9,8 +9,8 @@ use std::path::Path;
 
 use dataapi_core::{
     Audit, BrokenChain, ConsentStatus, Decision, DialogStore, Event, Evidence, Filter,
-    ImportedDialog, Key, KeySecret, Limit, NewDialog, NewKey, PageRequest, Reach, Roles, Start,
-    StoreError, Window,
+    ImportedDialog, Key, KeySecret, Limit, NewDialog, NewKey, PageRequest, Positions, Reach, Roles,
+    Start, StoreError, Window,
 };
 use dataapi_sqlite::{Damage, Options, SqliteStore, check};
 use rand_chacha::ChaCha8Rng;
@@ -89,7 +89,7 @@ fn what_was_changed_by_hand_is_told() {
         }),
         ("UPDATE event SET kind = 4 WHERE position = 3", |damage| *damage == Damage::Consent(1)),
         ("UPDATE event SET date = date + 1 WHERE position = 7", |damage| {
-            *damage == Damage::Ledger(BrokenChain::Link { position: 7 })
+            *damage == Damage::Ledger(BrokenChain::Link { chain: 0, position: 7 })
         }),
         ("UPDATE dialog SET granted = NULL WHERE seq = 10", |damage| {
             matches!(damage, Damage::Count { .. })
@@ -143,7 +143,7 @@ async fn ask(store: &SqliteStore) -> Answers {
         answers.standings.insert(id, status);
     }
     answers.keys = store.keys().await.unwrap_or_default();
-    answers.events = store.events(0, Limit::MAX).await.unwrap_or_default();
+    answers.events = store.events(&Positions::START, Limit::MAX).await.unwrap_or_default();
     answers
 }
 

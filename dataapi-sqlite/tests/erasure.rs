@@ -219,7 +219,10 @@ async fn race(store: &dyn DialogStore, number: u64, order: u32) {
         let read = store.dialog(&customer, &id, &Reach::default()).await;
         assert!(matches!(read, Err(StoreError::NotFound)), "after a no it is unreadable at once");
         let before = receipt.event.position.saturating_sub(50);
-        let told = store.changes(before, Limit::new(60).unwrap(), &Reach::default()).await.unwrap();
+        let told = store
+            .changes(&before.into(), Limit::new(60).unwrap(), &Reach::default())
+            .await
+            .unwrap();
         let of_it = |change: &Change| change.event.reference == receipt.event.reference;
         assert!(told.iter().filter(|change| of_it(change)).all(|change| change.dialog.is_none()));
     };
@@ -244,7 +247,7 @@ impl Copy {
     async fn sync(&mut self, store: &dyn DialogStore) {
         loop {
             let changes =
-                store.changes(self.position, Limit::MAX, &Reach::default()).await.unwrap();
+                store.changes(&self.position.into(), Limit::MAX, &Reach::default()).await.unwrap();
             let Some(last) = changes.last() else { return };
             self.position = last.event.position;
             for Change { event, dialog } in changes {
@@ -272,7 +275,7 @@ async fn bereft(folder: &Path, path: &Path, count: u64) -> PathBuf {
     lost.back_up(&full, &mut go_on()).unwrap();
     let mut events = Vec::new();
     for after in (0..count).step_by(1_000) {
-        events.extend(lost.events(after, Limit::MAX).await.unwrap());
+        events.extend(lost.events(&after.into(), Limit::MAX).await.unwrap());
     }
     let ledger = Since::Ledger(Box::new(events.into_iter().map(Ok)));
     restore(&empty, path, ledger, &mut go_on()).unwrap();

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use dataapi::{
     Activity, Change, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog,
     DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter, Head,
-    HeldDecision, HeldDialog, ImportedDialog, Invalid, Key, KeyName, Limit, NewDialog, NewKey,
-    Page, PageRequest, Position, Purge, Reach, Receipt, Received, RefKey, Revision, Stats,
-    StoreError, StoredDialog, SubjectRequest, Transition, Upper, Window,
+    HeldDecision, HeldDialog, ImportedDialog, Invalid, Key, KeyName, LedgerHead, Limit, NewDialog,
+    NewKey, Page, PageRequest, Position, Positions, Purge, Reach, Receipt, Received, RefKey,
+    Revision, Stats, StoreError, StoredDialog, SubjectRequest, Transition, Upper, Window,
 };
 
 /// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
@@ -413,19 +413,19 @@ impl DialogStore for ListStore {
         Ok(due.count() as u64)
     }
 
-    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        let after = usize::try_from(after).unwrap_or(usize::MAX);
+    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        let after = usize::try_from(after.of(0)).unwrap_or(usize::MAX);
         Ok(self.list().ledger.iter().skip(after).take(limit.get()).cloned().collect())
     }
 
     async fn changes(
         &self,
-        after: u64,
+        after: &Positions,
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError> {
         let list = self.list();
-        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        let after = usize::try_from(after.of(0)).unwrap_or(usize::MAX);
         let change = |event: &Event| {
             let made = |entry: &&Entry| entry.consent.as_ref() == Some(event);
             let stored = list.entries.iter().find(made).map(|entry| &entry.stored);
@@ -440,8 +440,8 @@ impl DialogStore for ListStore {
         self.key.reference(dialog_id)
     }
 
-    async fn ledger_head(&self) -> Result<Head, StoreError> {
-        Ok(self.list().head())
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
+        Ok(self.list().head().into())
     }
 
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use dataapi::{Audit, DialogStore, Head, Limit};
+use dataapi::{Audit, DialogStore, LedgerHead, Limit, Positions};
 
 use crate::args;
 use crate::context::{self, Context};
@@ -14,7 +14,7 @@ use crate::output::Output;
 pub(super) async fn run(args: args::Audit, context: &Context) -> Result<Exit, Failure> {
     match args {
         args::Audit::Verify { head } => {
-            let noted = head.map(|head| head.parse::<Head>()).transpose()?;
+            let noted = head.map(|head| head.parse::<LedgerHead>()).transpose()?;
             let store = context.open_existing().await?;
             verify(&*store, noted).await
         }
@@ -32,13 +32,17 @@ pub(super) async fn run(args: args::Audit, context: &Context) -> Result<Exit, Fa
     }
 }
 
-async fn verify(store: &dyn DialogStore, noted: Option<Head>) -> Result<Exit, Failure> {
+async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Exit, Failure> {
     let mut audit = Audit::new(noted);
-    let mut after = 0;
+    let mut after = Positions::START;
     let found = loop {
-        let events = store.events(after, Limit::MAX).await?;
-        let Some(last) = events.last() else { break audit.finish() };
-        after = last.position;
+        let events = store.events(&after, Limit::MAX).await?;
+        if events.is_empty() {
+            break audit.finish();
+        }
+        for event in &events {
+            after.pass(event);
+        }
         if let Err(broken) = events.iter().try_for_each(|event| audit.check(event)) {
             break Err(broken);
         }
@@ -46,7 +50,7 @@ async fn verify(store: &dyn DialogStore, noted: Option<Head>) -> Result<Exit, Fa
     match found {
         Ok(head) => {
             let mut output = Output::stdout();
-            writeln!(output, "{} events, the chain is whole: {head}", head.position)?;
+            writeln!(output, "{} events, the chain is whole: {head}", head.positions.events())?;
             output.finish()?;
             Ok(Exit::Done)
         }
@@ -59,16 +63,18 @@ async fn verify(store: &dyn DialogStore, noted: Option<Head>) -> Result<Exit, Fa
 
 async fn export(store: &dyn DialogStore, place: &Path, context: &Context) -> Result<Exit, Failure> {
     let mut output = Output::to(place)?;
-    let mut after = 0;
+    let mut after = Positions::START;
     loop {
-        let events = store.events(after, Limit::MAX).await?;
-        let Some(last) = events.last() else { break };
-        after = last.position;
+        let events = store.events(&after, Limit::MAX).await?;
+        if events.is_empty() {
+            break;
+        }
         for event in &events {
+            after.pass(event);
             output.json(&EventLine::from(event))?;
         }
     }
     output.finish()?;
-    context.note(&format!("{after} events exported"));
+    context.note(&format!("{} events exported", after.events()));
     Ok(Exit::Done)
 }

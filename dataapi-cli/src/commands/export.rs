@@ -70,7 +70,7 @@ pub(super) async fn write_all<W: Write>(
             Some(_) => return Ok(false),
         }
     }
-    writer.finish(filter, head)?;
+    writer.finish(filter, &head)?;
     Ok(true)
 }
 

@@ -13,6 +13,7 @@ mod get;
 mod import;
 mod key;
 mod man;
+mod migrate;
 mod purge;
 mod query;
 mod stats;
@@ -117,6 +118,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Check => check::run(&context).await,
             Command::Key(args) => key::run(args, &context).await,
             Command::VerifyErasure(args) => verify_erasure::run(args, &context),
+            Command::Migrate(args) => migrate::run(&args, &context).await,
             Command::Generate(args) => generate::run(args, &context).await,
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

@@ -102,6 +102,8 @@ struct Receipt<'a> {
     method: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     locale: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_first")]
+    chain: u16,
     position: u64,
     #[serde(rename = "ref")]
     reference: String,
@@ -133,9 +135,15 @@ impl<'a> From<&'a Event> for Receipt<'a> {
             notice,
             method,
             locale,
+            chain: event.chain,
             position: event.position,
             reference: event.reference.to_string(),
             hash: event.hash.to_string(),
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(chain: &u16) -> bool {
+    *chain == 0
 }

@@ -1,11 +1,11 @@
 //! `dataapi sync`: what has happened since an export, done to its file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
-use dataapi::{Date, Dialog, DialogId, DialogRef, Filter, Head, Position};
+use dataapi::{Date, Dialog, DialogId, DialogRef, Filter, Head, LedgerHead, Position, Positions};
 use serde::Deserialize;
 
 use crate::args;
@@ -45,7 +45,7 @@ pub(super) async fn run(args: args::Sync, context: &Context) -> Result<Exit, Fai
     let Tally { added, removed } = total;
     context.note(&format!(
         "{added} added, {removed} removed; up to date with event {}",
-        head.position
+        head.positions
     ));
     Ok(Exit::Done)
 }
@@ -122,7 +122,7 @@ fn each_line(
 /// What has happened since, by dialog: what it is now, or that it is gone or does not match.
 struct Changes {
     by_dialog: HashMap<DialogRef, Option<Dialog>>,
-    head: Head,
+    head: LedgerHead,
     /// Whether there is no more.
     is_all: bool,
 }
@@ -131,37 +131,54 @@ impl Changes {
     async fn read(source: &Source, manifest: &Manifest, at_most: usize) -> Result<Self, Failure> {
         let strange = |_| Failure::from(SyncError::Changed);
         let filter = manifest.filter().map_err(strange)?;
-        let mut head = manifest.head().map_err(strange)?;
-        if head.position > 0 {
-            let noted = source.changes(head.position - 1).await?;
-            if noted.first().is_none_or(|change| change.event.head() != head) {
-                return Err(SyncError::OtherLedger.into());
-            }
+        let noted = manifest.head().map_err(strange)?;
+        let mut heads = heads_at(source, &noted.positions).await?;
+        if LedgerHead::of(heads.values().copied()) != noted {
+            return Err(SyncError::OtherLedger.into());
         }
+        let mut seen = noted.positions;
         let mut by_dialog = HashMap::new();
         let mut bytes = 0;
         loop {
-            let more = source.changes(head.position).await?;
+            let more = source.changes(&seen).await?;
             if more.is_empty() {
+                let head = LedgerHead::of(heads.into_values());
                 return Ok(Self { by_dialog, head, is_all: true });
             }
             for change in more {
                 let event = &change.event;
+                let head = heads.entry(event.chain).or_insert(Head::empty(event.chain));
                 let follows =
                     head.next(event.reference, event.kind, event.date, event.evidence.clone());
                 if follows != *event {
                     return Err(SyncError::OtherLedger.into());
                 }
-                head = event.head();
+                *head = event.head();
+                seen.pass(event);
                 let dialog = change.dialog.filter(|dialog| is_in(&filter, dialog));
                 bytes += dialog.as_ref().map_or(0, |dialog| dialog.text().as_str().len());
                 by_dialog.insert(event.reference, dialog);
             }
             if bytes >= at_most {
+                let head = LedgerHead::of(heads.into_values());
                 return Ok(Self { by_dialog, head, is_all: false });
             }
         }
     }
+}
+
+/// What stands at those positions, by chain.
+async fn heads_at(source: &Source, noted: &Positions) -> Result<BTreeMap<u16, Head>, Failure> {
+    let mut heads = BTreeMap::new();
+    let mut before = Positions::START;
+    for (chain, position) in noted.chains() {
+        before.set(chain, position - 1);
+        let there = source.changes(&before).await?;
+        heads.extend(there.first().map(|change| (chain, change.event.head())));
+        // Of the chains before the next one nothing more is asked.
+        before.set(chain, u64::MAX);
+    }
+    Ok(heads)
 }
 
 fn is_in(filter: &Filter, dialog: &Dialog) -> bool {
@@ -234,7 +251,7 @@ fn rewrite(
     for (_, reference, dialog) in new {
         write(out, &export_line(dialog, reference)?)?;
     }
-    lines.finish(out, &filter, changes.head)?;
+    lines.finish(out, &filter, &changes.head)?;
     Ok(tally)
 }
 

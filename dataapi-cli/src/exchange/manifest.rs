@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use dataapi::{Filter, Head, Invalid};
+use dataapi::{Filter, Invalid, LedgerHead};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -18,7 +18,7 @@ pub(crate) struct ManifestLine {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
     filter: FilterMembers,
-    /// `HASH@POSITION`: all that the ledger says up to there is in the copy.
+    /// `HASH@POSITIONS`: all that the ledger says up to there is in the copy.
     ledger: String,
     /// How many lines come before this one.
     pub(crate) count: u64,
@@ -40,7 +40,7 @@ struct FilterMembers {
 }
 
 impl Manifest {
-    fn new(filter: &Filter, head: Head, lines: &Lines) -> Self {
+    fn new(filter: &Filter, head: &LedgerHead, lines: &Lines) -> Self {
         let filter = FilterMembers {
             customer_id: filter.customer_id().map(|customer| customer.as_str().to_owned()),
             language: filter.language_tag().map(|language| language.as_str().to_owned()),
@@ -66,7 +66,7 @@ impl Manifest {
     }
 
     /// Up to where in the ledger.
-    pub(crate) fn head(&self) -> Result<Head, Invalid> {
+    pub(crate) fn head(&self) -> Result<LedgerHead, Invalid> {
         self.ledger.parse()
     }
 }
@@ -104,7 +104,7 @@ impl Lines {
         &self,
         out: &mut impl Write,
         filter: &Filter,
-        head: Head,
+        head: &LedgerHead,
     ) -> io::Result<()> {
         let manifest = Manifest::new(filter, head, self);
         serde_json::to_writer(&mut *out, &ManifestLine { manifest })?;

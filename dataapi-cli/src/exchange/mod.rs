@@ -8,7 +8,7 @@ pub(crate) mod manifest;
 use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::Path;
 
-use dataapi::{Dialog, DialogRef, Filter, Head, ImportedDialog, Invalid};
+use dataapi::{Dialog, DialogRef, Filter, ImportedDialog, Invalid, LedgerHead};
 use serde::Serialize;
 
 pub(crate) use crate::args::Format;
@@ -162,7 +162,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes what follows a whole export, where the format and the lines allow for it.
-    pub(crate) fn finish(&mut self, filter: &Filter, head: Head) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, filter: &Filter, head: &LedgerHead) -> io::Result<()> {
         match &mut self.form {
             Form::Jsonl(jsonl) if self.references => {
                 jsonl.written.finish(&mut jsonl.out, filter, head)

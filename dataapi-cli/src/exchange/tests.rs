@@ -214,7 +214,7 @@ pub(super) async fn export(
         writer.write(dialog, &reference).map_err(StoreError::backend)?;
     }
     let head = store.ledger_head().await?;
-    writer.finish(&Filter::default(), head).map_err(StoreError::backend)?;
+    writer.finish(&Filter::default(), &head).map_err(StoreError::backend)?;
     writer.into_inner().map_err(StoreError::backend)
 }
 

@@ -105,7 +105,7 @@ fn a_wrong_command_line_is_2() {
         &["purge"],
         &["purge", "--pending-after", "never"],
         &["man", "frobnicate"],
-        &["--store", "postgres://secret@host/db", "stats"],
+        &["--store", "mysql://secret@host/db", "stats"],
     ] {
         let ran = bench.run(args);
         assert_eq!(ran.code, Some(2), "{args:?}: {}", ran.err);

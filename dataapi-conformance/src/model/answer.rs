@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use dataapi_core::{
-    Change, ConsentStatus, Cursor, Dialog, EarlyDecision, Event, Head, HeldDecision, HeldDialog,
-    Page, Receipt, Received, Stats, StoreError,
+    Change, ConsentStatus, Cursor, Dialog, EarlyDecision, Event, HeldDecision, HeldDialog,
+    LedgerHead, Page, Receipt, Received, Stats, StoreError,
 };
 
 /// What one call was answered with.
@@ -33,7 +33,7 @@ pub(super) enum Answer {
         date: String,
         event: Option<Happened>,
     },
-    Events(Vec<Happened>),
+    /// In no order.
     Changes(Vec<(Happened, Option<Row>)>),
     Head(u64),
     Dialog(Row),
@@ -65,7 +65,7 @@ pub(super) enum Answer {
 }
 
 /// A dialog, its language in the very case in which it was returned.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Row {
     customer: String,
     dialog: String,
@@ -77,7 +77,7 @@ pub(super) struct Row {
 
 /// An event but for its place, its reference and its hash: stores differ in their keys, and may
 /// erase the dialogs of one customer in any order.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Happened {
     kind: String,
     date: String,
@@ -183,22 +183,18 @@ impl From<ConsentStatus> for Answer {
     }
 }
 
-impl From<Vec<Event>> for Answer {
-    fn from(events: Vec<Event>) -> Self {
-        Self::Events(events.into_iter().map(Into::into).collect())
-    }
-}
-
 impl From<Vec<Change>> for Answer {
     fn from(changes: Vec<Change>) -> Self {
         let change = |Change { event, dialog }| (event.into(), dialog.map(Into::into));
-        Self::Changes(changes.into_iter().map(change).collect())
+        let mut changes: Vec<_> = changes.into_iter().map(change).collect();
+        changes.sort();
+        Self::Changes(changes)
     }
 }
 
-impl From<Head> for Answer {
-    fn from(head: Head) -> Self {
-        Self::Head(head.position)
+impl From<LedgerHead> for Answer {
+    fn from(head: LedgerHead) -> Self {
+        Self::Head(head.positions.events())
     }
 }
 

@@ -62,6 +62,7 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::CountsNoLanguages, stats::each_dialog_counts_in_its_state);
     breaks(Fault::EvidenceWithoutEmpty, decisions::evidence_is_kept_as_it_was_sent);
     breaks(Fault::EventsOutOfOrder, ledger::events_are_read_on_from_any_position);
+    breaks(Fault::ChangesChains, ledger::all_events_of_a_dialog_are_in_one_chain);
     breaks(Fault::ChangesWithoutDialogs, ledger::changes_bring_a_copy_up_to_date);
     breaks(Fault::ForgetsEarlyDecisions, early::an_early_yes_makes_its_dialog_readable_at_once);
     breaks(Fault::HoldsForEver, early::an_early_yes_ends_when_its_time_is_over);

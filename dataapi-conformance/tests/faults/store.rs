@@ -8,9 +8,9 @@ use dataapi_conformance::ManualClock;
 use dataapi_core::{
     Activity, Change, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision,
     Dialog, DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter,
-    Head, HeldDecision, HeldDialog, ImportedDialog, Key, KeyName, Limit, MemoryStore, NewDialog,
-    NewKey, Page, PageRequest, Positioned, Purge, Reach, Receipt, Received, RefKey, Revision,
-    Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
+    Head, HeldDecision, HeldDialog, ImportedDialog, Key, KeyName, LedgerHead, Limit, MemoryStore,
+    NewDialog, NewKey, Page, PageRequest, Positioned, Positions, Purge, Reach, Receipt, Received,
+    RefKey, Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
 };
 
 /// What is wrong with a store.
@@ -67,6 +67,8 @@ pub(crate) enum Fault {
     RevisionStandsStill,
     /// Tells the ledger from its end.
     EventsOutOfOrder,
+    /// Says of every second event of a dialog that it is in another chain.
+    ChangesChains,
     /// Says after a scrub that an erasure waits.
     NeverScrubs,
     /// Says of each grant that it no longer holds.
@@ -227,6 +229,10 @@ impl DialogStore for Faulty {
         let answer = self.store.decide(dialog_id.clone(), decision, evidence.clone()).await;
         let date = self.clock.now();
         match answer {
+            Ok(mut receipt) if self.has(Fault::ChangesChains) => {
+                receipt.event.chain = u16::from(decision == Decision::Withdrawn);
+                Ok(receipt)
+            }
             Ok(receipt) if self.has(Fault::SecondReceipt) => {
                 Ok(Receipt { event: Event { date, evidence, ..receipt.event.clone() }, ..receipt })
             }
@@ -416,7 +422,7 @@ impl DialogStore for Faulty {
         self.store.purgeable(which, before).await
     }
 
-    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
         if self.has(Fault::EventsOutOfOrder) {
             let mut events = self.store.events(after, limit).await?;
             events.reverse();
@@ -427,7 +433,7 @@ impl DialogStore for Faulty {
 
     async fn changes(
         &self,
-        after: u64,
+        after: &Positions,
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError> {
@@ -466,7 +472,7 @@ impl DialogStore for Faulty {
         self.store.note_key_use(used).await
     }
 
-    async fn ledger_head(&self) -> Result<Head, StoreError> {
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
         self.store.ledger_head().await
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataapi_core::{Change, Reach};
+use dataapi_core::{Change, Positions, Reach};
 use http::Response;
 use tokio::time::{Instant, sleep};
 
@@ -20,7 +20,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// Follow what is decided and erased
 ///
 /// The events of the consent ledger, in order, one for each grant, withdrawal, erasure and expiry. Ask
-/// again after the last position that you have; `wait` holds the answer back until there is an event.
+/// again `after` what `next` says; `wait` holds the answer back until there is an event.
 /// A dialog is named by its `ref` only, unless `dialogs` asks for those that can be read: whoever
 /// keeps an export brings it up to date with that. Each `hash` covers the event and the one before it.
 #[utoipa::path(
@@ -29,7 +29,7 @@ const PERIOD: Duration = Duration::from_millis(200);
     tag = "consent",
     operation_id = "readChanges",
     params(
-        ("after" = Option<u64>, Query, format = "uint64", maximum = 18_446_744_073_709_551_615_usize, description = "The position after which to begin; 0 if left out"),
+        ("after" = Option<String>, Query, pattern = r"^[0-9]{1,18}(\.[0-9]{1,18})*$", max_length = 1000, description = "After which event to begin, as `next` tells: its position, with dots between those of several chains; 0 if left out", example = "12"),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many at most; 100 if left out"),
         ("dialogs" = Option<bool>, Query, description = "Whether each grant that still holds comes with its dialog; false if left out"),
         ("wait" = Option<String>, Query, pattern = r"^0*([0-9]|[1-5][0-9]|60)s?$", description = "For how long to wait for an event, up to 60 seconds", example = "30s"),
@@ -53,9 +53,9 @@ pub(crate) async fn read(
     let started = Instant::now();
     let changes = loop {
         let changes = if dialogs {
-            store.changes(after, limit, reach).await?
+            store.changes(&after, limit, reach).await?
         } else {
-            let events = store.events(after, limit).await?.into_iter();
+            let events = store.events(&after, limit).await?.into_iter();
             events.map(|event| Change { event, dialog: None }).collect()
         };
         if !changes.is_empty() || started.elapsed() >= wait {
@@ -65,6 +65,10 @@ pub(crate) async fn read(
     };
     // Read last: it is never behind the events.
     let head = store.ledger_head().await?;
+    let mut next: Positions = after;
+    for change in &changes {
+        next.pass(&change.event);
+    }
     let events = changes.iter().map(dto::Event::from).collect();
-    json(&dto::Changes { events, head: head.into() })
+    json(&dto::Changes { events, next: next.to_string(), head: head.into() })
 }

@@ -12,9 +12,9 @@ use dataapi_conformance::early::HOLD;
 use dataapi_core::{
     Activity, Change, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog,
     DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, EvidenceField,
-    Head, HeldDecision, HeldDialog, ImportedDialog, Key, KeyName, Language, Limit, NewDialog,
-    NewKey, Page, PageRequest, Purge, Reach, Receipt, Received, Revision, Start, Stats, StoreError,
-    StoredDialog, SubjectRequest, Text, Window,
+    HeldDecision, HeldDialog, ImportedDialog, Key, KeyName, Language, LedgerHead, Limit, NewDialog,
+    NewKey, Page, PageRequest, Positions, Purge, Reach, Receipt, Received, Revision, Start, Stats,
+    StoreError, StoredDialog, SubjectRequest, Text, Window,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
@@ -179,6 +179,7 @@ fn evidence(value: &Value) -> Evidence {
 fn event(entry: &Value, shown: &Value) -> Event {
     let kind = EventKind::ALL.into_iter().find(|kind| entry["kind"] == kind.name());
     Event {
+        chain: entry["chain"].as_u64().map_or(0, |chain| chain.try_into().expect("a chain")),
         position: entry["position"].as_u64().expect("a position"),
         reference: string(&entry["ref"]).parse().expect("a reference"),
         kind: kind.expect("a kind"),
@@ -417,7 +418,7 @@ impl DialogStore for HttpStore {
         self.get("/health/ready").await.map(|_| ())
     }
 
-    async fn events(&self, after: u64, limit: Limit) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
         let answer = self.get(&format!("/changes?after={after}&limit={}", limit.get())).await?.body;
         let events = answer["events"].as_array().expect("events");
         Ok(events.iter().map(|shown| event(shown, shown)).collect())
@@ -425,7 +426,7 @@ impl DialogStore for HttpStore {
 
     async fn changes(
         &self,
-        after: u64,
+        after: &Positions,
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError> {
@@ -461,10 +462,10 @@ impl DialogStore for HttpStore {
         self.behind.note_key_use(used).await
     }
 
-    async fn ledger_head(&self) -> Result<Head, StoreError> {
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
         let head = self.get("/changes?limit=1").await?.body["head"].clone();
-        Ok(Head {
-            position: head["position"].as_u64().expect("a position"),
+        Ok(LedgerHead {
+            positions: string(&head["positions"]).parse().expect("positions"),
             hash: string(&head["hash"]).parse().expect("a hash"),
         })
     }

@@ -67,3 +67,29 @@ mod sqlite {
 
     conformance!(fresh);
 }
+
+mod postgres {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use dataapi_conformance::{Fixture, Harness, ManualClock, conformance};
+
+    struct InDatabases;
+
+    #[async_trait]
+    impl Harness for InDatabases {
+        async fn fresh(&self, clock: ManualClock) -> Fixture {
+            let cluster = postgres_cluster::shared().expect("PostgreSQL is there");
+            let url = cluster.new_database().expect("a database");
+            let options = dataapi::OpenOptions::default().clock(Arc::new(clock.clone()));
+            let store = options.open(&url).await.expect("a store");
+            super::served(store, clock).await
+        }
+
+        fn is_available(&self) -> bool {
+            postgres_cluster::available()
+        }
+    }
+
+    conformance!(InDatabases);
+}

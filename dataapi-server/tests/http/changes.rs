@@ -17,14 +17,25 @@ async fn changes_are_followed_from_any_position() {
     let positions: Vec<_> = changes["events"].as_array().expect("events").iter().collect();
     assert_eq!(positions.len(), 2);
     assert_eq!((&positions[0]["position"], &positions[1]["position"]), (&4.into(), &5.into()));
-    assert_eq!(changes["head"]["position"], 6);
+    assert_eq!(changes["next"], "5");
+    assert_eq!(changes["head"]["positions"], "6");
     let last = server.get("/changes?after=5").await.json();
     assert_eq!(last["events"][0]["kind"], "withdrawn");
     assert_eq!(last["events"][0]["hash"], last["head"]["hash"]);
     assert_eq!(server.get("/changes?after=6").await.json()["events"], serde_json::json!([]));
-    for bad in
-        ["dialogs=1", "after=-1", "after=x", "limit=0", "wait=61s", "wait=1m", "wait=+5", "since=3"]
-    {
+    for bad in [
+        "dialogs=1",
+        "after=-1",
+        "after=x",
+        "after=",
+        "after=1.",
+        "after=%2B1",
+        "limit=0",
+        "wait=61s",
+        "wait=1m",
+        "wait=+5",
+        "since=3",
+    ] {
         assert_eq!(server.get(&format!("/changes?{bad}")).await.status, 400, "{bad}");
     }
 }

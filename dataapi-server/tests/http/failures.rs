@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Change, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogRef,
-    DialogStore, EarlyDecision, Event, Evidence, Head, HeldDialog, ImportedDialog, Key, KeyName,
-    Limit, NewDialog, NewKey, Page, PageRequest, Purge, Reach, Receipt, Received, Revision, Stats,
-    StoreError, SubjectRequest,
+    DialogStore, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key, KeyName,
+    LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach, Receipt,
+    Received, Revision, Stats, StoreError, SubjectRequest,
 };
 use dataapi_server::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -98,11 +98,11 @@ impl DialogStore for Failing {
         self.fail().await
     }
 
-    async fn events(&self, _: u64, _: Limit) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, _: &Positions, _: Limit) -> Result<Vec<Event>, StoreError> {
         self.fail().await
     }
 
-    async fn changes(&self, _: u64, _: Limit, _: &Reach) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, _: &Positions, _: Limit, _: &Reach) -> Result<Vec<Change>, StoreError> {
         self.fail().await
     }
 
@@ -127,7 +127,7 @@ impl DialogStore for Failing {
         self.fail().await
     }
 
-    async fn ledger_head(&self) -> Result<Head, StoreError> {
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
         self.fail().await
     }
 

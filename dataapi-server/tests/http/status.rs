@@ -336,7 +336,9 @@ async fn answers_have_the_shape_of_the_contract() {
         "position": 1, "ref": ledger["ref"], "kind": "granted", "hash": ledger["hash"],
         "date": granted, "notice": "v3", "method": "button",
     });
-    let changes = json!({"events": [event], "head": {"position": 1, "hash": ledger["hash"]}});
+    let changes = json!({
+        "events": [event], "next": "1", "head": {"positions": "1", "hash": ledger["hash"]},
+    });
     assert_eq!(server.get("/v1/changes").await.json(), changes);
 
     assert_eq!(server.get("/data/anna/d-1").await.json(), dialog(true));

@@ -75,7 +75,9 @@ impl Program {
         let stdout = child.stdout.as_mut().expect("its standard output");
         BufReader::new(stdout).read_line(&mut start_line).expect("a start line");
         let address = start_line
-            .split_once("://")
+            // A store may have a URL like that, too.
+            .split_once("http")
+            .and_then(|(_, rest)| rest.split_once("://"))
             .and_then(|(_, rest)| rest.split([';', '"', '/']).next()?.parse().ok());
         let Some(address) = address else {
             child.wait().expect("it ended");

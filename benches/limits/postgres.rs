@@ -1,0 +1,207 @@
+//! PostgreSQL: the product over it beside `pgbench` with the equivalent statements, on one cluster.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use dataapi::{DialogStore, ImportedDialog, OpenOptions};
+use postgres_cluster::{Cluster, Settings};
+
+use crate::data::{self, CONSENTED, Space};
+use crate::load::{Requests, Spec};
+use crate::product::Server;
+use crate::report::{
+    PG_PAGE_GROWTH, PG_PAGE_LARGE, PG_PAGE_SMALL, PG_POST_1, PG_POST_64, PG_POST_TWO, PG_YES,
+    Report,
+};
+use crate::{Bench, Outcome, chart, report};
+
+/// As pgbench and the load generator have them.
+const CLIENTS: usize = 64;
+
+const SMALL: u64 = 10_000;
+
+/// More than are decided on in a second.
+const DECISIONS_A_SECOND: f64 = 20_000.0;
+
+/// What new dialogs are numbered in, and what is decided on.
+const FRESH: Space = Space(3);
+const UNDECIDED: Space = Space(4);
+
+/// The product's insert, as far as one statement does it: the same row and indexes.
+const INSERT: &str = "\\set number random(1, 1000000000000)
+INSERT INTO dataapi.dialog (ref, date, shard, dialog_id, customer_id, language, text, state)
+VALUES (sha256((:client_id || '-' || :number)::bytea), :number, :client_id % 32, 'd-' || :client_id || '-' || :number,
+        'customer-' || (:number % 1000), 'en', repeat('where is my parcel? ', 10), 1)
+ON CONFLICT DO NOTHING;
+";
+
+/// The product's page, as two statements of one moment.
+const PAGE: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT dialog_id, customer_id, language, text, date, state FROM dataapi.dialog
+ WHERE state = 2 ORDER BY date DESC, dialog_id DESC LIMIT 101;
+SELECT coalesce(sum(n), 0)::bigint FROM dataapi.tally WHERE state = 2;
+COMMIT;
+";
+
+/// Measures all rows in each round, so that what disturbs the machine disturbs a round, and not a row.
+pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
+    let settings = Settings {
+        durable: true,
+        extra: [
+            ("shared_buffers", "1GB"),
+            ("max_wal_size", "4GB"),
+            ("checkpoint_timeout", "30min"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
+    };
+    let cluster = Cluster::start(&settings)?;
+    let pgbench = cluster.binaries().pgbench().ok_or("there is no pgbench")?;
+    let fill = |consented| -> Outcome<String> {
+        let url = cluster.new_database()?;
+        eprintln!("building a store of {consented} dialogs");
+        bench.runtime.block_on(build(&url, consented))?;
+        cluster.sql(name_of(&url), "VACUUM ANALYZE")?;
+        Ok(url)
+    };
+    let (small, large) = (fill(SMALL)?, fill(bench.args.dialogs)?);
+    let rival =
+        Rival { program: pgbench, folder: bench.folder.path().to_owned(), cluster: &cluster };
+    let mut report = Report::new(bench.args.only.clone());
+    for round in 1..=bench.args.rounds {
+        eprintln!("round {round} of {}", bench.args.rounds);
+        writes(bench, &cluster, &rival, &mut report)?;
+        pages(bench, &rival, [&small, &large], &mut report)?;
+    }
+    let rows = report.rows();
+    println!("{}", report::table(&rows));
+    report::write_json(&bench.results.join("postgres.json"), &rows)?;
+    chart::rows(&bench.results.join("postgres.svg"), &rows)?;
+    println!("written: postgres.json and postgres.svg in {}", bench.results.display());
+    Ok(())
+}
+
+fn writes(bench: &Bench, cluster: &Cluster, rival: &Rival<'_>, report: &mut Report) -> Outcome<()> {
+    let seconds = bench.args.seconds;
+    // Each in a database of its own, as empty as the others.
+    let empty = || -> Outcome<String> {
+        let url = cluster.new_database()?;
+        bench.runtime.block_on(build(&url, 0))?;
+        Ok(url)
+    };
+    let posts = |server: &Server, space: Space, connections| {
+        let spec = Spec::new(server.address, seconds, Requests::Insert { space: space.0 });
+        Spec { connections, ..spec }
+    };
+    if report.wants(&[PG_POST_64, PG_POST_TWO]) {
+        let limit = rival.run(&empty()?, INSERT, CLIENTS, seconds)?;
+        let url = empty()?;
+        let server = bench.programs.serve_url(&url)?;
+        let seen = posts(&server, FRESH, CLIENTS).run()?;
+        report.add(PG_POST_64, limit, seen.per_second);
+        drop(server);
+        let url = empty()?;
+        let servers = [bench.programs.serve_url(&url)?, bench.programs.serve_url(&url)?];
+        let running = [
+            posts(&servers[0], FRESH, CLIENTS / 2).start()?,
+            posts(&servers[1], UNDECIDED, CLIENTS / 2).start()?,
+        ];
+        let mut both = 0.0;
+        for load in running {
+            both += load.finish()?.per_second;
+        }
+        report.add(PG_POST_TWO, limit, both);
+    }
+    if report.wants(&[PG_POST_1]) {
+        let limit = rival.run(&empty()?, INSERT, 1, seconds)?;
+        let server = bench.programs.serve_url(&empty()?)?;
+        report.add(PG_POST_1, limit, posts(&server, FRESH, 1).run()?.per_second);
+    }
+    if report.wants(&[PG_YES]) {
+        let limit = rival.run(&empty()?, INSERT, CLIENTS, seconds)?;
+        let url = empty()?;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a few thousand"
+        )]
+        let count = (DECISIONS_A_SECOND * (seconds + 1.0)) as u64;
+        bench.runtime.block_on(fill(&url, count, |number| ImportedDialog {
+            dialog: UNDECIDED.dialog(number),
+            date: None,
+            consented: false,
+        }))?;
+        let server = bench.programs.serve_url(&url)?;
+        let answer = crate::load::Answer::Yes;
+        let requests = Requests::Decide { space: UNDECIDED.0, from: 0, to: count, answer };
+        report.add(PG_YES, limit, Spec::new(server.address, seconds, requests).run()?.per_second);
+    }
+    Ok(())
+}
+
+fn pages(bench: &Bench, rival: &Rival<'_>, stores: [&str; 2], report: &mut Report) -> Outcome<()> {
+    if !report.wants(&[PG_PAGE_SMALL, PG_PAGE_LARGE, PG_PAGE_GROWTH]) {
+        return Ok(());
+    }
+    let mut taken = Vec::new();
+    for (name, url) in [PG_PAGE_SMALL, PG_PAGE_LARGE].into_iter().zip(stores) {
+        let limit = rival.run(url, PAGE, CLIENTS, bench.args.seconds)?;
+        let server = bench.programs.serve_url(url)?;
+        let requests = Requests::Get("/data/?limit=100".into());
+        let seen = Spec::new(server.address, bench.args.seconds, requests).run()?;
+        report.add(name, limit, seen.per_second);
+        taken.push(1_000.0 / seen.per_second);
+    }
+    if let [small, large] = taken[..] {
+        report.add(PG_PAGE_GROWTH, small, large);
+    }
+    Ok(())
+}
+
+async fn build(url: &str, consented: u64) -> Outcome<()> {
+    fill(url, consented, |number| ImportedDialog {
+        dialog: CONSENTED.dialog(number),
+        date: Some(data::date(number)),
+        consented: true,
+    })
+    .await
+}
+
+async fn fill(url: &str, count: u64, dialog: impl Fn(u64) -> ImportedDialog) -> Outcome<()> {
+    let store = OpenOptions::default().open(url).await?;
+    data::import(&*store as &dyn DialogStore, count, dialog).await
+}
+
+fn name_of(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
+/// pgbench, with as many clients, and two threads as there are cores.
+struct Rival<'c> {
+    program: PathBuf,
+    folder: PathBuf,
+    cluster: &'c Cluster,
+}
+
+impl Rival<'_> {
+    /// Transactions a second.
+    fn run(&self, url: &str, script: &str, clients: usize, seconds: f64) -> Outcome<f64> {
+        let file: &Path = &self.folder.join("pgbench.sql");
+        fs::write(file, script)?;
+        let address = self.cluster.address();
+        let output = Command::new(&self.program)
+            .args(["--no-vacuum", "--protocol", "prepared", "--username", "postgres"])
+            .args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()])
+            .args(["--client", &clients.to_string(), "--jobs", &clients.min(2).to_string()])
+            .args(["--time", &format!("{}", seconds.ceil().max(1.0)), "--file"])
+            .arg(file)
+            .arg(name_of(url))
+            .stderr(Stdio::inherit())
+            .output()?;
+        let told = String::from_utf8(output.stdout)?;
+        let line = told.lines().find(|line| line.starts_with("tps = "));
+        let tps = line.and_then(|line| line.split_whitespace().nth(2));
+        Ok(tps.ok_or("pgbench told no figure")?.parse()?)
+    }
+}

@@ -1,0 +1,104 @@
+//! Keys in the database: few rows, read all at once.
+
+use dataapi_core::{
+    CustomerPrefix, Date, Grant, Invalid, Key, KeyHash, KeyName, Language, NewKey, Reach, Roles,
+};
+use tokio_postgres::Row;
+
+use crate::connect::Lent;
+use crate::failure::Failure;
+use crate::readers::{Query, Readers};
+use crate::rows::{self, damaged, get};
+
+const COLUMNS: &str =
+    "name, roles, languages, customers, hash, created, expires, revoked, last_used";
+
+/// All keys, by name.
+pub(crate) async fn all(readers: &Readers) -> Result<Vec<Key>, Failure> {
+    let query = Query::new(format!("SELECT {COLUMNS} FROM dataapi.api_key ORDER BY name"));
+    readers.rows(&query).await?.iter().map(read).collect()
+}
+
+/// Adds a key, unless its name is taken.
+pub(crate) async fn add(lent: Lent, key: NewKey, now: Date) -> Result<Date, Failure> {
+    let key = key.kept(now);
+    let reach = key.grant.reach();
+    let languages: Vec<_> = reach.languages().iter().map(Language::as_str).collect();
+    let client = lent.client()?;
+    let sql = format!(
+        "INSERT INTO dataapi.api_key ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, NULL)
+         ON CONFLICT (name) DO NOTHING"
+    );
+    let added = client
+        .execute(
+            &client.prepare_cached(&sql).await?,
+            &[
+                &key.name.as_str(),
+                &i16::from(key.grant.roles().bits()),
+                &(!languages.is_empty()).then_some(languages),
+                &reach.customers().map(CustomerPrefix::as_str),
+                &key.hash.as_bytes().as_slice(),
+                &key.created.as_micros(),
+                &key.expires.map(Date::as_micros),
+            ],
+        )
+        .await?;
+    lent.give_back();
+    if added == 1 {
+        Ok(now)
+    } else {
+        Err(Invalid::new("name", "must not be that of another key").into())
+    }
+}
+
+/// Revokes a key unless it is; false if there is none.
+pub(crate) async fn revoke(lent: Lent, name: &KeyName, now: Date) -> Result<bool, Failure> {
+    let client = lent.client()?;
+    let sql = "UPDATE dataapi.api_key SET revoked = coalesce(revoked, $2) WHERE name = $1";
+    let statement = client.prepare_cached(sql).await?;
+    let found = client.execute(&statement, &[&name.as_str(), &now.as_micros()]).await?;
+    lent.give_back();
+    Ok(found > 0)
+}
+
+/// Notes when keys were used.
+pub(crate) async fn note_use(lent: Lent, used: &[(KeyName, Date)]) -> Result<(), Failure> {
+    let client = lent.client()?;
+    let sql = "UPDATE dataapi.api_key SET last_used = $2
+                WHERE name = $1 AND (last_used IS NULL OR last_used < $2)";
+    let statement = client.prepare_cached(sql).await?;
+    for (name, date) in used {
+        client.execute(&statement, &[&name.as_str(), &date.as_micros()]).await?;
+    }
+    lent.give_back();
+    Ok(())
+}
+
+fn read(row: &Row) -> Result<Key, Failure> {
+    let roles = u8::try_from(get::<i16>(row, 1)?).map_err(|_| damaged("key"))?;
+    Ok(Key {
+        name: rows::parsed(row, 0)?,
+        grant: grant(roles, get(row, 2)?, get(row, 3)?).map_err(|_| damaged("key"))?,
+        hash: KeyHash::from_bytes(rows::bytes32(row, 4)?),
+        created: rows::date(row, 5)?,
+        expires: rows::optional_date(row, 6)?,
+        revoked: rows::optional_date(row, 7)?,
+        last_used: rows::optional_date(row, 8)?,
+    })
+}
+
+fn grant(
+    roles: u8,
+    languages: Option<Vec<String>>,
+    customers: Option<String>,
+) -> Result<Grant, Invalid> {
+    let mut reach = Reach::default();
+    if let Some(languages) = languages {
+        let languages = languages.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+        reach = reach.only_languages(languages)?;
+    }
+    if let Some(customers) = customers {
+        reach = reach.only_customers(customers.parse()?);
+    }
+    Grant::new(Roles::from_bits(roles)?, reach)
+}

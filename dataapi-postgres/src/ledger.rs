@@ -1,0 +1,119 @@
+//! The ledger in the database, read chain by chain.
+
+use dataapi_core::{Change, Event, Head, LedgerHead, Limit, Positions, Reach, StoredDialog};
+use tokio_postgres::Row;
+
+use crate::failure::Failure;
+use crate::readers::{Query, Readers, Value};
+use crate::rows::{self, EVENT_COLUMNS, get, signed, state};
+use crate::shards::Shards;
+
+/// What stands in a chain after a position, with the dialog that the event makes readable: only a grant that
+/// still holds is what its dialog's row refers to.
+const AFTER: &str = "d.dialog_id, d.customer_id, d.language, d.text, d.date, d.state
+       FROM dataapi.event e
+       LEFT JOIN dataapi.dialog d
+         ON d.ref = e.ref AND d.shard = e.shard AND d.state = 2
+            AND d.chain = e.chain AND d.position = e.position";
+
+/// The events after those positions, chain by chain, each with its dialog if it can be read.
+pub(crate) async fn changes(
+    readers: &Readers,
+    shards: &Shards,
+    after: &Positions,
+    limit: Limit,
+    reach: &Reach,
+) -> Result<Vec<Change>, Failure> {
+    let change = |row: &Row| {
+        let event = rows::event(row, 0)?;
+        let stored = match get::<Option<i16>>(row, 14)? {
+            Some(state::CONSENTED) => Some(rows::stored_dialog(row, 9)?),
+            _ => None,
+        };
+        let within = stored.filter(|stored| reach.covers(stored.customer_id(), stored.language()));
+        let dialog = within.map(StoredDialog::readable).transpose()?;
+        Ok(Change { event, dialog })
+    };
+    each_after(readers, shards, AFTER, after, limit, change).await
+}
+
+/// The events after those positions, chain by chain.
+pub(crate) async fn events(
+    readers: &Readers,
+    shards: &Shards,
+    after: &Positions,
+    limit: Limit,
+) -> Result<Vec<Event>, Failure> {
+    each_after(readers, shards, "1 FROM dataapi.event e", after, limit, |row| rows::event(row, 0))
+        .await
+}
+
+/// Reads what each chain has after its position, until there are as many as asked for.
+async fn each_after<T>(
+    readers: &Readers,
+    shards: &Shards,
+    rest: &str,
+    after: &Positions,
+    limit: Limit,
+    read: impl Fn(&Row) -> Result<T, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let mut found = Vec::new();
+    for ChainEnd { head, shard } in ends(readers).await? {
+        let seen = after.of(head.chain);
+        if head.position <= seen || found.len() >= limit.get() {
+            continue;
+        }
+        let chain = Value::Small(i16::try_from(head.chain).unwrap_or(i16::MAX));
+        let count = Value::Number(signed((limit.get() - found.len()) as u64));
+        let part = |query: &mut Query, shard: i32| {
+            query.append(&format!("SELECT {EVENT_COLUMNS}, {rest}"), []);
+            let place = [Value::Integer(shard), chain.clone(), Value::Number(signed(seen))];
+            query.append(" WHERE e.shard = ? AND e.chain = ? AND e.position > ?", place);
+            query.append(" ORDER BY e.position LIMIT ?", [count.clone()]);
+        };
+        let mut query = Query::new("");
+        if let Some(shard) = shard {
+            part(&mut query, shard);
+        } else {
+            // The events of a past chain lie with their dialogs.
+            query.append("SELECT * FROM (", []);
+            for (number, shard) in shards.keys().iter().enumerate() {
+                query.append(if number == 0 { "(" } else { " UNION ALL (" }, []);
+                part(&mut query, *shard);
+                query.append(")", []);
+            }
+            query.append(") AS found ORDER BY position LIMIT ?", [count.clone()]);
+        }
+        for row in readers.rows(&query).await? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The last events of all chains, signed off.
+pub(crate) async fn head(readers: &Readers) -> Result<LedgerHead, Failure> {
+    Ok(LedgerHead::of(ends(readers).await?.into_iter().map(|end| end.head)))
+}
+
+/// The end of a chain, and the shard that all its events lie in, unless it is one of the past.
+struct ChainEnd {
+    head: Head,
+    shard: Option<i32>,
+}
+
+async fn ends(readers: &Readers) -> Result<Vec<ChainEnd>, Failure> {
+    let past = Query::new(
+        "SELECT number, position, hash, NULL::integer FROM dataapi.past_chain ORDER BY number",
+    );
+    let live = Query::new(
+        "SELECT number, position, hash, shard FROM dataapi.chain WHERE position > 0 ORDER BY number",
+    );
+    let mut ends = Vec::new();
+    for row in readers.together(&[past, live]).await?.iter().flatten() {
+        let chain = u16::try_from(get::<i16>(row, 0)?).map_err(|_| rows::damaged("chain"))?;
+        let head = Head { chain, position: rows::position(row, 1)?, hash: rows::hash(row, 2)? };
+        ends.push(ChainEnd { head, shard: get(row, 3)? });
+    }
+    Ok(ends)
+}

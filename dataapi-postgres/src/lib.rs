@@ -1,0 +1,494 @@
+//! The store of DataAPI on PostgreSQL: for several servers on one database, and, where the operator has
+//! installed Citus in it, for a database that is spread over many machines.
+//!
+//! Writes go through a few lanes ([`writer`]), each of which commits all requests that wait as one
+//! transaction; reads go through a pool of connections ([`readers`]). No process keeps anything that
+//! another one has to know.
+//!
+//! **Shards.** A dialog, its tombstone, and the events about it lie in one of a number of shards that its
+//! reference tells, and each shard has a chain of the ledger of its own. Where Citus is there, each is
+//! on one node; without it all are in the same tables.
+//!
+//! **Durability.** A call that returned `Ok` is committed with `synchronous_commit` on. Where the connection
+//! is lost during a commit, the server is asked what came of it; what nobody can tell is
+//! [`StoreError::Unavailable`], never a false answer.
+//!
+//! **Dates** are as good as the clocks of the servers: they never go backwards within one process, nor for
+//! one dialog, nor along a chain.
+//!
+//! **Erasure.** What is erased loses its words, its id and its customer in the commit that says so, and its old
+//! row is vacuumed away, with what its indexes and TOAST hold of it, within [`Options::erase_within`] and on
+//! [`scrub`](DialogStore::scrub). That is less than the trait promises of files: PostgreSQL does not overwrite
+//! what it frees, so bytes may be left in unused space of pages, in inner pages of indexes, in the
+//! write-ahead log and on standbys. `VACUUM FULL dataapi.dialog` rewrites tables and indexes without them; the
+//! rest is the operator's: see the README.
+
+#![deny(missing_docs)]
+#![allow(rustdoc::private_intra_doc_links)]
+
+mod connect;
+mod dates;
+mod erasures;
+mod failure;
+mod keys;
+mod ledger;
+mod pipeline;
+mod queries;
+mod readers;
+mod replicas;
+mod rows;
+mod schema;
+mod shards;
+mod tally;
+mod transaction;
+mod unit;
+mod upkeep;
+mod writer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dataapi_core::{
+    Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
+    DialogRef, DialogStore, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key,
+    KeyName, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
+    Receipt, Received, Revision, Stats, StoreError, SubjectRequest, SystemClock,
+};
+
+use crate::connect::{Address, Lent};
+use crate::dates::Dates;
+use crate::erasures::Erasures;
+use crate::failure::Failure;
+use crate::readers::{Query, Readers};
+use crate::replicas::Replicas;
+use crate::schema::Identity;
+use crate::unit::Unit;
+use crate::upkeep::Upkeep;
+use crate::writer::{Shared, Writer};
+
+/// As many as a purge takes in one transaction, so that others do not wait for long.
+const PURGED_AT_ONCE: u32 = 1_000;
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where dates come from.
+    pub clock: Arc<dyn Clock>,
+    /// Whether a store that is not there is created.
+    pub create: bool,
+    /// How many shards a new store has, and chains its ledger: 1 to 1024, for good. Decisions on dialogs of
+    /// different shards do not wait for each other; on Citus no more nodes than these can share the
+    /// dialogs.
+    pub shards: u16,
+    /// How many connections read at most.
+    pub readers: usize,
+    /// How many connections write; at least 1. Where Citus spreads the tables, one for each shard.
+    pub lanes: usize,
+    /// How many writes may wait before more are refused as overloaded.
+    pub queue: usize,
+    /// URLs of standbys that pages may come from: each only while it has all that was decided and erased
+    /// before the page was asked for.
+    pub read_replicas: Vec<String>,
+    /// How long after an erasure its row is vacuumed away at the latest.
+    pub erase_within: Duration,
+}
+
+impl Default for Options {
+    /// The operating system's clock, a missing store created with 32 shards, 8 connections that read and 4
+    /// that write, 4096 places in the queue, and a vacuum within a second of an erasure.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            create: true,
+            shards: 32,
+            readers: 8,
+            lanes: 4,
+            queue: 4096,
+            read_replicas: Vec::new(),
+            erase_within: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A [`DialogStore`] in PostgreSQL.
+///
+/// Its tasks run on the runtime that it was opened on. What they have taken in they commit also after it
+/// was dropped.
+///
+/// ```no_run
+/// use dataapi_core::{DialogStore, NewDialog};
+/// use dataapi_postgres::{Options, PostgresStore};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = PostgresStore::open("postgres://dataapi@localhost/dialogs", Options::default()).await?;
+/// store.insert(NewDialog::parse("anna", "d-1", "en", "Where is my parcel?")?).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct PostgresStore {
+    readers: Readers,
+    replicas: Replicas,
+    writer: Writer,
+    upkeep: Upkeep,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("shards", &self.shared.shards).finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Opens the store that `url` names, creates it if it is not there and the options say so, and brings its
+    /// schema up to date; servers that start at once do that one after the other.
+    ///
+    /// `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`: of several hosts the one that takes writes is
+    /// used. All is kept in the schema `dataapi` of that database, whose encoding must be UTF-8. A host
+    /// elsewhere must prove who it is by TLS, by the operating system's certificates or by those in the file
+    /// that `?sslrootcert=` names; `?sslmode=disable` is for networks that are safe otherwise.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. No error shows the URL, which holds a password.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
+        let Options { clock, create, shards, readers, lanes, queue, read_replicas, erase_within } =
+            options;
+        if !(1..=Positions::MAX_CHAINS).contains(&usize::from(shards)) {
+            return Err(OpenError::Shards);
+        }
+        let (lanes, readers) = (lanes.max(1), readers.max(1));
+        let address = Address::parse(url)?;
+        // The lanes keep theirs; beside them come those that write much at once, and the upkeep.
+        let writing = address.primary(lanes + 4)?;
+        let Identity { key, shards, is_spread } = {
+            let mut connection = writing.get().await.map_err(Failure::from)?;
+            schema::prepare(&mut connection, create.then_some(shards)).await?
+        };
+        // On Citus a transaction of one shard is one of one node.
+        let lanes = if is_spread { shards.keys().len() } else { lanes };
+        writing.resize(lanes + 4);
+        let reading = Readers::new(address.primary(readers)?);
+        let replica = |url: &String| Ok(Readers::new(Address::parse(url)?.replica(readers)?));
+        let replicas = read_replicas.iter().map(replica).collect::<Result<_, OpenError>>()?;
+        let last = last_date(&reading).await?;
+        let dates = Arc::new(Dates::new(clock, last));
+        let erasures = Arc::new(Erasures::default());
+        // What a process erased that was killed before it could clean up.
+        erasures.note();
+        let upkeep =
+            Upkeep::start(writing.clone(), Arc::clone(&erasures), Arc::clone(&dates), erase_within);
+        let shared = Arc::new(Shared::new(writing, key, shards, is_spread, dates, erasures));
+        let writer = Writer::start(Arc::clone(&shared), lanes, queue);
+        let replicas = Replicas::new(replicas);
+        Ok(Self { readers: reading, replicas, writer, upkeep, shared })
+    }
+}
+
+/// The last date that is in the store: of its events, and of the newest dialogs.
+async fn last_date(readers: &Readers) -> Result<Date, Failure> {
+    let query = Query::new(
+        "SELECT greatest(
+             (SELECT max(date) FROM dataapi.chain),
+             (SELECT max(date) FROM dataapi.dialog WHERE state = 2),
+             (SELECT max(date) FROM dataapi.dialog WHERE state = 1))",
+    );
+    let row = readers.row(&query).await?.ok_or(Failure::Lost)?;
+    Ok(rows::optional_date(&row, 0)?.unwrap_or(Date::MIN))
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The URL is none.
+    #[error("the URL must be 'postgres://USER:PASSWORD@HOST:PORT/DATABASE'")]
+    Url,
+
+    /// There is no store, and none was to be created.
+    #[error("there is no store in this database; create it with 'dataapi migrate'")]
+    Missing,
+
+    /// A newer program has changed the schema. The store was left alone.
+    #[error("the store was written by a newer version of DataAPI; use that version or a later one")]
+    NewerSchema,
+
+    /// The number of shards of a new store is out of its bounds.
+    #[error("a store has 1 to 1024 shards")]
+    Shards,
+
+    /// The database has another encoding.
+    #[error(
+        "the database must have the encoding UTF8; create it with ENCODING 'UTF8' TEMPLATE template0"
+    )]
+    Encoding,
+
+    /// Citus did not spread the tables as it was asked to.
+    #[error("Citus has not spread the tables evenly; check that its nodes are there")]
+    Spread,
+
+    /// What is in the store cannot be.
+    #[error("the store is damaged")]
+    Damaged,
+
+    /// The certificates could not be read.
+    #[error("the file that 'sslrootcert' names cannot be read, or holds no certificate")]
+    RootCertificates,
+
+    /// TLS could not be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+
+    /// The operating system gave no random bytes for the store's key.
+    #[error("the operating system gave no random bytes for a key")]
+    Randomness(#[source] getrandom::Error),
+
+    /// PostgreSQL was not to be had, or refused what the schema needs.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        Self::Store(failure.into())
+    }
+}
+
+impl From<tokio_postgres::Error> for OpenError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+#[async_trait]
+impl DialogStore for PostgresStore {
+    async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
+        self.writer.insert(dialog).await
+    }
+
+    async fn import(
+        &self,
+        batch: Vec<ImportedDialog>,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let references: Vec<_> =
+            batch.iter().map(|imported| self.reference(&imported.dialog.dialog_id)).collect();
+        let import = move |unit: &mut Unit<'_>| {
+            let answer = |imported| match unit.import(imported) {
+                Ok(()) => Ok(Ok(())),
+                Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+                Err(failure) => Err(failure),
+            };
+            batch.iter().map(answer).collect()
+        };
+        self.writer.write_many(references.clone(), references, import).await
+    }
+
+    async fn decide(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+    ) -> Result<Receipt, StoreError> {
+        let reference = self.reference(&dialog_id);
+        let decide = move |unit: &mut Unit<'_>| unit.decide(&dialog_id, decision, &evidence);
+        self.writer.write(reference, decide).await
+    }
+
+    async fn decide_early(
+        &self,
+        dialog_id: DialogId,
+        decision: Decision,
+        evidence: Evidence,
+        hold_for: Duration,
+    ) -> Result<EarlyDecision, StoreError> {
+        let reference = self.reference(&dialog_id);
+        let decide =
+            move |unit: &mut Unit<'_>| unit.decide_early(&dialog_id, decision, &evidence, hold_for);
+        self.writer.write(reference, decide).await
+    }
+
+    async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
+        let Shared { key, shards, .. } = &*self.shared;
+        Ok(queries::consent(&self.readers, key, shards, dialog_id).await?)
+    }
+
+    async fn dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+        reach: &Reach,
+    ) -> Result<Dialog, StoreError> {
+        let Shared { key, shards, .. } = &*self.shared;
+        let ids = (customer_id, dialog_id);
+        Ok(queries::dialog(&self.readers, key, shards, ids, reach).await?)
+    }
+
+    async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError> {
+        let Shared { key, shards, .. } = &*self.shared;
+        Ok(queries::is_within(&self.readers, key, shards, reach, dialog_id).await?)
+    }
+
+    async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
+        match self.replicas.page(&self.readers, request).await? {
+            Some(page) => Ok(page),
+            None => Ok(queries::page(&self.readers, request).await?),
+        }
+    }
+
+    async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
+        Ok(queries::subject_page(&self.readers, request).await?)
+    }
+
+    async fn erase_dialog(
+        &self,
+        customer_id: &CustomerId,
+        dialog_id: &DialogId,
+    ) -> Result<(), StoreError> {
+        let reference = self.reference(dialog_id);
+        let (customer_id, dialog_id) = (customer_id.clone(), dialog_id.clone());
+        let erase = move |unit: &mut Unit<'_>| unit.erase_dialog(&customer_id, &dialog_id);
+        self.writer.write(reference, erase).await
+    }
+
+    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
+        let held = self.references(&queries::held_on(customer_id)).await?;
+        let customer_id = customer_id.clone();
+        self.each(held, move |unit, reference| unit.erase_of(&customer_id, reference)).await
+    }
+
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
+        let mut purged = 0;
+        loop {
+            let mut due = queries::due("ref", which, before);
+            let wanted = at_most.saturating_sub(u32::try_from(purged).unwrap_or(u32::MAX));
+            queries::oldest_first(&mut due, which, wanted.min(PURGED_AT_ONCE));
+            let due = match self.references(&due).await {
+                Ok(due) if due.is_empty() => return Ok(purged),
+                Ok(due) => due,
+                Err(error) if purged == 0 => return Err(error),
+                Err(_) => return Ok(purged),
+            };
+            // What another purge has taken meanwhile is not counted here: there may be more.
+            match self.each(due, move |unit, reference| unit.purge(which, before, reference)).await
+            {
+                Ok(taken) => purged += taken,
+                Err(error) if purged == 0 => return Err(error),
+                Err(_) => return Ok(purged),
+            }
+        }
+    }
+
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
+        let query = queries::due("count(*)", which, before);
+        Ok(queries::count(&self.readers, &query).await?)
+    }
+
+    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        Ok(ledger::events(&self.readers, &self.shared.shards, after, limit).await?)
+    }
+
+    async fn changes(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Change>, StoreError> {
+        Ok(ledger::changes(&self.readers, &self.shared.shards, after, limit, reach).await?)
+    }
+
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        self.shared.key.reference(dialog_id)
+    }
+
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
+        Ok(ledger::head(&self.readers).await?)
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
+        let now = self.shared.dates.now();
+        let created = keys::add(self.lend().await?, key, now).await?;
+        self.shared.dates.hand_out(created);
+        Ok(created)
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(keys::all(&self.readers).await?)
+    }
+
+    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
+        let now = self.shared.dates.now();
+        let found = keys::revoke(self.lend().await?, name, now).await?;
+        if found {
+            self.shared.dates.hand_out(now);
+        }
+        Ok(found)
+    }
+
+    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
+        Ok(keys::note_use(self.lend().await?, &used).await?)
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        Ok(queries::stats(&self.readers).await?)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        queries::stats(&self.readers).await?;
+        // Of a primary that has become a standby, reads tell nothing.
+        let lent = self.lend().await?;
+        let locked = "SELECT 1 FROM dataapi.store FOR UPDATE";
+        lent.client()?.query(locked, &[]).await.map_err(Failure::from)?;
+        lent.give_back();
+        Ok(())
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.upkeep.scrub().await
+    }
+
+    /// What other processes write cannot be told for less than a page.
+    fn revision(&self) -> Option<Revision> {
+        None
+    }
+
+    fn activity(&self) -> Activity {
+        Activity { unscrubbed: self.shared.erasures.age(), ..self.writer.activity() }
+    }
+}
+
+impl PostgresStore {
+    async fn lend(&self) -> Result<Lent, Failure> {
+        Lent::from(&self.shared.pool).await
+    }
+
+    async fn references(&self, query: &Query) -> Result<Vec<DialogRef>, StoreError> {
+        let rows = self.readers.rows(query).await?;
+        let references = rows.iter().map(|row| rows::reference(row, 0));
+        Ok(references.collect::<Result<_, _>>()?)
+    }
+
+    /// Does the same to dialogs, as far as it still applies to them, in one commit; yields to how many.
+    async fn each(
+        &self,
+        references: Vec<DialogRef>,
+        mut work: impl FnMut(&mut Unit<'_>, &DialogRef) -> Result<bool, Failure> + Send + 'static,
+    ) -> Result<u64, StoreError> {
+        if references.is_empty() {
+            return Ok(0);
+        }
+        let all = references.clone();
+        let each = move |unit: &mut Unit<'_>| {
+            let mut done = 0;
+            for reference in &all {
+                done += u64::from(work(unit, reference)?);
+            }
+            Ok(done)
+        };
+        self.writer.write_many(references, Vec::new(), each).await
+    }
+}

@@ -1,0 +1,40 @@
+//! How many dialogs there are in each state: what one transaction adds to that.
+
+use std::collections::BTreeMap;
+
+use dataapi_core::Language;
+
+use crate::rows::state;
+
+/// What a transaction changes in the counts.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(BTreeMap<(i16, String), i64>);
+
+impl Tally {
+    pub(crate) fn pending(&mut self, by: i64) {
+        self.add(state::PENDING, String::new(), by);
+    }
+
+    pub(crate) fn consented(&mut self, language: &Language, by: i64) {
+        self.add(state::CONSENTED, folded(language), by);
+    }
+
+    pub(crate) fn gone(&mut self, state: i16, by: i64) {
+        self.add(state, String::new(), by);
+    }
+
+    /// The rows to be added.
+    pub(crate) fn rows(self) -> impl Iterator<Item = (i16, String, i64)> {
+        let rows = self.0.into_iter().filter(|(_, by)| *by != 0);
+        rows.map(|((state, language), by)| (state, language, by))
+    }
+
+    fn add(&mut self, state: i16, language: String, by: i64) {
+        *self.0.entry((state, language)).or_default() += by;
+    }
+}
+
+/// A language as it is compared.
+pub(crate) fn folded(language: &Language) -> String {
+    language.as_str().to_ascii_lowercase()
+}

@@ -1,0 +1,186 @@
+//! What keeps the store small and clean beside the requests: erased rows are vacuumed away, counts added up,
+//! decisions that waited in vain removed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use dataapi_core::StoreError;
+
+use crate::connect::Lent;
+use crate::dates::Dates;
+use crate::erasures::Erasures;
+use crate::failure::{Failure, closed, unavailable};
+use crate::rows::get;
+
+/// How often counts are added up: a page that counts reads what a second's commits have added.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Fewer rows of counts than these are no burden to a page.
+const FEW_COUNTS: i64 = 256;
+
+/// Vacuums take what time they need, but do not wait for others' locks for long.
+const LOCK_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where index entries are left to later vacuums, they keep ids and customers.
+const VACUUM: &str = "VACUUM (INDEX_CLEANUP ON, PROCESS_TOAST ON) dataapi.dialog";
+
+/// The task, and the way to it. It ends when this is dropped.
+pub(crate) struct Upkeep {
+    requests: mpsc::Sender<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+impl Upkeep {
+    /// Starts the task.
+    pub(crate) fn start(
+        pool: Pool,
+        erasures: Arc<Erasures>,
+        dates: Arc<Dates>,
+        erase_within: Duration,
+    ) -> Self {
+        let (requests, waiting) = mpsc::channel(64);
+        tokio::spawn(Task { pool, erasures, dates, erase_within }.run(waiting));
+        Self { requests }
+    }
+
+    /// Returns once what was erased before the call is vacuumed away.
+    pub(crate) async fn scrub(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(reply).await.map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+struct Task {
+    pool: Pool,
+    erasures: Arc<Erasures>,
+    dates: Arc<Dates>,
+    erase_within: Duration,
+}
+
+impl Task {
+    async fn run(self, mut requests: mpsc::Receiver<oneshot::Sender<Result<(), StoreError>>>) {
+        // Early enough that the vacuum, too, falls into the delay.
+        let period = (self.erase_within / 2).clamp(Duration::from_millis(20), PERIOD);
+        let mut counted = Instant::now();
+        let mut next = Instant::now() + period;
+        loop {
+            tokio::select! {
+                asked = requests.recv() => {
+                    let Some(first) = asked else { return };
+                    let mut all = vec![first];
+                    while let Ok(other) = requests.try_recv() {
+                        all.push(other);
+                    }
+                    let is_done = self.clean_up().await;
+                    for reply in all {
+                        let refusal = "what was erased cannot be vacuumed away just now";
+                        // Nobody may be waiting any more.
+                        let _ = reply.send(if is_done { Ok(()) } else { Err(unavailable(refusal)) });
+                    }
+                }
+                () = sleep_until(next) => {
+                    next = Instant::now() + period;
+                    if self.erasures.age().is_some() {
+                        self.clean_up().await;
+                    }
+                    if counted.elapsed() >= PERIOD {
+                        counted = Instant::now();
+                        // What fails now is done the next time.
+                        let _ = timeout(PERIOD * 10, self.add_up()).await;
+                        let _ = timeout(PERIOD * 10, self.end_early_grants()).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Cleans up after the erasures so far; tells whether that was possible.
+    async fn clean_up(&self) -> bool {
+        let since = self.erasures.take();
+        let is_done = self.vacuum().await.is_ok();
+        if let (false, Some(since)) = (is_done, since) {
+            self.erasures.put_back(since);
+        }
+        is_done
+    }
+
+    async fn vacuum(&self) -> Result<(), Failure> {
+        let lent = Lent::from(&self.pool).await?;
+        let client = lent.client()?;
+        let limits = format!(
+            "SET statement_timeout = 0; SET lock_timeout = '{} ms'",
+            LOCK_WITHIN.as_millis()
+        );
+        client.batch_execute(&limits).await?;
+        // A vacuum that another process runs is waited for; this one then finds what it left.
+        client.batch_execute(VACUUM).await?;
+        // The connection has other limits now: it does not go back.
+        Ok(())
+    }
+
+    /// Adds up the rows of counts, each of its shard, in the place of which one is put.
+    async fn add_up(&self) -> Result<(), Failure> {
+        let lent = Lent::from(&self.pool).await?;
+        let client = lent.client()?;
+        let count = client.prepare_cached("SELECT count(*) FROM dataapi.tally").await?;
+        if get::<i64>(&client.query_one(&count, &[]).await?, 0)? <= FEW_COUNTS {
+            lent.give_back();
+            return Ok(());
+        }
+        client.batch_execute("BEGIN").await?;
+        let lock = "SELECT pg_try_advisory_xact_lock(hashtext('dataapi.tally'))";
+        let is_ours = get::<bool>(&client.query_one(lock, &[]).await?, 0)?;
+        if is_ours {
+            let taken = "DELETE FROM dataapi.tally RETURNING shard, state, language, n";
+            let mut sums: BTreeMap<(i32, i16, String), i64> = BTreeMap::new();
+            for row in client.query(taken, &[]).await? {
+                let key = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
+                *sums.entry(key).or_default() += get::<i64>(&row, 3)?;
+            }
+            let put =
+                client.prepare_cached("INSERT INTO dataapi.tally VALUES ($1, $2, $3, $4)").await?;
+            for ((shard, state, language), n) in sums.into_iter().filter(|(_, n)| *n != 0) {
+                client.execute(&put, &[&shard, &state, &language, &n]).await?;
+            }
+        }
+        client.batch_execute("COMMIT").await?;
+        if is_ours {
+            client.batch_execute("VACUUM dataapi.tally").await?;
+        }
+        lent.give_back();
+        Ok(())
+    }
+
+    async fn end_early_grants(&self) -> Result<(), Failure> {
+        let lent = Lent::from(&self.pool).await?;
+        let client = lent.client()?;
+        let now = self.dates.now().as_micros();
+        let ended = client
+            .prepare_cached(
+                "SELECT ref, shard FROM dataapi.early_grant WHERE until <= $1 LIMIT 1000",
+            )
+            .await?;
+        for row in client.query(&ended, &[&now]).await? {
+            let (reference, shard) = (get::<&[u8]>(&row, 0)?, get::<i32>(&row, 1)?);
+            client.batch_execute("BEGIN").await?;
+            // Whoever puts a dialog or another yes in its place holds the chain meanwhile.
+            let lock = "SELECT 1 FROM dataapi.chain WHERE shard = $1 FOR UPDATE";
+            client.query(lock, &[&shard]).await?;
+            let end =
+                "DELETE FROM dataapi.early_grant WHERE ref = $1 AND shard = $2 AND until <= $3";
+            if client.execute(end, &[&reference, &shard, &now]).await? > 0 {
+                let forget =
+                    "DELETE FROM dataapi.dialog WHERE ref = $1 AND shard = $2 AND state = 0";
+                client.execute(forget, &[&reference, &shard]).await?;
+            }
+            client.batch_execute("COMMIT").await?;
+        }
+        lent.give_back();
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! One cluster for all tests of a process, and what they do on a machine without PostgreSQL.
+
+use std::io::Write;
+use std::sync::{Once, OnceLock};
+
+use crate::binaries::Binaries;
+use crate::cluster::{Cluster, Settings};
+
+const ADVICE: &str = "PostgreSQL is not installed: install it (on Debian: apt-get install postgresql), \
+                      or name the folder of its programs in DATAAPI_POSTGRES_BIN";
+
+/// Whether there is a PostgreSQL to start. A test that needs its own cluster returns if there is none,
+/// which is said once on standard error.
+///
+/// # Panics
+///
+/// If there is none and `DATAAPI_REQUIRE_POSTGRES` is 1: where tests must not be skipped.
+pub fn available() -> bool {
+    static SAID: Once = Once::new();
+    if Binaries::find().is_some() {
+        return true;
+    }
+    let required = std::env::var_os("DATAAPI_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
+    assert!(!required, "DATAAPI_REQUIRE_POSTGRES is 1, and {ADVICE}");
+    SAID.call_once(|| {
+        // Not by a macro, whose output the test harness keeps to itself.
+        let line = format!("\nSKIPPED: the tests that need PostgreSQL. {ADVICE}\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    });
+    false
+}
+
+/// The cluster of this process, started when it is first asked for, which keeps nothing through a crash.
+/// None where no PostgreSQL is [`available`].
+///
+/// It is everybody's: a test takes a database of its own, and whoever breaks a server starts one.
+///
+/// # Panics
+///
+/// If it does not start, and where [`available`] does.
+pub fn shared() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+    let start = || {
+        available()
+            .then(|| Cluster::start(&Settings::default()).unwrap_or_else(|error| panic!("{error}")))
+    };
+    CLUSTER.get_or_init(start).as_ref()
+}
