@@ -263,7 +263,9 @@ impl FromStr for Positions {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let number = |digits: &str| {
             let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-            is_number.then(|| digits.parse().ok()).flatten()
+            // What is larger than any position is after all of them.
+            let is_short = (1..=20).contains(&digits.len());
+            (is_number && is_short).then(|| digits.parse().unwrap_or(u64::MAX))
         };
         let read = text.split('.').map(number).collect::<Option<Vec<u64>>>();
         let Some(read) = read.filter(|read| read.len() <= Self::MAX_CHAINS) else {

@@ -169,9 +169,9 @@ pub trait DialogStore: Send + Sync {
     /// index.
     async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError>;
 
-    /// The events of the ledger after those positions, as many as there are up to `limit`: chain by chain, each in
-    /// order. To go on, [`pass`](Positions::pass) each. Cost: proportional to the limit and the number of
-    /// chains.
+    /// The events of the ledger after those positions, as many as there are up to `limit`: chain by
+    /// chain, that with the lowest number first, each in order. To go on, [`pass`](Positions::pass) each.
+    /// Cost: proportional to the limit and the number of chains.
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError>;
 
     /// What [`events`](Self::events) tells, each grant with its dialog if that is consented by it to

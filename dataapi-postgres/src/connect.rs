@@ -1,18 +1,23 @@
 //! The way to PostgreSQL: what stands in a URL, TLS, and the settings of each connection.
 
+use std::future::pending;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+    Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
+use futures_util::future::BoxFuture;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -46,8 +51,11 @@ const SESSION: &str = "
 
 /// What a URL says, with the password in it: never shown.
 pub(crate) struct Address {
-    config: Config,
+    /// One for each host.
+    configs: Vec<Config>,
     root_certificates: Option<PathBuf>,
+    /// The host that took writes last, for all pools.
+    primary: Arc<AtomicUsize>,
 }
 
 impl Address {
@@ -65,9 +73,14 @@ impl Address {
                 _ => kept.push(parameter),
             }
         }
-        let mut config: Config =
-            format!("{base}?{}", kept.join("&")).parse().map_err(|_| OpenError::Url)?;
-        if config.get_hosts().is_empty() {
+        let (front, hosts, back) = hosts(base);
+        let config = |host| format!("{front}{host}{back}?{}", kept.join("&")).parse::<Config>();
+        let mut configs = hosts
+            .split(',')
+            .map(config)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| OpenError::Url)?;
+        if configs.iter().any(|config| config.get_hosts().is_empty()) {
             return Err(OpenError::Url);
         }
         let mode = match mode {
@@ -76,45 +89,54 @@ impl Address {
             Some("prefer" | "allow") => SslMode::Prefer,
             Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
             Some(_) => return Err(OpenError::Url),
-            None if config.get_hosts().iter().all(is_here) => SslMode::Disable,
+            None if configs.iter().flat_map(Config::get_hosts).all(is_here) => SslMode::Disable,
             None => SslMode::Require,
         };
-        config.ssl_mode(mode);
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_WITHIN);
+        for config in &mut configs {
+            config.ssl_mode(mode);
+            config.keepalives_idle(Duration::from_secs(15));
+            config.keepalives_interval(Duration::from_secs(5));
+            config.keepalives_retries(3);
+            config.tcp_user_timeout(Duration::from_secs(30));
         }
-        config.keepalives_idle(Duration::from_secs(15));
-        config.keepalives_interval(Duration::from_secs(5));
-        config.keepalives_retries(3);
-        config.tcp_user_timeout(Duration::from_secs(30));
-        Ok(Self { config, root_certificates })
+        Ok(Self { configs, root_certificates, primary: Arc::default() })
     }
 
     /// A pool of connections to whichever host takes writes.
     pub(crate) fn primary(&self, connections: usize) -> Result<Pool, OpenError> {
-        let mut config = self.config.clone();
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        self.pool(config, connections)
+        self.pool(TargetSessionAttrs::ReadWrite, connections)
     }
 
     /// A pool of connections that only read, to whichever host answers.
     pub(crate) fn replica(&self, connections: usize) -> Result<Pool, OpenError> {
-        let mut config = self.config.clone();
-        config.target_session_attrs(TargetSessionAttrs::Any);
-        self.pool(config, connections)
+        self.pool(TargetSessionAttrs::Any, connections)
     }
 
-    fn pool(&self, config: Config, connections: usize) -> Result<Pool, OpenError> {
+    fn pool(&self, target: TargetSessionAttrs, connections: usize) -> Result<Pool, OpenError> {
+        let mut configs = self.configs.clone();
+        for config in &mut configs {
+            config.target_session_attrs(target);
+        }
+        let give_up_after = CONNECT_WITHIN * u32::try_from(configs.len() + 1).unwrap_or(u32::MAX);
+        let first = configs.first().cloned().ok_or(OpenError::Url)?;
+        let is_spread = target == TargetSessionAttrs::Any;
+        let next = if is_spread { Arc::default() } else { Arc::clone(&self.primary) };
+        let hosts = Hosts { configs, tls: self.tls()?, next, is_spread };
         let recycling_method = RecyclingMethod::Fast;
-        let manager = Manager::from_config(config, self.tls()?, ManagerConfig { recycling_method });
+        let manager = Manager::from_connect(first, hosts, ManagerConfig { recycling_method });
         let settings = Hook::async_fn(|client, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+            Box::pin(async move {
+                match timeout(CONNECT_WITHIN, client.batch_execute(SESSION)).await {
+                    Ok(set) => set.map_err(HookError::Backend),
+                    Err(_) => Err(HookError::message("the server hangs")),
+                }
+            })
         });
         Pool::builder(manager)
             .max_size(connections)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(WAIT_AT_MOST))
-            .create_timeout(Some(CONNECT_WITHIN * 2))
+            .create_timeout(Some(give_up_after))
             .post_create(settings)
             .build()
             .map_err(|_| OpenError::Url)
@@ -136,12 +158,65 @@ impl Address {
                 }
                 builder.with_root_certificates(roots)
             }
-            None if self.config.get_ssl_mode() == SslMode::Disable => {
+            None if self.configs.iter().all(|it| it.get_ssl_mode() == SslMode::Disable) => {
                 builder.with_root_certificates(RootCertStore::empty())
             }
             None => builder.with_platform_verifier().map_err(OpenError::Tls)?,
         };
         Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
+    }
+}
+
+/// The hosts of a URL, between what stands before and behind them.
+fn hosts(url: &str) -> (&str, &str, &str) {
+    let begin = url.find("://").map_or(0, |at| at + 3);
+    let begin = url.rfind('@').map_or(begin, |at| begin.max(at + 1));
+    let end = url[begin..].find('/').map_or(url.len(), |at| begin + at);
+    (&url[..begin], &url[begin..end], &url[end..])
+}
+
+/// Connects to one host after the other: one that takes connections and never answers must not keep from
+/// those behind it.
+struct Hosts {
+    configs: Vec<Config>,
+    tls: MakeRustlsConnect,
+    /// Where to begin: with the one that was found last.
+    next: Arc<AtomicUsize>,
+    /// Whether to begin with another one each time.
+    is_spread: bool,
+}
+
+impl Connect for Hosts {
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>>
+    {
+        Box::pin(async move {
+            let count = self.configs.len();
+            let begin = self.next.fetch_add(usize::from(self.is_spread), Ordering::Relaxed);
+            let mut error = None;
+            for host in (0..count).map(|number| (begin + number) % count) {
+                let connected = self.configs[host].connect(self.tls.clone());
+                match timeout(CONNECT_WITHIN, connected).await {
+                    Ok(Ok((client, connection))) => {
+                        if !self.is_spread {
+                            self.next.store(host, Ordering::Relaxed);
+                        }
+                        // Whoever waits for an answer is told how it ended.
+                        let task = tokio::spawn(async move { drop(connection.await) });
+                        return Ok((client, task));
+                    }
+                    Ok(Err(refusal)) => error = Some(refusal),
+                    Err(_) => {}
+                }
+            }
+            match error {
+                Some(error) => Err(error),
+                // None has answered: the pool gives up.
+                None => pending().await,
+            }
+        })
     }
 }
 
@@ -187,8 +262,7 @@ mod tests {
     use super::*;
 
     fn mode(url: &str) -> SslMode {
-        let Ok(address) = Address::parse(url) else { panic!("{url} is a URL") };
-        address.config.get_ssl_mode()
+        Address::parse(url).expect("a URL").configs[0].get_ssl_mode()
     }
 
     #[test]
@@ -202,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn each_host_is_found_with_what_holds_for_all() {
+        let url = "postgres://u:a%40b@h:1,[::1]:2,g/d?connect_timeout=9";
+        let configs = Address::parse(url).expect("a URL").configs;
+        let ports: Vec<_> = configs.iter().map(Config::get_ports).collect();
+        assert_eq!(ports, [&[1], &[2], &[5432]]);
+        for config in &configs {
+            assert_eq!((config.get_user(), config.get_dbname()), (Some("u"), Some("d")));
+            assert_eq!(config.get_password(), Some(&b"a@b"[..]));
+        }
+    }
+
+    #[test]
     fn what_is_no_url_of_a_database_is_refused() {
         for url in ["postgres://", "postgres://u@h:x/d", "postgres://u@h/d?sslmode=none"] {
             assert!(matches!(Address::parse(url), Err(OpenError::Url)), "{url}");
@@ -210,9 +296,7 @@ mod tests {
 
     #[test]
     fn root_certificates_are_read_from_their_file() {
-        let Ok(address) = Address::parse("postgres://h/d?sslrootcert=/nowhere.pem") else {
-            panic!("it is a URL");
-        };
+        let address = Address::parse("postgres://h/d?sslrootcert=/nowhere.pem").expect("one");
         assert!(matches!(address.primary(1), Err(OpenError::RootCertificates)));
     }
 }

@@ -61,6 +61,7 @@ use crate::connect::{Address, Lent};
 use crate::dates::Dates;
 use crate::erasures::Erasures;
 use crate::failure::Failure;
+use crate::pipeline::patiently;
 use crate::readers::{Query, Readers};
 use crate::replicas::Replicas;
 use crate::schema::Identity;
@@ -411,7 +412,7 @@ impl DialogStore for PostgresStore {
 
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
         let now = self.shared.dates.now();
-        let created = keys::add(self.lend().await?, key, now).await?;
+        let created = patiently(keys::add(self.lend().await?, key, now)).await?;
         self.shared.dates.hand_out(created);
         Ok(created)
     }
@@ -422,7 +423,7 @@ impl DialogStore for PostgresStore {
 
     async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
         let now = self.shared.dates.now();
-        let found = keys::revoke(self.lend().await?, name, now).await?;
+        let found = patiently(keys::revoke(self.lend().await?, name, now)).await?;
         if found {
             self.shared.dates.hand_out(now);
         }
@@ -430,7 +431,7 @@ impl DialogStore for PostgresStore {
     }
 
     async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
-        Ok(keys::note_use(self.lend().await?, &used).await?)
+        Ok(patiently(keys::note_use(self.lend().await?, &used)).await?)
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
@@ -442,7 +443,7 @@ impl DialogStore for PostgresStore {
         // Of a primary that has become a standby, reads tell nothing.
         let lent = self.lend().await?;
         let locked = "SELECT 1 FROM dataapi.store FOR UPDATE";
-        lent.client()?.query(locked, &[]).await.map_err(Failure::from)?;
+        patiently(async { Ok(lent.client()?.query(locked, &[]).await?) }).await?;
         lent.give_back();
         Ok(())
     }

@@ -80,6 +80,13 @@ impl<'c> Pipeline<'c> {
             }
             Ok(answers)
         };
-        timeout(PATIENCE, answers).await.unwrap_or(Err(Failure::Lost))
+        patiently(answers).await
     }
+}
+
+/// What the server answers, unless it hangs: then the connection is as good as lost.
+pub(crate) async fn patiently<T>(
+    asked: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(PATIENCE, asked).await.unwrap_or(Err(Failure::Lost))
 }

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 
 use crate::connect::Lent;
 use crate::failure::Failure;
-use crate::pipeline::{Parameter, Pipeline};
+use crate::pipeline::{Parameter, Pipeline, patiently};
 
 /// How often a read is tried whose connection is lost: of a pool all may be, after a failover.
 const TRIES: usize = 3;
@@ -86,7 +86,8 @@ impl Readers {
     pub(crate) async fn together(&self, queries: &[Query]) -> Result<Vec<Vec<Row>>, Failure> {
         for _ in 1..TRIES {
             match self.read(queries).await {
-                Err(Failure::Lost) => {}
+                // The others of the pool are no better.
+                Err(Failure::Lost) => drop(self.pool.retain(|_, _| false)),
                 other => return other,
             }
         }
@@ -95,7 +96,7 @@ impl Readers {
 
     async fn read(&self, queries: &[Query]) -> Result<Vec<Vec<Row>>, Failure> {
         let lent = Lent::from(&self.pool).await?;
-        let answers = read(lent.client()?, queries).await?;
+        let answers = patiently(read(lent.client()?, queries)).await?;
         lent.give_back();
         Ok(answers)
     }

@@ -124,7 +124,7 @@ impl<'s> Unit<'s> {
 
     pub(crate) fn insert(&mut self, dialog: &NewDialog) -> Result<Received, Failure> {
         let reference = self.free(dialog)?;
-        let date = self.now;
+        let date = self.received(&reference);
         let is_consented = self.store(reference, dialog, (date, false), None)?;
         self.handed_out = self.handed_out.max(date);
         Ok(Received { date, is_consented })
@@ -136,11 +136,12 @@ impl<'s> Unit<'s> {
         if date.is_some_and(|date| date > self.now) {
             return Err(Invalid::new("date", "must not lie in the future").into());
         }
+        let now = self.received(&reference);
         if date.is_none() {
-            self.handed_out = self.handed_out.max(self.now);
+            self.handed_out = self.handed_out.max(now);
         }
         let evidence = consented.then(Evidence::of_import);
-        let received = (date.unwrap_or(self.now), date.is_some());
+        let received = (date.unwrap_or(now), date.is_some());
         self.store(reference, dialog, received, evidence)?;
         Ok(())
     }
@@ -256,6 +257,12 @@ impl<'s> Unit<'s> {
         }
     }
 
+    /// When a dialog is received that comes now: not before the yes that is held for it, which may be by the
+    /// clock of another server.
+    fn received(&self, reference: &DialogRef) -> Date {
+        self.awaited(reference).map_or(self.now, |held| self.now.max(held.date))
+    }
+
     /// The reference of a dialog whose id is free.
     fn free(&mut self, dialog: &NewDialog) -> Result<DialogRef, Failure> {
         let reference = self.key.reference(&dialog.dialog_id);
@@ -286,11 +293,10 @@ impl<'s> Unit<'s> {
         (received, is_imported): (Date, bool),
         imported: Option<Evidence>,
     ) -> Result<bool, Failure> {
+        let since = self.received(&reference);
         let evidence = self.awaited(&reference).map(|held| held.evidence.clone()).or(imported);
         let granted = match evidence {
-            Some(evidence) => {
-                Some(self.append(reference, EventKind::Granted, Date::MIN, evidence)?)
-            }
+            Some(evidence) => Some(self.append(reference, EventKind::Granted, since, evidence)?),
             None => None,
         };
         let is_consented = granted.is_some();

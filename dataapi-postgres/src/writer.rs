@@ -19,7 +19,7 @@ use crate::connect::Lent;
 use crate::dates::Dates;
 use crate::erasures::Erasures;
 use crate::failure::{Failure, closed, overloaded, unknown};
-use crate::pipeline::{Pipeline, parameters};
+use crate::pipeline::{Pipeline, parameters, patiently};
 use crate::rows::get;
 use crate::shards::Shards;
 use crate::tally::Tally;
@@ -164,7 +164,7 @@ impl Insert {
         Box::new(Work {
             with_texts: references.clone(),
             references,
-            run: work,
+            on_unit: work,
             outcome: None,
             reply: self.reply,
         })
@@ -188,7 +188,7 @@ trait Job: Send {
 struct Work<T, W> {
     references: Vec<DialogRef>,
     with_texts: Vec<DialogRef>,
-    run: W,
+    on_unit: W,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -202,10 +202,10 @@ where
     fn job(
         references: Vec<DialogRef>,
         with_texts: Vec<DialogRef>,
-        work: W,
+        on_unit: W,
     ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>) {
         let (reply, answer) = oneshot::channel();
-        (Box::new(Self { references, with_texts, run: work, outcome: None, reply }), answer)
+        (Box::new(Self { references, with_texts, on_unit, outcome: None, reply }), answer)
     }
 }
 
@@ -223,7 +223,7 @@ where
     }
 
     fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), Failure> {
-        self.outcome = Some(match (self.run)(unit) {
+        self.outcome = Some(match (self.on_unit)(unit) {
             Ok(answer) => Ok(answer),
             Err(Failure::Refused(refusal)) => Err(refusal),
             Err(failure) => return Err(failure),
@@ -387,7 +387,11 @@ impl Lane {
             };
             match failure {
                 Failure::InTheWay => self.roll_back().await,
-                Failure::Lost => self.connection = None,
+                Failure::Lost => {
+                    self.connection = None;
+                    // The others of the pool are no better.
+                    self.shared.pool.retain(|_, _| false);
+                }
                 // Nothing was committed: one request that cannot succeed must not fail the others.
                 Failure::Database(_) | Failure::Damaged(_) | Failure::Refused(_)
                     if batch.len() > 1 =>
@@ -445,7 +449,7 @@ impl Lane {
             .collect();
         let date = shared.dates.now();
         let (shards, is_spread) = (&shared.shards, shared.is_spread);
-        let begun = transaction::begin(
+        let begun = patiently(transaction::begin(
             client,
             shards,
             is_spread,
@@ -453,7 +457,7 @@ impl Lane {
             &with_texts,
             &fresh,
             date.as_micros(),
-        )
+        ))
         .await?;
 
         let mut unit =
@@ -469,17 +473,18 @@ impl Lane {
         let counts = std::mem::take::<Tally>(&mut unit.tally);
         // Any shard that this transaction writes to.
         let first = fresh.first().map(|one| one.reference).or(references.first().copied());
-        let mut changes = transaction::changes(client, shards, unit).await?;
+        let mut changes = patiently(transaction::changes(client, shards, unit)).await?;
         if let Some(first) = first {
-            changes.count(client, shards.key(shards.of(&first)), counts.rows()).await?;
+            let key = shards.key(shards.of(&first));
+            patiently(changes.count(client, key, counts.rows())).await?;
         }
         let taken: Vec<_> = fresh
             .iter()
             .map(|one| one.reference)
             .filter(|reference| !begun.fresh.contains(reference))
             .collect();
-        let taken_by =
-            if taken.is_empty() { None } else { Some(client.prepare_cached(TAKEN).await?) };
+        let look = async { Ok(client.prepare_cached(TAKEN).await?) };
+        let taken_by = if taken.is_empty() { None } else { Some(patiently(look).await?) };
 
         let mut pipeline = Pipeline::new(client);
         if !changes.are_certain() {
@@ -541,7 +546,7 @@ impl Lane {
             connection
         } else {
             let lent = Lent::from(&self.shared.pool).await?;
-            let life = life(lent.client()?).await?;
+            let life = patiently(life(lent.client()?)).await?;
             Connection { lent, life }
         };
         self.connection.insert(connection).lent.client()

@@ -1,0 +1,194 @@
+//! Clients that bring dialogs to their ends whatever breaks meanwhile, and know what they were told.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dataapi_core::{
+    ConsentState, Decision, DialogStore, EventKind, Evidence, Filter, Limit, PageRequest, Start,
+    StoreError, Window,
+};
+use futures_util::future::{join, join_all};
+use tokio::time::timeout;
+
+use crate::scene::{self, Told, audited, customer, dialog, id, is_for_later, read, until_told};
+
+/// How long a load may take before it is said never to end.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// What becomes of a dialog: each client deals them out in turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Ending {
+    Pending,
+    Granted,
+    Refused,
+    Withdrawn,
+    Erased,
+}
+
+impl Ending {
+    const ALL: [Self; 5] =
+        [Self::Pending, Self::Granted, Self::Refused, Self::Withdrawn, Self::Erased];
+
+    fn state(self) -> ConsentState {
+        match self {
+            Self::Pending => ConsentState::Pending,
+            Self::Granted => ConsentState::Granted,
+            Self::Refused | Self::Withdrawn => ConsentState::Withdrawn,
+            Self::Erased => ConsentState::Erased,
+        }
+    }
+
+    /// Its events, in their order.
+    fn kinds(self) -> &'static [EventKind] {
+        match self {
+            Self::Pending => &[],
+            Self::Granted => &[EventKind::Granted],
+            Self::Refused => &[EventKind::Withdrawn],
+            Self::Withdrawn => &[EventKind::Granted, EventKind::Withdrawn],
+            Self::Erased => &[EventKind::Granted, EventKind::Erased],
+        }
+    }
+
+    /// Brings a dialog there, asking again whenever it is told to.
+    async fn bring(self, store: &dyn DialogStore, name: &str) {
+        let Told { answer, again } = until_told(|| store.insert(dialog(name))).await;
+        match answer {
+            Ok(received) => assert!(!received.is_consented, "{name}: nobody has said yes"),
+            // The first try's answer was lost, and that was said.
+            Err(StoreError::Exists { same_content: true }) if again => {}
+            other => panic!("an insert of the new id {name} was answered {other:?}"),
+        }
+        if matches!(self, Self::Granted | Self::Withdrawn | Self::Erased) {
+            decide(store, name, Decision::Granted).await;
+            match until_told(|| read(store, name)).await.answer {
+                Ok(dialog) => assert_eq!(dialog.text().as_str(), format!("The text of {name}")),
+                Err(error) => panic!("{name} was consented to, and reads {error:?}"),
+            }
+        }
+        match self {
+            Self::Refused | Self::Withdrawn => decide(store, name, Decision::Withdrawn).await,
+            Self::Erased => {
+                let (customer, id) = (customer(), id(name));
+                let Told { answer, again } =
+                    until_told(|| store.erase_dialog(&customer, &id)).await;
+                match answer {
+                    Ok(()) => {}
+                    Err(StoreError::NotFound) if again => {}
+                    other => panic!("the erasure of {name} was answered {other:?}"),
+                }
+            }
+            Self::Pending | Self::Granted => return,
+        }
+        let gone = read(store, name).await;
+        assert!(
+            is_for_later(&gone) || matches!(gone, Err(StoreError::NotFound)),
+            "{name} is gone, and reads {gone:?}"
+        );
+    }
+}
+
+/// A decision is recorded once, and its receipt says so however often it is asked for.
+async fn decide(store: &dyn DialogStore, name: &str, decision: Decision) {
+    match until_told(|| scene::decide(store, name, decision)).await.answer {
+        Ok(receipt) => {
+            assert_eq!(receipt.decision, decision);
+            assert_eq!(receipt.event.reference, store.reference(&id(name)));
+            assert_eq!(receipt.event.kind == EventKind::Granted, decision == Decision::Granted);
+        }
+        other => panic!("{decision:?} on {name} was answered {other:?}"),
+    }
+}
+
+/// So many clients, each with so many dialogs.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) clients: usize,
+    pub(crate) dialogs: usize,
+}
+
+impl Load {
+    /// Runs it on stores that share a database, which something breaks again and again, and looks at
+    /// everything once nothing is broken any more.
+    ///
+    /// `breaks` must have mended all when it ends. The clients go on until it has.
+    pub(crate) async fn run(self, stores: &[&dyn DialogStore], breaks: impl Future<Output = ()>) {
+        let is_over = AtomicBool::new(false);
+        let client = |client: usize| {
+            let (store, is_over) = (stores[client % stores.len()], &is_over);
+            async move {
+                let mut brought = Vec::new();
+                for number in 0.. {
+                    if number >= self.dialogs && is_over.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let ending = Ending::ALL[(client + number) % Ending::ALL.len()];
+                    let name = format!("{client}-{number}");
+                    ending.bring(store, &name).await;
+                    brought.push((name, ending));
+                }
+                brought
+            }
+        };
+        let work = async {
+            let broken = async {
+                breaks.await;
+                let noted = until_told(|| stores[0].ledger_head()).await.answer.unwrap();
+                is_over.store(true, Ordering::SeqCst);
+                noted
+            };
+            join(join_all((0..self.clients).map(client)), broken).await
+        };
+        let (brought, noted) = timeout(PATIENCE, work).await.expect("the load comes to its end");
+        let brought: HashMap<_, _> = brought.into_iter().flatten().collect();
+        println!("{} dialogs", brought.len());
+        for store in stores {
+            look(*store, &brought).await;
+            audited(*store, Some(noted.clone())).await;
+        }
+    }
+}
+
+/// What the store holds is what its clients were told, no more and no less.
+async fn look(store: &dyn DialogStore, brought: &HashMap<String, Ending>) {
+    let mut kinds: HashMap<_, Vec<EventKind>> = HashMap::new();
+    for event in audited(store, None).await {
+        kinds.entry(event.reference).or_default().push(event.kind);
+    }
+    for (name, ending) in brought {
+        let status = store.consent(&id(name)).await.unwrap();
+        assert_eq!(status.state, ending.state(), "{name}");
+        let recorded = kinds.remove(&store.reference(&id(name))).unwrap_or_default();
+        assert_eq!(recorded, ending.kinds(), "{name}: each step is an event once");
+    }
+    assert!(kinds.is_empty(), "there are no other events");
+
+    let of = |ending| brought.values().filter(|of| **of == ending).count() as u64;
+    let stats = store.stats().await.unwrap();
+    assert_eq!(stats.pending, of(Ending::Pending));
+    assert_eq!(stats.consented, of(Ending::Granted));
+    assert_eq!(stats.withdrawn, of(Ending::Refused) + of(Ending::Withdrawn));
+    assert_eq!(stats.erased, of(Ending::Erased));
+
+    let (mut listed, mut start) = (0, Start::default());
+    loop {
+        let window = Window { limit: Limit::MAX, start, total: true };
+        let request = PageRequest::new(Filter::default(), window).unwrap();
+        let page = store.query(&request).await.unwrap();
+        assert_eq!(page.total, Some(of(Ending::Granted)));
+        for dialog in &page.items {
+            assert_eq!(brought[dialog.dialog_id().as_str()], Ending::Granted);
+        }
+        listed += page.items.len() as u64;
+        match page.next {
+            Some(cursor) => start = Start::After(cursor),
+            None => break,
+        }
+    }
+    assert_eq!(listed, of(Ending::Granted));
+    // Nothing is left of what an acknowledged no was said to, not even for its customer.
+    for (name, _) in brought.iter().filter(|(_, ending)| ending.kinds().len() == 2) {
+        let again = store.decide(id(name), Decision::Granted, Evidence::default()).await;
+        assert!(matches!(again, Err(StoreError::Conflict)), "{name}: {again:?}");
+    }
+}
