@@ -1,6 +1,7 @@
 //! Pages from a standby: it is used, and never shows what was withdrawn before the page was asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataapi_core::{Decision, DialogStore, Evidence, NewDialog, PageRequest};
 use dataapi_postgres::{Options, PostgresStore};
@@ -24,6 +25,10 @@ async fn a_standby_that_is_behind_or_stands_still_shows_nothing_that_was_withdra
     let mut standby = primary.replica().expect("a standby");
     let options = Options { read_replicas: vec![standby.url(&name)], ..Options::default() };
     let store = Arc::new(PostgresStore::open(&url, options).await.expect("a store"));
+    // What does not know the store yet is left alone for a while.
+    while standby.sql(&name, "SELECT FROM dataapi.api_key").is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     for number in 0..20 {
         let dialog = NewDialog::parse("anna", &format!("d-{number}"), "en", "words").expect("one");
         let id = dialog.dialog_id.clone();

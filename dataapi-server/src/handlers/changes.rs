@@ -29,7 +29,7 @@ const PERIOD: Duration = Duration::from_millis(200);
     tag = "consent",
     operation_id = "readChanges",
     params(
-        ("after" = Option<String>, Query, pattern = r"^[0-9]{1,20}(\.[0-9]{1,20}){0,1023}$", description = "After which event to begin, as `next` tells: its position, with dots between those of several chains; 0 if left out", example = "12"),
+        ("after" = Option<String>, Query, pattern = r"^[0-9]{1,20}(\.[0-9]{1,20}){0,1023}$", description = "After which event to begin, as `next` tells: its position, with dots between those of several chains; 0 if left out"),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many at most; 100 if left out"),
         ("dialogs" = Option<bool>, Query, description = "Whether each grant that still holds comes with its dialog; false if left out"),
         ("wait" = Option<String>, Query, pattern = r"^0*([0-9]|[1-5][0-9]|60)s?$", description = "For how long to wait for an event, up to 60 seconds", example = "30s"),
