@@ -32,7 +32,7 @@ const UNDECIDED: Space = Space(4);
 const INSERT: &str = "\\set number random(1, 1000000000000)
 INSERT INTO dataapi.dialog (ref, date, shard, dialog_id, customer_id, language, text, state)
 VALUES (sha256((:client_id || '-' || :number)::bytea), :number, :client_id % 32, 'd-' || :client_id || '-' || :number,
-        'customer-' || (:number % 1000), 'en', repeat('where is my parcel? ', 10), 1)
+        'customer-' || (:number::bigint % 1000), 'en', repeat('where is my parcel? ', 10), 1)
 ON CONFLICT DO NOTHING;
 ";
 
