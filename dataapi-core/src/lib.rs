@@ -48,6 +48,7 @@ pub mod memory;
 pub mod page;
 pub mod reach;
 pub mod store;
+pub mod transfer;
 
 pub use clock::{Clock, Date, SystemClock};
 pub use consent::{
