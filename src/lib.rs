@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataapi_core::transfer::{Source, Target};
+pub use dataapi_core::transfer::{Stage, TransferError, Transferred};
 pub use dataapi_core::*;
 pub use dataapi_postgres::OpenError as PostgresOpenError;
 use dataapi_postgres::PostgresStore;
@@ -264,6 +266,88 @@ pub enum BackupError {
          place without a store"
     )]
     HasLedger,
+}
+
+/// Moves all of the store that `from` names into a new one that `to` names, whatever the backends: dialogs in
+/// every state, tombstones, the ledger as it was written, decisions that are held, and keys. What is there then
+/// is verified.
+///
+/// Until it is done nobody can open the new store, and nobody write to the old one. Stopped or killed, it goes
+/// on where it was when it is called again, for as long as nobody has written to the old store. A new store in
+/// PostgreSQL has that many `shards`, which may be other than those of the old one. `watch` is told how far it
+/// has come, and ends it by a break.
+///
+/// The old store stays as it is. It still holds what is erased from the new one: remove it.
+///
+/// # Errors
+/// See [`CopyError`].
+///
+/// # Panics
+/// Outside a tokio runtime. Blocks the thread that polls it for some hundredths of a second at a time.
+///
+/// ```no_run
+/// use std::ops::ControlFlow;
+/// use dataapi::NewDialog;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # std::env::set_current_dir(folder.path())?;
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let old = dataapi::open("sqlite:old.db").await?;
+/// old.insert(NewDialog::parse("anna", "d-1", "en", "Where is my parcel?")?).await?;
+/// drop(old);
+///
+/// let go_on = &mut |_, _, _| ControlFlow::Continue(());
+/// let copied = dataapi::copy("sqlite:old.db", "sqlite:new.db", 32, go_on).await?;
+/// assert_eq!(copied.stats.pending, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn copy(
+    from: &str,
+    to: &str,
+    shards: u16,
+    watch: transfer::Watch<'_>,
+) -> Result<Transferred, CopyError> {
+    let mut source: Box<dyn Source> = if is_postgres(from) {
+        Box::new(dataapi_postgres::TransferSource::open(from).await.map_err(CopyError::source)?)
+    } else {
+        return Err(CopyError::source(without_path(from)));
+    };
+    let mut target: Box<dyn Target> = if is_postgres(to) {
+        let target = dataapi_postgres::TransferTarget::open(to, shards).await;
+        Box::new(target.map_err(CopyError::target)?)
+    } else {
+        return Err(CopyError::target(without_path(to)));
+    };
+    Ok(transfer::transfer(&mut *source, &mut *target, watch).await?)
+}
+
+/// Why a store was not moved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// The store that is copied could not be opened.
+    #[error("the store that is copied cannot be opened")]
+    Source(#[source] OpenError),
+
+    /// The new store could not be made.
+    #[error("the new store cannot be made")]
+    Target(#[source] OpenError),
+
+    /// It was not copied to its end.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+}
+
+impl CopyError {
+    fn source(error: impl Into<OpenError>) -> Self {
+        Self::Source(error.into())
+    }
+
+    fn target(error: impl Into<OpenError>) -> Self {
+        Self::Target(error.into())
+    }
 }
 
 /// The files of the store that `url` names, as far as they are there: for programs that look at

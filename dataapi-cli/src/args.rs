@@ -78,6 +78,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Audit(Audit),
     Migrate(Migrate),
+    Copy(Copy),
     Generate(Generate),
     Completions(Completions),
     Man(Man),
@@ -90,6 +91,31 @@ pub(crate) enum Command {
 /// over the nodes of its cluster.
 #[derive(Args, Debug)]
 pub(crate) struct Migrate {
+    /// How many shards a new store in PostgreSQL has, for good: no more nodes can share it
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) shards: u16,
+}
+
+/// Move a whole store into a new one, such as from a file to PostgreSQL and back
+///
+/// Copies dialogs in every state with their dates, tombstones, the ledger as it was written, decisions that are
+/// held, and keys; then reads the copy and compares. The new store keeps the secret key: a head of the ledger
+/// that was noted still fits, and what followed the changes goes on. Where there is a store already, or
+/// anything but a copy that was begun, it is refused.
+///
+/// Stop all servers of the old store first. Until the copy is done nobody can write to the old store, and
+/// nobody open the new one. Interrupted, run it again: it goes on where it was, if nothing was written to the
+/// old store meanwhile. The old store stays as it is; remove it at the end, since no later erasure reaches it.
+#[derive(Args, Debug)]
+pub(crate) struct Copy {
+    /// The store to copy, if it is not that of --store
+    #[arg(long, value_name = "URL", env = "DATAAPI_COPY_FROM", hide_env_values = true)]
+    pub(crate) from: Option<String>,
+
+    /// The store to make
+    #[arg(long, value_name = "URL", env = "DATAAPI_COPY_TO", hide_env_values = true)]
+    pub(crate) to: String,
+
     /// How many shards a new store in PostgreSQL has, for good: no more nodes can share it
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) shards: u16,

@@ -4,7 +4,10 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use dataapi::{BackupError, Invalid, OpenError, PostgresOpenError, SqliteBackupError, StoreError};
+use dataapi::{
+    BackupError, CopyError, Invalid, OpenError, PostgresOpenError, SqliteBackupError, StoreError,
+    TransferError,
+};
 
 use crate::commands::SyncError;
 use crate::source::ServerError;
@@ -45,6 +48,9 @@ pub(crate) enum Failure {
     Backup(#[from] BackupError),
 
     #[error(transparent)]
+    Copy(#[from] CopyError),
+
+    #[error(transparent)]
     Sync(#[from] SyncError),
 
     #[error(transparent)]
@@ -76,8 +82,19 @@ impl Failure {
             | Self::Backup(BackupError::Open(
                 OpenError::UnknownUrl | OpenError::NoFiles | OpenError::InDatabase,
             )) => Exit::Usage,
-            Self::Backup(BackupError::Sqlite(SqliteBackupError::Stopped)) => Exit::Interrupted,
+            Self::Copy(CopyError::Source(error) | CopyError::Target(error)) => match error {
+                OpenError::UnknownUrl
+                | OpenError::NoFiles
+                | OpenError::Postgres(PostgresOpenError::Url) => Exit::Usage,
+                OpenError::Postgres(PostgresOpenError::IsThere) => Exit::NotDone,
+                _ => Exit::Failed,
+            },
+            Self::Copy(CopyError::Transfer(TransferError::Stopped))
+            | Self::Backup(BackupError::Sqlite(SqliteBackupError::Stopped)) => Exit::Interrupted,
             Self::Sync(_)
+            | Self::Copy(CopyError::Transfer(
+                TransferError::Changed | TransferError::Chains { .. },
+            ))
             | Self::Backup(
                 BackupError::HasLedger
                 | BackupError::Sqlite(

@@ -41,6 +41,16 @@ where
     }
 }
 
+/// Makes stores that can be moved into another one, of the same backend or another.
+#[async_trait]
+pub trait Movable: Send + Sync {
+    /// Makes the stores that are moved.
+    fn harness(&self) -> &dyn Harness;
+
+    /// Closes the store, moves all of it into another one, and opens that. Should panic when that fails.
+    async fn moved(&self, fixture: Fixture, clock: ManualClock) -> Fixture;
+}
+
 /// A store under test, and what must live as long as it: a temporary directory, a server.
 pub struct Fixture {
     // Fields are dropped in the order in which they stand here.

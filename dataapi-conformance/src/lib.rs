@@ -79,5 +79,5 @@ pub mod values;
 pub mod whole;
 
 pub use clock::ManualClock;
-pub use harness::{Fixture, Harness, uphold};
+pub use harness::{Fixture, Harness, Movable, uphold};
 pub use promises::PROMISES;

@@ -320,11 +320,11 @@ pub struct Transferred {
 #[non_exhaustive]
 pub enum TransferError {
     /// The source could not be read.
-    #[error("the store that is copied: {0}")]
+    #[error("the store that is copied cannot be read")]
     Source(#[source] StoreError),
 
     /// The target could not be written.
-    #[error("the new store: {0}")]
+    #[error("the new store cannot be written")]
     Target(#[from] StoreError),
 
     /// What was copied so far is not of the store as it is.
@@ -348,7 +348,7 @@ pub enum TransferError {
     },
 
     /// The source's ledger is not what it was, and is not passed on as if it were.
-    #[error("the ledger of the store that is copied is damaged: {0}")]
+    #[error("the ledger of the store that is copied is damaged")]
     Ledger(#[from] BrokenChain),
 
     /// What is in the copy is not what was read.
@@ -384,6 +384,11 @@ pub async fn transfer(
     let rest = source.rest().await.map_err(TransferError::Source)?;
     target.complete(&manifest, &rest).await?;
     verify(target, &manifest, &progress, &rest, watch).await?;
+    // Whatever kept others from writing may have been lost on the way.
+    let now = source.manifest().await.map_err(TransferError::Source)?;
+    if now.fingerprint() != manifest.fingerprint() {
+        return Err(TransferError::Changed);
+    }
     target.release().await?;
     Ok(Transferred { head: manifest.head(), stats: manifest.stats, keys: rest.keys.len() as u64 })
 }

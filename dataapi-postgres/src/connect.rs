@@ -243,6 +243,10 @@ impl Lent {
         self.0.as_ref().ok_or(Failure::Lost)
     }
 
+    pub(crate) fn client_mut(&mut self) -> Result<&mut deadpool_postgres::Client, Failure> {
+        self.0.as_mut().ok_or(Failure::Lost)
+    }
+
     /// Gives it back for the next one.
     pub(crate) fn give_back(mut self) {
         drop(self.0.take());

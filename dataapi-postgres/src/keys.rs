@@ -3,6 +3,7 @@
 use dataapi_core::{
     CustomerPrefix, Date, Grant, Invalid, Key, KeyHash, KeyName, Language, NewKey, Reach, Roles,
 };
+use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use crate::connect::Lent;
@@ -21,12 +22,21 @@ pub(crate) async fn all(readers: &Readers) -> Result<Vec<Key>, Failure> {
 
 /// Adds a key, unless its name is taken.
 pub(crate) async fn add(lent: Lent, key: NewKey, now: Date) -> Result<Date, Failure> {
-    let key = key.kept(now);
+    let is_added = insert(lent.client()?, &key.kept(now)).await?;
+    lent.give_back();
+    if is_added {
+        Ok(now)
+    } else {
+        Err(Invalid::new("name", "must not be that of another key").into())
+    }
+}
+
+/// Adds a key as it is, and tells whether its name was free.
+pub(crate) async fn insert(client: &impl GenericClient, key: &Key) -> Result<bool, Failure> {
     let reach = key.grant.reach();
     let languages: Vec<_> = reach.languages().iter().map(Language::as_str).collect();
-    let client = lent.client()?;
     let sql = format!(
-        "INSERT INTO dataapi.api_key ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, NULL)
+        "INSERT INTO dataapi.api_key ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (name) DO NOTHING"
     );
     let added = client
@@ -40,15 +50,12 @@ pub(crate) async fn add(lent: Lent, key: NewKey, now: Date) -> Result<Date, Fail
                 &key.hash.as_bytes().as_slice(),
                 &key.created.as_micros(),
                 &key.expires.map(Date::as_micros),
+                &key.revoked.map(Date::as_micros),
+                &key.last_used.map(Date::as_micros),
             ],
         )
         .await?;
-    lent.give_back();
-    if added == 1 {
-        Ok(now)
-    } else {
-        Err(Invalid::new("name", "must not be that of another key").into())
-    }
+    Ok(added == 1)
 }
 
 /// Revokes a key unless it is; false if there is none.

@@ -93,7 +93,12 @@ async fn each_after<T>(
 
 /// The last events of all chains, signed off.
 pub(crate) async fn head(readers: &Readers) -> Result<LedgerHead, Failure> {
-    Ok(LedgerHead::of(ends(readers).await?.into_iter().map(|end| end.head)))
+    Ok(LedgerHead::of(heads(readers).await?))
+}
+
+/// The last event of each chain that has one.
+pub(crate) async fn heads(readers: &Readers) -> Result<Vec<Head>, Failure> {
+    Ok(ends(readers).await?.into_iter().map(|end| end.head).collect())
 }
 
 /// The end of a chain, and the shard that all its events lie in, unless it is one of the past.

@@ -41,6 +41,7 @@ mod schema;
 mod shards;
 mod tally;
 mod transaction;
+mod transfer;
 mod unit;
 mod upkeep;
 mod writer;
@@ -65,10 +66,12 @@ use crate::failure::Failure;
 use crate::pipeline::patiently;
 use crate::readers::{Query, Readers};
 use crate::replicas::Replicas;
-use crate::schema::Identity;
+use crate::schema::{Beginning, Identity};
 use crate::unit::Unit;
 use crate::upkeep::Upkeep;
 use crate::writer::{Shared, Writer};
+
+pub use crate::transfer::{TransferSource, TransferTarget};
 
 /// As many as a purge takes in one transaction, so that others do not wait for long.
 const PURGED_AT_ONCE: u32 = 1_000;
@@ -187,7 +190,8 @@ impl PostgresStore {
         let writing = address.primary(lanes + 4)?;
         let Identity { key, shards, is_spread } = {
             let mut connection = writing.get().await.map_err(Failure::from)?;
-            schema::prepare(&mut connection, create.then_some(shards)).await?
+            let beginning = if create { Some(Beginning::anew(shards)?) } else { None };
+            schema::prepare(&mut connection, beginning).await?
         };
         // On Citus a transaction of one shard is one of one node.
         let lanes = if is_spread { shards.keys().len() } else { lanes };
@@ -250,6 +254,17 @@ pub enum OpenError {
     /// Citus did not spread the tables as it was asked to.
     #[error("Citus has not spread the tables evenly; check that its nodes are there")]
     Spread,
+
+    /// There is a store, where a new one was to be made.
+    #[error("there is a store in this database already; a copy takes a database without one")]
+    IsThere,
+
+    /// It was to be a copy of another store, and has not come to its end.
+    #[error(
+        "a copy of another store was begun in this database and has not ended; run it again, or drop the \
+         schema 'dataapi'"
+    )]
+    Unfinished,
 
     /// What is in the store cannot be.
     #[error("the store is damaged")]

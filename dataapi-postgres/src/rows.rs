@@ -36,6 +36,13 @@ pub(crate) const DIALOG_COLUMNS: &str = "dialog_id, customer_id, language, text,
 
 /// Reads [`DIALOG_COLUMNS`], from a column on.
 pub(crate) fn stored_dialog(row: &Row, first: usize) -> Result<StoredDialog, Failure> {
+    let (dialog, received) = whole_dialog(row, first)?;
+    let is_consented = get::<i16>(row, first + 5)? == state::CONSENTED;
+    Ok(StoredDialog::new(dialog, received, is_consented))
+}
+
+/// Reads [`DIALOG_COLUMNS`], from a column on, as what was written: the dialog, and when it was received.
+pub(crate) fn whole_dialog(row: &Row, first: usize) -> Result<(NewDialog, Date), Failure> {
     let dialog = NewDialog {
         dialog_id: parsed(row, first)?,
         customer_id: parsed(row, first + 1)?,
@@ -43,8 +50,7 @@ pub(crate) fn stored_dialog(row: &Row, first: usize) -> Result<StoredDialog, Fai
         // The limit on a text is a matter of what comes in, and may have been larger before.
         text: Text::parse(get(row, first + 3)?, usize::MAX).map_err(|_| damaged("text"))?,
     };
-    let is_consented = get::<i16>(row, first + 5)? == state::CONSENTED;
-    Ok(StoredDialog::new(dialog, date(row, first + 4)?, is_consented))
+    Ok((dialog, date(row, first + 4)?))
 }
 
 /// The columns that [`event`] reads, in its order, of a table by that name.

@@ -1,13 +1,15 @@
 //! The schema and its versions, and how Citus spreads it.
 
-use dataapi_core::{Date, RefKey};
+use dataapi_core::transfer::{Fingerprint, Manifest};
+use dataapi_core::{Date, Head, RefKey};
 use tokio_postgres::Client;
 
 use crate::OpenError;
+use crate::rows::signed;
 use crate::shards::Shards;
 
 /// Each entry is one version, in order; a published one is never edited.
-const VERSIONS: &[&str] = &[VERSION_1];
+const VERSIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Servers that start at once bring the schema up to date one after the other: "DlgS".
 const LOCK: i64 = 0x446c_6753;
@@ -132,6 +134,18 @@ const VERSION_1: &str = r#"
     );
 "#;
 
+const VERSION_2: &str = "
+    -- How far the store has come as a copy of another one: one row, for as long as it is none yet.
+    CREATE TABLE dataapi.transfer (
+        only_row    smallint PRIMARY KEY CHECK (only_row = 1),
+        fingerprint bytea    NOT NULL CHECK (length(fingerprint) = 32),
+        positions   text     NOT NULL,
+        rows        bigint   NOT NULL,
+        digest      bytea    NOT NULL CHECK (length(digest) = 32),
+        bookmark    bytea    NOT NULL
+    );
+";
+
 /// What lies with its dialog, in the order in which Citus is told of it.
 const SPREAD: [&str; 5] = ["chain", "dialog", "event", "early_grant", "tally"];
 
@@ -146,20 +160,55 @@ pub(crate) struct Identity {
     pub(crate) is_spread: bool,
 }
 
-/// Brings the schema up to date, and makes the store if there is none and `shards` says of how many
-/// shards.
+/// What a new store begins with.
+pub(crate) struct Beginning {
+    pub(crate) shards: u16,
+    key: RefKey,
+    /// The number of its first chain.
+    first_chain: u16,
+    last_date: Date,
+    /// What it is to be a copy of, and the ends of the chains that it then has from there.
+    copied: Option<(Fingerprint, Vec<Head>)>,
+}
+
+impl Beginning {
+    /// Of a store of its own.
+    pub(crate) fn anew(shards: u16) -> Result<Self, OpenError> {
+        let mut key = [0_u8; 32];
+        getrandom::fill(&mut key).map_err(OpenError::Randomness)?;
+        let (key, last_date) = (RefKey::from_bytes(key), Date::MIN);
+        Ok(Self { shards, key, first_chain: 0, last_date, copied: None })
+    }
+
+    /// Of a copy of that store.
+    pub(crate) fn copy_of(manifest: &Manifest, shards: u16) -> Self {
+        Self {
+            shards,
+            key: manifest.key.clone(),
+            first_chain: manifest.next_chain(),
+            last_date: manifest.last_date,
+            copied: Some((manifest.fingerprint(), manifest.heads.clone())),
+        }
+    }
+}
+
+/// Brings the schema up to date, and makes the store if there is none and it may begin.
 pub(crate) async fn prepare(
     client: &mut Client,
-    shards: Option<u16>,
+    beginning: Option<Beginning>,
 ) -> Result<Identity, OpenError> {
     if version(client).await? != Some(VERSIONS.len()) {
-        migrate(client, shards).await?;
+        migrate(client, beginning).await?;
+    }
+    let unfinished = client.query_one("SELECT count(*) FROM dataapi.transfer", &[]).await?;
+    if unfinished.try_get::<_, i64>(0)? > 0 {
+        return Err(OpenError::Unfinished);
     }
     identity(client).await
 }
 
 /// How many versions the store has seen; `None` if there is none.
-async fn version(client: &Client) -> Result<Option<usize>, OpenError> {
+pub(crate) async fn version(client: &Client) -> Result<Option<usize>, OpenError> {
     // Not by a cast to `regclass`: what that finds may be older than a lock that was waited for.
     let there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables
                   WHERE schemaname = 'dataapi' AND tablename = 'migration')";
@@ -172,7 +221,11 @@ async fn version(client: &Client) -> Result<Option<usize>, OpenError> {
     if seen > VERSIONS.len() { Err(OpenError::NewerSchema) } else { Ok(Some(seen)) }
 }
 
-async fn migrate(client: &mut Client, shards: Option<u16>) -> Result<(), OpenError> {
+/// Brings the schema up to date, and makes the store if there is none.
+pub(crate) async fn migrate(
+    client: &mut Client,
+    beginning: Option<Beginning>,
+) -> Result<(), OpenError> {
     let encoding = client.query_one("SHOW server_encoding", &[]).await?;
     if encoding.try_get::<_, &str>(0)? != "UTF8" {
         return Err(OpenError::Encoding);
@@ -180,10 +233,9 @@ async fn migrate(client: &mut Client, shards: Option<u16>) -> Result<(), OpenErr
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     let seen = version(transaction.client()).await?;
-    let shards = match (seen, shards) {
-        (None, None) => return Err(OpenError::Missing),
-        (_, shards) => shards,
-    };
+    if seen.is_none() && beginning.is_none() {
+        return Err(OpenError::Missing);
+    }
     if seen.is_none() {
         transaction
             .batch_execute(
@@ -196,33 +248,48 @@ async fn migrate(client: &mut Client, shards: Option<u16>) -> Result<(), OpenErr
         transaction.batch_execute(version).await?;
         transaction.execute("INSERT INTO dataapi.migration VALUES ($1, now())", &[&number]).await?;
     }
-    if let (None, Some(shards)) = (seen, shards) {
-        make(transaction.client(), shards).await?;
+    if let (None, Some(beginning)) = (seen, beginning) {
+        make(transaction.client(), &beginning).await?;
     }
     transaction.commit().await?;
     Ok(())
 }
 
 /// Fills a new store's tables.
-async fn make(client: &Client, shards: u16) -> Result<(), OpenError> {
-    let mut key = [0_u8; 32];
-    getrandom::fill(&mut key).map_err(OpenError::Randomness)?;
+async fn make(client: &Client, beginning: &Beginning) -> Result<(), OpenError> {
+    let Beginning { shards, key, first_chain, last_date, copied } = beginning;
     let has_citus = "SELECT count(*) FROM pg_extension WHERE extname = 'citus'";
     let keys = if client.query_one(has_citus, &[]).await?.try_get::<_, i64>(0)? > 0 {
-        spread(client, shards).await?
+        spread(client, *shards).await?
     } else {
-        (0..i32::from(shards)).collect()
+        (0..i32::from(*shards)).collect()
     };
-    client.execute("INSERT INTO dataapi.store VALUES (1, $1)", &[&key.as_slice()]).await?;
-    for (number, key) in (0..).zip(keys) {
-        let number: i16 = number;
+    client
+        .execute("INSERT INTO dataapi.store VALUES (1, $1)", &[&key.as_bytes().as_slice()])
+        .await?;
+    for (number, key) in (*first_chain..).zip(keys) {
         client
             .execute(
                 "INSERT INTO dataapi.chain VALUES ($1, $2, 0, $3, $4)",
-                &[&key, &number, &[0_u8; 32].as_slice(), &Date::MIN.as_micros()],
+                &[&key, &small(number), &[0_u8; 32].as_slice(), &last_date.as_micros()],
             )
             .await?;
     }
+    let Some((fingerprint, heads)) = copied else { return Ok(()) };
+    for Head { chain, position, hash } in heads {
+        client
+            .execute(
+                "INSERT INTO dataapi.past_chain VALUES ($1, $2, $3)",
+                &[&small(*chain), &signed(*position), &hash.as_bytes().as_slice()],
+            )
+            .await?;
+    }
+    client
+        .execute(
+            "INSERT INTO dataapi.transfer VALUES (1, $1, '0', 0, $2, '')",
+            &[&fingerprint.as_bytes().as_slice(), &[0_u8; 32].as_slice()],
+        )
+        .await?;
     Ok(())
 }
 
@@ -256,7 +323,12 @@ async fn spread(client: &Client, shards: u16) -> Result<Vec<i32>, OpenError> {
     if keys.len() == usize::from(shards) { Ok(keys) } else { Err(OpenError::Spread) }
 }
 
-async fn identity(client: &Client) -> Result<Identity, OpenError> {
+/// There are fewer chains than it counts.
+fn small(chain: u16) -> i16 {
+    i16::try_from(chain).unwrap_or(i16::MAX)
+}
+
+pub(crate) async fn identity(client: &Client) -> Result<Identity, OpenError> {
     let store = client.query_opt("SELECT ref_key FROM dataapi.store", &[]).await?;
     let key = store.ok_or(OpenError::Missing)?.try_get::<_, &[u8]>(0)?.try_into();
     let chains = client.query("SELECT shard FROM dataapi.chain ORDER BY number", &[]).await?;

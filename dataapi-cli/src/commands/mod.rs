@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod completions;
 mod consent;
+mod copy;
 mod erase;
 mod export;
 mod filter;
@@ -119,6 +120,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Key(args) => key::run(args, &context).await,
             Command::VerifyErasure(args) => verify_erasure::run(args, &context),
             Command::Migrate(args) => migrate::run(&args, &context).await,
+            Command::Copy(args) => copy::run(&args, &context).await,
             Command::Generate(args) => generate::run(args, &context).await,
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

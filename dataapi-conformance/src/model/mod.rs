@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataapi_core::{MemoryStore, RefKey};
+use proptest::arbitrary::any;
 use proptest::collection::vec;
+use proptest::sample::Index;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::harness::{Harness, runtime};
+use crate::harness::{Harness, Movable, runtime};
 use crate::{Fixture, ManualClock};
 use step::{Next, Step};
 
@@ -41,42 +43,70 @@ const LONGEST: usize = 200;
 /// When an answer differs; with the seed and the shortest history found that shows it. Also when
 /// one of the environment variables is not a number, and inside a tokio runtime.
 pub fn random_histories_match_the_reference_model(harness: &dyn Harness) {
+    compare(harness, None, DEFAULT_STEPS);
+}
+
+/// The same on stores that are moved into another one somewhere in the middle of each history, by
+/// [`Movable::moved`]: that one goes on where the first has stopped.
+///
+/// `DATAAPI_CONFORMANCE_STEPS` is 2,000 if left out.
+///
+/// # Panics
+/// As [`random_histories_match_the_reference_model`].
+pub fn moved_stores_go_on_like_the_reference_model(harness: &dyn Movable) {
+    compare(harness.harness(), Some(harness), DEFAULT_STEPS / 5);
+}
+
+fn compare(harness: &dyn Harness, movable: Option<&dyn Movable>, steps: u64) {
     if !harness.is_available() {
         return;
     }
     let seed = number_from_env("DATAAPI_CONFORMANCE_SEED").unwrap_or_else(random_seed);
-    let wanted = number_from_env("DATAAPI_CONFORMANCE_STEPS").unwrap_or(DEFAULT_STEPS);
+    let wanted = number_from_env("DATAAPI_CONFORMANCE_STEPS").unwrap_or(steps);
     println!("DATAAPI_CONFORMANCE_SEED={seed}");
 
     let runtime = runtime();
     let _context = runtime.enter();
     let taken = AtomicU64::new(0);
     let mut runner = runner(seed);
-    let histories = vec(step::any_step(), 1..=LONGEST);
+    let histories = (vec(step::any_step(), 1..=LONGEST), any::<Index>());
     while taken.load(Ordering::Relaxed) < wanted {
         let history = histories.new_tree(&mut runner).expect("every draw makes a history");
-        let outcome = runner.run_one(history, |history| {
+        let outcome = runner.run_one(history, |(history, at)| {
             taken.fetch_add(history.len() as u64, Ordering::Relaxed);
             let clock = ManualClock::default();
             let fixture = runtime.block_on(harness.fresh(clock.clone()));
-            runtime.block_on(replay(&fixture, &clock, &history)).map_err(TestCaseError::fail)
+            let moves = movable.map(|movable| (movable, at.index(history.len())));
+            runtime.block_on(replay(fixture, &clock, &history, moves)).map_err(TestCaseError::fail)
         });
         match outcome {
             Ok(_) => {}
-            Err(TestError::Fail(difference, history)) => {
-                panic!("{}", report(seed, &history, difference.message()))
+            Err(TestError::Fail(difference, (history, at))) => {
+                let moved = movable.map(|_| at.index(history.len()));
+                panic!("{}", report(seed, &history, moved, difference.message()))
             }
             Err(TestError::Abort(reason)) => panic!("no history could be made: {reason}"),
         }
     }
 }
 
-/// Takes every step on both stores; the first answer that differs ends it.
-async fn replay(subject: &Fixture, clock: &ManualClock, history: &[Step]) -> Result<(), String> {
+/// Takes every step on both stores; the first answer that differs ends it. Before the step of that number, the
+/// first store moves.
+async fn replay(
+    mut subject: Fixture,
+    clock: &ManualClock,
+    history: &[Step],
+    moves: Option<(&dyn Movable, usize)>,
+) -> Result<(), String> {
     let reference = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
     let start = step::start(clock);
     let mut nexts: Vec<Next> = Vec::new();
     for (number, step) in history.iter().cloned().chain(Step::audit()).enumerate() {
+        if let Some((movable, at)) = moves
+            && at == number
+        {
+            subject = movable.moved(subject, clock.clone()).await;
+        }
         step.move_clock(clock);
         let next = match step {
             Step::Follow { back, .. } if !nexts.is_empty() => {
@@ -109,10 +139,13 @@ fn runner(seed: u64) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-fn report(seed: u64, history: &[Step], difference: &str) -> String {
+fn report(seed: u64, history: &[Step], moved: Option<usize>, difference: &str) -> String {
     let mut report = String::from("random histories match the reference model; this one does not:");
     for (number, step) in history.iter().enumerate() {
         // Writing to a string never fails.
+        if moved == Some(number) {
+            report.push_str("\n      the store moves");
+        }
         let _ = write!(report, "\n{:4}. {step:?}", number + 1);
     }
     let _ = write!(report, "\n{difference}\nagain with DATAAPI_CONFORMANCE_SEED={seed}");

@@ -1,0 +1,72 @@
+//! `dataapi copy`: a whole store moved into a new one, of the same backend or another.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+
+use dataapi::{Stage, Stats, Transferred};
+
+use crate::args;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::progress::Progress;
+
+pub(super) async fn run(args: &args::Copy, context: &Context) -> Result<Exit, Failure> {
+    let from = args.from.as_ref().unwrap_or(&context.url);
+    let interrupt = Interrupt::watch(context)?;
+    let mut shown = Shown { context, stage: None };
+    let mut watch = |stage, done, total| {
+        shown.step(stage, done, total);
+        if interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let copied = dataapi::copy(from, &args.to, args.shards, &mut watch).await;
+    shown.finish();
+    let Transferred { stats, head, keys } = copied?;
+    let Stats { pending, consented, withdrawn, erased, .. } = stats;
+    let mut output = Output::stdout();
+    writeln!(
+        output,
+        "copied and verified: {consented} consented and {pending} pending dialogs, {} tombstones, {keys} \
+         keys, {} events: {head}",
+        withdrawn + erased,
+        head.positions.events(),
+    )?;
+    output.finish()?;
+    context.note(&format!(
+        "{} still holds all of that, and what is erased in the new store is not erased there: remove it \
+         once nothing uses it",
+        dataapi::shown(from)
+    ));
+    Ok(Exit::Done)
+}
+
+/// The bar of the stage that is being done.
+struct Shown<'c> {
+    context: &'c Context,
+    stage: Option<(Stage, Progress, u64)>,
+}
+
+impl Shown<'_> {
+    fn step(&mut self, stage: Stage, done: u64, total: u64) {
+        if self.stage.as_ref().is_none_or(|(shown, ..)| *shown != stage) {
+            self.finish();
+            let what = match stage {
+                Stage::Ledger => "events copied",
+                Stage::Rows => "dialogs and tombstones copied",
+                Stage::Verification => "events, dialogs and tombstones verified",
+            };
+            self.stage = Some((stage, Progress::counting(self.context, what, total), 0));
+        }
+        if let Some((_, progress, shown)) = &mut self.stage {
+            progress.done(done.saturating_sub(*shown));
+            *shown = done;
+        }
+    }
+
+    fn finish(&self) {
+        if let Some((_, progress, _)) = &self.stage {
+            progress.finish();
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! A store in PostgreSQL as what a transfer reads from, and as what it makes.
+
+use async_trait::async_trait;
+use dataapi_core::transfer::{
+    Digest, EarlyGrant, Fingerprint, HeldRow, LastEvent, Manifest, Permit, Progress, Rest,
+    Row as StoreRow, Rows, SealedRow, Source, Target, TransferError,
+};
+use dataapi_core::{Event, EventKind, Limit, Positions, RefKey, StoreError};
+use deadpool_postgres::Transaction;
+use futures_util::pin_mut;
+use tokio_postgres::Row;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::connect::{Address, Lent};
+use crate::failure::{Failure, unavailable};
+use crate::pipeline::{Parameter, parameters};
+use crate::readers::{Query, Readers, Value};
+use crate::rows::{self, DIALOG_COLUMNS, get, signed, state, state_after};
+use crate::schema::{self, Beginning, Identity};
+use crate::shards::Shards;
+use crate::{OpenError, keys, last_date, ledger, queries};
+
+/// How many rows are read at once; with the longest texts that are taken by default, 64 MiB.
+const ROWS_AT_ONCE: i64 = 1_000;
+
+/// Reads go on meanwhile. In the order in which most transactions come to them.
+const LOCK: &str = "BEGIN;
+    SET LOCAL idle_in_transaction_session_timeout = 0;
+    LOCK TABLE dataapi.dialog, dataapi.event, dataapi.chain, dataapi.early_grant, dataapi.tally,
+        dataapi.api_key IN SHARE MODE";
+
+/// How often the lock is tried for; each time it waits for 10 seconds.
+const TRIES: usize = 3;
+
+/// Two copies into one database would each undo the other: "`DlgC`".
+const ONE_AT_A_TIME: i64 = 0x446c_6743;
+
+/// What reads a store whole that nobody writes to.
+struct Reading {
+    readers: Readers,
+    key: RefKey,
+    shards: Shards,
+}
+
+/// A store to be copied. While it is there, nobody writes to the store, on whatever server: who tries waits,
+/// and is refused as unavailable after a while.
+pub struct TransferSource {
+    reading: Reading,
+    /// The connection in whose transaction the tables are locked.
+    lock: Lent,
+}
+
+impl std::fmt::Debug for TransferSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TransferSource").finish_non_exhaustive()
+    }
+}
+
+impl TransferSource {
+    /// Opens the store that `url` names, and locks it.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; [`OpenError::Store`] when others write to it without end.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let address = Address::parse(url)?;
+        let pool = address.primary(1)?;
+        let identity = {
+            let mut connection = pool.get().await.map_err(Failure::from)?;
+            schema::prepare(&mut connection, None).await?
+        };
+        let lock = Lent::from(&pool).await?;
+        let client = lock.client()?;
+        for tried in 1.. {
+            match client.batch_execute(LOCK).await.map_err(Failure::from) {
+                Ok(()) => break,
+                Err(Failure::InTheWay) if tried < TRIES => client.batch_execute("ROLLBACK").await?,
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Ok(Self { reading: Reading::new(&address, identity)?, lock })
+    }
+
+    /// Whether the lock still stands: with its connection it is gone.
+    async fn check(&self) -> Result<(), Failure> {
+        Ok(self.lock.client()?.batch_execute("SELECT 1").await?)
+    }
+}
+
+#[async_trait]
+impl Source for TransferSource {
+    async fn manifest(&mut self) -> Result<Manifest, StoreError> {
+        self.check().await?;
+        Ok(self.reading.manifest().await?)
+    }
+
+    async fn events(&mut self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        Ok(self.reading.events(after, limit).await?)
+    }
+
+    async fn rows(&mut self, after: &[u8]) -> Result<Rows, StoreError> {
+        Ok(self.reading.rows(after).await?)
+    }
+
+    async fn rest(&mut self) -> Result<Rest, StoreError> {
+        self.check().await?;
+        Ok(self.reading.rest().await?)
+    }
+}
+
+/// A store in the making: [`PostgresStore::open`](crate::PostgresStore::open) refuses it until it is released.
+pub struct TransferTarget {
+    address: Address,
+    connection: Lent,
+    shards: u16,
+    made: Option<Reading>,
+}
+
+impl std::fmt::Debug for TransferTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TransferTarget").finish_non_exhaustive()
+    }
+}
+
+impl TransferTarget {
+    /// Connects to the database that `url` names, in which there must be no store but one that was begun as a
+    /// copy. It will have that many shards, unless it was begun before.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; [`OpenError::IsThere`] for a store, [`OpenError::Store`] while another process
+    /// copies into the same database.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn open(url: &str, shards: u16) -> Result<Self, OpenError> {
+        if !(1..=Positions::MAX_CHAINS).contains(&usize::from(shards)) {
+            return Err(OpenError::Shards);
+        }
+        let address = Address::parse(url)?;
+        let connection = Lent::from(&address.primary(1)?).await?;
+        let client = connection.client()?;
+        // What counts and adds up a whole store reads all of it, for as long as that takes.
+        let settings = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+            SET enable_seqscan = on; SET enable_sort = on; SET enable_bitmapscan = on";
+        client.batch_execute(settings).await?;
+        let lock = "SELECT pg_try_advisory_lock($1)";
+        if !client.query_one(lock, &[&ONE_AT_A_TIME]).await?.try_get::<_, bool>(0)? {
+            let busy = unavailable("another process copies into this database");
+            return Err(OpenError::Store(busy));
+        }
+        if schema::version(client).await?.is_some() && progress(client).await?.is_none() {
+            return Err(OpenError::IsThere);
+        }
+        Ok(Self { address, connection, shards, made: None })
+    }
+
+    fn made(&self) -> Result<&Reading, Failure> {
+        self.made.as_ref().ok_or(Failure::Damaged("transfer"))
+    }
+
+    async fn make(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
+        let open = |error| match error {
+            OpenError::Store(error) => error,
+            other => StoreError::backend(other),
+        };
+        let beginning = Beginning::copy_of(manifest, self.shards);
+        let client = self.connection.client_mut().map_err(StoreError::from)?;
+        if schema::version(client).await.map_err(open)?.is_none() {
+            schema::migrate(client, Some(beginning)).await.map_err(open)?;
+        }
+        let kept = progress(client).await.map_err(open)?;
+        let (fingerprint, progress) =
+            kept.ok_or_else(|| StoreError::from(rows::damaged("transfer")))?;
+        if fingerprint != manifest.fingerprint() {
+            return Err(TransferError::Changed);
+        }
+        let identity = schema::identity(client).await.map_err(open)?;
+        self.made = Some(Reading::new(&self.address, identity).map_err(open)?);
+        Ok(progress)
+    }
+
+    /// Writes rows, and how far that brings it.
+    async fn add(
+        &mut self,
+        copy: &str,
+        types: &[Type],
+        rows: Vec<Vec<Parameter>>,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let transaction = self.connection.client_mut()?.transaction().await?;
+        let writer = BinaryCopyInWriter::new(transaction.copy_in(copy).await?, types);
+        pin_mut!(writer);
+        for row in rows {
+            let values: Vec<_> = row.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
+            writer.as_mut().write(&values).await?;
+        }
+        writer.finish().await?;
+        note(&transaction, progress).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+#[async_trait]
+impl Source for TransferTarget {
+    async fn manifest(&mut self) -> Result<Manifest, StoreError> {
+        Ok(self.made()?.manifest().await?)
+    }
+
+    async fn events(&mut self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        Ok(self.made()?.events(after, limit).await?)
+    }
+
+    async fn rows(&mut self, after: &[u8]) -> Result<Rows, StoreError> {
+        Ok(self.made()?.rows(after).await?)
+    }
+
+    async fn rest(&mut self) -> Result<Rest, StoreError> {
+        Ok(self.made()?.rest().await?)
+    }
+}
+
+#[async_trait]
+impl Target for TransferTarget {
+    async fn begin(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
+        let past = manifest.next_chain();
+        if usize::from(past) + usize::from(self.shards) > Positions::MAX_CHAINS {
+            return Err(TransferError::Chains { past, new: self.shards });
+        }
+        self.make(manifest).await
+    }
+
+    async fn add_events(
+        &mut self,
+        events: &[Event],
+        progress: &Progress,
+    ) -> Result<(), StoreError> {
+        const EVENTS: &str = "COPY dataapi.event
+            (shard, chain, position, ref, kind, date, notice, method, locale, hash)
+            FROM STDIN BINARY";
+        let types = [
+            Type::INT4,
+            Type::INT2,
+            Type::INT8,
+            Type::BYTEA,
+            Type::INT2,
+            Type::INT8,
+            Type::TEXT,
+            Type::TEXT,
+            Type::TEXT,
+            Type::BYTEA,
+        ];
+        let shards = self.made()?.shards.clone();
+        let rows = events.iter().map(|event| {
+            let [notice, method, locale] =
+                event.evidence.pieces().map(|piece| piece.map(str::to_owned));
+            parameters![
+                shards.key(shards.of(&event.reference)),
+                chain(event.chain),
+                signed(event.position),
+                event.reference.as_bytes().to_vec(),
+                i16::from(event.kind.code()),
+                event.date.as_micros(),
+                notice,
+                method,
+                locale,
+                event.hash.as_bytes().to_vec(),
+            ]
+        });
+        Ok(self.add(EVENTS, &types, rows.collect(), progress).await?)
+    }
+
+    async fn add_rows(
+        &mut self,
+        rows: Vec<SealedRow>,
+        progress: &Progress,
+        permit: &Permit,
+    ) -> Result<(), StoreError> {
+        const DIALOGS: &str = "COPY dataapi.dialog
+            (ref, shard, state, date, chain, position, is_imported, dialog_id, customer_id, language,
+             text)
+            FROM STDIN BINARY";
+        let types = [
+            Type::BYTEA,
+            Type::INT4,
+            Type::INT2,
+            Type::INT8,
+            Type::INT2,
+            Type::INT8,
+            Type::BOOL,
+            Type::TEXT,
+            Type::TEXT,
+            Type::TEXT,
+            Type::TEXT,
+        ];
+        let shards = self.made()?.shards.clone();
+        let rows = rows.into_iter().map(|row| {
+            let StoreRow { reference, held, last } = row.open(permit);
+            let place = last.map(|last| (chain(last.chain), signed(last.position))).unzip();
+            let state = last.map_or(state::PENDING, |last| state_after(last.kind));
+            let since = held.as_ref().map(|held| held.received).or(last.map(|last| last.date));
+            let is_imported = held.as_ref().is_some_and(|held| held.is_imported);
+            let words = held.map(|HeldRow { dialog, .. }| {
+                [
+                    dialog.dialog_id.as_str().to_owned(),
+                    dialog.customer_id.as_str().to_owned(),
+                    dialog.language.as_str().to_owned(),
+                    dialog.text.as_str().to_owned(),
+                ]
+            });
+            let [dialog_id, customer_id, language, text] =
+                words.map_or_else(Default::default, |words| words.map(Some));
+            parameters![
+                reference.as_bytes().to_vec(),
+                shards.key(shards.of(&reference)),
+                state,
+                since.map(dataapi_core::Date::as_micros),
+                place.0,
+                place.1,
+                is_imported,
+                dialog_id,
+                customer_id,
+                language,
+                text,
+            ]
+        });
+        Ok(self.add(DIALOGS, &types, rows.collect(), progress).await?)
+    }
+
+    async fn complete(&mut self, _: &Manifest, rest: &Rest) -> Result<(), StoreError> {
+        let shards = self.made()?.shards.clone();
+        let client = self.connection.client_mut()?;
+        Ok(complete(client.transaction().await.map_err(Failure::from)?, &shards, rest).await?)
+    }
+
+    async fn release(&mut self) -> Result<(), StoreError> {
+        let client = self.connection.client()?;
+        for statement in [
+            // Else pages would look up in the table what an index has, until an automatic vacuum comes.
+            "VACUUM (ANALYZE) dataapi.dialog",
+            "VACUUM (ANALYZE) dataapi.event",
+            "DELETE FROM dataapi.transfer",
+        ] {
+            client.batch_execute(statement).await.map_err(Failure::from)?;
+        }
+        Ok(())
+    }
+}
+
+impl Reading {
+    fn new(address: &Address, identity: Identity) -> Result<Self, OpenError> {
+        let Identity { key, shards, .. } = identity;
+        Ok(Self { readers: Readers::new(address.primary(1)?), key, shards })
+    }
+
+    async fn manifest(&self) -> Result<Manifest, Failure> {
+        Ok(Manifest {
+            key: self.key.clone(),
+            heads: ledger::heads(&self.readers).await?,
+            stats: queries::stats(&self.readers).await?,
+            last_date: last_date(&self.readers).await?,
+        })
+    }
+
+    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, Failure> {
+        ledger::events(&self.readers, &self.shards, after, limit).await
+    }
+
+    /// In the order of references, the last of which is the bookmark.
+    async fn rows(&self, after: &[u8]) -> Result<Rows, Failure> {
+        let mut query = Query::new(format!(
+            "SELECT {DIALOG_COLUMNS}, d.ref, d.is_imported, d.chain, d.position, kind, event_date
+               FROM (SELECT d.*, e.kind, e.date AS event_date, e.ref AS event_ref
+                       FROM dataapi.dialog d
+                       LEFT JOIN dataapi.event e
+                         ON e.shard = d.shard AND e.chain = d.chain AND e.position = d.position
+                            AND e.ref = d.ref
+                      WHERE d.state > 0) AS d"
+        ));
+        query.append(" WHERE d.ref > ?", [Value::Bytes(after.to_vec())]);
+        query.append(" ORDER BY d.ref LIMIT ?", [Value::Number(ROWS_AT_ONCE)]);
+        let found = self.readers.rows(&query).await?;
+        let bookmark = match found.last() {
+            Some(last) => rows::reference(last, 6)?.as_bytes().to_vec(),
+            None => after.to_vec(),
+        };
+        let rows = found.iter().map(|row| self.row(row)).collect::<Result<_, _>>()?;
+        Ok(Rows { rows, bookmark })
+    }
+
+    fn row(&self, row: &Row) -> Result<SealedRow, Failure> {
+        let reference = rows::reference(row, 6)?;
+        let state = get::<i16>(row, 5)?;
+        let last = match get::<Option<i16>>(row, 8)? {
+            None => None,
+            Some(chain) => {
+                let kind = u8::try_from(get::<i16>(row, 10)?).ok().and_then(EventKind::from_code);
+                Some(LastEvent {
+                    chain: u16::try_from(chain).map_err(|_| rows::damaged("chain"))?,
+                    position: rows::position(row, 9)?,
+                    kind: kind.ok_or_else(|| rows::damaged("event"))?,
+                    date: rows::date(row, 11)?,
+                })
+            }
+        };
+        if state != last.map_or(state::PENDING, |last| state_after(last.kind)) {
+            return Err(rows::damaged("event"));
+        }
+        let held = match state {
+            state::PENDING | state::CONSENTED => {
+                let (dialog, received) = rows::whole_dialog(row, 0)?;
+                if self.key.reference(&dialog.dialog_id) != reference {
+                    return Err(rows::damaged("id"));
+                }
+                Some(HeldRow { dialog, received, is_imported: get(row, 7)? })
+            }
+            _ => None,
+        };
+        Ok(SealedRow::new(StoreRow { reference, held, last }))
+    }
+
+    async fn rest(&self) -> Result<Rest, Failure> {
+        let query = Query::new(
+            "SELECT ref, date, until, notice, method, locale FROM dataapi.early_grant ORDER BY ref",
+        );
+        let early_grant = |row: &Row| {
+            Ok(EarlyGrant {
+                reference: rows::reference(row, 0)?,
+                date: rows::date(row, 1)?,
+                until: rows::date(row, 2)?,
+                evidence: rows::evidence(row, 3)?,
+            })
+        };
+        let early_grants = self.readers.rows(&query).await?;
+        let early_grants = early_grants.iter().map(early_grant).collect::<Result<_, Failure>>()?;
+        Ok(Rest { early_grants, keys: keys::all(&self.readers).await? })
+    }
+}
+
+/// How far the store in the making has come, and as a copy of what; `None` if it is not in the making.
+async fn progress(
+    client: &tokio_postgres::Client,
+) -> Result<Option<(Fingerprint, Progress)>, OpenError> {
+    let there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables
+                  WHERE schemaname = 'dataapi' AND tablename = 'transfer')";
+    if !client.query_one(there, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let select = "SELECT fingerprint, positions, rows, digest, bookmark FROM dataapi.transfer";
+    let Some(row) = client.query_opt(select, &[]).await? else { return Ok(None) };
+    let positions = get::<&str>(&row, 1)?.parse().map_err(|_| rows::damaged("transfer"))?;
+    let progress = Progress {
+        positions,
+        rows: rows::count(&row, 2)?,
+        digest: Digest::from_bytes(rows::bytes32(&row, 3)?),
+        bookmark: get(&row, 4)?,
+    };
+    Ok(Some((Fingerprint::from_bytes(rows::bytes32(&row, 0)?), progress)))
+}
+
+async fn note(transaction: &Transaction<'_>, progress: &Progress) -> Result<(), Failure> {
+    let Progress { positions, rows, digest, bookmark } = progress;
+    let note = "UPDATE dataapi.transfer SET positions = $1, rows = $2, digest = $3, bookmark = $4";
+    let values: [&(dyn ToSql + Sync); 4] =
+        [&positions.to_string(), &signed(*rows), &digest.as_bytes().as_slice(), bookmark];
+    transaction.execute(note, &values).await?;
+    Ok(())
+}
+
+/// Puts what follows the rows in the place of what there is of it, and counts the rows.
+async fn complete(
+    transaction: Transaction<'_>,
+    shards: &Shards,
+    rest: &Rest,
+) -> Result<(), Failure> {
+    transaction
+        .batch_execute(
+            "DELETE FROM dataapi.early_grant;
+             DELETE FROM dataapi.dialog WHERE state = 0;
+             DELETE FROM dataapi.api_key;
+             DELETE FROM dataapi.tally;
+             INSERT INTO dataapi.tally
+                 SELECT shard, state, CASE WHEN state = 2 THEN lower(language) ELSE '' END, count(*)
+                   FROM dataapi.dialog GROUP BY 1, 2, 3;",
+        )
+        .await?;
+    for EarlyGrant { reference, date, until, evidence } in &rest.early_grants {
+        let (reference, shard) =
+            (reference.as_bytes().as_slice(), shards.key(shards.of(reference)));
+        let [notice, method, locale] = evidence.pieces();
+        transaction
+            .execute(
+                "INSERT INTO dataapi.dialog (ref, shard, state, date) VALUES ($1, $2, 0, $3)",
+                &[&reference, &shard, &date.as_micros()],
+            )
+            .await?;
+        transaction
+            .execute(
+                "INSERT INTO dataapi.early_grant (ref, shard, date, until, notice, method, locale)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                &[
+                    &reference,
+                    &shard,
+                    &date.as_micros(),
+                    &until.as_micros(),
+                    &notice,
+                    &method,
+                    &locale,
+                ],
+            )
+            .await?;
+    }
+    for key in &rest.keys {
+        keys::insert(&transaction, key).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// There are fewer chains than it counts.
+fn chain(number: u16) -> i16 {
+    i16::try_from(number).unwrap_or(i16::MAX)
+}
