@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Refused(StoreError),
     /// Others were in the way, and nothing was written: to be tried again.
     InTheWay,
+    /// Others held for many seconds what it needs, and nothing was written.
+    Locked,
     /// The connection, or the server behind it, is no longer what it was.
     Lost,
     /// The server refused a statement.
@@ -50,9 +52,8 @@ impl From<tokio_postgres::Error> for Failure {
             return Self::Lost;
         }
         match *code {
-            SqlState::T_R_SERIALIZATION_FAILURE
-            | SqlState::T_R_DEADLOCK_DETECTED
-            | SqlState::LOCK_NOT_AVAILABLE => Self::InTheWay,
+            SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Self::InTheWay,
+            SqlState::LOCK_NOT_AVAILABLE => Self::Locked,
             // It was the primary, and is no more.
             SqlState::READ_ONLY_SQL_TRANSACTION => Self::Lost,
             _ => Self::Database(code.clone()),
@@ -75,6 +76,9 @@ impl From<Failure> for StoreError {
         match failure {
             Failure::Refused(error) | Failure::NoConnection(error) => error,
             Failure::InTheWay => unavailable("others write to the same dialogs without end"),
+            Failure::Locked => unavailable(
+                "others hold the lock that it needs; a copy of the store may be running",
+            ),
             Failure::Lost => unavailable("the connection to PostgreSQL was lost"),
             Failure::Damaged(what) => Self::backend(format!("a stored {what} is damaged")),
             // Its message may hold values.

@@ -30,7 +30,7 @@ const LOCK: &str = "BEGIN;
     LOCK TABLE dataapi.dialog, dataapi.event, dataapi.chain, dataapi.early_grant, dataapi.tally,
         dataapi.api_key IN SHARE MODE";
 
-/// How often the lock is tried for; each time it waits for 10 seconds.
+/// How often the lock is tried for, where it and a transaction of the store wait for each other.
 const TRIES: usize = 3;
 
 /// Two copies into one database would each undo the other: "`DlgC`".

@@ -522,7 +522,9 @@ impl Lane {
         let answers = match pipeline.answers().await {
             Ok(answers) => answers,
             // A statement that was refused has ended the transaction, and its commit with it.
-            Err(failure @ (Failure::Database(_) | Failure::InTheWay)) => return Err(failure.into()),
+            Err(failure @ (Failure::Database(_) | Failure::InTheWay | Failure::Locked)) => {
+                return Err(failure.into());
+            }
             Err(_) => return Err(Abort::Commit(begun.id, committed)),
         };
         for row in answers.iter().skip(sent_before).take(looks).flatten() {

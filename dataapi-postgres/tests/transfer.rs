@@ -1,0 +1,191 @@
+//! A copy into PostgreSQL can be stopped and gone on with, keeps writers away, and is no store before its end.
+
+use std::ops::ControlFlow;
+
+use dataapi_core::transfer::{Source, Stage, TransferError, Transferred, transfer};
+use dataapi_core::{
+    Decision, DialogId, DialogStore, Evidence, ImportedDialog, NewDialog, Stats, StoreError,
+};
+use dataapi_postgres::{OpenError, Options, PostgresStore, TransferSource, TransferTarget};
+
+/// Enough for several steps of each stage.
+const DIALOGS: usize = 2_100;
+
+const SHARDS: u16 = 3;
+
+fn database() -> Option<String> {
+    let cluster = postgres_cluster::shared()?;
+    Some(cluster.new_database().expect("a database"))
+}
+
+fn id(number: usize) -> DialogId {
+    format!("d-{number}").parse().expect("an id")
+}
+
+fn dialog(number: usize) -> NewDialog {
+    NewDialog::parse("anna", &format!("d-{number}"), "en", &format!("words {number}"))
+        .expect("a dialog")
+}
+
+async fn open(url: &str) -> PostgresStore {
+    PostgresStore::open(url, Options { shards: SHARDS, ..Options::default() })
+        .await
+        .expect("a store")
+}
+
+/// A store with dialogs and tombstones, closed.
+async fn filled() -> Option<String> {
+    let url = database()?;
+    let store = open(&url).await;
+    for first in (0..DIALOGS).step_by(1_000) {
+        let imported = |number| ImportedDialog {
+            dialog: dialog(number),
+            date: None,
+            consented: number % 7 > 0,
+        };
+        let batch = (first..DIALOGS.min(first + 1_000)).map(imported).collect();
+        for outcome in store.import(batch).await.expect("an import") {
+            outcome.expect("a new id");
+        }
+    }
+    for number in (0..DIALOGS).step_by(400) {
+        store
+            .decide(id(number), Decision::Withdrawn, Evidence::default())
+            .await
+            .expect("a no is always recorded");
+    }
+    Some(url)
+}
+
+/// Copies up to the step of that number, if there are as many.
+async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Transferred, TransferError> {
+    let mut source = TransferSource::open(from).await.expect("a source");
+    let mut target = TransferTarget::open(to, SHARDS).await.expect("a target");
+    let mut steps = 0;
+    let watch = &mut |_: Stage, done: u64, total: u64| {
+        assert!(done <= total);
+        steps += 1;
+        if steps > stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    transfer(&mut source, &mut target, watch).await
+}
+
+fn name(url: &str) -> &str {
+    url.rsplit('/').next().expect("a URL")
+}
+
+async fn stats(url: &str) -> Stats {
+    open(url).await.stats().await.expect("counts")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_stopped_again_and_again_comes_to_its_end() {
+    let Some(from) = filled().await else { return };
+    let to = database().expect("another one");
+    let mut stopped = 0;
+    let copied = loop {
+        // One step at a time: each goes on where the one before has stopped, until verification, which is whole.
+        let stop = if stopped < 8 { 1 } else { usize::MAX };
+        match copy_until(&from, &to, stop).await {
+            Ok(copied) => break copied,
+            Err(TransferError::Stopped) => stopped += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+        let opened = PostgresStore::open(&to, Options::default()).await;
+        assert!(matches!(opened, Err(OpenError::Unfinished)), "{opened:?}");
+    };
+    assert_eq!(stopped, 8);
+    assert_eq!(copied.stats, stats(&from).await);
+    assert_eq!(stats(&to).await, copied.stats);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_written_to_since_is_not_gone_on_with() {
+    let Some(from) = filled().await else { return };
+    let to = database().expect("another one");
+    let stopped = copy_until(&from, &to, 4).await;
+    assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
+    open(&from).await.insert(dialog(DIALOGS)).await.expect("a new id");
+    let refused = copy_until(&from, &to, usize::MAX).await;
+    assert!(matches!(refused, Err(TransferError::Changed)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_not_what_was_read_does_not_become_a_store() {
+    let Some(from) = filled().await else { return };
+    let cluster = postgres_cluster::shared().expect("it is there");
+    for damage in [
+        "UPDATE dataapi.dialog SET text = 'other words' WHERE dialog_id = (SELECT min(dialog_id) FROM dataapi.dialog)",
+        "DELETE FROM dataapi.dialog WHERE dialog_id = (SELECT min(dialog_id) FROM dataapi.dialog)",
+        "UPDATE dataapi.event SET notice = 'another' WHERE position = 7",
+        "DELETE FROM dataapi.event WHERE position > 600",
+    ] {
+        let to = database().expect("another one");
+        let stopped = copy_until(&from, &to, 7).await;
+        assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
+        cluster.sql(name(&to), damage).expect("it is done");
+        let refused = copy_until(&from, &to, usize::MAX).await;
+        assert!(
+            matches!(refused, Err(TransferError::Differs(_) | TransferError::Ledger(_))),
+            "{damage}: {refused:?}"
+        );
+        let opened = PostgresStore::open(&to, Options::default()).await;
+        assert!(matches!(opened, Err(OpenError::Unfinished)), "{opened:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_never_copied_over() {
+    let Some(from) = filled().await else { return };
+    let to = database().expect("another one");
+    drop(open(&to).await);
+    let refused = TransferTarget::open(&to, SHARDS).await;
+    assert!(matches!(refused, Err(OpenError::IsThere)), "{refused:?}");
+    let itself = TransferTarget::open(&from, SHARDS).await;
+    assert!(matches!(itself, Err(OpenError::IsThere)), "{itself:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_do_not_copy_into_one_database() {
+    let Some(to) = database() else { return };
+    let first = TransferTarget::open(&to, SHARDS).await.expect("it is free");
+    let second = TransferTarget::open(&to, SHARDS).await;
+    assert!(matches!(second, Err(OpenError::Store(StoreError::Unavailable { .. }))), "{second:?}");
+    drop(first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_it_is_copied_a_store_is_read_and_not_written_to() {
+    let Some(from) = database() else { return };
+    let store = open(&from).await;
+    store.insert(dialog(1)).await.expect("a new id");
+    let mut source = TransferSource::open(&from).await.expect("a source");
+    let before = source.manifest().await.expect("a manifest").fingerprint();
+    let anna = dialog(1).customer_id;
+    let (inserted, decided, erased) = tokio::join!(
+        store.insert(dialog(2)),
+        store.decide(id(1), Decision::Granted, Evidence::default()),
+        store.erase_customer(&anna),
+    );
+    assert!(matches!(inserted, Err(StoreError::Unavailable { .. })), "{inserted:?}");
+    assert!(matches!(decided, Err(StoreError::Unavailable { .. })), "{decided:?}");
+    assert!(matches!(erased, Err(StoreError::Unavailable { .. })), "{erased:?}");
+    assert_eq!(store.stats().await.expect("counts").pending, 1);
+    assert_eq!(source.manifest().await.expect("a manifest").fingerprint(), before);
+    drop(source);
+    store.insert(dialog(2)).await.expect("it is written to again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_of_too_many_chains_is_not_begun() {
+    let Some(from) = filled().await else { return };
+    let to = database().expect("another one");
+    let mut source = TransferSource::open(&from).await.expect("a source");
+    let mut target = TransferTarget::open(&to, 1_024).await.expect("a target");
+    let refused =
+        transfer(&mut source, &mut target, &mut |_, _, _| ControlFlow::Continue(())).await;
+    assert!(
+        matches!(refused, Err(TransferError::Chains { past: SHARDS, new: 1_024 })),
+        "{refused:?}"
+    );
+}
