@@ -162,6 +162,7 @@ pub(crate) async fn changes(
     // In one order everywhere, so that no two wait for each other.
     let mut entries: Vec<_> = unit.entries.into_iter().collect();
     entries.sort_by_key(|(reference, _)| *reference);
+    let mut new = Vec::new();
     for (reference, entry) in entries {
         let shard = shards.of(&reference);
         match (entry.before, entry.now) {
@@ -177,19 +178,26 @@ pub(crate) async fn changes(
             (before, State::Held(now)) => {
                 let dialog = entry.inserted.ok_or_else(|| rows::damaged("row"))?;
                 let row = Whole::held(reference, shards.key(shard), &now, dialog);
-                changes.put(client, row, !matches!(before, State::Absent)).await?;
+                match before {
+                    State::Absent => new.push(row),
+                    _ => changes.replace(client, row).await?,
+                }
                 changes.end_early(client, reference, shards.key(shard), &before).await?;
             }
             (before @ (State::Absent | State::Awaited(_)), State::Gone(event)) => {
                 let row = Whole::gone(reference, shards.key(shard), &event);
-                changes.put(client, row, matches!(before, State::Awaited(_))).await?;
+                match before {
+                    State::Absent => new.push(row),
+                    _ => changes.replace(client, row).await?,
+                }
                 changes.end_early(client, reference, shards.key(shard), &before).await?;
             }
             (before, State::Awaited(grant)) if !before.awaits(&grant) => {
                 let key = shards.key(shard);
-                changes
-                    .hold(client, reference, key, &grant, matches!(before, State::Absent))
-                    .await?;
+                if matches!(before, State::Absent) {
+                    new.push(Whole::awaited(reference, key, &grant));
+                }
+                changes.hold(client, reference, key, &grant).await?;
             }
             (State::Gone(_), State::Absent) => {
                 let forget = "DELETE FROM dataapi.dialog WHERE ref = $1 AND shard = $2";
@@ -199,6 +207,7 @@ pub(crate) async fn changes(
             _ => {}
         }
     }
+    changes.put(client, new).await?;
     for (shard, dialogs) in granted {
         changes.update(client, shards.key(shard), state::CONSENTED, dialogs).await?;
     }
@@ -274,21 +283,28 @@ impl Changes {
         Ok(())
     }
 
-    /// Puts a row in, or in the place of the one that is there.
-    async fn put(&mut self, client: &Client, row: Whole, is_there: bool) -> Result<(), Failure> {
-        const ROW: &str =
-            "(ref, shard, state, date, chain, position, dialog_id, customer_id, language, text, is_imported)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-        let sql = if is_there {
-            "UPDATE dataapi.dialog SET state = $3, date = $4, chain = $5, position = $6, dialog_id = $7,
-                    customer_id = $8, language = $9, text = $10, is_imported = $11
-              WHERE ref = $1 AND shard = $2 RETURNING 1"
-                .to_owned()
-        } else {
-            format!("INSERT INTO dataapi.dialog {ROW} ON CONFLICT DO NOTHING RETURNING 1")
-        };
+    /// Puts rows in where there are none.
+    async fn put(&mut self, client: &Client, rows: Vec<Whole>) -> Result<(), Failure> {
+        let insert =
+            "INSERT INTO dataapi.dialog (ref, shard, state, date, chain, position, dialog_id,
+            customer_id, language, text, is_imported)";
+        self.inserted += rows.len();
+        let mut rest = rows.into_iter();
+        for count in chunks(rest.len()) {
+            let sql = values(insert, 11, count) + " ON CONFLICT DO NOTHING RETURNING 1";
+            let parameters = rest.by_ref().take(count).flat_map(Whole::parameters).collect();
+            self.add(client, &sql, parameters).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a row in the place of the one that is there.
+    async fn replace(&mut self, client: &Client, row: Whole) -> Result<(), Failure> {
+        let sql = "UPDATE dataapi.dialog SET state = $3, date = $4, chain = $5, position = $6,
+                dialog_id = $7, customer_id = $8, language = $9, text = $10, is_imported = $11
+              WHERE ref = $1 AND shard = $2 RETURNING 1";
         self.inserted += 1;
-        self.add(client, &sql, row.parameters()).await
+        self.add(client, sql, row.parameters()).await
     }
 
     /// Removes the yes that came before a dialog, if there was one.
@@ -313,11 +329,7 @@ impl Changes {
         reference: DialogRef,
         shard: i32,
         grant: &EarlyGrant,
-        is_new: bool,
     ) -> Result<(), Failure> {
-        if is_new {
-            self.put(client, Whole::awaited(reference, shard, grant), false).await?;
-        }
         let hold =
             "INSERT INTO dataapi.early_grant (ref, shard, date, until, notice, method, locale)
             VALUES ($1, $2, $3, $4, $5, $6, $7)
