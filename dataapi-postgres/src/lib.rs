@@ -213,13 +213,15 @@ impl PostgresStore {
     }
 }
 
-/// The last date that is in the store: of its events, and of the newest dialogs.
+/// The last date that is in the store: of its events, the newest dialogs, and the few other things.
 async fn last_date(readers: &Readers) -> Result<Date, Failure> {
     let query = Query::new(
         "SELECT greatest(
              (SELECT max(date) FROM dataapi.chain),
              (SELECT max(date) FROM dataapi.dialog WHERE state = 2),
-             (SELECT max(date) FROM dataapi.dialog WHERE state = 1))",
+             (SELECT max(date) FROM dataapi.dialog WHERE state = 1),
+             (SELECT max(date) FROM dataapi.early_grant),
+             (SELECT max(greatest(created, revoked)) FROM dataapi.api_key))",
     );
     let row = readers.row(&query).await?.ok_or(Failure::Lost)?;
     Ok(rows::optional_date(&row, 0)?.unwrap_or(Date::MIN))

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dataapi_conformance::ManualClock;
 use dataapi_core::{
-    Audit, Clock, Decision, DialogId, DialogStore, Evidence, Filter, Limit, NewDialog, PageRequest,
-    Positions, Reach, Start, StoreError, Window,
+    Audit, Clock, Decision, DialogId, DialogStore, EarlyDecision, Evidence, Filter, KeySecret,
+    Limit, NewDialog, NewKey, PageRequest, Positions, Reach, Roles, Start, StoreError, Window,
 };
 use dataapi_postgres::{Options, PostgresStore};
 use futures_util::future::join_all;
@@ -166,4 +166,34 @@ async fn counts_stay_right_while_they_are_added_up() {
         let consented = round as u64 / 2 + 1;
         assert_eq!((counts.pending, counts.consented), (round as u64 + 1 - consented, consented));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_that_no_dialog_has_binds_the_next_server_as_well() {
+    let Some(url) = database() else { return };
+    let clock = ManualClock::default();
+    let store = open_at(&url, clock.clone()).await;
+    clock.advance(Duration::from_secs(100));
+    let held = Duration::from_secs(600);
+    let yes = store.decide_early(id("early"), Decision::Granted, Evidence::default(), held).await;
+    let Ok(EarlyDecision::Held(yes)) = yes else { panic!("{yes:?}") };
+    clock.jump_back(Duration::from_secs(50));
+    drop(store);
+
+    let store = open_at(&url, clock.clone()).await;
+    let received = store.insert(dialog("d")).await.expect("a dialog");
+    assert!(received.date >= yes.date);
+    clock.advance(Duration::from_secs(200));
+    let key = NewKey {
+        name: "key".parse().expect("a name"),
+        grant: "read".parse::<Roles>().expect("a role").into(),
+        hash: KeySecret::from_bytes([1; 32]).hash(),
+        expires: None,
+    };
+    let created = store.create_key(key).await.expect("a key");
+    clock.jump_back(Duration::from_secs(100));
+    drop(store);
+
+    let received = open_at(&url, clock).await.insert(dialog("e")).await.expect("a dialog");
+    assert!(received.date >= created);
 }
