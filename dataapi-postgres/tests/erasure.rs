@@ -1,0 +1,102 @@
+//! What it takes for the bytes of an erased dialog to leave the files of PostgreSQL, by looking at them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use dataapi_core::{DialogStore, ImportedDialog, NewDialog};
+use dataapi_postgres::{Options, PostgresStore};
+use postgres_cluster::{Cluster, Settings};
+
+const DIALOGS: usize = 600;
+
+/// What is in the words, the id and the customer of a dialog, and nowhere else.
+fn marker(number: usize) -> String {
+    format!("mark{number:05}x")
+}
+
+/// Of every third, the words are so many that they lie elsewhere than the rest of the row.
+fn dialog(number: usize) -> NewDialog {
+    let marker = marker(number);
+    let words = if number % 3 == 0 { 9_000 } else { 200 };
+    let mut text = String::new();
+    let mut state = number as u64;
+    while text.len() < words {
+        // What can hardly be compressed, so that the marker stays legible.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        text.push_str(&format!("{marker}{state:x}"));
+    }
+    NewDialog::parse(&format!("customer-{marker}"), &format!("dialog-{marker}"), "en", &text)
+        .expect("a dialog")
+}
+
+/// The numbers of the markers that are in the files under a folder.
+fn seen(folder: &Path) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            // It may be gone by now.
+            let bytes = fs::read(entry.path()).unwrap_or_default();
+            for window in bytes.windows(10).filter(|window| window.starts_with(b"mark")) {
+                if let Some(digits) = window.strip_suffix(b"x")
+                    && let Ok(number) = String::from_utf8_lossy(&digits[4..]).parse()
+                {
+                    found.insert(number);
+                }
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_the_steps_of_the_readme_no_byte_of_what_was_erased_is_left() {
+    if !postgres_cluster::available() {
+        return;
+    }
+    let extra = [("wal_recycle", "off"), ("min_wal_size", "32MB"), ("wal_keep_size", "0")];
+    let settings = Settings {
+        durable: true,
+        extra: extra.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+    };
+    let cluster = Cluster::start(&settings).expect("a cluster");
+    let url = cluster.new_database().expect("a database");
+    let database = url.rsplit('/').next().expect("a URL");
+    let options = Options { erase_within: Duration::from_millis(100), ..Options::default() };
+    let store = PostgresStore::open(&url, options).await.expect("a store");
+    let imported =
+        |number| ImportedDialog { dialog: dialog(number), date: None, consented: number % 2 == 0 };
+    for outcome in store.import((0..DIALOGS).map(imported).collect()).await.expect("an import") {
+        outcome.expect("a new id");
+    }
+    cluster.sql(database, "ANALYZE; CHECKPOINT").expect("it is done");
+    let all: BTreeSet<_> = (0..DIALOGS).collect();
+    assert_eq!(seen(cluster.folder()), all, "each can be found while it is there");
+
+    let (erased, kept): (BTreeSet<_>, BTreeSet<_>) =
+        all.into_iter().partition(|number| number % 5 == 0);
+    for number in &erased {
+        let gone = store.erase_customer(&dialog(*number).customer_id).await.expect("it is erased");
+        assert_eq!(gone, 1);
+    }
+    store.scrub().await.expect("it is vacuumed away");
+    let dump = "SELECT string_agg(d::text, ' ') FROM dataapi.dialog d";
+    let rows = cluster.sql(database, dump).expect("rows");
+    assert!(erased.iter().all(|number| !rows.contains(&marker(*number))), "of no row it is a part");
+
+    // What the README asks the operator for, on top of that.
+    cluster.sql(database, "VACUUM FULL dataapi.dialog").expect("it is done");
+    for _ in 0..2 {
+        cluster.sql(database, "SELECT pg_switch_wal()").expect("it is done");
+        cluster.sql(database, "CHECKPOINT").expect("it is done");
+    }
+    let left = seen(cluster.folder());
+    assert_eq!(left.intersection(&erased).count(), 0, "{left:?}");
+    assert!(kept.is_subset(&left), "what was not erased is there");
+}
