@@ -1,6 +1,7 @@
 //! What it takes for the bytes of an erased dialog to leave the files of PostgreSQL, by looking at them.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -19,13 +20,14 @@ fn marker(number: usize) -> String {
 /// Of every third, the words are so many that they lie elsewhere than the rest of the row.
 fn dialog(number: usize) -> NewDialog {
     let marker = marker(number);
-    let words = if number % 3 == 0 { 9_000 } else { 200 };
+    let words = if number.is_multiple_of(3) { 9_000 } else { 200 };
     let mut text = String::new();
     let mut state = number as u64;
     while text.len() < words {
         // What can hardly be compressed, so that the marker stays legible.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        text.push_str(&format!("{marker}{state:x}"));
+        // Writing to a string never fails.
+        let _ = write!(text, "{marker}{state:x}");
     }
     NewDialog::parse(&format!("customer-{marker}"), &format!("dialog-{marker}"), "en", &text)
         .expect("a dialog")
