@@ -174,7 +174,7 @@ async fn a_date_that_no_dialog_has_binds_the_next_server_as_well() {
     let clock = ManualClock::default();
     let store = open_at(&url, clock.clone()).await;
     clock.advance(Duration::from_secs(100));
-    let held = Duration::from_secs(600);
+    let held = Duration::from_mins(10);
     let yes = store.decide_early(id("early"), Decision::Granted, Evidence::default(), held).await;
     let Ok(EarlyDecision::Held(yes)) = yes else { panic!("{yes:?}") };
     clock.jump_back(Duration::from_secs(50));
