@@ -29,6 +29,17 @@ const MAX_LOG_FRAMES: u32 = 50_000;
 /// How many it may have where now and then someone writes, and the rest is as well done at once.
 const MAX_QUIET_FRAMES: u32 = 4_000;
 
+/// How many it may have where commits are of few requests. Each of these waits for the disk alone, and to
+/// overwrite a short log takes two thirds of the time of making a long one longer: the file system need not
+/// write down its new length. They fill it in a quarter of a second, and then wait for a hundredth.
+const MAX_LONE_FRAMES: u32 = 4_000;
+
+/// So many requests of a commit are few.
+const FEW_REQUESTS: u64 = 4;
+
+/// How often it is looked whether the log has as many, while commits are made.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// From one try to the next, while something is in the way: writers wait during a try, and must get
 /// on in between.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -67,6 +78,7 @@ impl Upkeep {
             waiting: Vec::new(),
             seen: None,
             not_before: Instant::now(),
+            looked: Looked::default(),
         };
         let thread = std::thread::Builder::new()
             .name("dataapi-upkeep".into())
@@ -106,6 +118,16 @@ struct Keeper {
     seen: Option<Header>,
     /// When to try again after something was in the way.
     not_before: Instant,
+    looked: Looked,
+}
+
+/// The commits at the last look, and when that was.
+#[derive(Debug, Default)]
+struct Looked {
+    at: Option<Instant>,
+    commits: u64,
+    requests: u64,
+    is_busy: bool,
 }
 
 impl Keeper {
@@ -113,6 +135,7 @@ impl Keeper {
         let mut period = Instant::now();
         loop {
             let wait = self.until_due().min(PERIOD.saturating_sub(period.elapsed()));
+            let wait = if self.looked.is_busy { wait.min(LOOK) } else { wait };
             select! {
                 recv(requests) -> asked => match asked {
                     Ok(reply) => self.waiting.push((reply, Instant::now() + PATIENCE)),
@@ -127,11 +150,26 @@ impl Keeper {
             } else {
                 (false, false)
             };
+            let is_full = is_full || self.is_full_of_lone_commits();
             if is_full || self.until_due().is_zero() {
                 self.scrub(is_idle);
             }
         }
         self.scrubber.close(&self.erasures, self.commits.number() > 0);
+    }
+
+    /// Whether the log is to begin anew, since each commit waits for its own.
+    fn is_full_of_lone_commits(&mut self) -> bool {
+        if self.looked.at.is_some_and(|at| at.elapsed() < LOOK) {
+            return false;
+        }
+        let (commits, requests) = (self.commits.number(), self.commits.requests());
+        let [by, of] = [commits - self.looked.commits, requests - self.looked.requests];
+        self.looked = Looked { at: Some(Instant::now()), commits, requests, is_busy: by > 0 };
+        by > 0
+            && of <= by * FEW_REQUESTS
+            && Instant::now() >= self.not_before
+            && self.scrubber.header().is_ok_and(|now| now.frames() > MAX_LONE_FRAMES)
     }
 
     /// How long it is until the next scrub must begin.

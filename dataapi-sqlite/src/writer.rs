@@ -248,6 +248,11 @@ impl Commits {
         self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
+    /// How many requests they were made of.
+    pub(crate) fn requests(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
+    }
+
     fn sizes(&self) -> BatchSizes {
         BatchSizes {
             counts: std::array::from_fn(|at| self.counts[at].load(Ordering::Relaxed)),
