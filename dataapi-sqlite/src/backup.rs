@@ -15,22 +15,24 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dataapi_core::{
-    Audit, BrokenChain, Date, DialogRef, Event, EventKind, Head, RefKey, StoreError,
+    Audit, BrokenChain, Date, DialogRef, Event, EventKind, Head, LedgerHead, Limit, Positions,
+    RefKey, StoreError,
 };
 use rusqlite::Connection;
 
-use crate::copy::{Copy, DialogRow, EarlyRow, StoreRow, events_after};
-use crate::schema::{OpenError, open_backup, open_for_reading, ref_key};
+use crate::chains::{Chains, Place};
+use crate::copy::{Copy, DialogRow, StoreRow, early_grants, events_after};
+use crate::schema::{Identity, OpenError, open_backup, open_for_reading};
 use crate::transaction::PutBack;
-use crate::{SqliteStore, keys, ledger};
+use crate::{SqliteStore, keys, ledger, rows};
 
 /// What was backed up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
     /// How many dialogs, pending ones included.
     pub dialogs: u64,
-    /// The last event of the ledger at the moment of the copy.
-    pub head: Head,
+    /// The last events of the ledger at the moment of the copy.
+    pub head: LedgerHead,
 }
 
 /// What came of a backup's dialogs.
@@ -142,21 +144,22 @@ impl SqliteStore {
     /// [`BackupError::Stopped`].
     pub fn back_up(&self, place: &Path, progress: Progress<'_>) -> Result<Backup, BackupError> {
         let source = open_for_reading(&self.path)?;
-        let copy = Copy::begin(place, &self.key)?;
+        let copy = Copy::begin(place, &self.identity.key, &self.identity.chains)?;
         loop {
             let mut moment = source.unchecked_transaction()?;
             let adding = copy.add()?;
-            let mut events = events_after(&moment, copy.head()?.position)?;
+            let mut events = events_after(&moment, &self.identity.chains, copy.end()?)?;
             while events.len() > FEW_EVENTS {
                 drop(moment);
                 follow(&copy, &events)?;
                 moment = source.unchecked_transaction()?;
-                events = events_after(&moment, copy.head()?.position)?;
+                events = events_after(&moment, &self.identity.chains, copy.end()?)?;
             }
             follow(&copy, &events)?;
             let (rows, is_last) = DialogRow::after(&moment, copy.last_seq()?)?;
             let end = if is_last {
-                Some((StoreRow::read(&moment)?, EarlyRow::all(&moment)?, keys::all(&moment)?))
+                let store = StoreRow::read(&moment, &self.identity.chains)?;
+                Some((store, early_grants(&moment)?, keys::all(&moment)?))
             } else {
                 None
             };
@@ -195,10 +198,12 @@ impl SqliteStore {
         progress: Progress<'_>,
     ) -> Result<Restored, BackupError> {
         let source = open_backup(backup)?;
-        if ref_key(&source)?.as_bytes() != self.key.as_bytes() {
+        let Identity { key, chains } = Identity::load(&source)?;
+        if key.as_bytes() != self.identity.key.as_bytes() {
             return Err(BackupError::OtherStore);
         }
-        let fates = self.fates_after(ledger::head(&source)?)?;
+        // Also where this store is a copy of that one, events that both have lie at the same places.
+        let fates = self.fates_after(&ledger::heads(&source, &chains)?)?;
         let mut outcome = Restored::default();
         let mut seq = 0;
         loop {
@@ -211,7 +216,7 @@ impl SqliteStore {
                     break;
                 }
                 let count = batch.len();
-                let (staying, gone) = fates.sort(&self.key, batch);
+                let (staying, gone) = fates.sort(&self.identity.key, batch);
                 outcome.gone += gone;
                 let put_back = move |transaction: &mut crate::transaction::Transaction<'_>| {
                     staying
@@ -234,31 +239,38 @@ impl SqliteStore {
         }
     }
 
-    /// What the store's ledger says has happened since that head, which must be its own.
-    fn fates_after(&self, noted: Head) -> Result<Fates, BackupError> {
+    /// What the store's ledger says has happened since those heads, which must be its own.
+    fn fates_after(&self, noted: &[Head]) -> Result<Fates, BackupError> {
         let source = open_for_reading(&self.path)?;
         let mut fates = Fates::default();
-        if noted.position > 0 {
-            let there = events_after(&source, noted.position - 1)?;
-            match there.first() {
-                Some((event, _)) if event.head() == noted => {}
+        let mut after = Positions::START;
+        for head in noted {
+            after.set(head.chain, head.position);
+            let place = self.identity.chains.place(head.chain, head.position);
+            let there =
+                place.map(|place| ledger::unchecked_at(&source, &self.identity.chains, place));
+            match there.transpose()?.flatten() {
+                Some(event) if event.head() == *head => {}
                 Some(_) => {
-                    let positions = noted.position.into();
+                    let positions = LedgerHead::of(noted.iter().copied()).positions;
                     return Err(BrokenChain::Rewritten { positions }.into());
                 }
                 None => {
-                    let position = ledger::head(&source)?.position;
-                    return Err(BrokenChain::CutOff { chain: 0, position }.into());
+                    let chain = head.chain;
+                    let position =
+                        ledger::whole_head(&source, &self.identity.chains)?.positions.of(chain);
+                    return Err(BrokenChain::CutOff { chain, position }.into());
                 }
             }
         }
-        let mut after = noted.position;
         loop {
-            let events = events_after(&source, after)?;
-            let Some((last, _)) = events.last() else { return Ok(fates) };
-            after = last.position;
-            for (event, _) in &events {
-                fates.add(event);
+            let events = ledger::after(&source, &self.identity.chains, &after, Limit::MAX)?;
+            if events.is_empty() {
+                return Ok(fates);
+            }
+            for event in &events {
+                after.pass(event);
+                fates.add(event, &self.identity.chains)?;
             }
         }
     }
@@ -293,25 +305,25 @@ pub fn restore(
 ) -> Result<Restored, BackupError> {
     let source = open_backup(backup)?;
     let source = source.unchecked_transaction()?;
-    let key = ref_key(&source)?;
-    let mut store = StoreRow::read(&source)?;
-    let head = ledger::head(&source)?;
+    let Identity { key, chains } = Identity::load(&source)?;
+    let mut store = StoreRow::read(&source, &chains)?;
+    let head = ledger::whole_head(&source, &chains)?;
     let tail = match since {
-        Since::Ledger(events) => audited(events, head)?,
+        Since::Ledger(events) => audited(events, head, &chains)?,
         Since::ResurrectionAccepted => Vec::new(),
         Since::Unknown => {
-            let (position, date) = (head.position, store.last_date);
+            let (position, date) = (head.positions.events(), store.last_date);
             return Err(BackupError::NothingKnown { position, date });
         }
     };
     let mut fates = Fates::default();
     for event in &tail {
-        fates.add(event);
+        fates.add(event, &chains)?;
     }
     store.last_date = tail.last().map_or(store.last_date, |last| last.date.max(store.last_date));
 
-    let copy = Copy::begin(place, &key)?;
-    copy_ledger(&source, &copy)?;
+    let copy = Copy::begin(place, &key, &chains)?;
+    copy_ledger(&source, &chains, &copy)?;
     let mut outcome = Restored::default();
     let mut rows_of = HashMap::new();
     let mut seq = 0;
@@ -336,7 +348,7 @@ pub fn restore(
     for event in &tail {
         copy.event(event, rows_of.get(&event.reference).copied())?;
     }
-    for early in EarlyRow::all(&source)? {
+    for early in early_grants(&source)? {
         if !fates.0.contains_key(&early.reference) {
             copy.early(&early)?;
         }
@@ -347,9 +359,9 @@ pub fn restore(
     Ok(outcome)
 }
 
-fn copy_ledger(source: &Connection, copy: &Copy) -> Result<(), BackupError> {
+fn copy_ledger(source: &Connection, chains: &Chains, copy: &Copy) -> Result<(), BackupError> {
     loop {
-        let events = events_after(source, copy.head()?.position)?;
+        let events = events_after(source, chains, copy.end()?)?;
         if events.is_empty() {
             return Ok(());
         }
@@ -362,19 +374,22 @@ fn copy_ledger(source: &Connection, copy: &Copy) -> Result<(), BackupError> {
 /// Checks a ledger from its first event on; yields the events after that head, which must be in it.
 fn audited(
     events: impl Iterator<Item = io::Result<Event>>,
-    noted: Head,
+    noted: LedgerHead,
+    chains: &Chains,
 ) -> Result<Vec<Event>, BackupError> {
-    let mut audit = Audit::new(Some(noted.into()));
+    let seen = noted.positions.clone();
+    let live = chains.live().number;
+    let mut audit = Audit::new(Some(noted));
     let mut tail = Vec::new();
     for event in events {
         let event = event.map_err(BackupError::LedgerFile)?;
         audit.check(&event)?;
-        // The store of this backup has one chain, and so has its ledger.
-        if event.chain > 0 {
-            let Event { chain, position, .. } = event;
-            return Err(BrokenChain::Link { chain, position }.into());
-        }
-        if event.position > noted.position {
+        let Event { chain, position, .. } = event;
+        if position > seen.of(chain) {
+            // The store of this backup adds to one chain, and so has its ledger.
+            if chain != live {
+                return Err(BrokenChain::Link { chain, position }.into());
+            }
             tail.push(event);
         }
     }
@@ -396,16 +411,19 @@ struct Fates(HashMap<DialogRef, Fate>);
 /// What has happened to one of them.
 #[derive(Clone, Copy)]
 enum Fate {
-    /// It was consented to by that event.
-    Granted(u64),
+    /// It was consented to by the event at that place.
+    Granted(Place),
     /// It was withdrawn or erased; a dialog that took its id later is another one.
     Gone,
 }
 
 impl Fates {
-    fn add(&mut self, event: &Event) {
+    fn add(&mut self, event: &Event, chains: &Chains) -> rusqlite::Result<()> {
         let fate = match event.kind {
-            EventKind::Granted => Fate::Granted(event.position),
+            EventKind::Granted => {
+                let place = chains.place(event.chain, event.position);
+                Fate::Granted(place.ok_or_else(|| rows::damaged(0))?)
+            }
             EventKind::Withdrawn | EventKind::Erased | EventKind::Expired => Fate::Gone,
         };
         self.0
@@ -416,6 +434,7 @@ impl Fates {
                 }
             })
             .or_insert(fate);
+        Ok(())
     }
 
     /// Those that may come back, as they are to stand, and how many may not.
@@ -428,8 +447,8 @@ impl Fates {
             .into_iter()
             .filter_map(|mut row| match self.0.get(&key.reference(&row.dialog.dialog_id)) {
                 None => Some(row),
-                Some(Fate::Granted(position)) => {
-                    row.granted = Some(*position);
+                Some(Fate::Granted(place)) => {
+                    row.granted = Some(*place);
                     Some(row)
                 }
                 Some(Fate::Gone) => None,

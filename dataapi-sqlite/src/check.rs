@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use dataapi_core::{Audit, BrokenChain, EventKind};
+use dataapi_core::{Audit, BrokenChain, EventKind, Positions};
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::chains::Chains;
 use crate::rows::DIALOG_COLUMNS;
 use crate::schema::{OpenError, open_backup, ref_key};
-use crate::{keys, ledger, rows};
+use crate::{keys, rows};
 
 /// As many are told of each kind of damage: they are for people, and may be millions.
 const MOST: u32 = 100;
@@ -70,7 +71,7 @@ pub fn check(path: &Path) -> Result<Vec<Damage>, OpenError> {
     if damage.is_empty() {
         damage.extend(counts(&moment)?);
         damage.extend(references(&moment)?);
-        damage.extend(chain(&moment)?);
+        damage.extend(ledger(&moment)?);
     }
     Ok(damage)
 }
@@ -107,7 +108,7 @@ fn counts(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
         ("tombstones", "SELECT withdrawn + erased FROM store", "SELECT count(*) FROM tombstone"),
         ("early decisions", "SELECT early FROM store", "SELECT count(*) FROM early_grant"),
     ];
-    let number = |sql: &str| connection.query_row(sql, (), |row| rows::position(row, 0));
+    let number = |sql: &str| connection.query_row(sql, (), |row| rows::count(row, 0));
     let mut damage = Vec::new();
     for (what, kept, found) in COUNTS {
         let (kept, found) = (number(kept)?, number(found)?);
@@ -133,11 +134,9 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
             continue;
         };
         let reference = key.reference(&dialog.dialog_id);
-        if let Some(position) = granted {
+        if let Some(place) = granted {
             let said = event
-                .query_row([ledger::signed(position)], |row| {
-                    Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, u8>(1)?))
-                })
+                .query_row([place], |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, u8>(1)?)))
                 .optional()?;
             if said != Some((*reference.as_bytes(), EventKind::Granted.code())) {
                 without_event += 1;
@@ -151,7 +150,7 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
         "SELECT count(*) FROM tombstone LEFT JOIN event USING (position)
          WHERE event.ref IS NOT tombstone.ref",
         (),
-        |row| rows::position(row, 0),
+        |row| rows::count(row, 0),
     )?;
     let broken_keys = u64::from(keys::all(connection).is_err());
     let found = [
@@ -164,15 +163,25 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
     Ok(found.into_iter().filter(|(count, _)| *count > 0).map(|(_, damage)| damage).collect())
 }
 
-fn chain(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
+/// Each chain is whole, and none of those that do not grow ends too early.
+fn ledger(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
+    let chains = Chains::load(connection)?;
     let columns = rows::EVENT_COLUMNS;
     let mut events =
         connection.prepare(&format!("SELECT {columns} FROM event ORDER BY position"))?;
     let mut audit = Audit::new(None);
-    for event in events.query_map((), rows::event)? {
-        if let Err(broken) = audit.check(&event?) {
+    let mut ends = Positions::START;
+    for event in events.query_map((), |row| rows::event(row, &chains))? {
+        let event = event?;
+        if let Err(broken) = audit.check(&event) {
             return Ok(vec![broken.into()]);
         }
+        ends.pass(&event);
     }
-    Ok(Vec::new())
+    let cut_off = chains.iter().filter_map(|chain| {
+        let position = ends.of(chain.number);
+        let is_whole = chain.events().is_none_or(|events| events == position);
+        (!is_whole).then_some(BrokenChain::CutOff { chain: chain.number, position }.into())
+    });
+    Ok(cut_off.collect())
 }

@@ -1,55 +1,87 @@
-//! The ledger in the database: looked up by the position of an event, and only ever added to.
+//! The ledger in the database: looked up by the place of an event, and only ever added to.
 
-use std::iter::once;
-
-use dataapi_core::{Change, Date, DialogRef, Event, EventHash, Head, Limit, Reach, StoredDialog};
+use dataapi_core::{
+    Change, Date, DialogRef, Event, EventHash, Head, LedgerHead, Limit, Positions, Reach,
+    StoredDialog,
+};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 
+use crate::chains::{Chain, Chains, Place};
 use crate::failure::Failure;
 use crate::queries::Query;
 use crate::rows::{self, EVENT_COLUMNS};
 
-/// The last event.
-pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
+/// The last event of the chain that grows.
+pub(crate) fn head(connection: &Connection, chains: &Chains) -> rusqlite::Result<Head> {
+    let live = chains.live();
     let last = connection
-        .prepare_cached("SELECT position, hash FROM event ORDER BY position DESC LIMIT 1")?
-        .query_row((), |row| {
-            let (position, hash) = (rows::position(row, 0)?, EventHash::from_bytes(row.get(1)?));
-            Ok(Head { chain: 0, position, hash })
-        })
+        .prepare_cached(
+            "SELECT position, hash FROM event WHERE position > ?1 ORDER BY position DESC LIMIT 1",
+        )?
+        .query_row([live.base], |row| Ok((row.get(0)?, EventHash::from_bytes(row.get(1)?))))
         .optional()?;
-    Ok(last.unwrap_or(Head::EMPTY))
+    Ok(match last {
+        None => Head::empty(live.number),
+        Some((place, hash)) => Head { chain: live.number, position: chains.of(place).1, hash },
+    })
 }
 
-/// The event at a position.
-fn at(connection: &Connection, position: u64) -> rusqlite::Result<Event> {
-    let before = head_at(connection, position.saturating_sub(1))?;
-    let event = connection
+/// The last event of each chain that has some.
+pub(crate) fn heads(connection: &Connection, chains: &Chains) -> rusqlite::Result<Vec<Head>> {
+    let past = chains.past().iter().map(|past| head_at(connection, chains, past.last));
+    let mut heads = past.collect::<rusqlite::Result<Vec<_>>>()?;
+    heads.extend(Some(head(connection, chains)?).filter(|head| head.position > 0));
+    Ok(heads)
+}
+
+/// The last events of all chains, signed off.
+pub(crate) fn whole_head(connection: &Connection, chains: &Chains) -> rusqlite::Result<LedgerHead> {
+    Ok(LedgerHead::of(heads(connection, chains)?))
+}
+
+/// The event at a place.
+fn at(connection: &Connection, chains: &Chains, place: Place) -> rusqlite::Result<Event> {
+    let (chain, position) = chains.of(place);
+    let before = if position > 1 {
+        head_at(connection, chains, place.before())?
+    } else {
+        Head::empty(chain.number)
+    };
+    let event = unchecked_at(connection, chains, place)?;
+    follows(before, event.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
+}
+
+/// What stands at a place, if anything does.
+pub(crate) fn unchecked_at(
+    connection: &Connection,
+    chains: &Chains,
+    place: Place,
+) -> rusqlite::Result<Option<Event>> {
+    connection
         .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM event WHERE position = ?1"))?
-        .query_row([signed(position)], rows::event)?;
-    follows(before, event)
+        .query_row([place], |row| rows::event(row, chains))
+        .optional()
 }
 
-/// The event at a position that a dialog or its tombstone refers to.
+/// The event at a place that a dialog or its tombstone refers to.
 pub(crate) fn of(
     connection: &Connection,
+    chains: &Chains,
     reference: &DialogRef,
-    position: u64,
+    place: Place,
 ) -> rusqlite::Result<Event> {
-    let event = at(connection, position)?;
+    let event = at(connection, chains, place)?;
     if event.reference == *reference { Ok(event) } else { Err(rows::damaged(1)) }
 }
 
-/// The head as it was at an earlier position.
-fn head_at(connection: &Connection, position: u64) -> rusqlite::Result<Head> {
-    if position == 0 {
-        return Ok(Head::EMPTY);
-    }
+/// The head of a chain as it was after the event at a place.
+fn head_at(connection: &Connection, chains: &Chains, place: Place) -> rusqlite::Result<Head> {
+    let (chain, position) = chains.of(place);
     let hash = connection
         .prepare_cached("SELECT hash FROM event WHERE position = ?1")?
-        .query_row([signed(position)], |row| row.get(0))?;
-    Ok(Head { chain: 0, position, hash: EventHash::from_bytes(hash) })
+        .query_row([place], |row| row.get(0))?;
+    Ok(Head { chain: chain.number, position, hash: EventHash::from_bytes(hash) })
 }
 
 /// An event as it was written: damage to it, or to the one before, breaks the chain.
@@ -65,95 +97,107 @@ fn follows(before: Head, event: Event) -> rusqlite::Result<Event> {
 /// The event after which a dialog is gone.
 pub(crate) fn tombstone(
     connection: &Connection,
+    chains: &Chains,
     reference: &DialogRef,
 ) -> rusqlite::Result<Option<Event>> {
-    let position = connection
+    let place = connection
         .prepare_cached("SELECT position FROM tombstone WHERE ref = ?1")?
-        .query_row([reference.as_bytes()], |row| rows::position(row, 0))
+        .query_row([reference.as_bytes()], |row| row.get(0))
         .optional()?;
-    position.map(|position| of(connection, reference, position)).transpose()
+    place.map(|place| of(connection, chains, reference, place)).transpose()
 }
 
-/// The events after a position, in order, as they stand there: whoever audits them sees where the chain is
-/// broken.
+/// The events after those positions, chain by chain, as they stand there: whoever audits them sees where a
+/// chain is broken.
 pub(crate) fn after(
     connection: &Connection,
-    position: u64,
+    chains: &Chains,
+    positions: &Positions,
     at_most: Limit,
 ) -> rusqlite::Result<Vec<Event>> {
-    let sql =
-        format!("SELECT {EVENT_COLUMNS} FROM event WHERE position > ?1 ORDER BY position LIMIT ?2");
-    connection
-        .prepare_cached(&sql)?
-        .query_map((signed(position), signed(at_most.get() as u64)), rows::event)?
-        .collect()
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM event WHERE position > ?1 AND position <= ?2
+         ORDER BY position LIMIT ?3"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut found = Vec::new();
+    for chain in chains.iter() {
+        let seen = positions.of(chain.number);
+        let left = at_most.get() - found.len();
+        if left == 0 || chain.events().is_some_and(|events| events <= seen) {
+            continue;
+        }
+        let last = chain.last.unwrap_or(Place::new(u64::MAX));
+        let parameters = (chain.place(seen), last, number(left as u64));
+        for event in select.query_map(parameters, |row| rows::event(row, chains))? {
+            found.push(event?);
+        }
+    }
+    Ok(found)
 }
 
-/// The events after a position with what they made readable, in order.
+/// The events after those positions with what they made readable, chain by chain.
 ///
 /// Only a grant that still holds is what its dialog's row refers to, whatever dialog has that row now.
 pub(crate) fn changes(
     connection: &Connection,
-    position: u64,
+    chains: &Chains,
+    positions: &Positions,
     at_most: Limit,
     reach: &Reach,
 ) -> Result<Vec<Change>, Failure> {
     let of_grant = Query::of_grant(reach);
     let mut granted = connection.prepare_cached(&of_grant.sql)?;
     let change = |event: Event| {
-        let position = once(Value::from(signed(event.position)));
-        let parameters = position.chain(of_grant.parameters.iter().cloned());
+        let place = chains.place(event.chain, event.position).unwrap_or(Place::START);
+        let place: &dyn ToSql = &place;
+        let rest = of_grant.parameters.iter().map(|value: &Value| value as &dyn ToSql);
         let stored = granted
-            .query_row(params_from_iter(parameters), rows::stored_dialog)
+            .query_row(params_from_iter([place].into_iter().chain(rest)), rows::stored_dialog)
             .optional()?
             .map(StoredDialog::readable);
         Ok(Change { event, dialog: stored.transpose()? })
     };
-    after(connection, position, at_most)?.into_iter().map(change).collect()
+    after(connection, chains, positions, at_most)?.into_iter().map(change).collect()
 }
 
-/// The position of the last event before a date; 0 if there is none.
-pub(crate) fn last_before(connection: &Connection, date: Date) -> rusqlite::Result<u64> {
-    // Dates never go backwards along the ledger.
-    let (mut before, mut not_before) = (0, head(connection)?.position + 1);
+/// The place of the last event of a chain before a date; its base if there is none.
+pub(crate) fn last_before(
+    connection: &Connection,
+    chains: &Chains,
+    chain: &Chain,
+    date: Date,
+) -> rusqlite::Result<Place> {
+    let end = match chain.events() {
+        Some(events) => events,
+        None => head(connection, chains)?.position,
+    };
+    // Dates never go backwards along a chain.
+    let (mut before, mut not_before) = (0, end + 1);
     while not_before - before > 1 {
         let middle = u64::midpoint(before, not_before);
-        if at(connection, middle)?.date < date {
+        if at(connection, chains, chain.place(middle))?.date < date {
             before = middle;
         } else {
             not_before = middle;
         }
     }
-    Ok(before)
+    Ok(chain.place(before))
 }
 
-/// The events by which dialogs are gone, after the first position up to the last, the oldest first.
-pub(crate) fn ends(
-    connection: &Connection,
-    (first, last): (u64, u64),
-    at_most: u32,
-) -> rusqlite::Result<Vec<Event>> {
-    let sql = format!(
-        "SELECT {EVENT_COLUMNS} FROM event
-         WHERE position > ?1 AND position <= ?2 AND kind > 1 ORDER BY position LIMIT ?3"
-    );
-    connection
-        .prepare_cached(&sql)?
-        .query_map((signed(first), signed(last), at_most), rows::event)?
-        .collect()
-}
-
-/// Adds an event at the end, of the dialog that has or had that row.
+/// Adds an event, of the dialog that has or had that row.
 pub(crate) fn append(
     connection: &Connection,
+    chains: &Chains,
     event: &Event,
     seq: Option<i64>,
 ) -> rusqlite::Result<()> {
+    let place = chains.place(event.chain, event.position).ok_or_else(|| rows::damaged(0))?;
     let [notice, method, locale] = event.evidence.pieces();
     connection
         .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
         .execute((
-            signed(event.position),
+            place,
             event.reference.as_bytes(),
             event.kind.code(),
             event.date.as_micros(),
@@ -166,7 +210,7 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// SQLite has no larger numbers, and so no later positions.
-pub(crate) fn signed(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
+/// SQLite has no larger numbers.
+pub(crate) fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -11,11 +11,15 @@
 //! **Erasure.** What was withdrawn or erased leaves every file of the store, to the byte, within
 //! [`Options::erase_within`], and at once on [`scrub`](DialogStore::scrub) ([`mod@scrub`]). After a crash
 //! the next open sees to it before it serves.
+//!
+//! **Moves.** A [`TransferSource`] is a store that is read whole, a [`TransferTarget`] one in the making:
+//! [`transfer`](dataapi_core::transfer::transfer) moves the one, or that of another backend, into the other.
 
 #![deny(missing_docs)]
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod backup;
+mod chains;
 mod check;
 mod checksum;
 mod copy;
@@ -31,7 +35,9 @@ mod rows;
 mod schema;
 mod scrub;
 mod slack;
+mod tombstones;
 mod transaction;
+mod transfer;
 mod upkeep;
 mod wal_index;
 mod writer;
@@ -48,7 +54,7 @@ use dataapi_core::{
     Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
     DialogRef, DialogStore, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key,
     KeyName, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
-    Receipt, Received, RefKey, Revision, Stats, StoreError, SubjectRequest, SystemClock,
+    Receipt, Received, Revision, Stats, StoreError, SubjectRequest, SystemClock,
 };
 
 pub use crate::backup::{Backup, BackupError, Progress, Restored, Since, restore};
@@ -57,8 +63,10 @@ use crate::failure::Failure;
 use crate::log::Log;
 use crate::readers::{Cost, Readers};
 use crate::revisions::Revisions;
+use crate::schema::Identity;
 pub use crate::schema::OpenError;
 use crate::scrub::{Erasures, Outcome, Scrubber};
+pub use crate::transfer::{TransferSource, TransferTarget};
 use crate::upkeep::Upkeep;
 use crate::writer::{Commits, Writer};
 
@@ -126,7 +134,7 @@ pub struct SqliteStore {
     writer: Writer,
     upkeep: Upkeep,
     erasures: Arc<Erasures>,
-    key: RefKey,
+    identity: Identity,
     path: PathBuf,
 }
 
@@ -142,7 +150,7 @@ impl SqliteStore {
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let Options { clock, create, readers, queue, cache_bytes, erase_within } = options;
         let connection = schema::open_for_writing(path, create, cache_bytes)?;
-        let key = schema::ref_key(&connection)?;
+        let identity = Identity::load(&connection)?;
         // SQLite follows links, and names the files beside the store after where they lead.
         let path = &path.canonicalize().map_err(OpenError::Files)?;
         let erasures = Arc::new(Erasures::default());
@@ -163,10 +171,11 @@ impl SqliteStore {
             Arc::clone(&commits),
             erase_within,
         )?;
-        let noted = Arc::clone(&erasures);
-        let writer = Writer::start(connection, log, key.clone(), clock, noted, commits, queue)?;
+        let (noted, own) = (Arc::clone(&erasures), identity.clone());
+        let writer = Writer::start(connection, log, own, clock, noted, commits, queue)?;
         let revisions = Revisions::open(path, at_once)?;
-        Ok(Self { readers, revisions, writer, upkeep, erasures, key, path: path.clone() })
+        let path = path.clone();
+        Ok(Self { readers, revisions, writer, upkeep, erasures, identity, path })
     }
 }
 
@@ -240,8 +249,8 @@ impl DialogStore for SqliteStore {
     }
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
-        let (key, dialog_id) = (self.key.clone(), dialog_id.clone());
-        let find = move |connection: &_| queries::consent(connection, &key, &dialog_id);
+        let (identity, dialog_id) = (self.identity.clone(), dialog_id.clone());
+        let find = move |connection: &_| queries::consent(connection, &identity, &dialog_id);
         self.readers.read(Cost::Short, find).await
     }
 
@@ -298,13 +307,14 @@ impl DialogStore for SqliteStore {
     }
 
     async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
-        let count = move |connection: &_| queries::purgeable(connection, which, before);
+        let chains = self.identity.chains.clone();
+        let count = move |connection: &_| queries::purgeable(connection, &chains, which, before);
         self.readers.read(Cost::Long, count).await
     }
 
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        let after = after.of(0);
-        let read = move |connection: &_| Ok(ledger::after(connection, after, limit)?);
+        let (chains, after) = (self.identity.chains.clone(), after.clone());
+        let read = move |connection: &_| Ok(ledger::after(connection, &chains, &after, limit)?);
         self.readers.read(Cost::Short, read).await
     }
 
@@ -314,17 +324,20 @@ impl DialogStore for SqliteStore {
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError> {
-        let (after, reach) = (after.of(0), reach.clone());
-        let read = move |connection: &_| ledger::changes(connection, after, limit, &reach);
+        let (chains, after, reach) = (self.identity.chains.clone(), after.clone(), reach.clone());
+        let read =
+            move |connection: &_| ledger::changes(connection, &chains, &after, limit, &reach);
         self.readers.read(Cost::Short, read).await
     }
 
     fn reference(&self, dialog_id: &DialogId) -> DialogRef {
-        self.key.reference(dialog_id)
+        self.identity.key.reference(dialog_id)
     }
 
     async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
-        self.readers.read(Cost::Short, |connection| Ok(ledger::head(connection)?.into())).await
+        let chains = self.identity.chains.clone();
+        let read = move |connection: &_| Ok(ledger::whole_head(connection, &chains)?);
+        self.readers.read(Cost::Short, read).await
     }
 
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 
 use dataapi_core::{
     ConsentRecord, ConsentStatus, CustomerId, Date, Dialog, DialogId, Filter, HeldDialog, Language,
-    Page, PageRequest, Position, Purge, Reach, RefKey, Stats, StoreError, StoredDialog,
-    SubjectRequest, Upper,
+    Page, PageRequest, Position, Purge, Reach, Stats, StoreError, StoredDialog, SubjectRequest,
+    Upper,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use crate::chains::Chains;
 use crate::failure::Failure;
-use crate::ledger;
 use crate::readers::Cost;
 use crate::rows::{self, DIALOG_COLUMNS};
+use crate::schema::Identity;
+use crate::{ledger, tombstones};
 
 /// A statement with its parameters.
 pub(crate) struct Query {
@@ -34,7 +36,7 @@ impl Query {
         self.parameters.extend(values);
     }
 
-    /// The dialog of a grant that stands, its position the first parameter, where it is within `reach`.
+    /// The dialog of a grant that stands, its place the first parameter, where it is within `reach`.
     pub(crate) fn of_grant(reach: &Reach) -> Self {
         let mut query = Self::new(format!(
             "SELECT {DIALOG_COLUMNS} FROM dialog
@@ -132,9 +134,10 @@ fn by_id(columns: &str, dialog_id: &DialogId) -> Query {
 
 pub(crate) fn consent(
     connection: &Connection,
-    key: &RefKey,
+    identity: &Identity,
     dialog_id: &DialogId,
 ) -> Result<ConsentStatus, Failure> {
+    let Identity { key, chains } = identity;
     let query = by_id(DIALOG_COLUMNS, dialog_id);
     let held = connection
         .prepare_cached(&query.sql)?
@@ -143,11 +146,11 @@ pub(crate) fn consent(
     let record = match held {
         Some((_, received, None)) => ConsentRecord::Pending { received },
         Some((_, _, Some(granted))) => {
-            let event = ledger::of(connection, &key.reference(dialog_id), granted)?;
+            let event = ledger::of(connection, chains, &key.reference(dialog_id), granted)?;
             ConsentRecord::Decided(event)
         }
         None => {
-            let gone = ledger::tombstone(connection, &key.reference(dialog_id))?;
+            let gone = ledger::tombstone(connection, chains, &key.reference(dialog_id))?;
             ConsentRecord::Decided(gone.ok_or(StoreError::NotFound)?)
         }
     };
@@ -199,28 +202,23 @@ pub(crate) fn subject_page(
 /// How many a purge would take.
 pub(crate) fn purgeable(
     connection: &Connection,
+    chains: &Chains,
     which: Purge,
     before: Date,
 ) -> Result<u64, Failure> {
-    let count = match due(which) {
-        Some(dialogs) => dialogs_before(dialogs, before),
-        None => tombstones_up_to(ledger::last_before(connection, before)?),
-    };
-    Ok(count.number(connection)?)
+    if let Some(dialogs) = due(which) {
+        return Ok(dialogs_before(dialogs, before).number(connection)?);
+    }
+    let mut count = 0;
+    for due in tombstones::due(connection, chains, before)? {
+        count += tombstones::count(connection, &due)?;
+    }
+    Ok(count)
 }
 
 fn dialogs_before(which: &str, date: Date) -> Query {
     let mut query = Query::new(format!("SELECT count(*) FROM dialog {which}"));
     query.and("date < ?", [date.as_micros().into()]);
-    query
-}
-
-fn tombstones_up_to(position: u64) -> Query {
-    let mut query = Query::new(
-        "SELECT count(*) FROM event WHERE position > (SELECT forgotten FROM store WHERE only_row = 1) AND kind > 1"
-            .to_owned(),
-    );
-    query.and("position <= ?", [ledger::signed(position).into()]);
     query
 }
 
@@ -384,6 +382,7 @@ mod tests {
     use dataapi_core::{Cursor, Start, Window};
 
     use super::*;
+    use crate::rows::EVENT_COLUMNS;
 
     /// Every statement that a page can need, with what it is for.
     fn statements() -> Vec<(String, Query)> {
@@ -433,7 +432,14 @@ mod tests {
             statements.push((format!("a dialog within {reach:?}"), query));
         }
         statements.push(("pending of a customer".into(), subject_pending(&customer)));
-        statements.push(("count of tombstones".into(), tombstones_up_to(7)));
+        for columns in ["count(*)", EVENT_COLUMNS] {
+            let mut query = Query::new(format!(
+                "SELECT {columns} FROM event WHERE {}",
+                tombstones::WITH_TOMBSTONE
+            ));
+            query.parameters = vec![1.into(), 7.into()];
+            statements.push((format!("{columns} of tombstones"), query));
+        }
         for which in [Purge::Pending, Purge::Consented].into_iter().filter_map(due) {
             statements.push((format!("count of {which:?}"), dialogs_before(which, date)));
             let mut rows = Query::new(format!("SELECT seq FROM dialog {which}"));

@@ -9,7 +9,8 @@ use dataapi_core::{
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
-use crate::{checksum, ledger};
+use crate::chains::{Chains, Place};
+use crate::checksum;
 
 /// The columns that [`stored_dialog`] reads, in its order.
 pub(crate) const DIALOG_COLUMNS: &str =
@@ -21,9 +22,9 @@ pub(crate) fn stored_dialog(row: &Row<'_>) -> rusqlite::Result<StoredDialog> {
     Ok(StoredDialog::new(dialog, date, granted.is_some()))
 }
 
-/// Reads [`DIALOG_COLUMNS`] as what was written: the dialog, when it was received, and the position of the
+/// Reads [`DIALOG_COLUMNS`] as what was written: the dialog, when it was received, and the place of the
 /// event of its consent.
-pub(crate) fn whole_dialog(row: &Row<'_>) -> rusqlite::Result<(NewDialog, Date, Option<u64>)> {
+pub(crate) fn whole_dialog(row: &Row<'_>) -> rusqlite::Result<(NewDialog, Date, Option<Place>)> {
     let dialog = NewDialog {
         dialog_id: parsed(row, 0)?,
         customer_id: parsed(row, 1)?,
@@ -31,7 +32,7 @@ pub(crate) fn whole_dialog(row: &Row<'_>) -> rusqlite::Result<(NewDialog, Date, 
         // The limit on a text is a matter of what comes in, and may have been larger before.
         text: Text::parse(row.get(3)?, usize::MAX).map_err(|_| damaged(3))?,
     };
-    let (date, granted) = (date(row, 4)?, optional_position(row, 5)?);
+    let (date, granted) = (date(row, 4)?, row.get(5)?);
     if row.get::<_, i64>(6)? == i64::from(checksum::dialog(&dialog, date, granted)) {
         Ok((dialog, date, granted))
     } else {
@@ -39,15 +40,15 @@ pub(crate) fn whole_dialog(row: &Row<'_>) -> rusqlite::Result<(NewDialog, Date, 
     }
 }
 
-/// Makes a pending dialog readable: by the event at that position.
-pub(crate) fn grant(connection: &Connection, seq: i64, position: u64) -> rusqlite::Result<()> {
+/// Makes a pending dialog readable: by the event at that place.
+pub(crate) fn grant(connection: &Connection, seq: i64, place: Place) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             // SQLite has no exclusive or.
             "UPDATE dialog SET granted = ?2, checksum = (checksum | ?3) - (checksum & ?3)
              WHERE seq = ?1",
         )?
-        .execute((seq, ledger::signed(position), checksum::grant(position)))?;
+        .execute((seq, place, checksum::grant(place)))?;
     Ok(())
 }
 
@@ -55,11 +56,12 @@ pub(crate) fn grant(connection: &Connection, seq: i64, position: u64) -> rusqlit
 pub(crate) const EVENT_COLUMNS: &str = "position, ref, kind, date, notice, method, locale, hash";
 
 /// Reads [`EVENT_COLUMNS`].
-pub(crate) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+pub(crate) fn event(row: &Row<'_>, chains: &Chains) -> rusqlite::Result<Event> {
+    let (chain, position) = chains.of(row.get(0)?);
     let kind: u8 = row.get(2)?;
     Ok(Event {
-        chain: 0,
-        position: position(row, 0)?,
+        chain: chain.number,
+        position,
         reference: DialogRef::from_bytes(row.get(1)?),
         kind: EventKind::from_code(kind).ok_or_else(|| damaged(2))?,
         date: date(row, 3)?,
@@ -68,15 +70,9 @@ pub(crate) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     })
 }
 
-/// Reads the position of an event.
-pub(crate) fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+/// Reads how many there are.
+pub(crate) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged(column))
-}
-
-/// Reads the position of an event, if there is one.
-pub(crate) fn optional_position(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
-    let position: Option<i64> = row.get(column)?;
-    position.map(|position| u64::try_from(position).map_err(|_| damaged(column))).transpose()
 }
 
 /// Reads a language.

@@ -10,6 +10,7 @@ use rusqlite_migration::{
     Error as MigrationError, HookError, M, MigrationDefinitionError, Migrations,
 };
 
+use crate::chains::Chains;
 use crate::failure::is_disk_full;
 use crate::{checksum, rows};
 
@@ -133,22 +134,46 @@ const VERSION_1: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+const VERSION_2: &str = "
+    -- The chains of a store that this one was copied from; nothing is added to them any more. Their events lie
+    -- one after the other in `event`, and those of the store's own chain behind them: what is called a
+    -- position is counted over all chains, but for the one that an event's hash is of.
+    CREATE TABLE past_chain (
+        number    INTEGER PRIMARY KEY,
+        last      INTEGER NOT NULL, -- the position of its last event
+        forgotten INTEGER NOT NULL  -- up to which event tombstones are gone
+    ) STRICT;
+
+    -- How far a copy of another store came. With a row the file is no store yet.
+    CREATE TABLE transfer (
+        only_row    INTEGER PRIMARY KEY CHECK (only_row = 1),
+        fingerprint BLOB, -- of that store; NULL before it is known
+        positions   TEXT    NOT NULL,
+        copied      INTEGER NOT NULL, -- how many rows
+        digest      BLOB    NOT NULL,
+        bookmark    BLOB    NOT NULL
+    ) STRICT;
+";
+
 /// How many pages a store may have: 128 GiB. With more, the first byte of a page would no longer
 /// tell what it is; see [`slack`](crate::slack).
 pub(crate) const MAX_PAGES: u32 = 0x01ff_ffff;
 
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up_with_hook(VERSION_1, |transaction: &rusqlite::Transaction<'_>| {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key)
-            .map_err(|_| HookError::Hook("the operating system gave no random bytes".into()))?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.execute(
-            "INSERT INTO store VALUES (1, ?1, ?2, ?3, 0, 0, 0, 0, 1, 0, 0, 0)",
-            (key, checksum::ref_key(&key), dataapi_core::Date::MIN.as_micros()),
-        )?;
-        Ok(())
-    })])
+    Migrations::new(vec![M::up_with_hook(VERSION_1, make), M::up(VERSION_2)])
+}
+
+/// Makes the one row of a new store.
+fn make(transaction: &rusqlite::Transaction<'_>) -> Result<(), HookError> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)
+        .map_err(|_| HookError::Hook("the operating system gave no random bytes".into()))?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.execute(
+        "INSERT INTO store VALUES (1, ?1, ?2, ?3, 0, 0, 0, 0, 1, 0, 0, 0)",
+        (key, checksum::ref_key(&key), dataapi_core::Date::MIN.as_micros()),
+    )?;
+    Ok(())
 }
 
 /// Why a store file could not be opened.
@@ -166,6 +191,20 @@ pub enum OpenError {
     /// A newer program has changed the schema. The store was left alone.
     #[error("the store was written by a newer version of DataAPI; use that version or a later one")]
     NewerSchema,
+
+    /// It is not a store yet: a copy into it was begun.
+    #[error(
+        "a copy into this store was begun and has not ended; run it again, or remove the file and those \
+         beside it"
+    )]
+    Unfinished,
+
+    /// There is a file where a copy was to be made. It was left alone.
+    #[error(
+        "there is a file at that place already, or one beside it (-wal, -shm); a copy makes a new store: \
+         choose another place"
+    )]
+    IsThere,
 
     /// Another process held the store for too long.
     #[error("another process holds the store; try again when it is done")]
@@ -236,9 +275,27 @@ pub(crate) fn open_for_writing(
         Ok(0) => return Err(OpenError::NotAStore),
         Err(_) => return Err(OpenError::Missing),
     }
+    open_durable(path, cache_bytes, |connection| {
+        if is_unfinished(connection)? { Err(OpenError::Unfinished) } else { Ok(()) }
+    })
+}
+
+/// Opens a file into which a copy was begun, to go on with it.
+pub(crate) fn open_unfinished(path: &Path, cache_bytes: usize) -> Result<Connection, OpenError> {
+    open_durable(path, cache_bytes, |connection| {
+        if is_unfinished(connection)? { Ok(()) } else { Err(OpenError::IsThere) }
+    })
+}
+
+/// Opens the file unless something is against it; then it is left alone.
+fn open_durable(
+    path: &Path,
+    cache_bytes: usize,
+    check: impl FnOnce(&Connection) -> Result<(), OpenError>,
+) -> Result<Connection, OpenError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache_bytes)?;
-    if let Err(refusal) = check_identity(&connection) {
-        leave_alone(connection, path)?;
+    if let Err(refusal) = check_identity(&connection).and_then(|()| check(&connection)) {
+        leave_no_empty_log(&connection, path)?;
         return Err(refusal);
     }
     switch_to_wal(&connection)?;
@@ -266,6 +323,42 @@ pub(crate) fn open_copy(path: &Path, cache_bytes: usize) -> Result<Connection, O
     Ok(connection)
 }
 
+/// The indexes of the dialogs' table, as in a new store.
+#[derive(Debug)]
+pub(crate) struct DialogIndexes(Vec<(String, String)>);
+
+impl DialogIndexes {
+    /// Asks a store without a file for their names, and for the statements that make them.
+    pub(crate) fn load() -> Result<Self, OpenError> {
+        let mut model = Connection::open_in_memory()?;
+        migrate(&mut model)?;
+        let mut select = model.prepare(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'dialog'",
+        )?;
+        let indexes = select.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(Self(indexes.collect::<rusqlite::Result<_>>()?))
+    }
+
+    /// Takes them away, to be made anew once the table is filled: each row would change a page at a random
+    /// place of each.
+    pub(crate) fn drop_all(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut drop =
+            self.0.iter().map(|(name, _)| connection.execute_batch(&format!("DROP INDEX {name}")));
+        drop.try_for_each(|dropped| dropped)
+    }
+
+    /// Makes those that are missing, each in a transaction of its own.
+    pub(crate) fn make_missing(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut find = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?;
+        for (name, sql) in &self.0 {
+            if !find.exists([name])? {
+                connection.execute_batch(sql)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Opens a backup, to be read only.
 pub(crate) fn open_backup(path: &Path) -> Result<Connection, OpenError> {
     if std::fs::metadata(path).is_err() {
@@ -273,11 +366,22 @@ pub(crate) fn open_backup(path: &Path) -> Result<Connection, OpenError> {
     }
     let connection = open_for_reading(path)?;
     check_identity(&connection)?;
-    match migrations().pending_migrations(&connection).map_err(OpenError::Migration)? {
-        0 => Ok(connection),
-        // An empty file among them.
-        _ => Err(OpenError::NotAStore),
+    match version(&connection)? {
+        // An empty file.
+        ..=0 => Err(OpenError::NotAStore),
+        _ if is_unfinished(&connection)? => Err(OpenError::Unfinished),
+        // What an older version made has no chains but its own, and all else that reading it needs.
+        _ => Ok(connection),
     }
+}
+
+/// Whether a copy into it was begun and has not ended.
+pub(crate) fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(connection)? >= 2 && connection.prepare("SELECT 1 FROM transfer")?.exists(())?)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 /// Opens the file for a reader; the writer must have opened it before.
@@ -294,6 +398,19 @@ pub(crate) fn open_for_upkeep(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(connection)
+}
+
+/// What a store is, for as long as it is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) key: RefKey,
+    pub(crate) chains: Chains,
+}
+
+impl Identity {
+    pub(crate) fn load(connection: &Connection) -> Result<Self, OpenError> {
+        Ok(Self { key: ref_key(connection)?, chains: Chains::load(connection)? })
+    }
 }
 
 /// The secret key of the store, made with it.
@@ -365,11 +482,11 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 fn check_identity(connection: &Connection) -> Result<(), OpenError> {
     // One snapshot: another process may be making the store between two reads.
     let snapshot = connection.unchecked_transaction()?;
-    let pragma = |name| snapshot.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let objects: i64 =
         snapshot.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
-    let is_empty = objects == 0 && pragma("user_version")? == 0;
-    if !is_empty && pragma("application_id")? != APPLICATION_ID {
+    let is_empty = objects == 0 && version(&snapshot)? == 0;
+    let id: i32 = snapshot.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if !is_empty && id != APPLICATION_ID {
         return Err(OpenError::NotAStore);
     }
     match migrations().pending_migrations(&snapshot).map_err(OpenError::Migration)? {
@@ -378,15 +495,14 @@ fn check_identity(connection: &Connection) -> Result<(), OpenError> {
     }
 }
 
-/// Closes a file that was refused, and takes away the empty log that was made by looking at it.
-fn leave_alone(connection: Connection, path: &Path) -> Result<(), OpenError> {
+/// Has the empty log, that is made by looking at a file, taken away as the last connection closes.
+pub(crate) fn leave_no_empty_log(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     // One that is not empty is not to be folded in.
     if std::fs::metadata(log).is_ok_and(|log| log.len() == 0) {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     }
-    drop(connection);
     Ok(())
 }
 

@@ -10,19 +10,22 @@ use dataapi_core::{
 };
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::chains::{Chains, Place};
 use crate::copy::DialogRow;
 use crate::failure::Failure;
-use crate::{checksum, keys, ledger, queries, rows};
+use crate::schema::Identity;
+use crate::{checksum, keys, ledger, queries, rows, tombstones};
 
 /// An open transaction; dropped without [`Transaction::commit`] it is rolled back.
 pub(crate) struct Transaction<'c> {
     sql: rusqlite::Transaction<'c>,
     key: &'c RefKey,
+    chains: &'c Chains,
     clock: &'c dyn Clock,
     last_date: Date,
     /// How many decisions are held for dialogs that are yet to come.
     early: i64,
-    /// The end of the ledger, once it was looked up.
+    /// The end of the chain that grows, once it was looked up.
     head: Option<Head>,
     changes: Changes,
 }
@@ -49,8 +52,8 @@ struct Row {
     dialog_id: DialogId,
     language: Language,
     received: Date,
-    /// The position of the event of its consent.
-    granted: Option<u64>,
+    /// The place of the event of its consent.
+    granted: Option<Place>,
 }
 
 /// What came of a dialog of a backup.
@@ -67,7 +70,7 @@ impl<'c> Transaction<'c> {
     /// Takes the write lock, waiting for other processes for a bounded time.
     pub(crate) fn begin(
         connection: &'c Connection,
-        key: &'c RefKey,
+        identity: &'c Identity,
         clock: &'c dyn Clock,
     ) -> rusqlite::Result<Self> {
         let sql = rusqlite::Transaction::new_unchecked(
@@ -77,7 +80,9 @@ impl<'c> Transaction<'c> {
         let (last_date, early) = sql
             .prepare_cached("SELECT last_date, early FROM store")?
             .query_row((), |row| Ok((rows::date(row, 0)?, row.get(1)?)))?;
-        Ok(Self { sql, key, clock, last_date, early, head: None, changes: Changes::default() })
+        let (key, chains) = (&identity.key, &identity.chains);
+        let changes = Changes::default();
+        Ok(Self { sql, key, chains, clock, last_date, early, head: None, changes })
     }
 
     /// Whether it erases anything.
@@ -139,9 +144,9 @@ impl<'c> Transaction<'c> {
             Some(Row { received, granted: None, .. }) => {
                 ConsentRecord::Pending { received: *received }
             }
-            Some(Row { granted: Some(position), .. }) => {
+            Some(Row { granted: Some(place), .. }) => {
                 let reference = self.key.reference(dialog_id);
-                ConsentRecord::Decided(ledger::of(&self.sql, &reference, *position)?)
+                ConsentRecord::Decided(ledger::of(&self.sql, self.chains, &reference, *place)?)
             }
             None => match self.gone(dialog_id)? {
                 Some(gone) => ConsentRecord::Decided(gone),
@@ -268,11 +273,11 @@ impl<'c> Transaction<'c> {
             return Ok(PutBack::IsThere);
         };
         let held = self.early_grant(&reference)?;
-        if let Some(position) = *granted {
+        if let Some(place) = *granted {
             // Where the event finds its dialog from now on.
             self.sql
                 .prepare_cached("UPDATE event SET seq = ?2 WHERE position = ?1")?
-                .execute((ledger::signed(position), seq))?;
+                .execute((place, seq))?;
             self.changes.consented(&dialog.customer_id, &dialog.language, 1);
             return Ok(PutBack::Done);
         }
@@ -331,31 +336,32 @@ impl<'c> Transaction<'c> {
         self.erase_all(&expired, EventKind::Expired)
     }
 
-    /// Forgets tombstones, in the order of their events: each event that ends a dialog has one until
-    /// it is forgotten.
+    /// Forgets tombstones, chain by chain in the order of their events: each event that ends a dialog
+    /// has one until it is forgotten.
     fn forget(&mut self, before: Date, at_most: u32) -> rusqlite::Result<u64> {
-        let forgotten: i64 = self
-            .sql
-            .prepare_cached("SELECT forgotten FROM store")?
-            .query_row((), |row| row.get(0))?;
-        let first = u64::try_from(forgotten).unwrap_or(0);
-        let last = ledger::last_before(&self.sql, before)?;
-        let ends = ledger::ends(&self.sql, (first, last), at_most)?;
-        for event in &ends {
-            self.sql
-                .prepare_cached("DELETE FROM tombstone WHERE ref = ?1")?
-                .execute([event.reference.as_bytes()])?;
-            *self.changes.gone(event.kind) -= 1;
-        }
-        let is_all = ends.len() < at_most as usize;
-        let upto = if is_all { last } else { ends.last().map_or(first, |event| event.position) };
-        if upto > first {
+        let mut left = at_most;
+        for due in tombstones::due(&self.sql, self.chains, before)? {
+            let ends = tombstones::ends(&self.sql, self.chains, &due, left)?;
+            for event in &ends {
+                self.sql
+                    .prepare_cached("DELETE FROM tombstone WHERE ref = ?1")?
+                    .execute([event.reference.as_bytes()])?;
+                *self.changes.gone(event.kind) -= 1;
+            }
+            let is_all = ends.len() < left as usize;
+            left = left.saturating_sub(u32::try_from(ends.len()).unwrap_or(u32::MAX));
+            let upto = match ends.last() {
+                _ if is_all => due.last,
+                Some(event) => due.chain.place(event.position),
+                None => due.first,
+            };
             self.changes.any = true;
-            self.sql
-                .prepare_cached("UPDATE store SET forgotten = ?1")?
-                .execute([ledger::signed(upto)])?;
+            tombstones::set_forgotten(&self.sql, &due.chain, upto)?;
+            if left == 0 {
+                break;
+            }
         }
-        Ok(ends.len() as u64)
+        Ok(u64::from(at_most - left))
     }
 
     pub(crate) fn create_key(&mut self, key: &NewKey) -> Result<Date, Failure> {
@@ -409,7 +415,10 @@ impl<'c> Transaction<'c> {
         let evidence = self.early_grant(&reference)?.or(imported);
         // Its event follows once the id is known to be free.
         let event = match evidence {
-            Some(_) => Some(self.head()?.position + 1),
+            Some(_) => {
+                let position = self.head()?.position + 1;
+                Some(self.place(position))
+            }
             None => None,
         };
         let Some(seq) = self.insert_row(dialog, date, event)? else {
@@ -430,7 +439,7 @@ impl<'c> Transaction<'c> {
         &self,
         dialog: &NewDialog,
         date: Date,
-        granted: Option<u64>,
+        granted: Option<Place>,
     ) -> rusqlite::Result<Option<i64>> {
         let inserted = self
             .sql
@@ -445,7 +454,7 @@ impl<'c> Transaction<'c> {
                 dialog.language.as_str(),
                 dialog.text.as_str(),
                 date.as_micros(),
-                granted.map(ledger::signed),
+                granted,
                 checksum::dialog(dialog, date, granted),
             ))?;
         Ok((inserted == 1).then(|| self.sql.last_insert_rowid()))
@@ -473,7 +482,7 @@ impl<'c> Transaction<'c> {
 
     /// The event by which a dialog is gone.
     fn gone(&self, dialog_id: &DialogId) -> rusqlite::Result<Option<Event>> {
-        ledger::tombstone(&self.sql, &self.key.reference(dialog_id))
+        ledger::tombstone(&self.sql, self.chains, &self.key.reference(dialog_id))
     }
 
     fn is_gone(&self, reference: &DialogRef) -> rusqlite::Result<bool> {
@@ -498,7 +507,7 @@ impl<'c> Transaction<'c> {
         let now = self.now();
         let event =
             self.append(reference, EventKind::Granted, now, evidence.clone(), Some(row.seq))?;
-        rows::grant(&self.sql, row.seq, event.position)?;
+        rows::grant(&self.sql, row.seq, self.place(event.position))?;
         self.changes.pending(-1);
         self.changes.consented(&row.customer_id, &row.language, 1);
         Ok(event)
@@ -530,9 +539,7 @@ impl<'c> Transaction<'c> {
         seq: Option<i64>,
     ) -> rusqlite::Result<Event> {
         let event = self.append(reference, kind, self.now(), evidence.clone(), seq)?;
-        self.sql
-            .prepare_cached("INSERT INTO tombstone VALUES (?1, ?2)")?
-            .execute((reference.as_bytes(), ledger::signed(event.position)))?;
+        tombstones::add(&self.sql, &reference, self.place(event.position))?;
         self.changes.any = true;
         *self.changes.gone(kind) += 1;
         Ok(event)
@@ -548,7 +555,7 @@ impl<'c> Transaction<'c> {
         seq: Option<i64>,
     ) -> rusqlite::Result<Event> {
         let event = self.head()?.next(reference, kind, date, evidence);
-        ledger::append(&self.sql, &event, seq)?;
+        ledger::append(&self.sql, self.chains, &event, seq)?;
         self.head = Some(event.head());
         self.last_date = date;
         Ok(event)
@@ -558,7 +565,12 @@ impl<'c> Transaction<'c> {
         if let Some(head) = self.head {
             return Ok(head);
         }
-        Ok(*self.head.insert(ledger::head(&self.sql)?))
+        Ok(*self.head.insert(ledger::head(&self.sql, self.chains)?))
+    }
+
+    /// Where an event of the chain that grows lies.
+    fn place(&self, position: u64) -> Place {
+        self.chains.live().place(position)
     }
 
     fn erase_all(&mut self, rows: &[Row], kind: EventKind) -> Result<u64, Failure> {
@@ -613,7 +625,7 @@ impl Row {
             dialog_id: rows::parsed(row, 2)?,
             language: rows::language(row, 3)?,
             received: rows::date(row, 4)?,
-            granted: rows::optional_position(row, 5)?,
+            granted: row.get(5)?,
         })
     }
 }

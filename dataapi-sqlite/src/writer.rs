@@ -9,13 +9,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
-use dataapi_core::{Activity, BatchSizes, Clock, RefKey, StoreError};
+use dataapi_core::{Activity, BatchSizes, Clock, StoreError};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, busy, closed, overloaded, store_error};
 use crate::log::Log;
-use crate::schema::{BUSY_TIMEOUT, OpenError};
+use crate::schema::{BUSY_TIMEOUT, Identity, OpenError};
 use crate::scrub::Erasures;
 use crate::transaction::Transaction;
 
@@ -38,15 +38,15 @@ impl Writer {
     pub(crate) fn start(
         connection: Connection,
         log: Log,
-        key: RefKey,
+        identity: Identity,
         clock: Arc<dyn Clock>,
         erasures: Arc<Erasures>,
         commits: Arc<Commits>,
         capacity: usize,
     ) -> Result<Self, OpenError> {
         let (queue, jobs) = crossbeam_channel::bounded(capacity);
-        let committer =
-            Committer { connection, log, key, clock, erasures, commits: Arc::clone(&commits) };
+        let counted = Arc::clone(&commits);
+        let committer = Committer { connection, log, identity, clock, erasures, commits: counted };
         let thread = std::thread::Builder::new()
             .name("dataapi-writer".into())
             .spawn(move || committer.run(&jobs))
@@ -143,7 +143,7 @@ where
 struct Committer {
     connection: Connection,
     log: Log,
-    key: RefKey,
+    identity: Identity,
     clock: Arc<dyn Clock>,
     erasures: Arc<Erasures>,
     commits: Arc<Commits>,
@@ -195,8 +195,8 @@ impl Committer {
         let Ok(Some(_held)) = self.log.hold(BUSY_TIMEOUT) else {
             return Err(Abort::Commit(busy()));
         };
-        let mut transaction =
-            Transaction::begin(&self.connection, &self.key, &*self.clock).map_err(Abort::Commit)?;
+        let begun = Transaction::begin(&self.connection, &self.identity, &*self.clock);
+        let mut transaction = begun.map_err(Abort::Commit)?;
         for job in jobs {
             job.run(&mut transaction).map_err(Abort::Work)?;
         }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataapi_core::{
     Audit, BrokenChain, ConsentState, Decision, DialogId, DialogStore, EarlyDecision, Event,
-    Evidence, Filter, ImportedDialog, KeySecret, LedgerHead, Limit, NewDialog, NewKey, PageRequest,
-    Purge, Reach, Roles, Start, Stats, StoreError, Window,
+    Evidence, Filter, ImportedDialog, KeySecret, Limit, NewDialog, NewKey, PageRequest, Purge,
+    Reach, Roles, Start, Stats, StoreError, Window,
 };
 use dataapi_sqlite::{BackupError, Options, Restored, Since, SqliteStore, restore};
 use tempfile::TempDir;
@@ -171,7 +171,7 @@ async fn a_backup_is_the_whole_store() {
         })
         .unwrap();
     assert_eq!((made.dialogs, copied), (9_003, 9_003));
-    assert_eq!(LedgerHead::from(made.head), store.ledger_head().await.unwrap());
+    assert_eq!(made.head, store.ledger_head().await.unwrap());
     let rights = place.metadata().unwrap().permissions().mode();
     assert_eq!(rights & 0o777, 0o600, "it is for its owner alone");
 

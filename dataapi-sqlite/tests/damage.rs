@@ -4,15 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use dataapi_core::transfer::transfer;
 use dataapi_core::{
     Audit, BrokenChain, ConsentStatus, Decision, DialogStore, Event, Evidence, Filter,
     ImportedDialog, Key, KeySecret, Limit, NewDialog, NewKey, PageRequest, Positions, Reach, Roles,
     Start, StoreError, Window,
 };
-use dataapi_sqlite::{Damage, Options, SqliteStore, check};
+use dataapi_sqlite::{Damage, Options, SqliteStore, TransferSource, TransferTarget, check};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rusqlite::Connection;
@@ -49,6 +51,13 @@ fn fill(path: &Path) {
             store.decide(id, Decision::Withdrawn, Evidence::default()).await.unwrap();
         }
     });
+}
+
+async fn copy_store(from: &Path, to: &Path) {
+    let mut source = TransferSource::open(from).unwrap();
+    let mut target = TransferTarget::open(to).unwrap();
+    let mut go_on = |_, _, _| ControlFlow::Continue(());
+    transfer(&mut source, &mut target, &mut go_on).await.unwrap();
 }
 
 #[test]
@@ -192,10 +201,13 @@ fn a_file_damaged_anywhere_is_never_answered_from_wrongly_and_panics_nowhere() {
     let runtime = Runtime::new().unwrap();
     let right = runtime.block_on(ask(&open(&whole).unwrap()));
     assert_eq!((right.texts.len(), right.standings.len()), (280, 400), "the scene is whole");
-    let bytes = std::fs::read(&whole).unwrap();
+    // A copy has all of that in a chain of the past.
+    let copy = folder.path().join("copy.db");
+    runtime.block_on(copy_store(&whole, &copy));
+    let bytes = [whole, copy].map(|path| std::fs::read(path).unwrap());
     for case in 0..cases.unwrap_or(60_u32) {
         let path = folder.path().join(format!("damaged-{case}.db"));
-        let mut damaged = bytes.clone();
+        let mut damaged = bytes[case as usize % 2].clone();
         let what = damage(&mut damaged, &mut choices);
         std::fs::write(&path, damaged).unwrap();
         let survived = catch_unwind(AssertUnwindSafe(|| {

@@ -22,7 +22,11 @@ pub(super) async fn back_up(place: &Path, context: &Context) -> Result<Exit, Fai
     watched.finish();
     let Backup { dialogs, head } = copied?;
     let mut output = Output::stdout();
-    writeln!(output, "{dialogs} dialogs backed up, with {} events: {head}", head.position)?;
+    writeln!(
+        output,
+        "{dialogs} dialogs backed up, with {} events: {head}",
+        head.positions.events()
+    )?;
     output.finish()?;
     Ok(Exit::Done)
 }
