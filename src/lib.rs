@@ -285,7 +285,7 @@ pub enum BackupError {
 /// # Panics
 /// Outside a tokio runtime. Blocks the thread that polls it for some hundredths of a second at a time.
 ///
-/// ```no_run
+/// ```
 /// use std::ops::ControlFlow;
 /// use dataapi::NewDialog;
 ///
@@ -312,15 +312,28 @@ pub async fn copy(
     let mut source: Box<dyn Source> = if is_postgres(from) {
         Box::new(dataapi_postgres::TransferSource::open(from).await.map_err(CopyError::source)?)
     } else {
-        return Err(CopyError::source(without_path(from)));
+        let path = sqlite_path(from).ok_or_else(|| CopyError::source(without_path(from)))?;
+        // What a crash left undone is done first.
+        let store = OpenOptions::default().create(false).open_sqlite(from).await;
+        drop(store.map_err(CopyError::source)?);
+        let opened = blocking(move || dataapi_sqlite::TransferSource::open(&path)).await;
+        Box::new(opened.map_err(CopyError::Source)?)
     };
     let mut target: Box<dyn Target> = if is_postgres(to) {
         let target = dataapi_postgres::TransferTarget::open(to, shards).await;
         Box::new(target.map_err(CopyError::target)?)
     } else {
-        return Err(CopyError::target(without_path(to)));
+        let path = sqlite_path(to).ok_or_else(|| CopyError::target(without_path(to)))?;
+        let opened = blocking(move || dataapi_sqlite::TransferTarget::open(&path)).await;
+        Box::new(opened.map_err(CopyError::Target)?)
     };
     Ok(transfer::transfer(&mut *source, &mut *target, watch).await?)
+}
+
+async fn blocking<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, dataapi_sqlite::OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    Ok(tokio::task::spawn_blocking(open).await.map_err(OpenError::Task)??)
 }
 
 /// Why a store was not moved.

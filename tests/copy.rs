@@ -4,7 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use dataapi::{CopyError, OpenOptions, Transferred};
+use dataapi::{
+    Audit, CopyError, Decision, DialogId, DialogStore, Evidence, LedgerHead, Limit, NewDialog,
+    OpenOptions, Positions, Transferred,
+};
 use dataapi_conformance::model::moved_stores_go_on_like_the_reference_model;
 use dataapi_conformance::{Fixture, Harness, ManualClock, Movable};
 use tempfile::TempDir;
@@ -107,6 +110,96 @@ async fn copy(from: &str, to: &str, shards: u16) -> Result<Transferred, CopyErro
 }
 
 #[test]
+fn from_a_file_to_a_file() {
+    moved_stores_go_on_like_the_reference_model(&Move::new(Kind::Sqlite, Kind::Sqlite));
+}
+
+#[test]
+fn from_a_file_to_postgresql() {
+    moved_stores_go_on_like_the_reference_model(&Move::new(Kind::Sqlite, Kind::Postgres(4)));
+}
+
+#[test]
+fn from_postgresql_to_a_file() {
+    moved_stores_go_on_like_the_reference_model(&Move::new(Kind::Postgres(3), Kind::Sqlite));
+}
+
+#[test]
 fn from_postgresql_to_one_of_more_shards() {
     moved_stores_go_on_like_the_reference_model(&Move::new(Kind::Postgres(2), Kind::Postgres(5)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_and_back_again_the_ledger_and_its_chains_stay_what_they_were() {
+    if !postgres_cluster::available() {
+        return;
+    }
+    let places = [Kind::Sqlite, Kind::Postgres(3), Kind::Sqlite, Kind::Postgres(2)];
+    let places: Vec<_> = places.iter().map(|kind| (*kind, kind.place())).collect();
+    let mut seen = Vec::new();
+    for (number, (kind, (url, _))) in places.iter().enumerate() {
+        if let Some((_, (before, _))) = number.checked_sub(1).map(|before| &places[before]) {
+            copy(before, url, kind.shards()).await.expect("a copy");
+        }
+        let store = OpenOptions::default().shards(kind.shards()).open(url).await.expect("a store");
+        // What was noted of the ledger anywhere on the way still fits.
+        for head in &seen {
+            audit(&*store, head).await;
+        }
+        for name in 0..20 {
+            let id: DialogId = format!("{number}-{name}").parse().expect("an id");
+            let dialog = NewDialog::parse("anna", id.as_str(), "en", "words").expect("a dialog");
+            store.insert(dialog).await.expect("a new id");
+            let evidence = Evidence::default;
+            store.decide(id.clone(), Decision::Granted, evidence()).await.expect("a yes");
+            // Of each store before, one that was consented to there.
+            for earlier in (0..number).filter(|earlier| earlier * 4 + number == name) {
+                let id = format!("{earlier}-{name}").parse().expect("an id");
+                store.decide(id, Decision::Withdrawn, evidence()).await.expect("a no");
+            }
+        }
+        seen.push(store.ledger_head().await.expect("a head"));
+    }
+    let chains: Vec<_> = seen.iter().map(|head| head.positions.chains().count()).collect();
+    assert!(chains.is_sorted() && chains[3] > 4, "{chains:?}");
+}
+
+/// Follows the whole ledger, in which that head must be.
+async fn audit(store: &dyn DialogStore, noted: &LedgerHead) {
+    let mut audit = Audit::new(Some(noted.clone()));
+    let mut seen = Positions::START;
+    loop {
+        let events = store.events(&seen, Limit::MAX).await.expect("events");
+        if events.is_empty() {
+            break;
+        }
+        for event in &events {
+            audit.check(event).expect("the chain is whole");
+            seen.pass(event);
+        }
+    }
+    audit.finish().expect("the head is in it");
+}
+
+#[tokio::test]
+async fn what_cannot_be_copied_or_copied_over_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+    drop(dataapi::open(&url("a.db")).await.expect("a store"));
+    drop(dataapi::open(&url("b.db")).await.expect("a store"));
+    for (from, to) in [
+        (url("missing.db"), url("new.db")),
+        ("memory:".to_owned(), url("new.db")),
+        (url("a.db"), "memory:".to_owned()),
+        (url("a.db"), url("b.db")),
+        (url("a.db"), url("a.db")),
+        (url("a.db"), "elsewhere:".to_owned()),
+    ] {
+        let refused = copy(&from, &to, 1).await;
+        assert!(
+            matches!(refused, Err(CopyError::Source(_) | CopyError::Target(_))),
+            "{from} {to}: {refused:?}"
+        );
+    }
+    assert!(!folder.path().join("new.db").exists());
 }

@@ -213,13 +213,14 @@ impl PostgresStore {
     }
 }
 
-/// The last date that is in the store: of its events, the newest dialogs, and the few other things.
+/// The last date that the store has handed out: of its events, which consented dialogs have as well, of
+/// pending dialogs, and of the few other things. Imported dates were handed out by others.
 async fn last_date(readers: &Readers) -> Result<Date, Failure> {
     let query = Query::new(
         "SELECT greatest(
              (SELECT max(date) FROM dataapi.chain),
-             (SELECT max(date) FROM dataapi.dialog WHERE state = 2),
-             (SELECT max(date) FROM dataapi.dialog WHERE state = 1),
+             (SELECT max(date) FROM dataapi.dialog
+               WHERE state = 1 AND NOT is_imported AND date > (SELECT max(date) FROM dataapi.chain)),
              (SELECT max(date) FROM dataapi.early_grant),
              (SELECT max(greatest(created, revoked)) FROM dataapi.api_key))",
     );
