@@ -32,7 +32,9 @@ pub use dataapi_core::*;
 pub use dataapi_postgres::OpenError as PostgresOpenError;
 use dataapi_postgres::PostgresStore;
 use dataapi_sqlite::SqliteStore;
-pub use dataapi_sqlite::{Backup, BackupError as SqliteBackupError, Damage, Restored, Since};
+pub use dataapi_sqlite::{
+    Backup, BackupError as SqliteBackupError, Damage, OpenError as SqliteOpenError, Restored, Since,
+};
 
 /// Opens the store that `url` names, with [`OpenOptions::default`].
 ///

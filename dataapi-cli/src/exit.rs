@@ -5,8 +5,8 @@ use std::io;
 use std::process::ExitCode;
 
 use dataapi::{
-    BackupError, CopyError, Invalid, OpenError, PostgresOpenError, SqliteBackupError, StoreError,
-    TransferError,
+    BackupError, CopyError, Invalid, OpenError, PostgresOpenError, SqliteBackupError,
+    SqliteOpenError, StoreError, TransferError,
 };
 
 use crate::commands::SyncError;
@@ -86,7 +86,8 @@ impl Failure {
                 OpenError::UnknownUrl
                 | OpenError::NoFiles
                 | OpenError::Postgres(PostgresOpenError::Url) => Exit::Usage,
-                OpenError::Postgres(PostgresOpenError::IsThere) => Exit::NotDone,
+                OpenError::Postgres(PostgresOpenError::IsThere)
+                | OpenError::Sqlite(SqliteOpenError::IsThere) => Exit::NotDone,
                 _ => Exit::Failed,
             },
             Self::Copy(CopyError::Transfer(TransferError::Stopped))

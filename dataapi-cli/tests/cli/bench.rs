@@ -31,7 +31,13 @@ impl Bench {
     pub(crate) fn program(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dataapi"));
         command.current_dir(self.0.path()).args(args);
-        for name in ["DATAAPI_STORE", "DATAAPI_MAX_TEXT_BYTES", "DATAAPI_KEY"] {
+        for name in [
+            "DATAAPI_STORE",
+            "DATAAPI_MAX_TEXT_BYTES",
+            "DATAAPI_KEY",
+            "DATAAPI_COPY_FROM",
+            "DATAAPI_COPY_TO",
+        ] {
             command.env_remove(name);
         }
         command

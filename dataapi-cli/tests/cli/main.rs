@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod bench;
+mod copy;
 
 mod exit_codes;
 mod import;
