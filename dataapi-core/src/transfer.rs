@@ -371,7 +371,8 @@ pub enum TransferError {
 /// the keys.
 ///
 /// # Errors
-/// See [`TransferError`]; after each of them the target is not released.
+/// See [`TransferError`]; after each of them the target is not released, unless the release itself was not
+/// answered: then it happened or did not.
 pub async fn transfer(
     source: &mut dyn Source,
     target: &mut dyn Target,

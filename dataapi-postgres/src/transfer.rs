@@ -372,7 +372,7 @@ impl Reading {
     async fn rows(&self, after: &[u8]) -> Result<Rows, Failure> {
         let mut query = Query::new(format!(
             "SELECT {DIALOG_COLUMNS}, d.ref, d.is_imported, d.chain, d.position, kind, event_date
-               FROM (SELECT d.*, e.kind, e.date AS event_date, e.ref AS event_ref
+               FROM (SELECT d.*, e.kind, e.date AS event_date
                        FROM dataapi.dialog d
                        LEFT JOIN dataapi.event e
                          ON e.shard = d.shard AND e.chain = d.chain AND e.position = d.position
