@@ -82,11 +82,19 @@ impl Query {
         self.parameters.push(i64::try_from(offset).unwrap_or(i64::MAX).into());
     }
 
-    fn dialogs(&self, connection: &Connection) -> rusqlite::Result<Vec<StoredDialog>> {
-        connection
-            .prepare_cached(&self.sql)?
-            .query_map(params_from_iter(&self.parameters), rows::stored_dialog)?
-            .collect()
+    /// At most `limit` and one more.
+    fn dialogs(
+        &self,
+        connection: &Connection,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<StoredDialog>> {
+        let mut statement = connection.prepare_cached(&self.sql)?;
+        let found = statement.query_map(params_from_iter(&self.parameters), rows::stored_dialog)?;
+        let mut dialogs = Vec::with_capacity(limit + 1);
+        for dialog in found {
+            dialogs.push(dialog?);
+        }
+        Ok(dialogs)
     }
 
     fn number(&self, connection: &Connection) -> rusqlite::Result<u64> {
@@ -164,7 +172,7 @@ pub(crate) fn page(
     if request.filter().is_out_of_reach() {
         return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
     }
-    let stored = page_items(request).dialogs(connection)?;
+    let stored = page_items(request).dialogs(connection, request.window().limit.get())?;
     let found = stored.into_iter().map(StoredDialog::readable).collect::<Result<_, _>>()?;
     let total = if request.window().total {
         Some(page_total(request.filter()).number(connection)?)
@@ -187,7 +195,7 @@ pub(crate) fn subject_page(
     connection: &Connection,
     request: &SubjectRequest,
 ) -> Result<Page<HeldDialog>, Failure> {
-    let stored = subject_items(request).dialogs(connection)?;
+    let stored = subject_items(request).dialogs(connection, request.window().limit.get())?;
     let subject = request.customer_id();
     let found = stored.into_iter().filter_map(|stored| stored.for_subject(subject)).collect();
     let total = if request.window().total {
