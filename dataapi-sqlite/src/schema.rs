@@ -416,7 +416,7 @@ impl Identity {
 /// The secret key of the store, made with it.
 pub(crate) fn ref_key(connection: &Connection) -> Result<RefKey, OpenError> {
     let (key, check) = connection.query_row("SELECT ref_key, ref_check FROM store", (), |row| {
-        Ok((row.get(0)?, row.get(1)?))
+        Ok((row.get(0)?, row.get::<_, u32>(1)?))
     })?;
     if checksum::ref_key(&key) == check {
         Ok(RefKey::from_bytes(key))

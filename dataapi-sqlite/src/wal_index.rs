@@ -4,11 +4,13 @@
 //! all connections of a process share: with it a newest page of 20 is served at 0.72 of the speed of
 //! a static one, with this at 0.86.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use vm_memory::volatile_memory::Error;
+use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
 
 use crate::kept_open;
 
@@ -20,17 +22,25 @@ pub(crate) struct Header([u8; 48]);
 /// The version of the format that is described there; it has never changed.
 const VERSION: [u8; 4] = 3_007_000_u32.to_ne_bytes();
 
-/// The file of shared memory beside a store.
+/// How much of the file is looked at: the header, which stands there twice.
+const LENGTH: usize = 2 * size_of::<Header>();
+
+/// The shared memory beside a store.
 #[derive(Clone, Debug)]
-pub(crate) struct WalIndex(Arc<File>);
+pub(crate) struct WalIndex(Arc<MmapRegion>);
 
 impl WalIndex {
     /// Opens that of the store at this path, as SQLite names it. A connection that stays open for
-    /// as long must have read from the store before.
+    /// as long must have read from the store before: it keeps all others from cutting the file short.
     pub(crate) fn open(store: &Path) -> io::Result<Self> {
         let mut name = store.as_os_str().to_owned();
         name.push("-shm");
-        kept_open::get(Path::new(&name)).map(Self)
+        let file = kept_open::get(Path::new(&name))?;
+        if file.metadata()?.len() < LENGTH as u64 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let region = MmapRegion::from_file(FileOffset::from_arc(file, 0), LENGTH);
+        region.map(|region| Self(Arc::new(region))).map_err(io::Error::other)
     }
 
     /// The header now; one that is just being written equals none that was there before.
@@ -38,10 +48,9 @@ impl WalIndex {
     /// # Errors
     /// Also when its format is another one.
     pub(crate) fn header(&self) -> io::Result<Header> {
-        let mut header = [0; 48];
-        self.0.read_exact_at(&mut header, 0)?;
-        if header.starts_with(&VERSION) {
-            Ok(Header(header))
+        let header = self.copy(0).map_err(io::Error::other)?;
+        if header.0.starts_with(&VERSION) {
+            Ok(header)
         } else {
             Err(io::ErrorKind::InvalidData.into())
         }
@@ -56,14 +65,22 @@ impl WalIndex {
         // It stands there twice, and is written the second one first.
         for _ in 0..TRIES {
             let first = self.header()?;
-            let mut second = [0; 48];
-            self.0.read_exact_at(&mut second, 48)?;
-            if first.0 == second && self.header()? == first {
+            let second = self.copy(1).map_err(io::Error::other)?;
+            if first == second && self.header()? == first {
                 return Ok(first);
             }
             std::thread::yield_now();
         }
         Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    /// Without a system call, which would be a twentieth of the time of a newest page of 20.
+    fn copy(&self, number: usize) -> Result<Header, Error> {
+        let mut header = [0; size_of::<Header>()];
+        self.0.get_slice(number * header.len(), header.len())?.copy_to(&mut header);
+        // As SQLite's own readers do between one look and the next.
+        fence(Ordering::SeqCst);
+        Ok(Header(header))
     }
 }
 
