@@ -11,8 +11,8 @@ use crate::load::{Answer, Requests, Seen, Spec};
 use crate::product::Server;
 use crate::raw::{Raw, repeat};
 use crate::report::{
-    ANY_20, ANY_100, ANY_LIBRARY, NEWEST_20, NEWEST_100, NEWEST_BUSY, NEWEST_LIBRARY, OFFSET,
-    READY, RESIDENT, Report,
+    ANY_20, ANY_100, ANY_LIBRARY_20, ANY_LIBRARY_100, NEWEST_20, NEWEST_100, NEWEST_BUSY,
+    NEWEST_LIBRARY, OFFSET, READY, RESIDENT, Report,
 };
 use crate::wire::Wire;
 use crate::writes::whole;
@@ -20,7 +20,7 @@ use crate::{Bench, Outcome};
 
 const SERVED: [&str; 8] =
     [NEWEST_100, NEWEST_20, ANY_100, ANY_20, NEWEST_BUSY, OFFSET, READY, RESIDENT];
-const EMBEDDED: [&str; 2] = [NEWEST_LIBRARY, ANY_LIBRARY];
+const EMBEDDED: [&str; 3] = [NEWEST_LIBRARY, ANY_LIBRARY_100, ANY_LIBRARY_20];
 
 const BUSY_DECISIONS_A_SECOND: f64 = 2_000.0;
 /// How much longer than the pages the decisions go on, in seconds.
@@ -156,8 +156,8 @@ impl<'b> Pages<'b> {
     fn embedded(&self, report: &mut Report) -> Outcome<()> {
         let seconds = self.bench.args.seconds;
         let store = data::open(self.store)?;
-        let query = |start: Start| {
-            let window = Window { limit: Limit::default(), start, total: true };
+        let query = |limit: u32, start: Start| {
+            let window = Window { limit: Limit::new(limit.into())?, start, total: true };
             let request = PageRequest::new(Filter::default(), window)?;
             let page = self.bench.runtime.block_on(store.query(&request))?;
             std::hint::black_box(data::bytes_of(&page.items));
@@ -166,15 +166,18 @@ impl<'b> Pages<'b> {
         let raw = Raw::open(self.store)?;
         if report.wants(&[NEWEST_LIBRARY]) {
             let limit = raw.newest_pages(100, seconds)?;
-            report.add(NEWEST_LIBRARY, limit, repeat(seconds, |_| query(Start::default()))?);
+            report.add(NEWEST_LIBRARY, limit, repeat(seconds, |_| query(100, Start::default()))?);
         }
-        if report.wants(&[ANY_LIBRARY]) {
-            let limit = raw.cursor_pages(100, self.bench.args.dialogs, seconds)?;
-            let mut places = data::shuffled(self.bench.args.dialogs).cycle();
-            let product = repeat(seconds, |_| {
-                query(Start::After(data::cursor_after(places.next().unwrap_or(0))))
-            })?;
-            report.add(ANY_LIBRARY, limit, product);
+        for (row, length) in [(ANY_LIBRARY_100, 100), (ANY_LIBRARY_20, 20)] {
+            if report.wants(&[row]) {
+                let limit = raw.cursor_pages(length, self.bench.args.dialogs, seconds)?;
+                let mut places = data::shuffled(self.bench.args.dialogs).cycle();
+                let product = repeat(seconds, |_| {
+                    let start = data::cursor_after(places.next().unwrap_or(0));
+                    query(length, Start::After(start))
+                })?;
+                report.add(row, limit, product);
+            }
         }
         Ok(())
     }
