@@ -35,6 +35,7 @@ mod rows;
 mod schema;
 mod scrub;
 mod slack;
+mod snapshots;
 mod tombstones;
 mod transaction;
 mod transfer;

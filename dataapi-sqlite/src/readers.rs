@@ -17,6 +17,8 @@ use tokio::sync::oneshot;
 
 use crate::failure::{Failure, closed, overloaded};
 use crate::schema::{OpenError, open_for_reading};
+use crate::snapshots::{self, Ending, Idle};
+use crate::wal_index::WalIndex;
 
 /// How long a read may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,8 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 /// have ended.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    idle: (Sender<Connection>, Receiver<Connection>),
+    idle: Idle,
+    _ending: Ending,
     queue: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
     long: LongReads,
@@ -85,15 +88,16 @@ impl Readers {
     /// most `capacity` of these wait, any more are refused as overloaded.
     pub(crate) fn start(path: &Path, count: usize, capacity: usize) -> Result<Self, OpenError> {
         let (queue, jobs) = crossbeam_channel::bounded(capacity);
-        let idle = crossbeam_channel::bounded(count);
+        let (idle, ending) = snapshots::pool(count).map_err(OpenError::Thread)?;
         let threads = Vec::with_capacity(count);
         let long = LongReads::default();
-        let mut readers = Self { idle, queue: Some(queue), threads, long };
+        let mut readers = Self { idle, _ending: ending, queue: Some(queue), threads, long };
+        let index = WalIndex::open(path).map_err(OpenError::Files)?;
         for _ in 0..count {
             let short = open_for_reading(path)?;
             // Whoever asks has other things to do than to wait for a lock.
             short.busy_timeout(Duration::ZERO)?;
-            readers.put_back(short);
+            readers.idle.add(short, index.clone());
             let connection = open_for_reading(path)?;
             let jobs = jobs.clone();
             let read = readers.long.watch(&connection);
@@ -118,10 +122,10 @@ impl Readers {
         W: Fn(&Connection) -> Result<T, Failure> + Send + 'static,
     {
         if cost == Cost::Short
-            && let Ok(connection) = self.idle.1.try_recv()
+            && let Some(mut reader) = self.idle.take()
         {
-            let found = on_snapshot(&connection, &work);
-            self.put_back(connection);
+            let found = reader.read(&work);
+            self.idle.put_back(reader);
             if !found.as_ref().is_err_and(Failure::is_busy) {
                 return found.map_err(StoreError::from);
             }
@@ -130,7 +134,8 @@ impl Readers {
         let job: Job = Box::new(move |connection| {
             // Nobody waits for a call that was dropped.
             if !reply.is_closed() {
-                let _ = reply.send(on_snapshot(connection, work).map_err(StoreError::from));
+                let _ =
+                    reply.send(snapshots::read_once(connection, work).map_err(StoreError::from));
             }
         });
         let queue = self.queue.as_ref().ok_or_else(closed)?;
@@ -139,11 +144,6 @@ impl Readers {
             TrySendError::Disconnected(_) => closed(),
         })?;
         answer.await.unwrap_or_else(|_| Err(closed()))
-    }
-
-    fn put_back(&self, connection: Connection) {
-        // There is room for each connection that was ever taken out.
-        let _ = self.idle.0.try_send(connection);
     }
 }
 
@@ -163,32 +163,6 @@ fn serve(connection: &Connection, jobs: &Receiver<Job>, read: &LongRead) {
         job(connection);
         *lock(&read.since) = None;
     }
-}
-
-/// Several statements of one read must see one state of the store.
-///
-/// The statements around it stay prepared like all others, which rusqlite's own transactions do
-/// not: that would be a tenth of the time of a page of 20.
-fn on_snapshot<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    end_snapshot(connection)?;
-    connection.prepare_cached("BEGIN DEFERRED")?.execute(())?;
-    let found = work(connection);
-    // A failure of the work is the error to tell.
-    let ended = end_snapshot(connection);
-    found.and_then(|found| ended.map(|()| found).map_err(Failure::from))
-}
-
-/// Ends the snapshot unless a failure has ended it already. An interrupt that was meant for the read
-/// may meet this instead, and the next read must not find it open.
-fn end_snapshot(connection: &Connection) -> rusqlite::Result<()> {
-    if connection.is_autocommit() {
-        return Ok(());
-    }
-    let end = || connection.prepare_cached("ROLLBACK")?.execute(()).map(|_| ());
-    end().or_else(|_| end())
 }
 
 #[cfg(test)]
