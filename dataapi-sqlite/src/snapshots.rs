@@ -58,32 +58,28 @@ impl Reader {
     ) -> Result<T, Failure> {
         let asked = Instant::now();
         let before = self.index.header().ok();
-        let kept = self.kept.filter(|kept| {
+        let is_newest = self.kept.is_some_and(|kept| {
             Some(kept.header) == before && asked.duration_since(kept.since) < LONGEST
         });
-        if kept.is_none() {
+        if !is_newest {
             self.end()?;
             begin(&self.connection)?;
         }
         let found = work(&self.connection);
-        let comes_soon =
-            self.last_asked.replace(asked).is_some_and(|last| asked.duration_since(last) < SOON);
-        if kept.is_some() && found.is_ok() {
-            return found;
-        }
-        // It began at the first look of `work`: only if nobody has committed around that is it known
-        // what it is a snapshot of.
-        match before {
-            Some(header) if found.is_ok() && comes_soon && self.index.header().ok() == before => {
-                self.keep(Snapshot { header, since: asked });
-                found
-            }
-            // A failure of the work is the error to tell.
-            _ => {
-                let ended = self.end();
-                found.and_then(|found| ended.map(|()| found).map_err(Failure::from))
+        let last = self.last_asked.replace(asked);
+        let comes_soon = last.is_some_and(|last| asked.duration_since(last) < SOON);
+        if found.is_err() {
+            // The failure of the work is the error to tell.
+            let _ = self.end();
+        } else if !is_newest {
+            // It began at the first look of `work`: only if nobody has committed around that is it known
+            // what it is a snapshot of.
+            match before.filter(|_| comes_soon && self.index.header().ok() == before) {
+                Some(header) => self.keep(Snapshot { header, since: asked }),
+                None => self.end()?,
             }
         }
+        found
     }
 
     fn keep(&mut self, snapshot: Snapshot) {
@@ -99,6 +95,15 @@ impl Reader {
             self.keeping.count.fetch_sub(1, Ordering::SeqCst);
         }
         Ok(())
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // A connection that is closed, if only for a panic, keeps nothing.
+        if self.kept.is_some() {
+            self.keeping.count.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -303,6 +308,18 @@ mod tests {
             assert!(comes_true(|| !is_blocked()));
             assert!(comes_true(|| idle.keeping.count.load(Ordering::SeqCst) == 0));
         }
+    }
+
+    #[test]
+    fn a_snapshot_does_not_outlive_a_read_that_panicked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (idle, _ending, _writer) = store(&folder.path().join("dialogs.db"));
+        let mut reader = read_until_kept(&idle);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            reader.read(|_| -> Result<(), Failure> { panic!("as a handler may") })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(idle.keeping.count.load(Ordering::SeqCst), 0);
     }
 
     #[test]
