@@ -4,21 +4,21 @@
 //! reads come one after the other they see the same state, unless someone commits in between: with it
 //! kept, any other page of 20 is served 1.14 times as often.
 //!
-//! While a snapshot lasts, what was erased since cannot leave the log. So one is kept no longer than
-//! [`LONGEST`], be it asked for or not.
+//! While a snapshot lasts, what was erased since cannot leave the log. So none is taken over that is older
+//! than [`LONGEST`], and one that nobody asks for is ended at most half of that later.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use rusqlite::Connection;
 
 use crate::failure::Failure;
 use crate::wal_index::{Header, WalIndex};
 
-/// How old a snapshot may become: a tenth of what a scrub waits for reads.
+/// How old a snapshot may be that is taken over: a tenth of what a scrub waits for reads.
 const LONGEST: Duration = Duration::from_millis(10);
 
 /// How soon the next read must have come for one to be kept. With fewer reads there is little to gain, and
@@ -59,7 +59,10 @@ impl Reader {
         let asked = Instant::now();
         let before = self.index.header().ok();
         let is_newest = self.kept.is_some_and(|kept| {
-            Some(kept.header) == before && asked.duration_since(kept.since) < LONGEST
+            Some(kept.header) == before
+                && asked.duration_since(kept.since) < LONGEST
+                // SQLite itself ends it where a disk fails.
+                && !self.connection.is_autocommit()
         });
         if !is_newest {
             self.end()?;
@@ -164,14 +167,12 @@ pub(crate) fn pool(count: usize) -> std::io::Result<(Idle, Ending)> {
 
 fn end_in_time(idle: &Idle, kept: &Receiver<()>, stopped: &Receiver<()>) {
     loop {
-        crossbeam_channel::select! {
+        select! {
             recv(kept) -> _ => {}
             recv(stopped) -> _ => return,
         }
         while idle.keeping.count.load(Ordering::SeqCst) > 0 {
-            if stopped.recv_timeout(LONGEST / 2)
-                != Err(crossbeam_channel::RecvTimeoutError::Timeout)
-            {
+            if stopped.recv_timeout(LONGEST / 2) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
             idle.end_old();
