@@ -11,15 +11,25 @@ use crate::load::{Answer, Requests, Seen, Spec};
 use crate::product::Server;
 use crate::raw::{Raw, repeat};
 use crate::report::{
-    ANY_20, ANY_100, ANY_LIBRARY_20, ANY_LIBRARY_100, NEWEST_20, NEWEST_100, NEWEST_BUSY,
-    NEWEST_LIBRARY, OFFSET, READY, RESIDENT, Report,
+    ANY_20, ANY_100, ANY_CEILING_20, ANY_CEILING_100, ANY_LIBRARY_20, ANY_LIBRARY_100, NEWEST_20,
+    NEWEST_100, NEWEST_BUSY, NEWEST_LIBRARY, OFFSET, READY, RESIDENT, Report,
 };
 use crate::wire::Wire;
 use crate::writes::whole;
 use crate::{Bench, Outcome};
 
-const SERVED: [&str; 8] =
-    [NEWEST_100, NEWEST_20, ANY_100, ANY_20, NEWEST_BUSY, OFFSET, READY, RESIDENT];
+const SERVED: [&str; 10] = [
+    NEWEST_100,
+    NEWEST_20,
+    ANY_100,
+    ANY_20,
+    ANY_CEILING_100,
+    ANY_CEILING_20,
+    NEWEST_BUSY,
+    OFFSET,
+    READY,
+    RESIDENT,
+];
 const EMBEDDED: [&str; 3] = [NEWEST_LIBRARY, ANY_LIBRARY_100, ANY_LIBRARY_20];
 
 const BUSY_DECISIONS_A_SECOND: f64 = 2_000.0;
@@ -98,9 +108,10 @@ impl<'b> Pages<'b> {
     }
 
     fn any_other(&mut self, server: &Server, report: &mut Report) -> Outcome<()> {
-        for (row, limit) in [(ANY_100, 100), (ANY_20, 20)] {
-            if report.wants(&[row]) {
-                let prefix = format!("/data/?limit={limit}&cursor=");
+        let pages = [(ANY_100, ANY_CEILING_100, 100), (ANY_20, ANY_CEILING_20, 20)];
+        for (row, ceiling, length) in pages {
+            if report.wants(&[row, ceiling]) {
+                let prefix = format!("/data/?limit={length}&cursor=");
                 let middle = data::cursor_after(self.bench.args.dialogs / 2);
                 let page = server.get(&format!("{prefix}{middle}"))?;
                 let wire = Wire::serve(self.bench.folder.path(), &page)?;
@@ -112,6 +123,12 @@ impl<'b> Pages<'b> {
                 let product = self.spec(server.address, ask(self.asked)).run()?;
                 report.add(row, limit.per_second, product.per_second);
                 self.asked += product.count * 2;
+                let args = &self.bench.args;
+                let read =
+                    Raw::cursor_pages_on_all_cores(self.store, length, args.dialogs, args.seconds)?;
+                // Each takes all cores for its part of a request.
+                let both = 1.0 / (1.0 / limit.per_second + 1.0 / read);
+                report.add(ceiling, limit.per_second, both);
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dataapi::{Clock, Date, DialogId, RefKey, SystemClock};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -17,7 +17,12 @@ use crate::data::{self, Line, Space};
 pub(crate) struct Raw {
     sql: Connection,
     key: RefKey,
+    /// When the log was emptied, if that is done in time for an erasure.
+    emptied: Option<Instant>,
 }
+
+/// How long what was erased may stay in the log: as the product has it.
+const ERASE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a transaction changes in the counts, by customer and folded language, "" standing for any.
 type Counts = BTreeMap<(String, String), i64>;
@@ -34,7 +39,20 @@ impl Raw {
         sql.pragma_update(None, "wal_autocheckpoint", 10_000)?;
         sql.pragma_update(None, "journal_size_limit", 64 << 20)?;
         sql.set_transaction_behavior(TransactionBehavior::Immediate);
-        Ok(Self { sql, key: RefKey::from_bytes([7; 32]) })
+        Ok(Self { sql, key: RefKey::from_bytes([7; 32]), emptied: None })
+    }
+
+    /// From now on what was erased leaves the log in time, and does nothing more to be gone.
+    pub(crate) fn erasing(self) -> Self {
+        Self { emptied: Some(Instant::now()), ..self }
+    }
+
+    fn empty_log_if_due(&mut self) -> Outcome<()> {
+        if self.emptied.is_some_and(|emptied| emptied.elapsed() >= ERASE_WITHIN) {
+            self.sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+            self.emptied = Some(Instant::now());
+        }
+        Ok(())
     }
 
     /// Pending dialogs, so many a transaction; rows a second.
@@ -86,6 +104,7 @@ impl Raw {
                 .execute((now(), together, withdrawn))?;
             write_counts(&transaction, &counts)?;
             transaction.commit()?;
+            self.empty_log_if_due()?;
         }
         Ok((number - from) as f64 / started.elapsed().as_secs_f64())
     }
@@ -143,6 +162,35 @@ impl Raw {
     /// One page by its offset; pages a second.
     pub(crate) fn offset_pages(&self, limit: u32, offset: u32, seconds: f64) -> Outcome<f64> {
         repeat(seconds, |_| self.read_page(PAGE, (limit, offset)))
+    }
+
+    /// As [`Raw::cursor_pages`], by a thread on each core that sees one state of the store for all the
+    /// time: none of them takes or leaves a lock.
+    pub(crate) fn cursor_pages_on_all_cores(
+        path: &Path,
+        limit: u32,
+        dialogs: u64,
+        seconds: f64,
+    ) -> Outcome<f64> {
+        let read = |skip: usize| {
+            let raw = Self::open(path)?;
+            raw.sql.execute_batch("BEGIN")?;
+            let mut places = data::shuffled(dialogs).cycle().skip(skip);
+            repeat(seconds, |_| {
+                raw.total()?;
+                raw.page_after(limit, places.next().unwrap_or(0))
+            })
+        };
+        let cores = std::thread::available_parallelism()?.get();
+        let apart = usize::try_from(dialogs)? / cores;
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..cores)
+                .map(|core| {
+                    scope.spawn(move || read(core * apart).map_err(|error| error.to_string()))
+                })
+                .collect();
+            threads.into_iter().map(|thread| Ok(thread.join().expect("it does not panic")?)).sum()
+        })
     }
 
     /// Pages by cursor from everywhere in the store, with the total; pages a second.

@@ -37,6 +37,7 @@ pub(crate) const POST_64_TAIL: &str = "POST, 64 connections: p99";
 pub(crate) const POST_1: &str = "POST, 1 connection";
 pub(crate) const YES_64: &str = "decision yes, 64 connections";
 pub(crate) const NO_64: &str = "decision no, 64 connections";
+pub(crate) const NO_EMPTIED: &str = "ceiling: decision no";
 pub(crate) const NO_SCRUBBED: &str = "decision no, 64 connections, of it unscrubbed";
 pub(crate) const POST_BUSY: &str = "POST, 64 connections, while 1,000 withdrawals/s";
 pub(crate) const NEWEST_100: &str = "newest page of 100, total";
@@ -62,6 +63,8 @@ pub(crate) const INSERT_LIBRARY_1000: &str = "library: insert, 1000 at once";
 pub(crate) const YES_LIBRARY: &str = "library: decision yes, 32 at once";
 pub(crate) const NO_LIBRARY: &str = "library: decision no, 32 at once";
 pub(crate) const NEWEST_LIBRARY: &str = "library: newest page of 100, total";
+pub(crate) const ANY_CEILING_100: &str = "ceiling: any other page of 100";
+pub(crate) const ANY_CEILING_20: &str = "ceiling: any other page of 20";
 pub(crate) const ANY_LIBRARY_100: &str = "library: any other page of 100, total";
 pub(crate) const ANY_LIBRARY_20: &str = "library: any other page of 20, total";
 
@@ -74,7 +77,7 @@ pub(crate) const PG_PAGE_LARGE: &str = "PostgreSQL: newest page of 100, all dial
 pub(crate) const PG_PAGE_GROWTH: &str = "PostgreSQL: page of 100 at all dialogs";
 
 /// In the order of the table.
-pub(crate) const DEFINITIONS: [Definition; 39] = [
+pub(crate) const DEFINITIONS: [Definition; 42] = [
     row(POST_64, "SQLite, 64 inserts a transaction", "/s", Some(Goal::AtLeast(0.6))),
     row(POST_64_TAIL, "its own p50", "ms", Some(Goal::AtMost(3.0))),
     row(POST_1, "SQLite, 1 insert a transaction", "/s", Some(Goal::AtLeast(0.5))),
@@ -97,6 +100,10 @@ pub(crate) const DEFINITIONS: [Definition; 39] = [
     row(FASTAPI_POST, "FastAPI, PostgreSQL, fsynced", "/s", None),
     row(FASTAPI_100, "FastAPI, PostgreSQL, with count", "/s", None),
     row(FASTAPI_20, "FastAPI, PostgreSQL, with count", "/s", None),
+    // What the rows of these names could reach at most, were everything else free.
+    row(NO_EMPTIED, "SQLite; then with its log emptied every second", "/s", None),
+    row(ANY_CEILING_100, "warp, static; then after SQLite on all cores", "/s", None),
+    row(ANY_CEILING_20, "warp, static; then after SQLite on all cores", "/s", None),
     row(NO_SCRUBBED, "itself, nothing scrubbed", "/s", None),
     row(POST_BUSY, "itself alone", "/s", None),
     row(POST_WIRE, "warp, JSON parsed and dropped", "/s", None),

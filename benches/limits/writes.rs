@@ -9,15 +9,15 @@ use crate::data::{self, PENDING, Space};
 use crate::load::{Answer, Requests, Seen, Spec};
 use crate::raw::{Raw, repeat};
 use crate::report::{
-    INSERT_LIBRARY, INSERT_LIBRARY_1000, NO_64, NO_LIBRARY, NO_SCRUBBED, POST_1, POST_64,
-    POST_64_TAIL, POST_BUSY, POST_WIRE, Report, YES_64, YES_LIBRARY,
+    INSERT_LIBRARY, INSERT_LIBRARY_1000, NO_64, NO_EMPTIED, NO_LIBRARY, NO_SCRUBBED, POST_1,
+    POST_64, POST_64_TAIL, POST_BUSY, POST_WIRE, Report, YES_64, YES_LIBRARY,
 };
 use crate::wire::Wire;
 use crate::{Bench, Outcome};
 
 const INSERTS: [&str; 6] =
     [POST_64, POST_64_TAIL, POST_1, POST_WIRE, INSERT_LIBRARY, INSERT_LIBRARY_1000];
-const DECISIONS: [&str; 4] = [YES_64, NO_64, YES_LIBRARY, NO_LIBRARY];
+const DECISIONS: [&str; 5] = [YES_64, NO_64, NO_EMPTIED, YES_LIBRARY, NO_LIBRARY];
 /// What erasure to the byte costs.
 const SCRUBS: [&str; 2] = [NO_SCRUBBED, POST_BUSY];
 
@@ -129,15 +129,17 @@ impl<'b> Writes<'b> {
             (false, Answer::No, no, NO_64, NO_LIBRARY),
         ];
         for (is_yes, answer, (from, to), served, embedded) in kinds {
-            if !report.wants(&[served, embedded]) {
+            let with_ceiling = !is_yes && report.wants(&[NO_EMPTIED]);
+            if !report.wants(&[served, embedded]) && !with_ceiling {
                 continue;
             }
-            let limit = Raw::open(self.anew(&self.undecided)?)?.decisions(
-                (PENDING, from, to),
-                is_yes,
-                32,
-                self.bench.args.seconds,
-            )?;
+            let seconds = self.bench.args.seconds;
+            let decide = |mut raw: Raw| raw.decisions((PENDING, from, to), is_yes, 32, seconds);
+            let limit = decide(Raw::open(self.anew(&self.undecided)?)?)?;
+            if with_ceiling {
+                let erasing = Raw::open(self.anew(&self.undecided)?)?.erasing();
+                report.add(NO_EMPTIED, limit, decide(erasing)?);
+            }
             if report.wants(&[served]) {
                 let server = self.bench.programs.serve(self.anew(&self.undecided)?)?;
                 let requests = Requests::Decide { space: PENDING.0, from, to, answer };
