@@ -61,7 +61,6 @@ use dataapi_core::{
 pub use crate::backup::{Backup, BackupError, Progress, Restored, Since, restore};
 pub use crate::check::{Damage, check};
 use crate::failure::Failure;
-use crate::log::Log;
 use crate::readers::{Cost, Readers};
 use crate::revisions::Revisions;
 use crate::schema::Identity;
@@ -160,7 +159,7 @@ impl SqliteStore {
             // Another process is at work on the store; it goes on beside it.
             erasures.note();
         }
-        let log = Log::open(path).map_err(OpenError::Files)?;
+        let log = scrubber.log().another(path).map_err(OpenError::Files)?;
         let at_once = readers.max(1);
         let readers = Readers::start(path, at_once, queue)?;
         let long_reads = readers.long_reads();

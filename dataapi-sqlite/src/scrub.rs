@@ -138,6 +138,11 @@ impl Scrubber {
         })
     }
 
+    /// The log of the store, to open another one on it.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// What tells whether anyone has committed since.
     pub(crate) fn header(&self) -> io::Result<Header> {
         self.leftovers.index.whole_header()
@@ -145,8 +150,8 @@ impl Scrubber {
 
     /// Folds into the database what is committed by now, beside the commits that go on; never all
     /// of it, since the log could then begin anew before it was looked through. What a read that began
-    /// before still needs is left for the next time. Tells how many frames are not folded in, or
-    /// `None` if nobody writes just now: then none is.
+    /// before still needs is left for the next time. Tells how many frames are folded in now, or `None`
+    /// if nobody writes just now: then nothing was done.
     pub(crate) fn fold_in(&mut self) -> Result<Option<u32>, Fault> {
         // Nothing after this snapshot is folded in while it lasts.
         let pin = self.transactions.unchecked_transaction()?;
@@ -156,23 +161,25 @@ impl Scrubber {
         }
         self.leftovers.look_through()?;
         let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
-        Ok(Some(self.header()?.frames().saturating_sub(folded.done)))
+        Ok(Some(folded.done))
     }
 
     /// Folds in all of the log, overwrites what is left on the pages that were in it, and lets it
     /// begin anew.
     ///
-    /// It is emptied if anything was erased, or if asked to: to make it longer again holds up each
-    /// commit, so that with 64 writers it would cost a sixth of them.
+    /// If anything was erased, what it held is overwritten. It is cut only if asked to: to make it longer
+    /// again holds up each commit, so that with 64 writers it would cost a sixth of them.
     pub(crate) fn scrub(&mut self, erasures: &Erasures, empty: bool) -> Result<Outcome, Fault> {
         // Each time, less is committed meanwhile.
-        let mut left = Some(self.header()?.frames());
+        let mut left = self.header()?.frames();
         for _ in 0..MOST_TIMES_BESIDE {
-            if left.is_some_and(|left| left > FEW_FRAMES) {
-                left = self.fold_in()?;
+            if left <= FEW_FRAMES {
+                break;
             }
+            let Some(done) = self.fold_in()? else { break };
+            left = self.header()?.frames().saturating_sub(done);
         }
-        match self.log.hold(WRITERS)? {
+        match self.log.hold_next(WRITERS)? {
             Some(held) => self.scrub_alone(&held, erasures, empty),
             None => Ok(Outcome::Blocked),
         }
@@ -221,7 +228,7 @@ impl Scrubber {
 
     fn scrub_alone(
         &mut self,
-        _: &Held,
+        held: &Held,
         erasures: &Erasures,
         empty: bool,
     ) -> Result<Outcome, Fault> {
@@ -231,18 +238,48 @@ impl Scrubber {
         if has_suspects && !self.overwrite(undone.scrub)? {
             return Ok(Outcome::Blocked);
         }
-        let mode = if empty || undone.erasure { Mode::Truncate } else { Mode::Restart };
-        let is_blocked = checkpoint(&self.checkpoints, mode)?.busy;
-        let now = Undone { scrub: false, erasure: undone.erasure && is_blocked };
+        let is_done = if empty {
+            self.begin_log_anew(Mode::Truncate)?
+        } else if undone.erasure {
+            self.begin_blank_log(held)?
+        } else {
+            self.begin_log_anew(Mode::Restart)?
+        };
+        let now = Undone { scrub: false, erasure: undone.erasure && !is_done };
         // Written last, it need not be folded in while writers wait.
         if has_suspects || undone != now {
             set_undone(&self.transactions, now)?;
         }
-        if is_blocked {
+        if !is_done {
             return Ok(Outcome::Blocked);
         }
         erasures.clear();
         Ok(Outcome::Clean)
+    }
+
+    /// False if a read is in the way.
+    fn begin_log_anew(&self, mode: Mode) -> rusqlite::Result<bool> {
+        Ok(!checkpoint(&self.checkpoints, mode)?.busy)
+    }
+
+    /// Lets the log begin anew and overwrites what it held, or cuts it where the file system knows no
+    /// other way; false if a read is in the way.
+    fn begin_blank_log(&self, held: &Held) -> Result<bool, Fault> {
+        if !self.begin_log_anew(Mode::Restart)? {
+            return Ok(false);
+        }
+        // SQLite begins it anew with the next commit. Without its header, those that follow would be lost.
+        let before = self.header()?.salt();
+        set_undone(&self.transactions, Undone { scrub: false, erasure: true })?;
+        // Keeps even other programs from writing to what is being overwritten.
+        let alone = Transaction::new_unchecked(&self.transactions, TransactionBehavior::Immediate)?;
+        let now = self.header()?;
+        if now.salt() == before {
+            return Ok(false);
+        }
+        let is_blank = self.log.blank(held, now.frames(), self.database.page_bytes)?;
+        drop(alone);
+        Ok(is_blank || self.begin_log_anew(Mode::Truncate)?)
     }
 
     /// Folds in all of the log and overwrites what is left on the suspects, or on all pages; false

@@ -10,18 +10,44 @@ use std::ops::Range;
 /// (<https://www.sqlite.org/fileformat2.html>, section 1.6). Empty also for what is no page of a
 /// B-tree.
 ///
+/// When SQLite drops a cell, it moves the pointers behind that one's up, and the last one stays behind
+/// their end as well. A pointer that is still in use among them tells nothing that the page does not say,
+/// and is left: it alone would make each page dirty from which a row is deleted.
+///
 /// The first byte of any other page is that of the number of a page: it is 0 or 1 as long as the
 /// database has at most [`MAX_PAGES`](crate::schema::MAX_PAGES).
 pub(crate) fn dirty(number: u32, page: &[u8]) -> Vec<Range<usize>> {
-    let spaces = spaces(number, page).unwrap_or_default();
-    let is_dirty =
-        |space: &Range<usize>| page[space.clone()].iter().fold(0, |all, byte| all | byte) != 0;
-    spaces.into_iter().filter(is_dirty).collect()
+    let Some(Spaces { pointers, gap, blocks }) = spaces(number, page) else { return Vec::new() };
+    let is_dirty = |space: &Range<usize>| has_bytes(&page[space.clone()]);
+    let is_gap_dirty = has_bytes(after_repeated(&page[pointers], &page[gap.clone()]));
+    is_gap_dirty.then_some(gap).into_iter().chain(blocks.into_iter().filter(is_dirty)).collect()
 }
 
-/// The space between the pointers and the cells, and that of each free block; `None` for what is no
-/// page of a B-tree, or a damaged one.
-fn spaces(number: u32, page: &[u8]) -> Option<Vec<Range<usize>>> {
+fn has_bytes(space: &[u8]) -> bool {
+    space.iter().fold(0, |all, byte| all | byte) != 0
+}
+
+/// What follows the pointers with which the gap repeats some of those before it.
+fn after_repeated<'p>(pointers: &[u8], gap: &'p [u8]) -> &'p [u8] {
+    let (repeated, _) = gap.as_chunks::<2>();
+    let (pointers, _) = pointers.as_chunks::<2>();
+    // Mostly it is the last one.
+    let count =
+        repeated.iter().take_while(|at| pointers.iter().rev().any(|used| used == *at)).count();
+    &gap[2 * count..]
+}
+
+/// The places on a page of a B-tree at which its header points.
+struct Spaces {
+    pointers: Range<usize>,
+    /// Between the pointers and the cells.
+    gap: Range<usize>,
+    /// What can be used of each free block.
+    blocks: Vec<Range<usize>>,
+}
+
+/// `None` for what is no page of a B-tree, or a damaged one.
+fn spaces(number: u32, page: &[u8]) -> Option<Spaces> {
     // The first page begins with the header of the file.
     let header = if number == 1 { 100 } else { 0 };
     let field = |at: usize| {
@@ -39,11 +65,12 @@ fn spaces(number: u32, page: &[u8]) -> Option<Vec<Range<usize>>> {
         0 => 65_536,
         content => content,
     };
-    let gap = pointers + 2 * cells..content;
+    let pointers = pointers..pointers + 2 * cells;
+    let gap = pointers.end..content;
     if gap.start > gap.end || gap.end > page.len() {
         return None;
     }
-    let mut spaces = vec![gap];
+    let mut blocks = Vec::new();
     let mut block = field(header + 1)?;
     while block != 0 {
         let (next, size) = (field(block)?, field(block + 2)?);
@@ -51,10 +78,10 @@ fn spaces(number: u32, page: &[u8]) -> Option<Vec<Range<usize>>> {
         if block < content || size < 4 || end > page.len() || (next != 0 && next < end) {
             return None;
         }
-        spaces.push(block + 4..end);
+        blocks.push(block + 4..end);
         block = next;
     }
-    Some(spaces)
+    Some(Spaces { pointers, gap, blocks })
 }
 
 #[cfg(test)]
@@ -88,6 +115,22 @@ mod tests {
             page[449] = 1;
             page[470] = 1;
             assert_eq!(dirty(number, &page), [at + 12..450, 464..480]);
+        }
+    }
+
+    #[test]
+    fn pointers_that_are_repeated_behind_their_end_are_left_and_nothing_else_is() {
+        let mut page = leaf(0);
+        page[8..10].copy_from_slice(&490_u16.to_be_bytes());
+        page[10..12].copy_from_slice(&480_u16.to_be_bytes());
+        page[12..14].copy_from_slice(&480_u16.to_be_bytes());
+        page[14..16].copy_from_slice(&490_u16.to_be_bytes());
+        assert_eq!(dirty(2, &page), []);
+        let leaf_gap = Vec::from_iter(std::iter::once(12..450));
+        for (at, byte) in [(13, 0xe1), (15, 1), (16, 1), (17, 1), (448, 1)] {
+            let mut other = page.clone();
+            other[at] = byte;
+            assert_eq!(dirty(2, &other), leaf_gap, "byte {at}");
         }
     }
 

@@ -191,6 +191,10 @@ impl Keeper {
         if is_idle || now.frames() > MAX_LOG_FRAMES {
             return (is_idle, true);
         }
+        if self.erasures.age().is_some() && self.until_due() < PERIOD {
+            // The scrub folds it in as well: most pages would be written twice.
+            return (false, false);
+        }
         // What fails now is tried again in the next period.
         let is_quiet = now.frames() > 0 && matches!(self.scrubber.fold_in(), Ok(None));
         (false, is_quiet && now.frames() > MAX_QUIET_FRAMES)
