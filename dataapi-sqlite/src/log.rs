@@ -186,7 +186,7 @@ mod tests {
         let (folder, _writer, log) = new();
         let greedy = log.another(&folder.path().join("dialogs.db")).unwrap();
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let (began, begun) = std::sync::mpsc::channel();
+        let (taken_once, first) = std::sync::mpsc::channel();
         let taking = std::thread::spawn(move || {
             let mut taken = 0_u64;
             while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
@@ -194,11 +194,11 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(2));
                 drop(held);
                 taken += 1;
-                let _ = began.send(());
+                let _ = taken_once.send(());
             }
             taken
         });
-        begun.recv().unwrap();
+        first.recv().unwrap();
         let mut got = 0;
         for _ in 0..20 {
             got += u64::from(log.hold_next(PATIENCE).unwrap().is_some());

@@ -126,7 +126,7 @@ mod tests {
         page[12..14].copy_from_slice(&480_u16.to_be_bytes());
         page[14..16].copy_from_slice(&490_u16.to_be_bytes());
         assert_eq!(dirty(2, &page), []);
-        let leaf_gap = Vec::from_iter(std::iter::once(12..450));
+        let leaf_gap: Vec<_> = std::iter::once(12..450).collect();
         for (at, byte) in [(13, 0xe1), (15, 1), (16, 1), (17, 1), (448, 1)] {
             let mut other = page.clone();
             other[at] = byte;
