@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use dataapi::{Decision, DialogStore, Evidence, Filter, Limit, PageRequest, Reach, Start, Window};
+use dataapi::{Decision, Dialogs, Evidence, Filter, Limit, PageRequest, Reach, Start, Window};
 use dataapi_sqlite::SqliteStore;
 use serde::Serialize;
 

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use dataapi::{DialogStore, Filter, Limit, PageRequest, Start, Window};
+use dataapi::{Dialogs, Filter, Limit, PageRequest, Start, Window};
 
 use crate::data::{self, PENDING};
 use crate::load::{Answer, Requests, Seen, Spec};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dataapi::{Decision, DialogStore, Evidence};
+use dataapi::{Decision, Dialogs, Evidence};
 use futures_util::future::try_join_all;
 
 use crate::data::{self, PENDING, Space};

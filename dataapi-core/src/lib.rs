@@ -12,15 +12,14 @@
 //! | [`ledger`] | what was decided and erased, one chained event each |
 //! | [`key`] | who may do what over a network |
 //! | [`page`] | filters, limits, cursors, and the one right order of a page |
-//! | [`store`] | the trait a backend implements, and what it promises |
+//! | [`store`] | the traits a backend implements, and what they promise |
 //! | [`error`] | the one error, each variant a way to react |
 //! | [`memory`] | the reference model: every backend must answer as it does |
 //!
 //! ```
 //! use std::sync::Arc;
 //! use dataapi_core::{
-//!     Decision, DialogStore, Evidence, MemoryStore, NewDialog, Reach, RefKey, StoreError,
-//!     SystemClock,
+//!     Decision, Dialogs, Evidence, MemoryStore, NewDialog, Reach, RefKey, StoreError, SystemClock,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), StoreError> {
@@ -70,4 +69,12 @@ pub use page::{
     Window,
 };
 pub use reach::{CustomerPrefix, Reach};
-pub use store::{Activity, BatchSizes, DialogStore, Purge, Revision, Stats};
+pub use store::{
+    Activity, BatchSizes, DialogStore, Dialogs, Keys, Ledger, Purge, Revision, Stats, StoreInfo,
+    Upkeep,
+};
+
+/// The traits of a store, to call their methods on a concrete store.
+pub mod prelude {
+    pub use crate::store::{DialogStore, Dialogs, Keys, Ledger, Upkeep};
+}

@@ -23,9 +23,9 @@ use crate::key::{Key, KeyName, NewKey};
 use crate::ledger::{Change, Event, EventKind, Head, LedgerHead, Positions};
 use crate::page::{Limit, Page, PageRequest, Position, SubjectRequest, Upper, Window};
 use crate::reach::Reach;
-use crate::store::{Activity, DialogStore, Purge, Revision, Stats};
+use crate::store::{Activity, Dialogs, Keys, Ledger, Purge, Revision, Stats, StoreInfo, Upkeep};
 
-/// A [`DialogStore`] in memory. Nothing of it outlives the process.
+/// A [`DialogStore`](crate::DialogStore) in memory. Nothing of it outlives the process.
 #[derive(Debug)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -208,7 +208,7 @@ impl MemoryStore {
 }
 
 #[async_trait]
-impl DialogStore for MemoryStore {
+impl Dialogs for MemoryStore {
     async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         let mut state = self.state();
         self.check_free(&state, &dialog)?;
@@ -363,33 +363,29 @@ impl DialogStore for MemoryStore {
         Ok(self.erase_all(&mut state, &ids, EventKind::Erased))
     }
 
-    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
-        let mut state = self.state();
-        if which == Purge::Tombstones {
-            let mut forgotten = state.tombstones_before(before);
-            forgotten.truncate(at_most as usize);
-            for event in &forgotten {
-                state.tombstones.remove(&event.reference);
-            }
-            return Ok(forgotten.len() as u64);
-        }
-        let held = state.dialogs.values().map(|(stored, _)| stored);
-        let mut expired = sorted(held.filter(|stored| is_due(stored, which, before)));
-        expired.reverse();
-        expired.truncate(at_most as usize);
-        let ids: Vec<_> = expired.iter().map(|stored| stored.dialog_id().clone()).collect();
-        Ok(self.erase_all(&mut state, &ids, EventKind::Expired))
-    }
-
-    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
+    async fn stats(&self) -> Result<Stats, StoreError> {
         let state = self.state();
-        if which == Purge::Tombstones {
-            return Ok(state.tombstones_before(before).len() as u64);
+        let mut counts = Stats::default();
+        for (stored, _) in state.dialogs.values() {
+            if stored.is_consented() {
+                counts.consented += 1;
+                *counts.consented_by_language.entry(stored.language().clone()).or_default() += 1;
+            } else {
+                counts.pending += 1;
+            }
         }
-        let held = state.dialogs.values().map(|(stored, _)| stored);
-        Ok(held.filter(|stored| is_due(stored, which, before)).count() as u64)
+        for tombstone in state.tombstones.values() {
+            match tombstone.kind {
+                EventKind::Withdrawn => counts.withdrawn += 1,
+                _ => counts.erased += 1,
+            }
+        }
+        Ok(counts)
     }
+}
 
+#[async_trait]
+impl Ledger for MemoryStore {
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
         let after = usize::try_from(after.of(0)).unwrap_or(usize::MAX);
         Ok(self.state().ledger.iter().skip(after).take(limit.get()).cloned().collect())
@@ -414,14 +410,13 @@ impl DialogStore for MemoryStore {
         state.ledger.iter().skip(after).take(limit.get()).map(change).collect()
     }
 
-    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
-        self.key.reference(dialog_id)
-    }
-
     async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
         Ok(self.state().head().into())
     }
+}
 
+#[async_trait]
+impl Keys for MemoryStore {
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
         let mut state = self.state();
         let created = self.now(&state);
@@ -455,25 +450,43 @@ impl DialogStore for MemoryStore {
         }
         Ok(())
     }
+}
 
-    async fn stats(&self) -> Result<Stats, StoreError> {
+#[async_trait]
+impl Upkeep for MemoryStore {
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        if which == Purge::Tombstones {
+            let mut forgotten = state.tombstones_before(before);
+            forgotten.truncate(at_most as usize);
+            for event in &forgotten {
+                state.tombstones.remove(&event.reference);
+            }
+            return Ok(forgotten.len() as u64);
+        }
+        let held = state.dialogs.values().map(|(stored, _)| stored);
+        let mut expired = sorted(held.filter(|stored| is_due(stored, which, before)));
+        expired.reverse();
+        expired.truncate(at_most as usize);
+        let ids: Vec<_> = expired.iter().map(|stored| stored.dialog_id().clone()).collect();
+        Ok(self.erase_all(&mut state, &ids, EventKind::Expired))
+    }
+
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
         let state = self.state();
-        let mut counts = Stats::default();
-        for (stored, _) in state.dialogs.values() {
-            if stored.is_consented() {
-                counts.consented += 1;
-                *counts.consented_by_language.entry(stored.language().clone()).or_default() += 1;
-            } else {
-                counts.pending += 1;
-            }
+        if which == Purge::Tombstones {
+            return Ok(state.tombstones_before(before).len() as u64);
         }
-        for tombstone in state.tombstones.values() {
-            match tombstone.kind {
-                EventKind::Withdrawn => counts.withdrawn += 1,
-                _ => counts.erased += 1,
-            }
-        }
-        Ok(counts)
+        let held = state.dialogs.values().map(|(stored, _)| stored);
+        Ok(held.filter(|stored| is_due(stored, which, before)).count() as u64)
+    }
+
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        self.key.reference(dialog_id)
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        Ok(StoreInfo { backend: "memory", schema: None, last_scrub: None })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

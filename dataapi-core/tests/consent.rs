@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use dataapi_core::{
-    Clock, ConsentRecord, ConsentState, Date, Decision, DialogId, DialogRef, DialogStore, Event,
+    Clock, ConsentRecord, ConsentState, Date, Decision, DialogId, DialogRef, Dialogs, Event,
     EventKind, Evidence, Head, MemoryStore, NewDialog, Purge, Reach, Receipt, RefKey, StoreError,
-    Transition,
+    Transition, Upkeep,
 };
 use proptest::prelude::*;
 use proptest::sample::select;

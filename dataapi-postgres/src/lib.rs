@@ -18,7 +18,7 @@
 //!
 //! **Erasure.** What is erased loses its words, its id and its customer in the commit that says so, and its old
 //! row is vacuumed away, with what its indexes and TOAST hold of it, within [`Options::erase_within`] and on
-//! [`scrub`](DialogStore::scrub). That is less than the trait promises of files: PostgreSQL does not overwrite
+//! [`scrub`](Upkeep::scrub). That is less than the trait promises of files: PostgreSQL does not overwrite
 //! what it frees, so bytes may be left in unused space of pages, in inner pages of indexes, in the
 //! write-ahead log and on standbys. `VACUUM FULL dataapi.dialog` rewrites tables and indexes without them; the
 //! rest is the operator's: see the README.
@@ -54,9 +54,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogRef, DialogStore, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key,
-    KeyName, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
-    Receipt, Received, Revision, Stats, StoreError, SubjectRequest, SystemClock,
+    DialogRef, Dialogs, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key, KeyName,
+    Keys, Ledger, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
+    Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, SystemClock, Upkeep,
 };
 
 use crate::connect::{Address, Lent};
@@ -68,7 +68,7 @@ use crate::readers::{Query, Readers};
 use crate::replicas::Replicas;
 use crate::schema::{Beginning, Identity};
 use crate::unit::Unit;
-use crate::upkeep::Upkeep;
+use crate::upkeep::UpkeepTask;
 use crate::writer::{Shared, Writer};
 
 pub use crate::transfer::{TransferSource, TransferTarget};
@@ -134,13 +134,13 @@ impl Default for Options {
     }
 }
 
-/// A [`DialogStore`] in PostgreSQL.
+/// A [`DialogStore`](dataapi_core::DialogStore) in PostgreSQL.
 ///
 /// Its tasks run on the runtime that it was opened on. What they have taken in they commit also after it
 /// was dropped.
 ///
 /// ```no_run
-/// use dataapi_core::{DialogStore, NewDialog};
+/// use dataapi_core::{Dialogs, NewDialog};
 /// use dataapi_postgres::{Options, PostgresStore};
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -154,7 +154,7 @@ pub struct PostgresStore {
     readers: Readers,
     replicas: Replicas,
     writer: Writer,
-    upkeep: Upkeep,
+    upkeep: UpkeepTask,
     shared: Arc<Shared>,
 }
 
@@ -204,8 +204,12 @@ impl PostgresStore {
         let erasures = Arc::new(Erasures::default());
         // What a process erased that was killed before it could clean up.
         erasures.note();
-        let upkeep =
-            Upkeep::start(writing.clone(), Arc::clone(&erasures), Arc::clone(&dates), erase_within);
+        let upkeep = UpkeepTask::start(
+            writing.clone(),
+            Arc::clone(&erasures),
+            Arc::clone(&dates),
+            erase_within,
+        );
         let shared = Arc::new(Shared::new(writing, key, shards, is_spread, dates, erasures));
         let writer = Writer::start(Arc::clone(&shared), lanes, queue);
         let replicas = Replicas::new(replicas);
@@ -303,7 +307,7 @@ impl From<tokio_postgres::Error> for OpenError {
 }
 
 #[async_trait]
-impl DialogStore for PostgresStore {
+impl Dialogs for PostgresStore {
     async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         self.writer.insert(dialog).await
     }
@@ -398,6 +402,60 @@ impl DialogStore for PostgresStore {
         self.each(held, move |unit, reference| unit.erase_of(&customer_id, reference)).await
     }
 
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        Ok(queries::stats(&self.readers).await?)
+    }
+}
+
+#[async_trait]
+impl Ledger for PostgresStore {
+    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        Ok(ledger::events(&self.readers, &self.shared.shards, after, limit).await?)
+    }
+
+    async fn changes(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Change>, StoreError> {
+        Ok(ledger::changes(&self.readers, &self.shared.shards, after, limit, reach).await?)
+    }
+
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
+        Ok(ledger::head(&self.readers).await?)
+    }
+}
+
+#[async_trait]
+impl Keys for PostgresStore {
+    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
+        let now = self.shared.dates.now();
+        let created = patiently(keys::add(self.lend().await?, key, now)).await?;
+        self.shared.dates.hand_out(created);
+        Ok(created)
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        Ok(keys::all(&self.readers).await?)
+    }
+
+    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
+        let now = self.shared.dates.now();
+        let found = patiently(keys::revoke(self.lend().await?, name, now)).await?;
+        if found {
+            self.shared.dates.hand_out(now);
+        }
+        Ok(found)
+    }
+
+    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
+        Ok(patiently(keys::note_use(self.lend().await?, &used)).await?)
+    }
+}
+
+#[async_trait]
+impl Upkeep for PostgresStore {
     async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
         let mut purged = 0;
         loop {
@@ -425,53 +483,13 @@ impl DialogStore for PostgresStore {
         Ok(queries::count(&self.readers, &query).await?)
     }
 
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        Ok(ledger::events(&self.readers, &self.shared.shards, after, limit).await?)
-    }
-
-    async fn changes(
-        &self,
-        after: &Positions,
-        limit: Limit,
-        reach: &Reach,
-    ) -> Result<Vec<Change>, StoreError> {
-        Ok(ledger::changes(&self.readers, &self.shared.shards, after, limit, reach).await?)
-    }
-
     fn reference(&self, dialog_id: &DialogId) -> DialogRef {
         self.shared.key.reference(dialog_id)
     }
 
-    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
-        Ok(ledger::head(&self.readers).await?)
-    }
-
-    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
-        let now = self.shared.dates.now();
-        let created = patiently(keys::add(self.lend().await?, key, now)).await?;
-        self.shared.dates.hand_out(created);
-        Ok(created)
-    }
-
-    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        Ok(keys::all(&self.readers).await?)
-    }
-
-    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
-        let now = self.shared.dates.now();
-        let found = patiently(keys::revoke(self.lend().await?, name, now)).await?;
-        if found {
-            self.shared.dates.hand_out(now);
-        }
-        Ok(found)
-    }
-
-    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
-        Ok(patiently(keys::note_use(self.lend().await?, &used)).await?)
-    }
-
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        Ok(queries::stats(&self.readers).await?)
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        let schema = queries::schema_version(&self.readers).await?;
+        Ok(StoreInfo { backend: "postgres", schema: Some(schema), last_scrub: None })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -201,6 +201,13 @@ pub(crate) async fn stats(readers: &Readers) -> Result<Stats, Failure> {
     Ok(Stats { consented_by_language: by_language, ..stats })
 }
 
+/// The version of the schema.
+pub(crate) async fn schema_version(readers: &Readers) -> Result<u32, Failure> {
+    let versions = Query::new("SELECT count(*) FROM dataapi.migration");
+    let version = count(readers, &versions).await?;
+    u32::try_from(version).map_err(|_| rows::damaged("migration"))
+}
+
 pub(crate) fn page_items(request: &PageRequest) -> Query {
     let (filter, window) = (request.filter(), request.window());
     let (limit, offset) = (window.limit.get(), window.offset());

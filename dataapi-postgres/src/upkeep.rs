@@ -30,11 +30,11 @@ const LOCK_WITHIN: Duration = Duration::from_secs(5);
 const VACUUM: &str = "VACUUM (INDEX_CLEANUP ON, PROCESS_TOAST ON) dataapi.dialog";
 
 /// The task, and the way to it. It ends when this is dropped.
-pub(crate) struct Upkeep {
+pub(crate) struct UpkeepTask {
     requests: mpsc::Sender<oneshot::Sender<Result<(), StoreError>>>,
 }
 
-impl Upkeep {
+impl UpkeepTask {
     /// Starts the task.
     pub(crate) fn start(
         pool: Pool,

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use dataapi_conformance::{Fixture, Harness, ManualClock};
-use dataapi_core::{Decision, DialogStore, Evidence, NewDialog};
+use dataapi_core::{Decision, Dialogs, Evidence, NewDialog};
 use dataapi_postgres::{Options, PostgresStore};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_postgres::{Client, NoTls};

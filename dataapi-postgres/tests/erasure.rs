@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dataapi_core::{DialogStore, ImportedDialog, NewDialog};
+use dataapi_core::{Dialogs, ImportedDialog, NewDialog, Upkeep};
 use dataapi_postgres::{Options, PostgresStore};
 use postgres_cluster::{Cluster, Settings};
 

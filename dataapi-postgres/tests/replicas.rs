@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataapi_core::{Decision, DialogStore, Evidence, NewDialog, PageRequest};
+use dataapi_core::{Decision, Dialogs, Evidence, NewDialog, PageRequest};
 use dataapi_postgres::{Options, PostgresStore};
 use postgres_cluster::{Cluster, Settings};
 

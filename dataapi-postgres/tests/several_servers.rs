@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use dataapi_conformance::ManualClock;
 use dataapi_core::{
-    Audit, Clock, Decision, DialogId, DialogStore, EarlyDecision, Evidence, Filter, KeySecret,
-    Limit, NewDialog, NewKey, PageRequest, Positions, Reach, Roles, Start, StoreError, Window,
+    Audit, Clock, Decision, DialogId, Dialogs, EarlyDecision, Evidence, Filter, KeySecret, Keys,
+    Ledger, Limit, NewDialog, NewKey, PageRequest, Positions, Reach, Roles, Start, StoreError,
+    Upkeep, Window,
 };
 use dataapi_postgres::{Options, PostgresStore};
 use futures_util::future::join_all;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use dataapi_core::transfer::{Source, Stage, TransferError, Transferred, transfer};
 use dataapi_core::{
-    Decision, DialogId, DialogStore, Evidence, ImportedDialog, NewDialog, Stats, StoreError,
+    Decision, DialogId, Dialogs, Evidence, ImportedDialog, NewDialog, Stats, StoreError,
 };
 use dataapi_postgres::{OpenError, Options, PostgresStore, TransferSource, TransferTarget};
 

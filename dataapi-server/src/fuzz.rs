@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bolero::check;
 use dataapi_core::{
-    Cursor, CustomerId, Decision, DialogStore, Evidence, Invalid, MemoryStore, NewDialog,
-    PageRequest, Position, Reach, RefKey, Start, SystemClock, Window,
+    Cursor, CustomerId, Decision, Dialogs, Evidence, Invalid, MemoryStore, NewDialog, PageRequest,
+    Position, Reach, RefKey, Start, SystemClock, Window,
 };
 use http::{Method, StatusCode};
 use serde::de::IgnoredAny;

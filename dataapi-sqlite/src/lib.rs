@@ -9,7 +9,7 @@
 //! nothing half done.
 //!
 //! **Erasure.** What was withdrawn or erased leaves every file of the store, to the byte, within
-//! [`Options::erase_within`], and at once on [`scrub`](DialogStore::scrub) ([`mod@scrub`]). After a crash
+//! [`Options::erase_within`], and at once on [`scrub`](Upkeep::scrub) ([`mod@scrub`]). After a crash
 //! the next open sees to it before it serves.
 //!
 //! **Moves.** A [`TransferSource`] is a store that is read whole, a [`TransferTarget`] one in the making:
@@ -53,9 +53,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogRef, DialogStore, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key,
-    KeyName, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
-    Receipt, Received, Revision, Stats, StoreError, SubjectRequest, SystemClock,
+    DialogRef, Dialogs, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key, KeyName,
+    Keys, Ledger, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
+    Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, SystemClock, Upkeep,
 };
 
 pub use crate::backup::{Backup, BackupError, Progress, Restored, Since, restore};
@@ -67,7 +67,7 @@ use crate::schema::Identity;
 pub use crate::schema::OpenError;
 use crate::scrub::{Erasures, Outcome, Scrubber};
 pub use crate::transfer::{TransferSource, TransferTarget};
-use crate::upkeep::Upkeep;
+use crate::upkeep::UpkeepThread;
 use crate::writer::{Commits, Writer};
 
 /// How to open a store.
@@ -105,12 +105,12 @@ impl Default for Options {
     }
 }
 
-/// A [`DialogStore`] in a SQLite file.
+/// A [`DialogStore`](dataapi_core::DialogStore) in a SQLite file.
 ///
 /// Dropping it waits until every request that was taken in is committed, and closes the file.
 ///
 /// ```
-/// use dataapi_core::{DialogStore, NewDialog};
+/// use dataapi_core::{Dialogs, NewDialog};
 /// use dataapi_sqlite::{Options, SqliteStore};
 ///
 /// # let folder = tempfile::tempdir()?;
@@ -132,7 +132,7 @@ pub struct SqliteStore {
     readers: Readers,
     revisions: Revisions,
     writer: Writer,
-    upkeep: Upkeep,
+    upkeep: UpkeepThread,
     erasures: Arc<Erasures>,
     identity: Identity,
     path: PathBuf,
@@ -164,7 +164,7 @@ impl SqliteStore {
         let readers = Readers::start(path, at_once, queue)?;
         let long_reads = readers.long_reads();
         let commits = Arc::new(Commits::default());
-        let upkeep = Upkeep::start(
+        let upkeep = UpkeepThread::start(
             scrubber,
             Arc::clone(&erasures),
             long_reads,
@@ -203,7 +203,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
 }
 
 #[async_trait]
-impl DialogStore for SqliteStore {
+impl Dialogs for SqliteStore {
     async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         self.writer.write(move |transaction| transaction.insert(&dialog)).await
     }
@@ -302,16 +302,13 @@ impl DialogStore for SqliteStore {
         self.writer.write(move |transaction| transaction.erase_customer(&customer_id)).await
     }
 
-    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
-        self.writer.write(move |transaction| transaction.purge(which, before, at_most)).await
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.readers.read(Cost::Short, queries::stats).await
     }
+}
 
-    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
-        let chains = self.identity.chains.clone();
-        let count = move |connection: &_| queries::purgeable(connection, &chains, which, before);
-        self.readers.read(Cost::Long, count).await
-    }
-
+#[async_trait]
+impl Ledger for SqliteStore {
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
         let (chains, after) = (self.identity.chains.clone(), after.clone());
         let read = move |connection: &_| Ok(ledger::after(connection, &chains, &after, limit)?);
@@ -330,16 +327,15 @@ impl DialogStore for SqliteStore {
         self.readers.read(Cost::Short, read).await
     }
 
-    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
-        self.identity.key.reference(dialog_id)
-    }
-
     async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
         let chains = self.identity.chains.clone();
         let read = move |connection: &_| Ok(ledger::whole_head(connection, &chains)?);
         self.readers.read(Cost::Short, read).await
     }
+}
 
+#[async_trait]
+impl Keys for SqliteStore {
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
         self.writer.write(move |transaction| transaction.create_key(&key)).await
     }
@@ -356,9 +352,27 @@ impl DialogStore for SqliteStore {
     async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
         self.writer.write(move |transaction| transaction.note_key_use(&used)).await
     }
+}
 
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        self.readers.read(Cost::Short, queries::stats).await
+#[async_trait]
+impl Upkeep for SqliteStore {
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
+        self.writer.write(move |transaction| transaction.purge(which, before, at_most)).await
+    }
+
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
+        let chains = self.identity.chains.clone();
+        let count = move |connection: &_| queries::purgeable(connection, &chains, which, before);
+        self.readers.read(Cost::Long, count).await
+    }
+
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        self.identity.key.reference(dialog_id)
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        let schema = self.readers.read(Cost::Short, queries::schema_version).await?;
+        Ok(StoreInfo { backend: "sqlite", schema: Some(schema), last_scrub: None })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

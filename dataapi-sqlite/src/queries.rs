@@ -256,6 +256,11 @@ pub(crate) fn stats(connection: &Connection) -> Result<Stats, Failure> {
     Ok(Stats { pending, consented, withdrawn, erased, consented_by_language })
 }
 
+/// The version of the schema.
+pub(crate) fn schema_version(connection: &Connection) -> Result<u32, Failure> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
 pub(crate) fn page_items(request: &PageRequest) -> Query {
     let part = |language: Option<&Language>| {
         let mut query = consented(DIALOG_COLUMNS, request.filter(), language);

@@ -54,12 +54,12 @@ type Reply = oneshot::Sender<Result<(), StoreError>>;
 
 /// The thread. Dropping it scrubs for the last time, and waits until that has ended.
 #[derive(Debug)]
-pub(crate) struct Upkeep {
+pub(crate) struct UpkeepThread {
     requests: Option<Sender<Reply>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Upkeep {
+impl UpkeepThread {
     /// Starts it; what is erased is scrubbed `within` that time.
     pub(crate) fn start(
         scrubber: Scrubber,
@@ -96,7 +96,7 @@ impl Upkeep {
     }
 }
 
-impl Drop for Upkeep {
+impl Drop for UpkeepThread {
     fn drop(&mut self) {
         drop(self.requests.take());
         if let Some(thread) = self.thread.take() {

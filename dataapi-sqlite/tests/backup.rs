@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataapi_core::{
-    Audit, BrokenChain, ConsentState, Decision, DialogId, DialogStore, EarlyDecision, Event,
-    Evidence, Filter, ImportedDialog, KeySecret, Limit, NewDialog, NewKey, PageRequest, Purge,
-    Reach, Roles, Start, Stats, StoreError, Window,
+    Audit, BrokenChain, ConsentState, Decision, DialogId, Dialogs, EarlyDecision, Event, Evidence,
+    Filter, ImportedDialog, KeySecret, Keys, Ledger, Limit, NewDialog, NewKey, PageRequest, Purge,
+    Reach, Roles, Start, Stats, StoreError, Upkeep, Window,
 };
 use dataapi_sqlite::{BackupError, Options, Restored, Since, SqliteStore, restore};
 use tempfile::TempDir;

@@ -12,10 +12,8 @@ use async_trait::async_trait;
 use dataapi_conformance::{Fixture, ManualClock};
 use dataapi_core::transfer::transfer;
 use dataapi_core::{
-    Activity, Change, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogRef,
-    DialogStore, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key, KeyName,
-    LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach, Receipt,
-    Received, Revision, Stats, StoreError, SubjectRequest,
+    Change, Date, Decision, Dialogs, Event, Evidence, Keys, Ledger, LedgerHead, Limit, Positions,
+    Purge, Reach, Stats, StoreError, Upkeep,
 };
 use dataapi_sqlite::{Options, SqliteStore, TransferSource, TransferTarget};
 
@@ -69,8 +67,12 @@ impl WithoutPast {
     }
 }
 
+impl Dialogs for WithoutPast {
+    dataapi_core::delegate!(Dialogs to store);
+}
+
 #[async_trait]
-impl DialogStore for WithoutPast {
+impl Ledger for WithoutPast {
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
         self.store.events(&self.behind_past(after), limit).await
     }
@@ -93,119 +95,12 @@ impl DialogStore for WithoutPast {
         let events = self.store.events(&last, Limit::new(1)?).await?;
         Ok(LedgerHead::of(events.iter().map(Event::head)))
     }
+}
 
-    async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
-        self.store.insert(dialog).await
-    }
+impl Keys for WithoutPast {
+    dataapi_core::delegate!(Keys to store);
+}
 
-    async fn import(
-        &self,
-        batch: Vec<ImportedDialog>,
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.store.import(batch).await
-    }
-
-    async fn decide(
-        &self,
-        dialog_id: DialogId,
-        decision: Decision,
-        evidence: Evidence,
-    ) -> Result<Receipt, StoreError> {
-        self.store.decide(dialog_id, decision, evidence).await
-    }
-
-    async fn decide_early(
-        &self,
-        dialog_id: DialogId,
-        decision: Decision,
-        evidence: Evidence,
-        hold_for: Duration,
-    ) -> Result<EarlyDecision, StoreError> {
-        self.store.decide_early(dialog_id, decision, evidence, hold_for).await
-    }
-
-    async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
-        self.store.consent(dialog_id).await
-    }
-
-    async fn dialog(
-        &self,
-        customer_id: &CustomerId,
-        dialog_id: &DialogId,
-        reach: &Reach,
-    ) -> Result<Dialog, StoreError> {
-        self.store.dialog(customer_id, dialog_id, reach).await
-    }
-
-    async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError> {
-        self.store.is_within(reach, dialog_id).await
-    }
-
-    async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
-        self.store.query(request).await
-    }
-
-    async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
-        self.store.subject_data(request).await
-    }
-
-    async fn erase_dialog(
-        &self,
-        customer_id: &CustomerId,
-        dialog_id: &DialogId,
-    ) -> Result<(), StoreError> {
-        self.store.erase_dialog(customer_id, dialog_id).await
-    }
-
-    async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
-        self.store.erase_customer(customer_id).await
-    }
-
-    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
-        self.store.purge(which, before, at_most).await
-    }
-
-    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
-        self.store.purgeable(which, before).await
-    }
-
-    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
-        self.store.create_key(key).await
-    }
-
-    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        self.store.keys().await
-    }
-
-    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
-        self.store.revoke_key(name).await
-    }
-
-    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
-        self.store.note_key_use(used).await
-    }
-
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        self.store.stats().await
-    }
-
-    async fn ready(&self) -> Result<(), StoreError> {
-        self.store.ready().await
-    }
-
-    async fn scrub(&self) -> Result<(), StoreError> {
-        self.store.scrub().await
-    }
-
-    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
-        self.store.reference(dialog_id)
-    }
-
-    fn revision(&self) -> Option<Revision> {
-        self.store.revision()
-    }
-
-    fn activity(&self) -> Activity {
-        self.store.activity()
-    }
+impl Upkeep for WithoutPast {
+    dataapi_core::delegate!(Upkeep to store);
 }

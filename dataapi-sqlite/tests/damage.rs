@@ -10,9 +10,9 @@ use std::path::Path;
 
 use dataapi_core::transfer::transfer;
 use dataapi_core::{
-    Audit, BrokenChain, ConsentStatus, Decision, DialogStore, Event, Evidence, Filter,
-    ImportedDialog, Key, KeySecret, Limit, NewDialog, NewKey, PageRequest, Positions, Reach, Roles,
-    Start, StoreError, Window,
+    Audit, BrokenChain, ConsentStatus, Decision, Dialogs, Event, Evidence, Filter, ImportedDialog,
+    Key, KeySecret, Keys, Ledger, Limit, NewDialog, NewKey, PageRequest, Positions, Reach, Roles,
+    Start, StoreError, Upkeep, Window,
 };
 use dataapi_sqlite::{Damage, Options, SqliteStore, TransferSource, TransferTarget, check};
 use rand_chacha::ChaCha8Rng;

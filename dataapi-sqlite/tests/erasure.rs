@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dataapi_core::{
-    Change, Decision, Dialog, DialogRef, DialogStore, Evidence, Filter, ImportedDialog, Limit,
-    NewDialog, PageRequest, Reach, Start, StoreError, Window,
+    Change, Decision, Dialog, DialogRef, DialogStore, Dialogs, Evidence, Filter, ImportedDialog,
+    Ledger, Limit, NewDialog, PageRequest, Reach, Start, StoreError, Upkeep, Window,
 };
 use dataapi_sqlite::{Options, Since, SqliteStore, files, restore};
 use futures_util::{StreamExt, stream};

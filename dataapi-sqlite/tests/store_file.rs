@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dataapi_conformance::ManualClock;
 use dataapi_core::{
-    Date, Decision, DialogStore, Evidence, Filter, NewDialog, PageRequest, Reach, StoreError,
+    Date, Decision, Dialogs, Evidence, Filter, NewDialog, PageRequest, Reach, StoreError, Upkeep,
     Window,
 };
 use dataapi_sqlite::{OpenError, Options, SqliteStore};

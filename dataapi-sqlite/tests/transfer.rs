@@ -15,10 +15,10 @@ use dataapi_core::transfer::{
     Transferred, transfer,
 };
 use dataapi_core::{
-    Audit, Clock, ConsentState, Date, Decision, DialogId, DialogStore, EarlyDecision, Event,
-    EventKind, Evidence, Filter, Head, ImportedDialog, KeySecret, Limit, NewDialog, NewKey,
-    PageRequest, Positions, Purge, Reach, RefKey, Roles, Start, Stats, StoreError, SubjectRequest,
-    Window,
+    Audit, Clock, ConsentState, Date, Decision, DialogId, DialogStore, Dialogs, EarlyDecision,
+    Event, EventKind, Evidence, Filter, Head, ImportedDialog, KeySecret, Keys, Ledger, Limit,
+    NewDialog, NewKey, PageRequest, Positions, Purge, Reach, RefKey, Roles, Start, Stats,
+    StoreError, SubjectRequest, Upkeep, Window,
 };
 use dataapi_sqlite::{
     OpenError, Options, Since, SqliteStore, TransferSource, TransferTarget, check, restore,

@@ -10,10 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi::{
     Activity, Change, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog,
-    DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter, Head,
-    HeldDecision, HeldDialog, ImportedDialog, Invalid, Key, KeyName, LedgerHead, Limit, NewDialog,
-    NewKey, Page, PageRequest, Position, Positions, Purge, Reach, Receipt, Received, RefKey,
-    Revision, Stats, StoreError, StoredDialog, SubjectRequest, Transition, Upper, Window,
+    DialogId, DialogRef, Dialogs, EarlyDecision, Event, EventKind, Evidence, Filter, Head,
+    HeldDecision, HeldDialog, ImportedDialog, Invalid, Key, KeyName, Keys, Ledger, LedgerHead,
+    Limit, NewDialog, NewKey, Page, PageRequest, Position, Positions, Purge, Reach, Receipt,
+    Received, RefKey, Revision, Stats, StoreError, StoreInfo, StoredDialog, SubjectRequest,
+    Transition, Upkeep, Upper, Window,
 };
 
 /// Dialogs in a list that is kept in the order of pages, so that reading one is walking along it.
@@ -244,7 +245,7 @@ fn is_due(stored: &StoredDialog, which: Purge, before: Date) -> bool {
 }
 
 #[async_trait]
-impl DialogStore for ListStore {
+impl Dialogs for ListStore {
     async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         let mut list = self.list();
         self.check_free(&list, &dialog)?;
@@ -383,36 +384,26 @@ impl DialogStore for ListStore {
         Ok(self.erase(&mut self.list(), EventKind::Erased, &evidence, of_customer).len() as u64)
     }
 
-    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
-        let mut list = self.list();
-        if which == Purge::Tombstones {
-            let mut forgotten = list.tombstones_before(before);
-            forgotten.truncate(at_most as usize);
-            for event in &forgotten {
-                list.tombstones.remove(&event.reference);
-            }
-            return Ok(forgotten.len() as u64);
-        }
-        let oldest_first = list.entries.iter().rev().map(|entry| &entry.stored);
-        let expired: Vec<_> = oldest_first
-            .filter(|stored| is_due(stored, which, before))
-            .take(at_most as usize)
-            .map(|stored| stored.dialog_id().clone())
-            .collect();
-        let is_expired = |stored: &StoredDialog| expired.contains(stored.dialog_id());
-        let erased = self.erase(&mut list, EventKind::Expired, &Evidence::default(), is_expired);
-        Ok(erased.len() as u64)
-    }
-
-    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
+    async fn stats(&self) -> Result<Stats, StoreError> {
         let list = self.list();
-        if which == Purge::Tombstones {
-            return Ok(list.tombstones_before(before).len() as u64);
+        let mut counts = Stats::default();
+        for Entry { stored, .. } in &list.entries {
+            if !stored.is_consented() {
+                counts.pending += 1;
+                continue;
+            }
+            counts.consented += 1;
+            *counts.consented_by_language.entry(stored.language().clone()).or_default() += 1;
         }
-        let due = list.entries.iter().filter(|entry| is_due(&entry.stored, which, before));
-        Ok(due.count() as u64)
+        let withdrawn = |tombstone: &&Event| tombstone.kind == EventKind::Withdrawn;
+        counts.withdrawn = list.tombstones.values().filter(withdrawn).count() as u64;
+        counts.erased = list.tombstones.len() as u64 - counts.withdrawn;
+        Ok(counts)
     }
+}
 
+#[async_trait]
+impl Ledger for ListStore {
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
         let after = usize::try_from(after.of(0)).unwrap_or(usize::MAX);
         Ok(self.list().ledger.iter().skip(after).take(limit.get()).cloned().collect())
@@ -436,14 +427,13 @@ impl DialogStore for ListStore {
         list.ledger.iter().skip(after).take(limit.get()).map(change).collect()
     }
 
-    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
-        self.key.reference(dialog_id)
-    }
-
     async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
         Ok(self.list().head().into())
     }
+}
 
+#[async_trait]
+impl Keys for ListStore {
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
         let mut list = self.list();
         let created = self.now(&list);
@@ -477,22 +467,46 @@ impl DialogStore for ListStore {
         }
         Ok(())
     }
+}
 
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        let list = self.list();
-        let mut counts = Stats::default();
-        for Entry { stored, .. } in &list.entries {
-            if !stored.is_consented() {
-                counts.pending += 1;
-                continue;
+#[async_trait]
+impl Upkeep for ListStore {
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
+        let mut list = self.list();
+        if which == Purge::Tombstones {
+            let mut forgotten = list.tombstones_before(before);
+            forgotten.truncate(at_most as usize);
+            for event in &forgotten {
+                list.tombstones.remove(&event.reference);
             }
-            counts.consented += 1;
-            *counts.consented_by_language.entry(stored.language().clone()).or_default() += 1;
+            return Ok(forgotten.len() as u64);
         }
-        let withdrawn = |tombstone: &&Event| tombstone.kind == EventKind::Withdrawn;
-        counts.withdrawn = list.tombstones.values().filter(withdrawn).count() as u64;
-        counts.erased = list.tombstones.len() as u64 - counts.withdrawn;
-        Ok(counts)
+        let oldest_first = list.entries.iter().rev().map(|entry| &entry.stored);
+        let expired: Vec<_> = oldest_first
+            .filter(|stored| is_due(stored, which, before))
+            .take(at_most as usize)
+            .map(|stored| stored.dialog_id().clone())
+            .collect();
+        let is_expired = |stored: &StoredDialog| expired.contains(stored.dialog_id());
+        let erased = self.erase(&mut list, EventKind::Expired, &Evidence::default(), is_expired);
+        Ok(erased.len() as u64)
+    }
+
+    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
+        let list = self.list();
+        if which == Purge::Tombstones {
+            return Ok(list.tombstones_before(before).len() as u64);
+        }
+        let due = list.entries.iter().filter(|entry| is_due(&entry.stored, which, before));
+        Ok(due.count() as u64)
+    }
+
+    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
+        self.key.reference(dialog_id)
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        Ok(StoreInfo { backend: "list", schema: None, last_scrub: None })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ mod list_store;
 use std::error::Error;
 use std::sync::Arc;
 
-use dataapi::{Decision, DialogStore, Evidence, NewDialog, PageRequest, RefKey, SystemClock};
+use dataapi::{Decision, Dialogs, Evidence, NewDialog, PageRequest, RefKey, SystemClock};
 
 use list_store::ListStore;
 

@@ -4,8 +4,8 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use dataapi::{
-    Date, DialogStore, Filter, ImportedDialog, MemoryStore, NewDialog, PageRequest, RefKey,
-    StoreError, SystemClock, Text,
+    Date, Dialogs, Filter, ImportedDialog, Ledger, MemoryStore, NewDialog, PageRequest, RefKey,
+    StoreError, SystemClock, Text, Upkeep,
 };
 use proptest::prelude::*;
 

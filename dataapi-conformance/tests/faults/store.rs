@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_conformance::ManualClock;
 use dataapi_core::{
-    Activity, Change, Clock, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision,
-    Dialog, DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, Filter,
-    Head, HeldDecision, HeldDialog, ImportedDialog, Key, KeyName, LedgerHead, Limit, MemoryStore,
-    NewDialog, NewKey, Page, PageRequest, Positioned, Positions, Purge, Reach, Receipt, Received,
-    RefKey, Revision, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Window,
+    Activity, Change, Clock, ConsentState, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
+    DialogRef, Dialogs, EarlyDecision, Event, EventKind, Evidence, Filter, Head, HeldDecision,
+    HeldDialog, ImportedDialog, Key, Keys, Ledger, Limit, MemoryStore, NewDialog, Page,
+    PageRequest, Positioned, Positions, Purge, Reach, Receipt, Received, RefKey, Revision, Start,
+    Stats, StoreError, StoredDialog, SubjectRequest, Text, Upkeep, Window,
 };
 
 /// What is wrong with a store.
@@ -165,7 +165,9 @@ impl Faulty {
 }
 
 #[async_trait]
-impl DialogStore for Faulty {
+impl Dialogs for Faulty {
+    dataapi_core::delegate!(consent to store);
+
     async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         let free = self.has(Fault::RacingInserts)
             && self.store.consent(&dialog.dialog_id).await.is_err()
@@ -266,10 +268,6 @@ impl DialogStore for Faulty {
             }
             answer => Ok(answer),
         }
-    }
-
-    async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
-        self.store.consent(dialog_id).await
     }
 
     async fn dialog(
@@ -385,27 +383,6 @@ impl DialogStore for Faulty {
         Ok(if self.has(Fault::CountsErasedTwice) { erased * 2 } else { erased })
     }
 
-    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
-        match self.fault {
-            Fault::KeepsTombstones if which == Purge::Tombstones => Ok(0),
-            Fault::PurgesAtTheDate => {
-                let after = before.saturating_add(Duration::from_micros(1));
-                self.store.purge(which, after, at_most).await
-            }
-            Fault::PurgesNewestFirst if which == Purge::Pending => {
-                let mut pending = self.pending().await;
-                pending.retain(|held| held.date() < before);
-                pending.sort_by_key(Positioned::position);
-                pending.truncate(at_most as usize);
-                for held in &pending {
-                    self.store.erase_dialog(held.customer_id(), held.dialog_id()).await?;
-                }
-                Ok(pending.len() as u64)
-            }
-            _ => self.store.purge(which, before, at_most).await,
-        }
-    }
-
     async fn stats(&self) -> Result<Stats, StoreError> {
         let mut stats = self.store.stats().await?;
         if self.has(Fault::CountsNoLanguages) {
@@ -413,14 +390,11 @@ impl DialogStore for Faulty {
         }
         Ok(stats)
     }
+}
 
-    async fn ready(&self) -> Result<(), StoreError> {
-        self.store.ready().await
-    }
-
-    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
-        self.store.purgeable(which, before).await
-    }
+#[async_trait]
+impl Ledger for Faulty {
+    dataapi_core::delegate!(ledger_head to store);
 
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
         if self.has(Fault::EventsOutOfOrder) {
@@ -445,14 +419,11 @@ impl DialogStore for Faulty {
         }
         Ok(changes)
     }
+}
 
-    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
-        self.store.reference(dialog_id)
-    }
-
-    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
-        self.store.create_key(key).await
-    }
+#[async_trait]
+impl Keys for Faulty {
+    dataapi_core::delegate!(create_key, revoke_key, note_key_use to store);
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
         let mut keys = self.store.keys().await?;
@@ -463,21 +434,31 @@ impl DialogStore for Faulty {
         }
         Ok(keys)
     }
+}
 
-    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
-        self.store.revoke_key(name).await
-    }
+#[async_trait]
+impl Upkeep for Faulty {
+    dataapi_core::delegate!(purgeable, reference, info, ready, scrub to store);
 
-    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
-        self.store.note_key_use(used).await
-    }
-
-    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
-        self.store.ledger_head().await
-    }
-
-    async fn scrub(&self) -> Result<(), StoreError> {
-        self.store.scrub().await
+    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
+        match self.fault {
+            Fault::KeepsTombstones if which == Purge::Tombstones => Ok(0),
+            Fault::PurgesAtTheDate => {
+                let after = before.saturating_add(Duration::from_micros(1));
+                self.store.purge(which, after, at_most).await
+            }
+            Fault::PurgesNewestFirst if which == Purge::Pending => {
+                let mut pending = self.pending().await;
+                pending.retain(|held| held.date() < before);
+                pending.sort_by_key(Positioned::position);
+                pending.truncate(at_most as usize);
+                for held in &pending {
+                    self.store.erase_dialog(held.customer_id(), held.dialog_id()).await?;
+                }
+                Ok(pending.len() as u64)
+            }
+            _ => self.store.purge(which, before, at_most).await,
+        }
     }
 
     fn revision(&self) -> Option<Revision> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use dataapi_core::{
-    Decision, DialogStore, EarlyDecision, EventKind, Evidence, ImportedDialog, Purge, StoreError,
+    Decision, Dialogs, EarlyDecision, EventKind, Evidence, ImportedDialog, Purge, StoreError,
+    Upkeep,
 };
 use postgres_cluster::Proxy;
 use rand_chacha::rand_core::Rng;

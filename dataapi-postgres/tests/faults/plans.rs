@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dataapi_core::{
-    Date, Decision, DialogStore, Filter, Limit, PageRequest, Positions, Purge, Reach, Start,
-    SubjectRequest, Window,
+    Date, Decision, Dialogs, Filter, Ledger, Limit, PageRequest, Positions, Purge, Reach, Start,
+    SubjectRequest, Upkeep, Window,
 };
 use postgres_cluster::{Cluster, Settings};
 

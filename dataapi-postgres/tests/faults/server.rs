@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dataapi_core::{Date, Decision, DialogStore, ImportedDialog, StoreError};
+use dataapi_core::{Date, Decision, Dialogs, ImportedDialog, Keys, Ledger, StoreError, Upkeep};
 use dataapi_postgres::{Options, PostgresStore};
 use futures_util::future::join_all;
 use postgres_cluster::{Cluster, Proxy, Settings};

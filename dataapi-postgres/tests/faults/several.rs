@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use dataapi_conformance::ManualClock;
 use dataapi_core::{
-    Clock, ConsentState, Decision, DialogStore, EarlyDecision, Evidence, Filter, Grant,
-    ImportedDialog, KeySecret, Limit, NewDialog, NewKey, PageRequest, Reach, Start, StoreError,
-    Window,
+    Clock, ConsentState, Decision, DialogStore, Dialogs, EarlyDecision, Evidence, Filter, Grant,
+    ImportedDialog, KeySecret, Keys, Limit, NewDialog, NewKey, PageRequest, Reach, Start,
+    StoreError, Upkeep, Window,
 };
 use dataapi_postgres::{Options, PostgresStore};
 use futures_util::future::join_all;

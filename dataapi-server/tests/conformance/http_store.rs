@@ -10,11 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_conformance::early::HOLD;
 use dataapi_core::{
-    Activity, Change, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog,
-    DialogId, DialogRef, DialogStore, EarlyDecision, Event, EventKind, Evidence, EvidenceField,
-    HeldDecision, HeldDialog, ImportedDialog, Key, KeyName, Language, LedgerHead, Limit, NewDialog,
-    NewKey, Page, PageRequest, Positions, Purge, Reach, Receipt, Received, Revision, Start, Stats,
-    StoreError, StoredDialog, SubjectRequest, Text, Window,
+    Change, ConsentState, ConsentStatus, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
+    DialogStore, Dialogs, EarlyDecision, Event, EventKind, Evidence, EvidenceField, HeldDecision,
+    HeldDialog, Keys, Language, Ledger, LedgerHead, Limit, NewDialog, Page, PageRequest, Positions,
+    Reach, Receipt, Received, Start, Stats, StoreError, StoredDialog, SubjectRequest, Text, Upkeep,
+    Window,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{Client, Method, Response};
@@ -235,7 +235,9 @@ fn readable(item: &Value) -> Dialog {
 }
 
 #[async_trait]
-impl DialogStore for HttpStore {
+impl Dialogs for HttpStore {
+    dataapi_core::delegate!(import, is_within to behind);
+
     async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         let path = dialog_path(&dialog.customer_id, &dialog.dialog_id);
         let body = json!({"text": dialog.text.as_str(), "language": dialog.language.as_str()});
@@ -250,13 +252,6 @@ impl DialogStore for HttpStore {
         assert_eq!(answer.body, expected);
         assert!(answer.location.expect("a location").starts_with(answer.prefix));
         Ok(Received { date, is_consented })
-    }
-
-    async fn import(
-        &self,
-        batch: Vec<ImportedDialog>,
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.behind.import(batch).await
     }
 
     async fn decide(
@@ -338,10 +333,6 @@ impl DialogStore for HttpStore {
         Ok(readable(&self.get(&dialog_path(customer_id, dialog_id)).await?.body))
     }
 
-    async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError> {
-        self.behind.is_within(reach, dialog_id).await
-    }
-
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
         let filter = request.filter();
         if !filter.reach().is_all() {
@@ -389,14 +380,6 @@ impl DialogStore for HttpStore {
         Ok(answer.body["erased"].as_u64().expect("a count"))
     }
 
-    async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
-        self.behind.purge(which, before, at_most).await
-    }
-
-    async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
-        self.behind.purgeable(which, before).await
-    }
-
     async fn stats(&self) -> Result<Stats, StoreError> {
         let answer = self.get("/stats").await?.body;
         let count = |name: &str| answer[name].as_u64().expect("a count");
@@ -413,11 +396,10 @@ impl DialogStore for HttpStore {
             consented_by_language: by_language.collect(),
         })
     }
+}
 
-    async fn ready(&self) -> Result<(), StoreError> {
-        self.get("/health/ready").await.map(|_| ())
-    }
-
+#[async_trait]
+impl Ledger for HttpStore {
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
         let answer = self.get(&format!("/changes?after={after}&limit={}", limit.get())).await?.body;
         let events = answer["events"].as_array().expect("events");
@@ -442,26 +424,6 @@ impl DialogStore for HttpStore {
         Ok(answer["events"].as_array().expect("events").iter().map(change).collect())
     }
 
-    fn reference(&self, dialog_id: &DialogId) -> DialogRef {
-        self.behind.reference(dialog_id)
-    }
-
-    async fn create_key(&self, key: NewKey) -> Result<Date, StoreError> {
-        self.behind.create_key(key).await
-    }
-
-    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        self.behind.keys().await
-    }
-
-    async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError> {
-        self.behind.revoke_key(name).await
-    }
-
-    async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
-        self.behind.note_key_use(used).await
-    }
-
     async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
         let head = self.get("/changes?limit=1").await?.body["head"].clone();
         Ok(LedgerHead {
@@ -469,16 +431,19 @@ impl DialogStore for HttpStore {
             hash: string(&head["hash"]).parse().expect("a hash"),
         })
     }
+}
 
-    async fn scrub(&self) -> Result<(), StoreError> {
-        self.behind.scrub().await
-    }
+impl Keys for HttpStore {
+    dataapi_core::delegate!(Keys to behind);
+}
 
-    fn revision(&self) -> Option<Revision> {
-        self.behind.revision()
-    }
+#[async_trait]
+impl Upkeep for HttpStore {
+    dataapi_core::delegate!(
+        purge, purgeable, reference, revision, info, activity, scrub to behind
+    );
 
-    fn activity(&self) -> Activity {
-        self.behind.activity()
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.get("/health/ready").await.map(|_| ())
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_core::{
     Activity, Change, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogRef,
-    DialogStore, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key, KeyName,
-    LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach, Receipt,
-    Received, Revision, Stats, StoreError, SubjectRequest,
+    Dialogs, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key, KeyName, Keys,
+    Ledger, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
+    Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, Upkeep,
 };
 use dataapi_server::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,7 +32,7 @@ impl Failing {
 }
 
 #[async_trait]
-impl DialogStore for Failing {
+impl Dialogs for Failing {
     async fn insert(&self, _: NewDialog) -> Result<Received, StoreError> {
         self.fail().await
     }
@@ -86,18 +86,13 @@ impl DialogStore for Failing {
         self.fail().await
     }
 
-    async fn purge(&self, _: Purge, _: Date, _: u32) -> Result<u64, StoreError> {
-        self.fail().await
-    }
-
-    async fn purgeable(&self, _: Purge, _: Date) -> Result<u64, StoreError> {
-        self.fail().await
-    }
-
     async fn stats(&self) -> Result<Stats, StoreError> {
         self.fail().await
     }
+}
 
+#[async_trait]
+impl Ledger for Failing {
     async fn events(&self, _: &Positions, _: Limit) -> Result<Vec<Event>, StoreError> {
         self.fail().await
     }
@@ -106,10 +101,13 @@ impl DialogStore for Failing {
         self.fail().await
     }
 
-    fn reference(&self, _: &DialogId) -> DialogRef {
-        DialogRef::from_bytes([0; 32])
+    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
+        self.fail().await
     }
+}
 
+#[async_trait]
+impl Keys for Failing {
     async fn create_key(&self, _: NewKey) -> Result<Date, StoreError> {
         self.fail().await
     }
@@ -126,8 +124,23 @@ impl DialogStore for Failing {
     async fn note_key_use(&self, _: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
         self.fail().await
     }
+}
 
-    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
+#[async_trait]
+impl Upkeep for Failing {
+    async fn purge(&self, _: Purge, _: Date, _: u32) -> Result<u64, StoreError> {
+        self.fail().await
+    }
+
+    async fn purgeable(&self, _: Purge, _: Date) -> Result<u64, StoreError> {
+        self.fail().await
+    }
+
+    fn reference(&self, _: &DialogId) -> DialogRef {
+        DialogRef::from_bytes([0; 32])
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
         self.fail().await
     }
 

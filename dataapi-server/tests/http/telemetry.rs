@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataapi_core::{Clock, Date, DialogStore, MemoryStore, NewDialog, RefKey};
+use dataapi_core::{Clock, Date, Dialogs, MemoryStore, NewDialog, RefKey};
 use dataapi_server::Config;
 
 use crate::support::{Server, ask, memory};
