@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::clock::Date;
 use crate::error::Invalid;
-use crate::ledger::hex32;
-use crate::reach::Reach;
+use crate::query::Reach;
+use crate::values::Date;
+use crate::values::hex32;
 
 /// What a key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,14 +7,17 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`dialog`] | ids, language and text, parsed once and valid ever after |
-//! | [`consent`] | decisions, receipts, tombstones, and the state machine between them |
+//! | [`values`] | ids, language, text, date, evidence: parsed once and valid ever after |
+//! | [`dialog`] | dialogs, and the gate between what is stored and what can be read |
+//! | [`consent`] | decisions, receipts, and the rules of every write |
 //! | [`ledger`] | what was decided and erased, one chained event each |
+//! | [`query`] | filters, limits, cursors, and the one right order of a page |
 //! | [`key`] | who may do what over a network |
-//! | [`page`] | filters, limits, cursors, and the one right order of a page |
 //! | [`store`] | the traits a backend implements, and what they promise |
-//! | [`error`] | the one error, each variant a way to react |
+//! | [`transfer`] | copying a whole store into another backend |
 //! | [`memory`] | the reference model: every backend must answer as it does |
+//! | [`clock`] | where the time comes from |
+//! | [`error`] | the one error, each variant a way to react |
 //!
 //! ```
 //! use std::sync::Arc;
@@ -44,34 +47,33 @@ pub mod error;
 pub mod key;
 pub mod ledger;
 pub mod memory;
-pub mod page;
-pub mod reach;
+pub mod query;
 pub mod store;
 pub mod transfer;
+pub mod values;
 
-pub use clock::{Clock, Date, SystemClock};
+pub use clock::{Clock, SystemClock};
 pub use consent::{
-    ConsentRecord, ConsentState, ConsentStatus, Decision, DialogRef, EarlyDecision, Evidence,
-    EvidenceField, HeldDecision, Receipt, RefKey, Transition,
+    ConsentRecord, ConsentState, ConsentStatus, Decision, EarlyDecision, HeldDecision, Receipt,
+    Transition,
 };
-pub use dialog::{
-    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog, Received,
-    StoredDialog, Text,
-};
+pub use dialog::{Dialog, HeldDialog, ImportedDialog, NewDialog, Received, StoredDialog};
 pub use error::{Invalid, StoreError};
 pub use key::{Grant, Key, KeyHash, KeyName, KeySecret, NewKey, Role, Roles};
 pub use ledger::{
-    Audit, BrokenChain, Change, Event, EventHash, EventKind, Head, LedgerHead, Positions,
+    Audit, BrokenChain, ChainHead, Change, Event, EventHash, EventKind, LedgerHead, Positions,
 };
 pub use memory::MemoryStore;
-pub use page::{
-    Cursor, Filter, Limit, Page, PageRequest, Position, Positioned, Start, SubjectRequest, Upper,
-    Window,
+pub use query::{
+    Cursor, CustomerPrefix, Filter, Limit, Page, PageRequest, Position, Positioned, Reach, Start,
+    SubjectRequest, Upper, Window,
 };
-pub use reach::{CustomerPrefix, Reach};
 pub use store::{
     Activity, BatchSizes, DialogStore, Dialogs, Keys, Ledger, Purge, Revision, Stats, StoreInfo,
     Upkeep,
+};
+pub use values::{
+    CustomerId, Date, DialogId, DialogRef, Evidence, EvidenceField, Language, RefKey, Text,
 };
 
 /// The traits of a store, to call their methods on a concrete store.

@@ -1,8 +1,9 @@
 //! The reference model: a store in memory, so plain that its answers are plainly right.
 //!
-//! Every other backend must answer as it does. It is also the double for tests, and a store for
-//! data that may vanish with the process. It sorts on each query: use a real backend for many
-//! dialogs.
+//! Every other backend must answer as it does. So it does not call [`rules`](crate::consent::rules), but
+//! has a table of its own of what a decision does: an oracle that shared the rules would share their
+//! faults. It is also the double for tests, and a store for data that may vanish with the process. It
+//! sorts on each query: use a real backend for many dialogs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,20 +11,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::clock::{Clock, Date};
-use crate::consent::{
-    ConsentRecord, ConsentStatus, Decision, DialogRef, EarlyDecision, Evidence, HeldDecision,
-    Receipt, RefKey, Transition,
-};
-use crate::dialog::{
-    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, NewDialog, Received, StoredDialog,
-};
+use crate::clock::Clock;
+use crate::consent::{ConsentState, ConsentStatus, Decision, EarlyDecision, HeldDecision, Receipt};
+use crate::dialog::{Dialog, HeldDialog, ImportedDialog, NewDialog, Received, StoredDialog};
 use crate::error::{Invalid, StoreError};
 use crate::key::{Key, KeyName, NewKey};
-use crate::ledger::{Change, Event, EventKind, Head, LedgerHead, Positions};
-use crate::page::{Limit, Page, PageRequest, Position, SubjectRequest, Upper, Window};
-use crate::reach::Reach;
+use crate::ledger::{ChainHead, Change, Event, EventKind, LedgerHead, Positions};
+use crate::query::{Limit, Page, PageRequest, Position, Reach, SubjectRequest, Upper, Window};
 use crate::store::{Activity, Dialogs, Keys, Ledger, Purge, Revision, Stats, StoreInfo, Upkeep};
+use crate::values::{CustomerId, Date, DialogId, DialogRef, Evidence, RefKey};
 
 /// A [`DialogStore`](crate::DialogStore) in memory. Nothing of it outlives the process.
 #[derive(Debug)]
@@ -38,8 +34,8 @@ struct State {
     /// With the event of its consent, once there is one.
     dialogs: BTreeMap<DialogId, (StoredDialog, Option<Event>)>,
     tombstones: BTreeMap<DialogRef, Event>,
-    /// Each *yes* that came before its dialog.
-    early_grants: BTreeMap<DialogRef, EarlyGrant>,
+    /// Each grant that came before its dialog.
+    early_grants: BTreeMap<DialogRef, WaitingGrant>,
     keys: BTreeMap<KeyName, Key>,
     ledger: Vec<Event>,
     last_date: Date,
@@ -47,15 +43,15 @@ struct State {
 }
 
 #[derive(Debug)]
-struct EarlyGrant {
+struct WaitingGrant {
     evidence: Evidence,
     date: Date,
     until: Date,
 }
 
 impl State {
-    fn head(&self) -> Head {
-        self.ledger.last().map_or(Head::EMPTY, Event::head)
+    fn head(&self) -> ChainHead {
+        self.ledger.last().map_or(ChainHead::EMPTY, Event::head)
     }
 
     fn append(
@@ -72,8 +68,8 @@ impl State {
         event
     }
 
-    /// Ends the *yes* that is held for a dialog, if there is one.
-    fn end_early_grant(&mut self, reference: &DialogRef, now: Date) -> Option<EarlyGrant> {
+    /// Ends the grant that is held for a dialog, if there is one.
+    fn end_early_grant(&mut self, reference: &DialogRef, now: Date) -> Option<WaitingGrant> {
         self.early_grants.remove(reference).filter(|held| now < held.until)
     }
 
@@ -121,19 +117,27 @@ impl MemoryStore {
         Ok(())
     }
 
-    fn record(&self, state: &State, dialog_id: &DialogId) -> Result<ConsentRecord, StoreError> {
-        match state.dialogs.get(dialog_id) {
-            Some((_, Some(consent))) => Ok(ConsentRecord::Decided(consent.clone())),
-            Some((stored, None)) => Ok(ConsentRecord::Pending { received: stored.date() }),
-            None => {
-                let tombstone = state.tombstones.get(&self.key.reference(dialog_id));
-                tombstone.cloned().map(ConsentRecord::Decided).ok_or(StoreError::NotFound)
-            }
+    /// How a dialog stands, and by which event.
+    fn standing(
+        &self,
+        state: &State,
+        dialog_id: &DialogId,
+    ) -> Option<(ConsentState, Option<Event>)> {
+        if let Some((_, consent)) = state.dialogs.get(dialog_id) {
+            return Some(match consent {
+                Some(event) => (ConsentState::Granted, Some(event.clone())),
+                None => (ConsentState::Pending, None),
+            });
         }
+        let event = state.tombstones.get(&self.key.reference(dialog_id))?;
+        Some(match event.kind {
+            EventKind::Withdrawn => (ConsentState::Withdrawn, Some(event.clone())),
+            _ => (ConsentState::Erased, Some(event.clone())),
+        })
     }
 
-    /// Stores a dialog whose id is free, consented on that evidence or on that of a *yes* that was
-    /// held; tells whether it is.
+    /// Stores a dialog whose id is free, consented on that evidence or on that of a grant that was held;
+    /// tells whether it is.
     fn store(
         &self,
         state: &mut State,
@@ -160,18 +164,13 @@ impl MemoryStore {
         evidence: Evidence,
     ) -> Result<Receipt, StoreError> {
         let (now, reference) = (self.now(state), self.key.reference(&dialog_id));
-        let transition = match self.record(state, &dialog_id) {
-            Ok(record) => record.decide(decision)?,
-            Err(absent) => match decision {
-                Decision::Withdrawn if state.end_early_grant(&reference, now).is_some() => {
-                    Transition::Withdraw
-                }
-                _ => return Err(absent),
-            },
-        };
-        let event = match transition {
-            Transition::None(event) => event,
-            Transition::Grant => {
+        let event = match (self.standing(state, &dialog_id), decision) {
+            (None, Decision::Granted) => return Err(StoreError::NotFound),
+            (None, Decision::Withdrawn) => {
+                state.end_early_grant(&reference, now).ok_or(StoreError::NotFound)?;
+                self.erase(state, &dialog_id, EventKind::Withdrawn, evidence)
+            }
+            (Some((ConsentState::Pending, _)), Decision::Granted) => {
                 let event = state.append(reference, EventKind::Granted, now, evidence);
                 if let Some((stored, consent)) = state.dialogs.get_mut(&dialog_id) {
                     stored.grant();
@@ -179,7 +178,12 @@ impl MemoryStore {
                 }
                 event
             }
-            Transition::Withdraw => self.erase(state, &dialog_id, EventKind::Withdrawn, evidence),
+            (Some((ConsentState::Pending | ConsentState::Granted, _)), Decision::Withdrawn) => {
+                self.erase(state, &dialog_id, EventKind::Withdrawn, evidence)
+            }
+            (Some((ConsentState::Granted, event)), Decision::Granted)
+            | (Some((_, event)), Decision::Withdrawn) => event.ok_or(StoreError::NotFound)?,
+            (Some(_), Decision::Granted) => return Err(StoreError::Conflict),
         };
         Ok(Receipt { dialog_id, decision, event })
     }
@@ -256,7 +260,7 @@ impl Dialogs for MemoryStore {
         hold_for: Duration,
     ) -> Result<EarlyDecision, StoreError> {
         let mut state = self.state();
-        if self.record(&state, &dialog_id).is_ok() {
+        if self.standing(&state, &dialog_id).is_some() {
             let receipt = self.decided(&mut state, dialog_id, decision, evidence)?;
             return Ok(EarlyDecision::Recorded(receipt));
         }
@@ -272,7 +276,7 @@ impl Dialogs for MemoryStore {
             Decision::Granted => {
                 state.last_date = now;
                 let until = now.saturating_add(hold_for);
-                let held = EarlyGrant { evidence, date: now, until };
+                let held = WaitingGrant { evidence, date: now, until };
                 let held = state.early_grants.entry(reference).or_insert(held);
                 (held.date, Some(held.until))
             }
@@ -281,8 +285,12 @@ impl Dialogs for MemoryStore {
     }
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
-        let record = self.record(&self.state(), dialog_id)?;
-        Ok(record.status(dialog_id.clone()))
+        let state = self.state();
+        let (standing, event) = self.standing(&state, dialog_id).ok_or(StoreError::NotFound)?;
+        let received = state.dialogs.get(dialog_id).map(|(stored, _)| stored.date());
+        let date = event.as_ref().map(|event| event.date).or(received);
+        let date = date.ok_or(StoreError::NotFound)?;
+        Ok(ConsentStatus { dialog_id: dialog_id.clone(), state: standing, date, event })
     }
 
     async fn dialog(

@@ -12,14 +12,14 @@ use std::ops::ControlFlow;
 
 use async_trait::async_trait;
 
-use crate::clock::Date;
-use crate::consent::{DialogRef, Evidence, RefKey};
 use crate::dialog::NewDialog;
 use crate::error::StoreError;
 use crate::key::Key;
-use crate::ledger::{Audit, BrokenChain, Event, EventKind, Head, LedgerHead, Positions};
-use crate::page::Limit;
+use crate::ledger::{Audit, BrokenChain, ChainHead, Event, EventKind, LedgerHead, Positions};
+use crate::query::Limit;
 use crate::store::Stats;
+use crate::values::Date;
+use crate::values::{DialogRef, Evidence, RefKey};
 
 /// What a store is, apart from its rows.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Manifest {
     /// Its secret key.
     pub key: RefKey,
     /// The end of each chain that has events.
-    pub heads: Vec<Head>,
+    pub heads: Vec<ChainHead>,
     /// How many dialogs there are in each state.
     pub stats: Stats,
     /// The last date that it handed out.

@@ -1,13 +1,17 @@
-//! The consent state machine: whatever is decided, in whatever order, nothing leaves gone and the
+//! The rules of every write: whatever is decided, in whatever order, nothing leaves gone and the
 //! first receipt stands.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use dataapi_core::consent::rules::{
+    self, Decided, DecidedEarly, EarlyGrant, HeldRecord, NewEvent, Purged, Record, Slot,
+};
 use dataapi_core::{
-    Clock, ConsentRecord, ConsentState, Date, Decision, DialogId, DialogRef, Dialogs, Event,
-    EventKind, Evidence, Head, MemoryStore, NewDialog, Purge, Reach, Receipt, RefKey, StoreError,
-    Transition, Upkeep,
+    ChainHead, Clock, ConsentState, Date, Decision, DialogId, DialogRef, Dialogs, Event, EventKind,
+    Evidence, ImportedDialog, MemoryStore, NewDialog, Purge, Reach, Receipt, RefKey, StoreError,
+    Upkeep,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -29,39 +33,47 @@ fn decision() -> impl Strategy<Value = Decision> {
 }
 
 fn event(kind: EventKind, date: Date, evidence: Evidence) -> Event {
-    Head::EMPTY.next(DialogRef::from_bytes([1; 32]), kind, date, evidence)
+    ChainHead::EMPTY.next(DialogRef::from_bytes([1; 32]), kind, date, evidence)
 }
 
-fn record() -> impl Strategy<Value = ConsentRecord> {
+fn held(granted: Option<Event>) -> Record {
+    Record::Held(HeldRecord {
+        customer_id: "anna".parse().expect("an id"),
+        language: "en".parse().expect("a tag"),
+        received: date(1),
+        is_imported: false,
+        granted,
+    })
+}
+
+fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
-        Just(ConsentRecord::Pending { received: date(1) }),
-        select(&EventKind::ALL[..]).prop_map(|kind| ConsentRecord::Decided(event(
-            kind,
-            date(2),
-            evidence("first")
-        ))),
+        Just(Record::Absent),
+        (0..200_i64).prop_map(|until| Record::Awaited(EarlyGrant {
+            evidence: evidence("early"),
+            date: date(2),
+            until: date(until),
+        })),
+        Just(held(None)),
+        Just(held(Some(event(EventKind::Granted, date(2), evidence("first"))))),
+        select(&[EventKind::Withdrawn, EventKind::Erased, EventKind::Expired][..])
+            .prop_map(|kind| Record::Gone(event(kind, date(2), evidence("first")))),
     ]
 }
 
-/// What a backend does with a transition.
-fn apply(record: ConsentRecord, to: &Transition, date: Date, evidence: Evidence) -> ConsentRecord {
-    let kind = match to {
-        Transition::None(_) => return record,
-        Transition::Grant => EventKind::Granted,
-        Transition::Withdraw => EventKind::Withdrawn,
-    };
-    ConsentRecord::Decided(event(kind, date, evidence))
-}
-
-fn is_gone(record: &ConsentRecord) -> bool {
-    matches!(record, ConsentRecord::Decided(event) if event.kind != EventKind::Granted)
+/// What a backend does with an event that a rule answers with.
+fn apply(new: &NewEvent, now: Date) -> Record {
+    let event = new.clone().follow(&ChainHead::EMPTY, DialogRef::from_bytes([1; 32]), now);
+    if event.kind == EventKind::Granted { held(Some(event)) } else { Record::Gone(event) }
 }
 
 /// How far a dialog is on its one way.
-fn stage(record: &ConsentRecord) -> u8 {
+fn stage(record: &Record) -> u8 {
     match record {
-        ConsentRecord::Pending { .. } => 0,
-        ConsentRecord::Decided(_) => 1 + u8::from(is_gone(record)),
+        Record::Absent | Record::Awaited(_) => 0,
+        Record::Held(HeldRecord { granted: None, .. }) => 1,
+        Record::Held(HeldRecord { granted: Some(_), .. }) => 2,
+        Record::Gone(_) => 3,
     }
 }
 
@@ -71,36 +83,138 @@ proptest! {
     #[test]
     fn decisions_never_lead_back(
         mut record in record(),
-        decisions in prop::collection::vec(decision(), 0..12),
+        decisions in prop::collection::vec((decision(), any::<bool>()), 0..12),
     ) {
-        for (number, decision) in decisions.into_iter().enumerate() {
-            let before = record.clone();
-            let answer = record.decide(decision);
-            let gone = is_gone(&before);
-            match (&answer, decision) {
-                (Err(StoreError::Conflict), Decision::Granted) => {
-                    prop_assert!(gone, "only what is gone cannot be consented to");
+        for (number, (decision, may_come_early)) in decisions.into_iter().enumerate() {
+            let now = date(100 + i64::try_from(number).expect("few decisions"));
+            let (before, said) = (record.clone(), evidence(&format!("n-{number}")));
+            let gone = matches!(before, Record::Gone(_));
+            let was_received = stage(&before) > 0;
+            let answer = if may_come_early {
+                rules::decide_early(&before, decision, &said, Duration::from_micros(5), now)
+            } else {
+                rules::decide(&before, decision, &said, now).map(DecidedEarly::Recorded)
+            };
+            match answer {
+                Err(StoreError::Conflict) => {
+                    prop_assert!(gone && decision == Decision::Granted, "only what is gone conflicts");
                 }
-                (Err(other), _) => prop_assert!(false, "no decision ends in {:?}", other),
-                (Ok(Transition::Grant), _) => prop_assert_eq!(decision, Decision::Granted),
-                (Ok(Transition::Withdraw), _) => {
-                    prop_assert_eq!(decision, Decision::Withdrawn);
-                    prop_assert!(!gone, "what is gone is not withdrawn again");
+                Err(StoreError::NotFound) => {
+                    prop_assert!(!was_received && !may_come_early, "only an unused id is not found");
                 }
-                (Ok(Transition::None(event)), _) => {
-                    prop_assert_eq!(&ConsentRecord::Decided(event.clone()), &before, "the first");
+                Err(other) => prop_assert!(false, "no decision ends in {:?}", other),
+                Ok(DecidedEarly::Recorded(Decided::Already(event))) => {
+                    let first = match &before {
+                        Record::Held(held) => held.granted.clone(),
+                        Record::Gone(event) => Some(event.clone()),
+                        _ => None,
+                    };
+                    prop_assert_eq!(Some(event), first, "the first receipt stands");
                 }
-            }
-            if let Ok(transition) = answer {
-                let now = date(100 + i64::try_from(number).expect("few decisions"));
-                record = apply(record, &transition, now, evidence(&format!("n-{number}")));
+                Ok(DecidedEarly::Recorded(Decided::New(new)) | DecidedEarly::Blocked(new)) => {
+                    prop_assert!(!gone, "nothing happens to what is gone");
+                    prop_assert_eq!(&new.evidence, &said);
+                    let kind = match decision {
+                        Decision::Granted => EventKind::Granted,
+                        Decision::Withdrawn => EventKind::Withdrawn,
+                    };
+                    prop_assert_eq!(new.kind, kind);
+                    record = apply(&new, now);
+                }
+                Ok(DecidedEarly::Held(grant)) => {
+                    prop_assert!(!was_received && decision == Decision::Granted);
+                    prop_assert!(grant.holds_at(now), "what is held has not ended");
+                    if let Record::Awaited(held) = &before && held.holds_at(now) {
+                        prop_assert_eq!(&grant, held, "the first grant counts");
+                    }
+                    record = Record::Awaited(grant);
+                }
             }
             prop_assert!(stage(&before) <= stage(&record), "no state leads back");
-            if gone {
-                prop_assert_eq!(&record, &before, "nothing changes what is gone");
+            if decision == Decision::Withdrawn && (was_received || may_come_early) {
+                prop_assert!(matches!(record, Record::Gone(_)), "after a withdrawal it is gone");
             }
-            if decision == Decision::Withdrawn {
-                prop_assert!(is_gone(&record), "after a no it is gone");
+        }
+    }
+
+    #[test]
+    fn a_new_dialog_takes_a_free_id_and_no_other(
+        record in record(),
+        same_content: bool,
+        consented: bool,
+        days_ahead in -2..3_i64,
+        has_date: bool,
+    ) {
+        let now = date(100);
+        let slot = match &record {
+            Record::Absent => Slot::Free,
+            Record::Awaited(held) => Slot::Awaited(held),
+            Record::Held(_) => Slot::Taken { same_content },
+            Record::Gone(_) => Slot::Gone,
+        };
+        let early = match &record {
+            Record::Awaited(held) if held.holds_at(now) => Some(&held.evidence),
+            _ => None,
+        };
+        let dialog = NewDialog::parse("anna", "d-1", "en", "hello")?;
+        let given = has_date.then(|| date(100 + days_ahead));
+        let imported = ImportedDialog { dialog, date: given, consented };
+        let is_free = matches!(record, Record::Absent | Record::Awaited(_));
+
+        match rules::insert(slot, now) {
+            Ok(arrival) => {
+                prop_assert!(is_free);
+                prop_assert_eq!((arrival.received, arrival.is_imported), (now, false));
+                prop_assert_eq!(arrival.grant.as_ref().map(|event| &event.evidence), early);
+            }
+            Err(StoreError::Exists { same_content: same }) => {
+                prop_assert!(matches!(record, Record::Held(_)) && same == same_content);
+            }
+            Err(StoreError::Gone) => prop_assert!(matches!(record, Record::Gone(_))),
+            Err(other) => prop_assert!(false, "no insert ends in {:?}", other),
+        }
+        match rules::import(slot, &imported, now) {
+            Ok(arrival) => {
+                prop_assert!(is_free && given.is_none_or(|date| date <= now));
+                prop_assert_eq!(arrival.received, given.unwrap_or(now));
+                prop_assert_eq!(arrival.is_imported, has_date);
+                prop_assert_eq!(arrival.grant.is_some(), consented || early.is_some());
+            }
+            Err(StoreError::Invalid { field, .. }) => {
+                prop_assert!(is_free, "what is in the way is told first");
+                prop_assert!(field == "date" && given.is_some_and(|date| date > now));
+            }
+            Err(StoreError::Exists { .. } | StoreError::Gone) => prop_assert!(!is_free),
+            Err(other) => prop_assert!(false, "no import ends in {:?}", other),
+        }
+    }
+
+    #[test]
+    fn an_erasure_takes_only_what_is_held_on_that_customer(record in record(), is_theirs: bool) {
+        let customer = if is_theirs { "anna" } else { "bert" }.parse()?;
+        let is_held = matches!(record, Record::Held(_));
+        let erased = rules::erase_dialog(&record, &customer);
+        prop_assert_eq!(erased.is_ok(), is_held && is_theirs);
+        prop_assert_eq!(rules::erase_customer(&record, &customer), erased.ok());
+    }
+
+    #[test]
+    fn a_purge_takes_only_what_is_due(record in record(), before in 0..4_i64) {
+        let before = date(before);
+        for which in [Purge::Pending, Purge::Consented, Purge::Tombstones] {
+            let is_due = match (&record, which) {
+                (Record::Held(held), Purge::Pending) => held.granted.is_none() && date(1) < before,
+                (Record::Held(held), Purge::Consented) => held.granted.is_some() && date(1) < before,
+                (Record::Gone(_), Purge::Tombstones) => date(2) < before,
+                _ => false,
+            };
+            match rules::purge(&record, which, before) {
+                None => prop_assert!(!is_due),
+                Some(Purged::Forgotten) => prop_assert!(is_due && which == Purge::Tombstones),
+                Some(Purged::Erased(event)) => {
+                    prop_assert!(is_due && which != Purge::Tombstones);
+                    prop_assert_eq!(event.kind, EventKind::Expired);
+                }
             }
         }
     }
@@ -109,19 +223,37 @@ proptest! {
     fn the_status_tells_the_state_and_since_when(record in record()) {
         let id: DialogId = "d-1".parse()?;
         let status = record.clone().status(id.clone());
-        prop_assert_eq!(&status.dialog_id, &id);
         let (state, date, event) = match record {
-            ConsentRecord::Pending { received } => (ConsentState::Pending, received, None),
-            ConsentRecord::Decided(event) => {
-                let state = match event.kind {
-                    EventKind::Granted => ConsentState::Granted,
-                    EventKind::Withdrawn => ConsentState::Withdrawn,
-                    EventKind::Erased | EventKind::Expired => ConsentState::Erased,
-                };
-                (state, event.date, Some(event))
+            Record::Absent | Record::Awaited(_) => {
+                prop_assert!(matches!(status, Err(StoreError::NotFound)));
+                return Ok(());
             }
+            Record::Held(HeldRecord { granted: None, received, .. }) => {
+                (ConsentState::Pending, received, None)
+            }
+            Record::Held(HeldRecord { granted: Some(event), .. }) => {
+                (ConsentState::Granted, event.date, Some(event))
+            }
+            Record::Gone(event) if event.kind == EventKind::Withdrawn => {
+                (ConsentState::Withdrawn, event.date, Some(event))
+            }
+            Record::Gone(event) => (ConsentState::Erased, event.date, Some(event)),
         };
+        let status = status?;
+        prop_assert_eq!(&status.dialog_id, &id);
         prop_assert_eq!((status.state, status.date, status.event), (state, date, event));
+    }
+
+    #[test]
+    fn nothing_happens_to_a_dialog_before_it_was_received(behind in 0..50_i64) {
+        let record = held(None);
+        let Decided::New(new) =
+            rules::decide(&record, Decision::Granted, &Evidence::default(), date(-behind))?
+        else {
+            return Err(TestCaseError::fail("it is decided for the first time"));
+        };
+        let event = new.follow(&ChainHead::EMPTY, DialogRef::from_bytes([1; 32]), date(-behind));
+        prop_assert!(event.date >= date(1));
     }
 }
 

@@ -1,8 +1,8 @@
 //! The ledger's chains: whatever is done to them is found.
 
 use dataapi_core::{
-    Audit, BrokenChain, Date, DialogRef, Event, EventHash, EventKind, Evidence, Head, LedgerHead,
-    Positions,
+    Audit, BrokenChain, ChainHead, Date, DialogRef, Event, EventHash, EventKind, Evidence,
+    LedgerHead, Positions,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -27,7 +27,7 @@ fn any_link() -> impl Strategy<Value = Link> {
     (reference, select(&EventKind::ALL[..]), date, any_evidence())
 }
 
-fn chain(from: Head, links: impl IntoIterator<Item = Link>) -> Vec<Event> {
+fn chain(from: ChainHead, links: impl IntoIterator<Item = Link>) -> Vec<Event> {
     let mut head = from;
     links
         .into_iter()
@@ -42,7 +42,7 @@ fn chain(from: Head, links: impl IntoIterator<Item = Link>) -> Vec<Event> {
 /// Events of several chains, in the order in which they were written.
 fn any_mix() -> impl Strategy<Value = Vec<Event>> {
     vec((0..4_u16, any_link()), 1..30).prop_map(|links| {
-        let mut heads = [0, 1, 2, 3].map(Head::empty);
+        let mut heads = [0, 1, 2, 3].map(ChainHead::empty);
         links
             .into_iter()
             .map(|(number, link)| {
@@ -109,7 +109,7 @@ fn any_tampering() -> impl Strategy<Value = Tampering> {
 fn tamper(events: &[Event], tampering: Tampering) -> Vec<Event> {
     let mut tampered = events.to_vec();
     let len = events.len();
-    let empty = Head::empty(events[0].chain);
+    let empty = ChainHead::empty(events[0].chain);
     match tampering {
         Tampering::Remove(at) => drop(tampered.remove(at.index(len))),
         Tampering::Repeat(at) => {
@@ -154,7 +154,7 @@ proptest! {
         links in vec(any_link(), 1..30),
         tampering in any_tampering(),
     ) {
-        let events = chain(Head::EMPTY, links);
+        let events = chain(ChainHead::EMPTY, links);
         let noted = head_of(&events);
         prop_assert_eq!(audit(&events, Some(noted.clone())), Ok(noted.clone()));
         let tampered = tamper(&events, tampering);
@@ -166,9 +166,9 @@ proptest! {
         links in vec(any_link(), 1..30),
         tampering in any_tampering(),
     ) {
-        let events = chain(Head::EMPTY, links);
+        let events = chain(ChainHead::EMPTY, links);
         let tampered = tamper(&events, tampering);
-        let is_whole_chain = tampered == chain(Head::EMPTY, tampered.iter().map(|event| {
+        let is_whole_chain = tampered == chain(ChainHead::EMPTY, tampered.iter().map(|event| {
             (event.reference, event.kind, event.date, event.evidence.clone())
         }));
         prop_assert_eq!(audit(&tampered, None).is_ok(), is_whole_chain);
@@ -239,9 +239,9 @@ proptest! {
 
     #[test]
     fn the_head_of_one_chain_is_its_last_event(position in 1_u64.., bytes: [u8; 32]) {
-        let head = Head { chain: 0, position, hash: EventHash::from_bytes(bytes) };
+        let head = ChainHead { chain: 0, position, hash: EventHash::from_bytes(bytes) };
         let signed = LedgerHead::from(head);
-        prop_assert_eq!(&signed, &LedgerHead::of([Head::empty(3), head, Head::empty(1)]));
+        prop_assert_eq!(&signed, &LedgerHead::of([ChainHead::empty(3), head, ChainHead::empty(1)]));
         prop_assert_eq!((signed.hash, signed.positions), (head.hash, position.into()));
     }
 
@@ -303,7 +303,7 @@ fn what_are_no_positions_are_refused() {
 fn the_first_broken_link_is_told() {
     let link =
         || (DialogRef::from_bytes([1; 32]), EventKind::Granted, Date::MIN, Evidence::default());
-    let events = chain(Head::EMPTY, (0..5).map(|_| link()));
+    let events = chain(ChainHead::EMPTY, (0..5).map(|_| link()));
     let mut changed = events.clone();
     changed[2].kind = EventKind::Expired;
     changed[4].kind = EventKind::Expired;
@@ -316,7 +316,7 @@ fn the_first_broken_link_is_told() {
     let rewritten = BrokenChain::Rewritten { positions: 4.into() };
     assert_eq!(audit(&events, Some(noted)), Err(rewritten));
 
-    let mut both = [events, chain(Head::empty(2), (0..5).map(|_| link()))].concat();
+    let mut both = [events, chain(ChainHead::empty(2), (0..5).map(|_| link()))].concat();
     let noted = head_of(&both);
     assert_eq!(noted.positions.to_string(), "5.0.5");
     let cut = BrokenChain::CutOff { chain: 2, position: 3 };
@@ -336,7 +336,7 @@ fn the_hash_is_over_the_documented_bytes() {
     let evidence = Evidence::parse(Some("v3".into()), None, Some(String::new())).unwrap();
     let date = Date::from_micros(-2).unwrap();
     let first =
-        Head::EMPTY.next(DialogRef::from_bytes([7; 32]), EventKind::Withdrawn, date, evidence);
+        ChainHead::EMPTY.next(DialogRef::from_bytes([7; 32]), EventKind::Withdrawn, date, evidence);
     let bytes = [
         &[0; 32][..],
         &[0, 0, 0, 0, 0, 0, 0, 1],
@@ -355,8 +355,11 @@ fn the_hash_is_over_the_documented_bytes() {
 #[test]
 fn the_hash_over_several_chains_is_over_the_documented_bytes() {
     use sha2::{Digest, Sha256};
-    let head =
-        |chain, position, byte| Head { chain, position, hash: EventHash::from_bytes([byte; 32]) };
+    let head = |chain, position, byte| ChainHead {
+        chain,
+        position,
+        hash: EventHash::from_bytes([byte; 32]),
+    };
     let bytes = [
         &[0, 0, 0, 0, 0, 0, 0, 0][..],
         &[0; 32],

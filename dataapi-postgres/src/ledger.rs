@@ -1,6 +1,6 @@
 //! The ledger in the database, read chain by chain.
 
-use dataapi_core::{Change, Event, Head, LedgerHead, Limit, Positions, Reach, StoredDialog};
+use dataapi_core::{ChainHead, Change, Event, LedgerHead, Limit, Positions, Reach, StoredDialog};
 use tokio_postgres::Row;
 
 use crate::failure::Failure;
@@ -97,13 +97,13 @@ pub(crate) async fn head(readers: &Readers) -> Result<LedgerHead, Failure> {
 }
 
 /// The last event of each chain that has one.
-pub(crate) async fn heads(readers: &Readers) -> Result<Vec<Head>, Failure> {
+pub(crate) async fn heads(readers: &Readers) -> Result<Vec<ChainHead>, Failure> {
     Ok(ends(readers).await?.into_iter().map(|end| end.head).collect())
 }
 
 /// The end of a chain, and the shard that all its events lie in, unless it is one of the past.
 struct ChainEnd {
-    head: Head,
+    head: ChainHead,
     shard: Option<i32>,
 }
 
@@ -117,7 +117,8 @@ async fn ends(readers: &Readers) -> Result<Vec<ChainEnd>, Failure> {
     let mut ends = Vec::new();
     for row in readers.together(&[past, live]).await?.iter().flatten() {
         let chain = u16::try_from(get::<i16>(row, 0)?).map_err(|_| rows::damaged("chain"))?;
-        let head = Head { chain, position: rows::position(row, 1)?, hash: rows::hash(row, 2)? };
+        let head =
+            ChainHead { chain, position: rows::position(row, 1)?, hash: rows::hash(row, 2)? };
         ends.push(ChainEnd { head, shard: get(row, 3)? });
     }
     Ok(ends)

@@ -1,7 +1,7 @@
 //! The schema and its versions, and how Citus spreads it.
 
 use dataapi_core::transfer::{Fingerprint, Manifest};
-use dataapi_core::{Date, Head, RefKey};
+use dataapi_core::{ChainHead, Date, RefKey};
 use tokio_postgres::Client;
 
 use crate::OpenError;
@@ -168,7 +168,7 @@ pub(crate) struct Beginning {
     first_chain: u16,
     last_date: Date,
     /// What it is to be a copy of, and the ends of the chains that it then has from there.
-    copied: Option<(Fingerprint, Vec<Head>)>,
+    copied: Option<(Fingerprint, Vec<ChainHead>)>,
 }
 
 impl Beginning {
@@ -276,7 +276,7 @@ async fn make(client: &Client, beginning: &Beginning) -> Result<(), OpenError> {
             .await?;
     }
     let Some((fingerprint, heads)) = copied else { return Ok(()) };
-    for Head { chain, position, hash } in heads {
+    for ChainHead { chain, position, hash } in heads {
         client
             .execute(
                 "INSERT INTO dataapi.past_chain VALUES ($1, $2, $3)",

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use dataapi_core::{DialogRef, Event, Head, NewDialog, StoredDialog};
+use dataapi_core::{ChainHead, DialogRef, Event, NewDialog, StoredDialog};
 use deadpool_postgres::Client;
 use tokio_postgres::{Row, Statement};
 
@@ -552,7 +552,7 @@ fn entry(row: &Row) -> Result<(DialogRef, State), Failure> {
 
 fn chain(row: &Row) -> Result<Chain, Failure> {
     let chain = u16::try_from(get::<i16>(row, 0)?).map_err(|_| rows::damaged("chain"))?;
-    let head = Head { chain, position: rows::position(row, 1)?, hash: rows::hash(row, 2)? };
+    let head = ChainHead { chain, position: rows::position(row, 1)?, hash: rows::hash(row, 2)? };
     Ok(Chain { head, date: rows::date(row, 3)?, is_longer: false })
 }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use dataapi_core::{
-    ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, EarlyDecision, Event,
-    EventKind, Evidence, Head, HeldDecision, ImportedDialog, Invalid, Language, NewDialog, Purge,
+    ChainHead, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, EarlyDecision,
+    Event, EventKind, Evidence, HeldDecision, ImportedDialog, Invalid, Language, NewDialog, Purge,
     Receipt, Received, RefKey, StoreError, Transition,
 };
 
@@ -82,7 +82,7 @@ impl Entry {
 /// The end of a chain.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
-    pub(crate) head: Head,
+    pub(crate) head: ChainHead,
     pub(crate) date: Date,
     pub(crate) is_longer: bool,
 }

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dataapi_core::{
-    Audit, BrokenChain, Date, DialogRef, Event, EventKind, Head, LedgerHead, Limit, Positions,
+    Audit, BrokenChain, ChainHead, Date, DialogRef, Event, EventKind, LedgerHead, Limit, Positions,
     RefKey, StoreError,
 };
 use rusqlite::Connection;
@@ -240,7 +240,7 @@ impl SqliteStore {
     }
 
     /// What the store's ledger says has happened since those heads, which must be its own.
-    fn fates_after(&self, noted: &[Head]) -> Result<Fates, BackupError> {
+    fn fates_after(&self, noted: &[ChainHead]) -> Result<Fates, BackupError> {
         let source = open_for_reading(&self.path)?;
         let mut fates = Fates::default();
         let mut after = Positions::START;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use dataapi_core::Head;
+use dataapi_core::ChainHead;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
@@ -85,7 +85,7 @@ impl Chain {
 
 impl Chains {
     /// Those of a store that begins as a copy, by the ends of the chains that it begins with.
-    pub(crate) fn after(heads: &[Head]) -> Self {
+    pub(crate) fn after(heads: &[ChainHead]) -> Self {
         let mut heads: Vec<_> = heads.iter().filter(|head| head.position > 0).collect();
         heads.sort_by_key(|head| head.chain);
         let mut last = Place::START;
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn chains() -> Chains {
-        let head = |chain, position| Head { position, ..Head::empty(chain) };
+        let head = |chain, position| ChainHead { position, ..ChainHead::empty(chain) };
         Chains::after(&[head(4, 2), head(0, 3), head(2, 0)])
     }
 

@@ -1,7 +1,7 @@
 //! The ledger in the database: looked up by the place of an event, and only ever added to.
 
 use dataapi_core::{
-    Change, Date, DialogRef, Event, EventHash, Head, LedgerHead, Limit, Positions, Reach,
+    ChainHead, Change, Date, DialogRef, Event, EventHash, LedgerHead, Limit, Positions, Reach,
     StoredDialog,
 };
 use rusqlite::types::Value;
@@ -13,7 +13,7 @@ use crate::queries::Query;
 use crate::rows::{self, EVENT_COLUMNS};
 
 /// The last event of the chain that grows.
-pub(crate) fn head(connection: &Connection, chains: &Chains) -> rusqlite::Result<Head> {
+pub(crate) fn head(connection: &Connection, chains: &Chains) -> rusqlite::Result<ChainHead> {
     let live = chains.live();
     let last = connection
         .prepare_cached(
@@ -22,13 +22,13 @@ pub(crate) fn head(connection: &Connection, chains: &Chains) -> rusqlite::Result
         .query_row([live.base], |row| Ok((row.get(0)?, EventHash::from_bytes(row.get(1)?))))
         .optional()?;
     Ok(match last {
-        None => Head::empty(live.number),
-        Some((place, hash)) => Head { chain: live.number, position: chains.of(place).1, hash },
+        None => ChainHead::empty(live.number),
+        Some((place, hash)) => ChainHead { chain: live.number, position: chains.of(place).1, hash },
     })
 }
 
 /// The last event of each chain that has some.
-pub(crate) fn heads(connection: &Connection, chains: &Chains) -> rusqlite::Result<Vec<Head>> {
+pub(crate) fn heads(connection: &Connection, chains: &Chains) -> rusqlite::Result<Vec<ChainHead>> {
     let past = chains.past().iter().map(|past| head_at(connection, chains, past.last));
     let mut heads = past.collect::<rusqlite::Result<Vec<_>>>()?;
     heads.extend(Some(head(connection, chains)?).filter(|head| head.position > 0));
@@ -46,7 +46,7 @@ fn at(connection: &Connection, chains: &Chains, place: Place) -> rusqlite::Resul
     let before = if position > 1 {
         head_at(connection, chains, place.before())?
     } else {
-        Head::empty(chain.number)
+        ChainHead::empty(chain.number)
     };
     let event = unchecked_at(connection, chains, place)?;
     follows(before, event.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
@@ -76,16 +76,16 @@ pub(crate) fn of(
 }
 
 /// The head of a chain as it was after the event at a place.
-fn head_at(connection: &Connection, chains: &Chains, place: Place) -> rusqlite::Result<Head> {
+fn head_at(connection: &Connection, chains: &Chains, place: Place) -> rusqlite::Result<ChainHead> {
     let (chain, position) = chains.of(place);
     let hash = connection
         .prepare_cached("SELECT hash FROM event WHERE position = ?1")?
         .query_row([place], |row| row.get(0))?;
-    Ok(Head { chain: chain.number, position, hash: EventHash::from_bytes(hash) })
+    Ok(ChainHead { chain: chain.number, position, hash: EventHash::from_bytes(hash) })
 }
 
 /// An event as it was written: damage to it, or to the one before, breaks the chain.
-fn follows(before: Head, event: Event) -> rusqlite::Result<Event> {
+fn follows(before: ChainHead, event: Event) -> rusqlite::Result<Event> {
     let Event { reference, kind, date, evidence, .. } = event.clone();
     if before.next(reference, kind, date, evidence) == event {
         Ok(event)

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dataapi_core::{
-    Clock, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef, EarlyDecision, Event,
-    EventKind, Evidence, Head, HeldDecision, ImportedDialog, Invalid, KeyName, Language, NewDialog,
-    NewKey, Purge, Receipt, Received, RefKey, StoreError, StoredDialog, Transition,
+    ChainHead, Clock, ConsentRecord, CustomerId, Date, Decision, DialogId, DialogRef,
+    EarlyDecision, Event, EventKind, Evidence, HeldDecision, ImportedDialog, Invalid, KeyName,
+    Language, NewDialog, NewKey, Purge, Receipt, Received, RefKey, StoreError, StoredDialog,
+    Transition,
 };
 use rusqlite::{Connection, OptionalExtension};
 
@@ -26,7 +27,7 @@ pub(crate) struct Transaction<'c> {
     /// How many decisions are held for dialogs that are yet to come.
     early: i64,
     /// The end of the chain that grows, once it was looked up.
-    head: Option<Head>,
+    head: Option<ChainHead>,
     changes: Changes,
 }
 
@@ -561,7 +562,7 @@ impl<'c> Transaction<'c> {
         Ok(event)
     }
 
-    fn head(&mut self) -> rusqlite::Result<Head> {
+    fn head(&mut self) -> rusqlite::Result<ChainHead> {
         if let Some(head) = self.head {
             return Ok(head);
         }

@@ -15,9 +15,9 @@ use dataapi_core::transfer::{
     Transferred, transfer,
 };
 use dataapi_core::{
-    Audit, Clock, ConsentState, Date, Decision, DialogId, DialogStore, Dialogs, EarlyDecision,
-    Event, EventKind, Evidence, Filter, Head, ImportedDialog, KeySecret, Keys, Ledger, Limit,
-    NewDialog, NewKey, PageRequest, Positions, Purge, Reach, RefKey, Roles, Start, Stats,
+    Audit, ChainHead, Clock, ConsentState, Date, Decision, DialogId, DialogStore, Dialogs,
+    EarlyDecision, Event, EventKind, Evidence, Filter, ImportedDialog, KeySecret, Keys, Ledger,
+    Limit, NewDialog, NewKey, PageRequest, Positions, Purge, Reach, RefKey, Roles, Start, Stats,
     StoreError, SubjectRequest, Upkeep, Window,
 };
 use dataapi_sqlite::{
@@ -419,7 +419,7 @@ async fn a_copy_can_be_backed_up_and_restored() {
     let of_live: Vec<_> = events.iter().filter(live).cloned().collect();
     let longer = |chain: u16| {
         let end = events.iter().rfind(|event| event.chain == chain);
-        let head = end.map_or(Head::empty(chain), Event::head);
+        let head = end.map_or(ChainHead::empty(chain), Event::head);
         let added = head.next(events[0].reference, EventKind::Erased, Date::MIN, evidence(1));
         [&events[..], &[added]].concat()
     };
@@ -753,7 +753,7 @@ impl Spread {
             (7, &[(6, Erased), (7, Erased)]),
         ];
         for (number, chain) in chains {
-            let mut end = Head::empty(number);
+            let mut end = ChainHead::empty(number);
             for (second, (name, kind)) in (1..).zip(chain) {
                 let reference = key.reference(&id(*name));
                 let event = end.next(reference, *kind, at(second), evidence(*name));

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi::{
-    Activity, Change, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision, Dialog,
-    DialogId, DialogRef, Dialogs, EarlyDecision, Event, EventKind, Evidence, Filter, Head,
+    Activity, ChainHead, Change, Clock, ConsentRecord, ConsentStatus, CustomerId, Date, Decision,
+    Dialog, DialogId, DialogRef, Dialogs, EarlyDecision, Event, EventKind, Evidence, Filter,
     HeldDecision, HeldDialog, ImportedDialog, Invalid, Key, KeyName, Keys, Ledger, LedgerHead,
     Limit, NewDialog, NewKey, Page, PageRequest, Position, Positions, Purge, Reach, Receipt,
     Received, RefKey, Revision, Stats, StoreError, StoreInfo, StoredDialog, SubjectRequest,
@@ -167,8 +167,8 @@ impl List {
         reach.covers(stored.customer_id(), stored.language()).then_some(stored)
     }
 
-    fn head(&self) -> Head {
-        self.ledger.last().map_or(Head::EMPTY, Event::head)
+    fn head(&self) -> ChainHead {
+        self.ledger.last().map_or(ChainHead::EMPTY, Event::head)
     }
 
     /// The core chains the event; the ledger is just the list of them.

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
-use dataapi::{Date, Dialog, DialogId, DialogRef, Filter, Head, LedgerHead, Position, Positions};
+use dataapi::{
+    ChainHead, Date, Dialog, DialogId, DialogRef, Filter, LedgerHead, Position, Positions,
+};
 use serde::Deserialize;
 
 use crate::args;
@@ -147,7 +149,7 @@ impl Changes {
             }
             for change in more {
                 let event = &change.event;
-                let head = heads.entry(event.chain).or_insert(Head::empty(event.chain));
+                let head = heads.entry(event.chain).or_insert(ChainHead::empty(event.chain));
                 let follows =
                     head.next(event.reference, event.kind, event.date, event.evidence.clone());
                 if follows != *event {
@@ -168,7 +170,7 @@ impl Changes {
 }
 
 /// What stands at those positions, by chain.
-async fn heads_at(source: &Source, noted: &Positions) -> Result<BTreeMap<u16, Head>, Failure> {
+async fn heads_at(source: &Source, noted: &Positions) -> Result<BTreeMap<u16, ChainHead>, Failure> {
     let mut heads = BTreeMap::new();
     let mut before = Positions::START;
     for (chain, position) in noted.chains() {

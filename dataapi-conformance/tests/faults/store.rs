@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataapi_conformance::ManualClock;
 use dataapi_core::{
-    Activity, Change, Clock, ConsentState, Cursor, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogRef, Dialogs, EarlyDecision, Event, EventKind, Evidence, Filter, Head, HeldDecision,
+    Activity, ChainHead, Change, Clock, ConsentState, Cursor, CustomerId, Date, Decision, Dialog,
+    DialogId, DialogRef, Dialogs, EarlyDecision, Event, EventKind, Evidence, Filter, HeldDecision,
     HeldDialog, ImportedDialog, Key, Keys, Ledger, Limit, MemoryStore, NewDialog, Page,
     PageRequest, Positioned, Positions, Purge, Reach, Receipt, Received, RefKey, Revision, Start,
     Stats, StoreError, StoredDialog, SubjectRequest, Text, Upkeep, Window,
@@ -240,7 +240,7 @@ impl Dialogs for Faulty {
             }
             Err(StoreError::Conflict) if self.has(Fault::LateYes) => {
                 let reference = DialogRef::from_bytes([0; 32]);
-                let event = Head::EMPTY.next(reference, EventKind::Granted, date, evidence);
+                let event = ChainHead::EMPTY.next(reference, EventKind::Granted, date, evidence);
                 Ok(Receipt { dialog_id, decision, event })
             }
             answer => answer,

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::consent::{ConsentStatus, Decision, EarlyDecision, Evidence, Receipt};
-use crate::dialog::{
-    CustomerId, Dialog, DialogId, HeldDialog, ImportedDialog, Language, NewDialog, Received,
-};
+use crate::consent::{ConsentStatus, Decision, EarlyDecision, Receipt};
+use crate::dialog::{Dialog, HeldDialog, ImportedDialog, NewDialog, Received};
 use crate::error::StoreError;
-use crate::page::{Page, PageRequest, SubjectRequest};
-use crate::reach::Reach;
+use crate::query::Reach;
+use crate::query::{Page, PageRequest, SubjectRequest};
+use crate::values::{CustomerId, DialogId, Evidence, Language};
 
 /// What a chatbot, an analyst and an officer do with a store. [`DialogStore`](super::DialogStore) says what
 /// holds for every method.

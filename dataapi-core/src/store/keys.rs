@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use crate::clock::Date;
 use crate::error::StoreError;
 use crate::key::{Key, KeyName, NewKey};
+use crate::values::Date;
 
 /// What an operator does with keys, and a server that checks requests.
 /// [`DialogStore`](super::DialogStore) says what holds for every method.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use crate::error::StoreError;
 use crate::ledger::{Change, Event, LedgerHead, Positions};
-use crate::page::Limit;
-use crate::reach::Reach;
+use crate::query::Limit;
+use crate::query::Reach;
 
 /// What an auditor reads, and a program that keeps a copy of what can be read.
 /// [`DialogStore`](super::DialogStore) says what holds for every method.

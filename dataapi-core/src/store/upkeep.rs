@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::clock::Date;
-use crate::consent::DialogRef;
-use crate::dialog::DialogId;
 use crate::error::StoreError;
+use crate::values::Date;
+use crate::values::DialogId;
+use crate::values::DialogRef;
 
 /// What a store over a network does not offer: retention, scrubbing, and a look at how the store is.
 /// [`DialogStore`](super::DialogStore) says what holds for every method.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::dialog::{CustomerId, Language};
 use crate::error::Invalid;
+use crate::values::{CustomerId, Language};
 
 /// Which dialogs are reached: those that lie within every bound. Without bounds all of them, which is
 /// the default.

@@ -1,0 +1,126 @@
+//! Checking that a ledger is what it was.
+
+use super::chain::{ChainHead, LedgerHead, Positions};
+use super::event::Event;
+
+/// Checks a ledger event by event, in constant memory. Each chain's events come in order; the chains may
+/// come one after the other or mixed.
+///
+/// ```
+/// use dataapi_core::{Audit, Date, DialogRef, EventKind, Evidence, ChainHead};
+///
+/// let reference = DialogRef::from_bytes([1; 32]);
+/// let first = ChainHead::EMPTY.next(reference, EventKind::Granted, Date::MIN, Evidence::default());
+/// let noted = first.head();
+/// let mut second =
+///     noted.next(reference, EventKind::Withdrawn, Date::MIN, Evidence::default());
+///
+/// let mut audit = Audit::new(Some(noted.into()));
+/// audit.check(&first)?;
+/// audit.check(&second)?;
+/// assert_eq!(audit.finish()?, second.head().into());
+///
+/// second.kind = EventKind::Expired;
+/// let mut audit = Audit::new(None);
+/// audit.check(&first)?;
+/// assert!(audit.check(&second).is_err());
+/// # Ok::<(), dataapi_core::BrokenChain>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// By chain.
+    heads: Vec<ChainHead>,
+    noted: Option<LedgerHead>,
+    /// What the heads were where the noted one is.
+    passed: Vec<ChainHead>,
+}
+
+/// Where a ledger is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokenChain {
+    /// The event at this position is not the one that was written there, or one before it is missing
+    /// or was added.
+    #[error(
+        "the ledger is broken at position {position} of chain {chain}: an event was changed, removed or \
+         added"
+    )]
+    Link {
+        /// In which chain.
+        chain: u16,
+        /// The first position that does not fit.
+        position: u64,
+    },
+    /// A chain ends before the head that was noted earlier.
+    #[error(
+        "chain {chain} of the ledger ends at position {position}, before the head noted earlier: it was \
+         cut off"
+    )]
+    CutOff {
+        /// Which chain.
+        chain: u16,
+        /// The last position there is.
+        position: u64,
+    },
+    /// The chains are whole, but they are not the ones whose head was noted earlier.
+    #[error(
+        "the ledger has other events up to the head noted earlier, at {positions}: it was written anew"
+    )]
+    Rewritten {
+        /// Those of the noted head.
+        positions: Positions,
+    },
+}
+
+impl Audit {
+    /// Begins before the first event. `noted` is a head that was noted earlier, if there is one.
+    pub fn new(noted: Option<LedgerHead>) -> Self {
+        Self { heads: Vec::new(), noted, passed: Vec::new() }
+    }
+
+    /// Takes the next event of a chain.
+    ///
+    /// # Errors
+    /// When it does not follow the one before.
+    pub fn check(&mut self, event: &Event) -> Result<(), BrokenChain> {
+        let Event { chain, reference, kind, date, evidence, .. } = event;
+        let broken = |position| BrokenChain::Link { chain: *chain, position };
+        if usize::from(*chain) >= Positions::MAX_CHAINS {
+            return Err(broken(1));
+        }
+        while self.heads.len() <= usize::from(*chain) {
+            // There are not more chains than numbers for them.
+            let next = u16::try_from(self.heads.len()).unwrap_or(u16::MAX);
+            self.heads.push(ChainHead::empty(next));
+        }
+        let head = &mut self.heads[usize::from(*chain)];
+        let expected = head.next(*reference, *kind, *date, evidence.clone());
+        if *event != expected {
+            return Err(broken(expected.position));
+        }
+        *head = event.head();
+        if self.noted.as_ref().is_some_and(|noted| noted.positions.of(*chain) == event.position) {
+            self.passed.push(event.head());
+        }
+        Ok(())
+    }
+
+    /// Tells the head after the last event.
+    ///
+    /// # Errors
+    /// When the noted head was not reached, or is another.
+    pub fn finish(self) -> Result<LedgerHead, BrokenChain> {
+        if let Some(noted) = self.noted {
+            let last = |chain| self.heads.get(usize::from(chain)).map_or(0, |head| head.position);
+            for (chain, position) in noted.positions.chains() {
+                if last(chain) < position {
+                    return Err(BrokenChain::CutOff { chain, position: last(chain) });
+                }
+            }
+            if LedgerHead::of(self.passed) != noted {
+                return Err(BrokenChain::Rewritten { positions: noted.positions });
+            }
+        }
+        Ok(LedgerHead::of(self.heads))
+    }
+}

@@ -1,0 +1,116 @@
+//! One event of the ledger.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::dialog::Dialog;
+use crate::error::Invalid;
+use crate::values::{Date, DialogRef, Evidence, hex32, write_hex32};
+
+/// What happened to a dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// Its customer said yes.
+    Granted,
+    /// Its customer said no.
+    Withdrawn,
+    /// An operator removed it, or its customer used the right to erasure (GDPR article 17).
+    Erased,
+    /// Its consent never came within the time that the operator set (GDPR article 5(1)(e)).
+    Expired,
+}
+
+impl EventKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Granted, Self::Withdrawn, Self::Erased, Self::Expired];
+
+    /// How it is hashed, and how a backend may keep it.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Granted => 1,
+            Self::Withdrawn => 2,
+            Self::Erased => 3,
+            Self::Expired => 4,
+        }
+    }
+
+    /// The kind of that code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// Its name in exports: `granted`, `withdrawn`, `erased`, `expired`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Withdrawn => "withdrawn",
+            Self::Erased => "erased",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// The hash of an event, and by the chain of all events before it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventHash([u8; 32]);
+
+impl EventHash {
+    /// Takes the bytes that a backend kept.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for a backend to keep.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// 64 hexadecimal digits.
+impl fmt::Display for EventHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex32(&self.0, f)
+    }
+}
+
+impl fmt::Debug for EventHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventHash({self})")
+    }
+}
+
+impl FromStr for EventHash {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        hex32(text).map(Self).ok_or_else(|| Invalid::new("hash", "must be 64 hexadecimal digits"))
+    }
+}
+
+/// One event of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Which chain of the ledger it is in: always 0 where there is one.
+    pub chain: u16,
+    /// Its place there: 1 for the first.
+    pub position: u64,
+    /// Which dialog it is about.
+    pub reference: DialogRef,
+    /// What happened.
+    pub kind: EventKind,
+    /// When.
+    pub date: Date,
+    /// What a decision rested on; empty for other events.
+    pub evidence: Evidence,
+    /// The hash over all of that and the event before.
+    pub hash: EventHash,
+}
+
+/// An event with what it made readable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What happened.
+    pub event: Event,
+    /// The dialog, if the event is a grant that still holds.
+    pub dialog: Option<Dialog>,
+}

@@ -1,0 +1,112 @@
+//! Languages: BCP 47 tags.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use oxilangtag::LanguageTag;
+
+use crate::error::Invalid;
+
+/// The language of a dialog: a well-formed BCP 47 tag (RFC 5646 section 2.2.9) of up to 255 bytes.
+///
+/// Equality, order and hash disregard case; [`Language::as_str`] keeps the tag as it was sent.
+///
+/// ```
+/// use dataapi_core::Language;
+///
+/// let sent: Language = "PT-br".parse()?;
+/// assert_eq!(sent, "pt-BR".parse()?);
+/// assert_eq!(sent.as_str(), "PT-br");
+/// assert_eq!(sent.canonical(), "pt-BR");
+/// assert!("not a language".parse::<Language>().is_err());
+/// # Ok::<(), dataapi_core::Invalid>(())
+/// ```
+#[derive(Clone)]
+pub struct Language(Box<str>);
+
+impl Language {
+    /// The most bytes a tag has.
+    pub const MAX_BYTES: usize = 255;
+
+    /// The tag as it was sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The tag in the case that RFC 5646 section 2.1.1 recommends, such as `zh-Hant-TW`.
+    pub fn canonical(&self) -> String {
+        LanguageTag::parse_and_normalize(&self.0)
+            .map_or_else(|_| self.0.to_ascii_lowercase(), LanguageTag::into_inner)
+    }
+
+    fn folded(&self) -> impl Iterator<Item = u8> {
+        self.0.bytes().map(|byte| byte.to_ascii_lowercase())
+    }
+}
+
+impl FromStr for Language {
+    type Err = Invalid;
+
+    fn from_str(value: &str) -> Result<Self, Invalid> {
+        Self::try_from(value.to_owned())
+    }
+}
+
+impl TryFrom<String> for Language {
+    type Error = Invalid;
+
+    fn try_from(value: String) -> Result<Self, Invalid> {
+        let is_well_formed = || is_plain(&value) || LanguageTag::parse(value.as_str()).is_ok();
+        if value.len() > Self::MAX_BYTES || !is_well_formed() {
+            return Err(Invalid::new(
+                "language",
+                "must be a well-formed BCP 47 tag of at most 255 bytes, such as 'en' or 'pt-BR'",
+            ));
+        }
+        Ok(Self(value.into_boxed_str()))
+    }
+}
+
+/// Whether it is a tag of the shape that nearly all have, `en` or `pt-BR`: a page is read in less
+/// time when these are not parsed again.
+fn is_plain(tag: &str) -> bool {
+    let (language, region) = tag.split_once('-').unwrap_or((tag, "XX"));
+    language.len() == 2
+        && region.len() == 2
+        && language.bytes().chain(region.bytes()).all(|byte| byte.is_ascii_alphabetic())
+}
+
+impl PartialEq for Language {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for Language {}
+
+impl PartialOrd for Language {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Language {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.folded().cmp(other.folded())
+    }
+}
+
+impl Hash for Language {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded().for_each(|byte| state.write_u8(byte));
+        state.write_u8(0xff);
+    }
+}
+
+impl fmt::Debug for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Language({})", self.0)
+    }
+}
