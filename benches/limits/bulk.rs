@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::bench::Bench;
 use crate::data;
+use crate::outcome::Outcome;
 use crate::raw::Raw;
 use crate::report::{EXPORT, IMPORT, IMPORT_MEMORY, Report};
-use crate::{Bench, Outcome};
 
 const IMPORT_MEGABYTES: f64 = 100.0;
 

@@ -6,8 +6,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::Outcome;
-use crate::growth::Curve;
+use crate::curve::Curve;
+use crate::outcome::Outcome;
 use crate::report::{Goal, Row, figure};
 
 const MET: RGBColor = RGBColor(46, 125, 84);

@@ -10,7 +10,7 @@ use dataapi::{
 use dataapi_sqlite::{Options, SqliteStore};
 use serde::Serialize;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 pub(crate) const CUSTOMERS: u64 = 1_000;
 pub(crate) const LANGUAGES: [&str; 8] = ["en", "de", "fr", "es", "pt-BR", "ar", "ja", "ru"];

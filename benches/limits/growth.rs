@@ -7,14 +7,16 @@ use std::time::Instant;
 
 use dataapi::{Decision, Dialogs, Evidence, Filter, Limit, PageRequest, Reach, Start, Window};
 use dataapi_sqlite::SqliteStore;
-use serde::Serialize;
 
+use crate::bench::Bench;
+use crate::chart;
+use crate::curve::Curve;
 use crate::data::{self, CONSENTED, PENDING, Space};
 use crate::load::{Requests, Spec};
+use crate::outcome::Outcome;
 use crate::product::Server;
 use crate::raw::Raw;
 use crate::report::{self, figure};
-use crate::{Bench, Outcome, chart};
 
 const SIZES: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
@@ -47,20 +49,6 @@ const FILE: &str = "file, MB";
 const PENDING_DIALOGS: u64 = 2_000;
 const FRESH: Space = Space(3);
 
-/// How one thing grows.
-#[derive(Debug, Serialize)]
-pub(crate) struct Curve {
-    pub(crate) name: &'static str,
-    /// By the number of dialogs.
-    figures: BTreeMap<u64, f64>,
-    /// By the number of dialogs, over that of the smallest store.
-    pub(crate) ratios: BTreeMap<u64, f64>,
-    /// How many times as much the largest store takes.
-    growth: f64,
-    at_most: Option<f64>,
-    reached: Option<bool>,
-}
-
 pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
     let sizes = if bench.args.growth_10m { &SIZES[..] } else { &SIZES[..3] };
     let mut figures: BTreeMap<&str, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
@@ -76,8 +64,9 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
             }
         }
     }
-    let curves: Vec<_> =
-        ALL.into_iter().filter_map(|name| curve(name, figures.get(name)?)).collect();
+    let at_most = |name| STEADY.contains(&name).then_some(MOST);
+    let curve = |name| Curve::of(name, figures.get(name)?, at_most(name));
+    let curves: Vec<_> = ALL.into_iter().filter_map(curve).collect();
     println!("{}", table(&curves, sizes));
     report::write_json(&bench.results.join("growth.json"), &curves)?;
     chart::growth(&bench.results.join("growth.svg"), &curves)?;
@@ -209,20 +198,6 @@ fn timed(once: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
     let started = Instant::now();
     once()?;
     Ok(started.elapsed().as_secs_f64() * 1e6)
-}
-
-fn curve(name: &'static str, figures: &BTreeMap<u64, Vec<f64>>) -> Option<Curve> {
-    let figures: BTreeMap<_, _> = figures
-        .iter()
-        .map(|(dialogs, figures)| Some((*dialogs, report::median(figures.iter().copied())?)))
-        .collect::<Option<_>>()?;
-    let smallest = *figures.values().next()?;
-    let ratios: BTreeMap<_, _> =
-        figures.iter().map(|(dialogs, figure)| (*dialogs, figure / smallest)).collect();
-    let growth = *ratios.values().next_back()?;
-    let at_most = STEADY.contains(&name).then_some(MOST);
-    let reached = at_most.map(|most| growth <= most);
-    Some(Curve { name, figures, ratios, growth, at_most, reached })
 }
 
 fn table(curves: &[Curve], sizes: &[u64]) -> String {

@@ -18,8 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::Outcome;
 use crate::data::{Space, customer, language, write_text};
+use crate::outcome::Outcome;
 use crate::process::Process;
 
 /// A load to be sent.

@@ -9,11 +9,14 @@
 #![allow(clippy::cast_precision_loss, reason = "figures are shown with three digits")]
 
 mod args;
+mod bench;
 mod bulk;
 mod chart;
+mod curve;
 mod data;
 mod growth;
 mod load;
+mod outcome;
 mod pages;
 mod peers;
 mod postgres;
@@ -24,17 +27,11 @@ mod report;
 mod wire;
 mod writes;
 
-use std::error::Error;
-use std::path::PathBuf;
-
 use args::{Args, Part};
+use bench::Bench;
 use clap::Parser;
-use product::Programs;
+use outcome::Outcome;
 use report::Report;
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
-
-pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let args = Args::parse();
@@ -45,28 +42,8 @@ fn main() -> Outcome<()> {
     }
 }
 
-/// What all measurements share.
-pub(crate) struct Bench {
-    pub(crate) args: Args,
-    pub(crate) programs: Programs,
-    /// For the library's calls.
-    pub(crate) runtime: Runtime,
-    /// Where stores are: on a disk, so that an fsync is one.
-    pub(crate) folder: TempDir,
-    /// Where the results go.
-    pub(crate) results: PathBuf,
-}
-
 fn measure(args: Args) -> Outcome<()> {
-    let results = target_folder()?.join("limits");
-    std::fs::create_dir_all(&results)?;
-    let bench = Bench {
-        args,
-        programs: Programs::build()?,
-        runtime: Runtime::new()?,
-        folder: tempfile::Builder::new().prefix("stores-").tempdir_in(&results)?,
-        results,
-    };
+    let bench = Bench::prepare(args)?;
     if bench.args.growth || bench.args.growth_10m {
         return growth::measure(&bench);
     }
@@ -103,10 +80,4 @@ fn rows(bench: &Bench) -> Outcome<()> {
     chart::rows(&bench.results.join("limits.svg"), &rows)?;
     println!("written: limits.json and limits.svg in {}", bench.results.display());
     Ok(())
-}
-
-/// Cargo puts the bench into `TARGET/release/deps`, or under another profile's name.
-fn target_folder() -> Outcome<PathBuf> {
-    let bench = std::env::current_exe()?;
-    Ok(bench.ancestors().nth(3).ok_or("the bench does not lie in Cargo's target folder")?.into())
 }

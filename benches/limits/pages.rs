@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use dataapi::{Dialogs, Filter, Limit, PageRequest, Start, Window};
 
+use crate::bench::Bench;
 use crate::data::{self, PENDING};
 use crate::load::{Answer, Requests, Seen, Spec};
+use crate::outcome::Outcome;
 use crate::product::Server;
 use crate::raw::{Raw, repeat};
 use crate::report::{
@@ -16,7 +18,6 @@ use crate::report::{
 };
 use crate::wire::Wire;
 use crate::writes::whole;
-use crate::{Bench, Outcome};
 
 const SERVED: [&str; 10] = [
     NEWEST_100,

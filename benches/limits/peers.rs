@@ -17,13 +17,14 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::bench::Bench;
 use crate::data::{self, Space};
 use crate::load::{Requests, Spec};
+use crate::outcome::Outcome;
 use crate::process::{Process, free_address, wait_until_ready};
 use crate::report::{
     FASTAPI_20, FASTAPI_100, FASTAPI_POST, POCKETBASE_20, POCKETBASE_100, POCKETBASE_POST, Report,
 };
-use crate::{Bench, Outcome};
 
 /// Of what the bench itself brings: the peers' application, schema and versions.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/limits/peers");

@@ -7,14 +7,16 @@ use std::process::{Command, Stdio};
 use dataapi::{DialogStore, ImportedDialog, OpenOptions};
 use postgres_cluster::{Cluster, Settings};
 
+use crate::bench::Bench;
 use crate::data::{self, CONSENTED, Space};
-use crate::load::{Requests, Spec};
+use crate::load::{Answer, Requests, Spec};
+use crate::outcome::Outcome;
 use crate::product::Server;
 use crate::report::{
     PG_PAGE_GROWTH, PG_PAGE_LARGE, PG_PAGE_SMALL, PG_POST_1, PG_POST_64, PG_POST_TWO, PG_YES,
     Report,
 };
-use crate::{Bench, Outcome, chart, report};
+use crate::{chart, report};
 
 /// As pgbench and the load generator have them.
 const CLIENTS: usize = 64;
@@ -133,7 +135,7 @@ fn writes(bench: &Bench, cluster: &Cluster, rival: &Rival<'_>, report: &mut Repo
             consented: false,
         }))?;
         let server = bench.programs.serve_url(&url)?;
-        let answer = crate::load::Answer::Yes;
+        let answer = Answer::Yes;
         let requests = Requests::Decide { space: UNDECIDED.0, from: 0, to: count, answer };
         report.add(PG_YES, limit, Spec::new(server.address, seconds, requests).run()?.per_second);
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// How long a process may take to end by itself.
 const GRACE: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::process::{Process, fetch, free_address, wait_until_ready};
 
 /// The programs that were built.

@@ -10,8 +10,8 @@ use dataapi::{Clock, Date, DialogId, RefKey, SystemClock};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use serde::Deserialize;
 
-use crate::Outcome;
 use crate::data::{self, Line, Space};
+use crate::outcome::Outcome;
 
 /// The product's own store file, opened without the product.
 pub(crate) struct Raw {

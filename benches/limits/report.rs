@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// What a ratio is to be.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use warp::Filter;
 use warp::http::{Response, StatusCode};
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::process::Process;
 
 /// A warp server that answers every GET with the same page.

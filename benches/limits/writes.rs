@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use dataapi::{Decision, Dialogs, Evidence};
 use futures_util::future::try_join_all;
 
+use crate::bench::Bench;
 use crate::data::{self, PENDING, Space};
 use crate::load::{Answer, Requests, Seen, Spec};
+use crate::outcome::Outcome;
 use crate::raw::{Raw, repeat};
 use crate::report::{
     INSERT_LIBRARY, INSERT_LIBRARY_1000, NO_64, NO_EMPTIED, NO_LIBRARY, NO_SCRUBBED, POST_1,
     POST_64, POST_64_TAIL, POST_BUSY, POST_WIRE, Report, YES_64, YES_LIBRARY,
 };
 use crate::wire::Wire;
-use crate::{Bench, Outcome};
 
 const INSERTS: [&str; 6] =
     [POST_64, POST_64_TAIL, POST_1, POST_WIRE, INSERT_LIBRARY, INSERT_LIBRARY_1000];
