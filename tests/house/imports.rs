@@ -1,0 +1,265 @@
+//! Which file of a crate names something of which other file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{Attribute, ImplItem, Item, Macro, Meta, Visibility};
+
+use crate::modules::{self, Import, Module, Modules, ROOT, Read, is_test, plain};
+
+/// From one file to another, with the names because of which.
+pub(crate) type Imports = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
+
+/// Adds what the files of the crate import whose first file is `root`.
+pub(crate) fn add_crate(root: &Path, read: Read<'_>, found: &mut Imports) {
+    let modules = Modules::read(root, read);
+    for number in 0..modules.all.len() {
+        let mut finder = Finder { modules: &modules, module: number, found };
+        modules.all[number].items.iter().for_each(|item| finder.visit_item(item));
+    }
+}
+
+/// Looks through the code of one module.
+struct Finder<'m> {
+    modules: &'m Modules,
+    module: usize,
+    found: &'m mut Imports,
+}
+
+/// What a path leads to.
+enum Named {
+    Module(usize),
+    Item(usize),
+    /// Something of another crate, by the name that a module of this one has for it.
+    Elsewhere,
+}
+
+impl Finder<'_> {
+    fn module(&self) -> &Module {
+        &self.modules.all[self.module]
+    }
+
+    /// Notes the files that a path leads to.
+    fn note(&mut self, path: &[String]) {
+        let mut search = Search::new(self.modules);
+        let end = search.named(self.module, path);
+        let mut passed = search.passed;
+        match end {
+            None => return,
+            // A variable that has the name of a module.
+            Some(Named::Module(_)) if path.len() == 1 => return,
+            // A folder's front is named on the way to what is in the folder.
+            Some(Named::Module(module)) if self.modules.all[module].is_front() => {}
+            Some(Named::Module(module) | Named::Item(module)) => passed.push(module),
+            Some(Named::Elsewhere) => {}
+        }
+        let from = self.module().file.clone();
+        for module in passed {
+            let to = &self.modules.all[module].file;
+            if *to != from {
+                let names = self.found.entry(from.clone()).or_default();
+                names.entry(to.clone()).or_default().insert(path.join("::"));
+            }
+        }
+    }
+
+    /// Paths in what a macro is given, or an attribute, which nobody but the macro can parse.
+    fn tokens(&mut self, tokens: TokenStream) {
+        let tokens: Vec<_> = tokens.into_iter().collect();
+        let is = |at: usize, sign: char| matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == sign);
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Group(group) => self.tokens(group.stream()),
+                TokenTree::Ident(first) => {
+                    // Of a field or a method; the rest of a path that begins with `::`.
+                    let is_part =
+                        at > 0 && (is(at - 1, '.') || is(at - 1, ':') && at > 1 && is(at - 2, ':'));
+                    let mut path = vec![plain(first)];
+                    while is(at + 1, ':')
+                        && is(at + 2, ':')
+                        && let Some(TokenTree::Ident(next)) = tokens.get(at + 3)
+                    {
+                        path.push(plain(next));
+                        at += 3;
+                    }
+                    let is_called = matches!(tokens.get(at + 1), Some(TokenTree::Group(group))
+                        if group.delimiter() == Delimiter::Parenthesis);
+                    let is_type = path[0].starts_with(char::is_uppercase);
+                    if !is_part && (path.len() > 1 || is_called || is_type) {
+                        self.note(&path);
+                    }
+                }
+                // `#[serde(with = "crate::dates")]`
+                TokenTree::Literal(literal) => {
+                    let literal = literal.to_string();
+                    let path: Vec<_> = literal.trim_matches('"').split("::").collect();
+                    if path.len() > 1
+                        && path.iter().all(|name| syn::parse_str::<syn::PathSegment>(name).is_ok())
+                    {
+                        self.note(&path.into_iter().map(str::to_owned).collect::<Vec<_>>());
+                    }
+                }
+                TokenTree::Punct(_) => {}
+            }
+            at += 1;
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Finder<'_> {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if !is_test(modules::attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item(&mut self, item: &'ast ImplItem) {
+        let is_left_out = matches!(item, ImplItem::Fn(function) if is_test(&function.attrs));
+        if !is_left_out {
+            visit::visit_impl_item(self, item);
+        }
+    }
+
+    /// A module inside a function has a scope of its own, which nothing here looks at.
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        panic!("{}: a module inside a function: {}", self.module().file.display(), item.ident);
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let is_reexport = !matches!(item.vis, Visibility::Inherited) && self.module().is_front();
+        if item.leading_colon.is_some() || is_reexport {
+            return;
+        }
+        let mut found = Vec::new();
+        modules::spread(&item.tree, &mut Vec::new(), &mut found);
+        for import in found {
+            self.note(&import.path);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.leading_colon.is_none() {
+            self.note(&path.segments.iter().map(|it| plain(&it.ident)).collect::<Vec<_>>());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, called: &'ast Macro) {
+        let name = called.path.segments.last().map(|last| plain(&last.ident));
+        match name.as_ref().and_then(|name| self.modules.macros.get(name)) {
+            Some(&module) => self.note_macro(module, &called.path),
+            None => self.visit_path(&called.path),
+        }
+        self.tokens(called.tokens.clone());
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        match &attribute.meta {
+            Meta::List(list) => self.tokens(list.tokens.clone()),
+            Meta::NameValue(pair) if !pair.path.is_ident("doc") => self.visit_expr(&pair.value),
+            _ => {}
+        }
+    }
+
+    /// `pub(in crate::write)` says who may name something, and names nothing.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+}
+
+impl Finder<'_> {
+    /// A macro's name is its file's, wherever it is brought in from.
+    fn note_macro(&mut self, defined_in: usize, path: &syn::Path) {
+        let (from, to) = (&self.module().file, &self.modules.all[defined_in].file);
+        if from != to {
+            let (from, to) = (from.clone(), to.clone());
+            let name =
+                path.segments.iter().map(|it| plain(&it.ident)).collect::<Vec<_>>().join("::");
+            self.found.entry(from).or_default().entry(to).or_default().insert(name + "!");
+        }
+    }
+}
+
+/// One search for what a path leads to.
+struct Search<'m> {
+    modules: &'m Modules,
+    /// The files that pass the name on, fronts aside.
+    passed: Vec<usize>,
+    /// `use a::a` brings in an `a` that is not the one it begins with.
+    under_way: Vec<&'m Import>,
+}
+
+impl<'m> Search<'m> {
+    fn new(modules: &'m Modules) -> Self {
+        Self { modules, passed: Vec::new(), under_way: Vec::new() }
+    }
+
+    /// What a path leads to from inside a module, if to anything that the crate has a name for.
+    fn named(&mut self, from: usize, path: &[String]) -> Option<Named> {
+        let all = &self.modules.all;
+        let mut at = from;
+        for (number, name) in path.iter().enumerate() {
+            match name.as_str() {
+                "self" => {}
+                "Self" => return None,
+                "crate" => at = ROOT,
+                "super" => at = all[at].parent,
+                name => {
+                    if let Some(child) = all[at].children.get(name) {
+                        at = *child;
+                        continue;
+                    }
+                    let member = self.member(at, name, &path[number + 1..]);
+                    // What the crate does not show was made by a macro, where the path leads into it.
+                    return member.or((number > 0).then_some(Named::Item(at)));
+                }
+            }
+        }
+        Some(Named::Module(at))
+    }
+
+    /// What a name stands for in a module, if not for a module inside; `rest` goes on from there.
+    fn member(&mut self, at: usize, name: &str, rest: &[String]) -> Option<Named> {
+        let module = &self.modules.all[at];
+        if module.defined.contains(name) {
+            return Some(Named::Item(at));
+        }
+        let by_name = |import: &&Import| import.name.as_deref() == Some(name);
+        for import in module.imports.iter().filter(by_name) {
+            let path: Vec<_> = import.path.iter().chain(rest).cloned().collect();
+            if let Some(named) = self.within(import, |search| Some(search.named(at, &path))) {
+                self.passed.extend((!module.is_front()).then_some(at));
+                return Some(named.unwrap_or(Named::Elsewhere));
+            }
+        }
+        for glob in module.imports.iter().filter(|import| import.name.is_none()) {
+            let found = self.within(glob, |search| match search.named(at, &glob.path)? {
+                Named::Module(inside) => match search.modules.all[inside].children.get(name) {
+                    Some(child) => search.named(*child, rest),
+                    None => search.member(inside, name, rest),
+                },
+                Named::Item(_) | Named::Elsewhere => None,
+            });
+            if found.is_some() {
+                return found;
+            }
+        }
+        self.modules.macros.get(name).map(|module| Named::Item(*module))
+    }
+
+    /// Follows an import that is not being followed already.
+    fn within<T>(
+        &mut self,
+        import: &'m Import,
+        follow: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        if self.under_way.iter().any(|other| std::ptr::eq(*other, import)) {
+            return None;
+        }
+        self.under_way.push(import);
+        let found = follow(self);
+        self.under_way.pop();
+        found
+    }
+}
