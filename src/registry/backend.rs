@@ -1,0 +1,99 @@
+//! What a backend does with a whole store that a URL names.
+
+#[cfg(feature = "sqlite")]
+use std::ops::ControlFlow;
+#[cfg(feature = "sqlite")]
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dataapi_core::DialogStore;
+use dataapi_core::transfer::{Source, Target};
+#[cfg(feature = "sqlite")]
+use dataapi_sqlite::{Backup, Damage, Restored, Since};
+
+#[cfg(feature = "sqlite")]
+use crate::errors::BackupError;
+use crate::errors::OpenError;
+use crate::options::OpenOptions;
+
+/// Told now and then how many more dialogs are done; a break ends the work.
+#[cfg(feature = "sqlite")]
+pub(crate) type OnProgress = Box<dyn FnMut(u64) -> ControlFlow<()> + Send>;
+
+/// A kind of store. What it does not override it cannot do.
+#[async_trait]
+pub(crate) trait Backend: Sync {
+    /// Opens a store, as [`OpenOptions::open`] says.
+    async fn open(
+        &self,
+        url: &str,
+        options: &OpenOptions,
+    ) -> Result<Arc<dyn DialogStore>, OpenError>;
+
+    /// The answer to what it cannot do with a store.
+    fn unsupported(&self) -> OpenError;
+
+    /// As [`files`](crate::files).
+    fn files(&self, _url: &str) -> Result<Vec<PathBuf>, OpenError> {
+        Err(self.unsupported())
+    }
+
+    /// As [`backup`](crate::backup).
+    #[cfg(feature = "sqlite")]
+    async fn back_up(
+        &self,
+        _url: &str,
+        _place: &Path,
+        _on_progress: OnProgress,
+    ) -> Result<Backup, BackupError> {
+        Err(self.unsupported().into())
+    }
+
+    /// As [`restore`](crate::restore).
+    #[cfg(feature = "sqlite")]
+    async fn restore(
+        &self,
+        _url: &str,
+        _backup: &Path,
+        _since: Since,
+        _on_progress: OnProgress,
+    ) -> Result<Restored, BackupError> {
+        Err(self.unsupported().into())
+    }
+
+    /// As [`check`](crate::check).
+    #[cfg(feature = "sqlite")]
+    async fn check(&self, _url: &str) -> Result<Vec<Damage>, OpenError> {
+        Err(self.unsupported())
+    }
+
+    /// The store, to be copied.
+    async fn copy_source(&self, _url: &str) -> Result<Box<dyn Source>, OpenError> {
+        Err(self.unsupported())
+    }
+
+    /// A new store, to be copied to.
+    async fn copy_target(&self, _url: &str, _shards: u16) -> Result<Box<dyn Target>, OpenError> {
+        Err(self.unsupported())
+    }
+
+    /// As [`shown`](crate::shown).
+    fn shown(&self, url: &str) -> String {
+        url.to_owned()
+    }
+}
+
+/// A URL without its password, and without the parameters after it.
+pub(crate) fn without_secrets(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let rest = rest.split_once('?').map_or(rest, |(base, _)| base);
+    match rest.rsplit_once('@') {
+        Some((credentials, place)) => {
+            let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
+            format!("{scheme}://{user}@{place}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}

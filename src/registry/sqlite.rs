@@ -1,0 +1,121 @@
+//! Stores in a file, by SQLite.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dataapi_core::DialogStore;
+use dataapi_core::transfer::{Source, Target};
+use dataapi_sqlite::{
+    Backup, Damage, Options, Restored, Since, SqliteStore, TransferSource, TransferTarget,
+};
+
+use super::backend::{Backend, OnProgress};
+use crate::errors::{BackupError, OpenError};
+use crate::options::OpenOptions;
+
+pub(super) struct Sqlite;
+
+#[async_trait]
+impl Backend for Sqlite {
+    async fn open(
+        &self,
+        url: &str,
+        options: &OpenOptions,
+    ) -> Result<Arc<dyn DialogStore>, OpenError> {
+        Ok(Arc::new(open(url, options).await?))
+    }
+
+    /// All of it can be done with a file, where the URL names one.
+    fn unsupported(&self) -> OpenError {
+        OpenError::UnknownUrl
+    }
+
+    fn files(&self, url: &str) -> Result<Vec<PathBuf>, OpenError> {
+        Ok(dataapi_sqlite::files(&path(url)?)?)
+    }
+
+    async fn back_up(
+        &self,
+        url: &str,
+        place: &Path,
+        mut on_progress: OnProgress,
+    ) -> Result<Backup, BackupError> {
+        let store = open_existing(url).await?;
+        let place = place.to_owned();
+        Ok(blocking(move || store.back_up(&place, &mut *on_progress)).await??)
+    }
+
+    async fn restore(
+        &self,
+        url: &str,
+        backup: &Path,
+        since: Since,
+        mut on_progress: OnProgress,
+    ) -> Result<Restored, BackupError> {
+        let path = path(url)?;
+        if path.symlink_metadata().is_ok() {
+            if matches!(since, Since::Ledger(_)) {
+                return Err(BackupError::HasLedger);
+            }
+            let store = open_existing(url).await?;
+            return Ok(store.put_back(backup, &mut *on_progress).await?);
+        }
+        let backup = backup.to_owned();
+        let restoring = move || dataapi_sqlite::restore(&backup, &path, since, &mut *on_progress);
+        Ok(blocking(restoring).await??)
+    }
+
+    async fn check(&self, url: &str) -> Result<Vec<Damage>, OpenError> {
+        finish_after_a_crash(url).await?;
+        let path = path(url)?;
+        Ok(blocking(move || dataapi_sqlite::check(&path)).await??)
+    }
+
+    async fn copy_source(&self, url: &str) -> Result<Box<dyn Source>, OpenError> {
+        finish_after_a_crash(url).await?;
+        let path = path(url)?;
+        Ok(Box::new(blocking(move || TransferSource::open(&path)).await??))
+    }
+
+    async fn copy_target(&self, url: &str, _shards: u16) -> Result<Box<dyn Target>, OpenError> {
+        let path = path(url)?;
+        Ok(Box::new(blocking(move || TransferTarget::open(&path)).await??))
+    }
+}
+
+async fn open(url: &str, options: &OpenOptions) -> Result<SqliteStore, OpenError> {
+    let path = path(url)?;
+    let options = Options {
+        clock: Arc::clone(&options.clock),
+        create: options.create,
+        cache_bytes: options.cache_bytes,
+        erase_within: options.erase_within,
+        ..Options::default()
+    };
+    Ok(blocking(move || SqliteStore::open(&path, options)).await??)
+}
+
+async fn open_existing(url: &str) -> Result<SqliteStore, OpenError> {
+    open(url, &OpenOptions::default().create(false)).await
+}
+
+/// What a crash left undone is done as a store is opened.
+async fn finish_after_a_crash(url: &str) -> Result<(), OpenError> {
+    open_existing(url).await.map(drop)
+}
+
+/// The path in `sqlite:PATH`.
+fn path(url: &str) -> Result<PathBuf, OpenError> {
+    let path = url.strip_prefix("sqlite:").ok_or(OpenError::UnknownUrl)?;
+    let is_empty = path.trim_start_matches('/').is_empty();
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if is_empty { Err(OpenError::UnknownUrl) } else { Ok(PathBuf::from(path)) }
+}
+
+/// Does on another thread what waits for the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, OpenError> {
+    tokio::task::spawn_blocking(work).await.map_err(OpenError::Task)
+}

@@ -1,0 +1,63 @@
+//! A program is built of what its stores need and nothing else.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::process::Command;
+
+/// What talks to PostgreSQL, and encrypts what is said.
+const POSTGRES: [&str; 5] =
+    ["dataapi-postgres", "tokio-postgres", "rustls", "aws-lc-rs", "aws-lc-sys"];
+const SQLITE: [&str; 3] = ["dataapi-sqlite", "rusqlite", "libsqlite3-sys"];
+
+/// The packages that `dataapi` is built of with these features; nothing where Cargo is not there.
+fn packages(features: &str) -> Option<BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none"])
+        .args(["--package", "dataapi", "--no-default-features", "--features", features])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    let output = match output {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            eprintln!("SKIPPED: cargo is not there to tell what a program is built of");
+            return None;
+        }
+        output => output.expect("cargo can be run"),
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout).expect("names of packages");
+    let names = told.lines().filter_map(|line| line.split(' ').next());
+    Some(names.map(str::to_owned).collect())
+}
+
+fn check(features: &str, there: &[&[&str]], missing: &[&[&str]]) {
+    let Some(packages) = packages(features) else { return };
+    assert!(packages.contains("dataapi-core"), "{packages:?}");
+    for package in there.concat() {
+        assert!(packages.contains(package), "{package} is there with '{features}'");
+    }
+    for package in missing.concat() {
+        assert!(!packages.contains(package), "{package} is not there with '{features}'");
+    }
+}
+
+#[test]
+fn sqlite_alone_has_no_client_of_postgresql_and_no_tls() {
+    check("sqlite", &[&SQLITE], &[&POSTGRES]);
+    check("default", &[&SQLITE], &[&POSTGRES]);
+}
+
+#[test]
+fn postgresql_alone_has_no_sqlite() {
+    check("postgres", &[&POSTGRES], &[&SQLITE]);
+}
+
+#[test]
+fn both_are_there_when_both_are_asked_for() {
+    check("sqlite,postgres", &[&SQLITE, &POSTGRES], &[]);
+}
+
+#[test]
+fn memory_is_always_there_and_needs_neither() {
+    check("", &[], &[&SQLITE, &POSTGRES]);
+}
