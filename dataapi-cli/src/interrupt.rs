@@ -4,7 +4,8 @@
 use tokio::sync::watch;
 
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output;
 
 /// Whether the work is to stop.
@@ -14,9 +15,9 @@ pub(crate) struct Interrupt(watch::Receiver<bool>);
 impl Interrupt {
     /// From now on Ctrl-C no longer ends the program by itself, nor does what a closed terminal or
     /// a service manager sends.
-    pub(crate) fn watch(context: &Context) -> Result<Self, Failure> {
+    pub(crate) fn watch(context: &Context) -> Result<Self, CommandError> {
         // Made before the task runs, so that no Ctrl-C from here on takes the old way.
-        let mut signals = Signals::watch().map_err(Failure::Start)?;
+        let mut signals = Signals::watch().map_err(CommandError::Start)?;
 
         let (sender, receiver) = watch::channel(false);
         let context = context.clone();

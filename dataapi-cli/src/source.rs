@@ -13,8 +13,8 @@ use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::context::Context;
+use crate::error::CommandError;
 use crate::events::EventLine;
-use crate::exit::Failure;
 
 /// How many changes are asked for at once: with the longest texts some 25 MB.
 const AT_ONCE: u64 = 250;
@@ -52,9 +52,15 @@ pub(crate) enum ServerError {
     Strange,
 }
 
+impl From<ServerError> for CommandError {
+    fn from(error: ServerError) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
 impl Source {
     /// The server or store at `url`, else the store of the command line.
-    pub(crate) async fn open(url: Option<&str>, context: &Context) -> Result<Self, Failure> {
+    pub(crate) async fn open(url: Option<&str>, context: &Context) -> Result<Self, CommandError> {
         match url {
             None => Ok(Self::Store(context.open_existing().await?)),
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
@@ -65,7 +71,7 @@ impl Source {
     }
 
     /// The changes after some positions, some at a time.
-    pub(crate) async fn changes(&self, after: &Positions) -> Result<Vec<Change>, Failure> {
+    pub(crate) async fn changes(&self, after: &Positions) -> Result<Vec<Change>, CommandError> {
         match self {
             Self::Store(store) => {
                 Ok(store.changes(after, Limit::new(AT_ONCE)?, &Reach::default()).await?)

@@ -7,11 +7,12 @@ use dataapi::{Audit, DialogStore, LedgerHead, Limit, Positions};
 
 use crate::args;
 use crate::context::{self, Context};
+use crate::error::CommandError;
 use crate::events::EventLine;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) async fn run(args: args::Audit, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Audit, context: &Context) -> Result<Exit, CommandError> {
     match args {
         args::Audit::Verify { head } => {
             let noted = head.map(|head| head.parse::<LedgerHead>()).transpose()?;
@@ -32,7 +33,7 @@ pub(super) async fn run(args: args::Audit, context: &Context) -> Result<Exit, Fa
     }
 }
 
-async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Exit, Failure> {
+async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Exit, CommandError> {
     let mut audit = Audit::new(noted);
     let mut after = Positions::START;
     let found = loop {
@@ -61,7 +62,11 @@ async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Ex
     }
 }
 
-async fn export(store: &dyn DialogStore, place: &Path, context: &Context) -> Result<Exit, Failure> {
+async fn export(
+    store: &dyn DialogStore,
+    place: &Path,
+    context: &Context,
+) -> Result<Exit, CommandError> {
     let mut output = Output::to(place)?;
     let mut after = Positions::START;
     loop {

@@ -10,13 +10,14 @@ use dataapi::{Backup, Restored, Since};
 
 use crate::args;
 use crate::context::Context;
+use crate::error::CommandError;
 use crate::events;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
 
-pub(super) async fn back_up(place: &Path, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn back_up(place: &Path, context: &Context) -> Result<Exit, CommandError> {
     let watched = Watched::start(context, "dialogs copied")?;
     let copied = dataapi::backup(&context.url, place, watched.progress()).await;
     watched.finish();
@@ -31,10 +32,10 @@ pub(super) async fn back_up(place: &Path, context: &Context) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-pub(super) async fn restore(args: args::Restore, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn restore(args: args::Restore, context: &Context) -> Result<Exit, CommandError> {
     let since = match &args.ledger {
         Some(ledger) => {
-            let ledger = File::open(ledger).map_err(Failure::Input)?;
+            let ledger = File::open(ledger).map_err(CommandError::Input)?;
             Since::Ledger(Box::new(events::read(BufReader::new(ledger))))
         }
         None if args.accept_resurrection => Since::ResurrectionAccepted,
@@ -61,7 +62,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(context: &Context, what: &'static str) -> Result<Self, Failure> {
+    fn start(context: &Context, what: &'static str) -> Result<Self, CommandError> {
         let interrupt = Interrupt::watch(context)?;
         let shown = Arc::new(Mutex::new(Progress::passing(context, what)));
         Ok(Self { interrupt, shown })

@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use crate::context::{self, Context};
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
     let damage = dataapi::check(&context.url).await?;
     if damage.is_empty() {
         let mut output = Output::stdout();

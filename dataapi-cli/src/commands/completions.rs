@@ -5,10 +5,11 @@ use std::io::Write;
 use clap::CommandFactory;
 
 use crate::args::{self, Cli};
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) fn run(args: &args::Completions) -> Result<Exit, Failure> {
+pub(super) fn run(args: &args::Completions) -> Result<Exit, CommandError> {
     // By way of a buffer: the generator panics when its output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "dataapi", &mut script);

@@ -5,10 +5,11 @@ use serde::Serialize;
 
 use crate::args;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) async fn run(args: args::Consent, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Consent, context: &Context) -> Result<Exit, CommandError> {
     let mut output = Output::stdout();
     let exit = match args {
         args::Consent::Grant(args) => decide(args, Decision::Granted, context, &mut output).await?,
@@ -31,7 +32,7 @@ async fn decide(
     decision: Decision,
     context: &Context,
     output: &mut Output,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandError> {
     let dialog: DialogId = args.dialog.parse()?;
     let evidence = Evidence::parse(args.notice, args.method, args.locale)?;
     let store = context.open_existing().await?;

@@ -7,12 +7,13 @@ use dataapi::{Stage, Stats, Transferred};
 
 use crate::args;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
 
-pub(super) async fn run(args: &args::Copy, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &args::Copy, context: &Context) -> Result<Exit, CommandError> {
     let from = args.from.as_ref().unwrap_or(&context.url);
     let interrupt = Interrupt::watch(context)?;
     let mut shown = Shown { context, stage: None };

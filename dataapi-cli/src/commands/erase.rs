@@ -6,10 +6,11 @@ use dataapi::{CustomerId, DialogId, DialogStore, Invalid, Limit, SubjectRequest,
 
 use crate::args;
 use crate::context::{self, Context};
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) async fn run(args: args::Erase, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Erase, context: &Context) -> Result<Exit, CommandError> {
     match args {
         args::Erase::Dialog { customer, dialog, yes } => {
             dialog_of(&customer.parse()?, &dialog.parse()?, yes, context).await
@@ -22,7 +23,7 @@ pub(super) async fn run(args: args::Erase, context: &Context) -> Result<Exit, Fa
 pub(super) async fn customer(
     args: args::EraseCustomer,
     context: &Context,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandError> {
     let customer: CustomerId = args.customer.parse()?;
     let store = context.open_existing().await?;
     if args.dry_run {
@@ -42,7 +43,7 @@ async fn dialog_of(
     dialog: &DialogId,
     yes: bool,
     context: &Context,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandError> {
     let store = context.open_existing().await?;
     if !yes && !is_confirmed("this dialog")? {
         return Ok(declined());
@@ -52,13 +53,13 @@ async fn dialog_of(
     Ok(context.scrub(&*store).await)
 }
 
-async fn count(store: &dyn DialogStore, customer: CustomerId) -> Result<u64, Failure> {
+async fn count(store: &dyn DialogStore, customer: CustomerId) -> Result<u64, CommandError> {
     let window = Window { limit: Limit::new(1)?, ..Window::default() };
     let page = store.subject_data(&SubjectRequest::new(customer, window)?).await?;
     Ok(page.total.unwrap_or_default())
 }
 
-fn tell(line: &str) -> Result<Exit, Failure> {
+fn tell(line: &str) -> Result<Exit, CommandError> {
     let mut output = Output::stdout();
     writeln!(output, "{line}")?;
     output.finish()?;
@@ -71,7 +72,7 @@ fn declined() -> Exit {
 }
 
 /// Asks whoever sits at the terminal; where nobody does, the command itself is the answer.
-fn is_confirmed(what: &str) -> Result<bool, Failure> {
+fn is_confirmed(what: &str) -> Result<bool, CommandError> {
     let (stdin, mut stderr) = (io::stdin(), io::stderr());
     if !stdin.is_terminal() {
         return Ok(true);
@@ -81,6 +82,6 @@ fn is_confirmed(what: &str) -> Result<bool, Failure> {
     }
     write!(stderr, "Erase {what}, for good? [y/N] ")?;
     let mut answer = String::new();
-    stdin.lock().read_line(&mut answer).map_err(Failure::Input)?;
+    stdin.lock().read_line(&mut answer).map_err(CommandError::Input)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -9,13 +9,14 @@ use tokio::task::JoinHandle;
 
 use crate::args;
 use crate::context::Context;
+use crate::error::CommandError;
 use crate::exchange::{Format, Writer};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
 
-pub(super) async fn run(args: args::Export, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Export, context: &Context) -> Result<Exit, CommandError> {
     let format = Format::of(args.format, &args.output);
     let filter = Filter::try_from(args.filter)?;
     let store = context.open_existing().await?;
@@ -52,7 +53,7 @@ pub(super) async fn write_all<W: Write>(
     filter: &Filter,
     writer: &mut Writer<W>,
     mut progress: impl FnMut(u64) -> ControlFlow<()>,
-) -> Result<bool, Failure> {
+) -> Result<bool, CommandError> {
     // Read first: what happens meanwhile is told by the events after it.
     let head = store.ledger_head().await?;
     let mut coming = read(store, filter, Start::default())?;
@@ -79,14 +80,14 @@ fn read(
     store: &Arc<dyn DialogStore>,
     filter: &Filter,
     start: Start,
-) -> Result<JoinHandle<Result<Page<Dialog>, StoreError>>, Failure> {
+) -> Result<JoinHandle<Result<Page<Dialog>, StoreError>>, CommandError> {
     let window = Window { limit: Limit::MAX, start, total: false };
     let request = PageRequest::new(filter.clone(), window)?;
     let store = Arc::clone(store);
     Ok(tokio::spawn(async move { store.query(&request).await }))
 }
 
-async fn count(store: &dyn DialogStore, filter: &Filter) -> Result<u64, Failure> {
+async fn count(store: &dyn DialogStore, filter: &Filter) -> Result<u64, CommandError> {
     let window = Window { limit: Limit::new(1)?, ..Window::default() };
     let page = store.query(&PageRequest::new(filter.clone(), window)?).await?;
     Ok(page.total.unwrap_or_default())

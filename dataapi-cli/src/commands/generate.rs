@@ -6,13 +6,14 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::args;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::intake::{BATCH, Intake};
 use crate::interrupt::Interrupt;
 use crate::phrases::{LANGUAGES, Phrases};
 use crate::progress::Progress;
 
-pub(super) async fn run(args: args::Generate, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Generate, context: &Context) -> Result<Exit, CommandError> {
     let plan = Plan::try_from(args)?;
     let store = context.open_or_create().await?;
     let interrupt = Interrupt::watch(context)?;

@@ -11,8 +11,9 @@ use tokio::sync::mpsc::{self, Receiver, Sender, error::SendError};
 
 use crate::args;
 use crate::context::Context;
+use crate::error::CommandError;
 use crate::exchange::{self, Format, Line, Lines};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::intake::{BATCH, Intake};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -20,16 +21,16 @@ use crate::progress::Progress;
 /// How many bytes of text a batch may reach: a thousand long texts at once are too much memory.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-pub(super) async fn run(args: args::Import, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Import, context: &Context) -> Result<Exit, CommandError> {
     let format = Format::of(args.format, &args.file);
-    let (input, size) = open(&args.file).map_err(Failure::Input)?;
+    let (input, size) = open(&args.file).map_err(CommandError::Input)?;
     let store = context.open_or_create().await?;
     let mut interrupt = Interrupt::watch(context)?;
     let mut progress = Progress::reading(context, "lines read", size);
     let input = progress.reads(input);
     let max_text_bytes = usize::try_from(args.max_text_bytes).unwrap_or(usize::MAX);
     let batches = read_ahead(move || exchange::read(input, format, max_text_bytes))
-        .map_err(Failure::Start)?;
+        .map_err(CommandError::Start)?;
 
     let mut import = Import { intake: Intake::new(&*store, interrupt.clone()), done_to: 0 };
     let end = import.all(batches, &mut interrupt, &mut progress).await;
@@ -67,14 +68,14 @@ impl Import<'_> {
         mut batches: Receiver<io::Result<Batch>>,
         interrupt: &mut Interrupt,
         progress: &mut Progress,
-    ) -> Result<End, Failure> {
+    ) -> Result<End, CommandError> {
         loop {
             let batch = tokio::select! {
                 biased;
                 () = interrupt.requested() => return Ok(End::Interrupted),
                 batch = batches.recv() => batch,
             };
-            let lines = match batch.ok_or_else(cut_short).flatten().map_err(Failure::Input)? {
+            let lines = match batch.ok_or_else(cut_short).flatten().map_err(CommandError::Input)? {
                 Batch::Lines(lines) => lines,
                 Batch::End => return Ok(End::OfInput),
             };

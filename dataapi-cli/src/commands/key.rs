@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use crate::args;
 use crate::context::{self, Context};
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) async fn run(args: args::Key, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Key, context: &Context) -> Result<Exit, CommandError> {
     match args {
         args::Key::Create(args) => create(args, context).await,
         args::Key::List { json } => list(json, context).await,
@@ -29,7 +30,7 @@ pub(super) async fn run(args: args::Key, context: &Context) -> Result<Exit, Fail
     }
 }
 
-async fn create(args: args::CreateKey, context: &Context) -> Result<Exit, Failure> {
+async fn create(args: args::CreateKey, context: &Context) -> Result<Exit, CommandError> {
     let name = args.name.parse()?;
     let grant = Grant::new(args.role.parse()?, reach(&args)?)?;
     let store = context.open_or_create().await?;
@@ -55,7 +56,7 @@ fn reach(args: &args::CreateKey) -> Result<Reach, Invalid> {
     Ok(reach)
 }
 
-async fn list(json: bool, context: &Context) -> Result<Exit, Failure> {
+async fn list(json: bool, context: &Context) -> Result<Exit, CommandError> {
     let keys = context.open_existing().await?.keys().await?;
     let now = SystemClock.now();
     let mut output = Output::stdout();

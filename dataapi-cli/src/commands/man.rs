@@ -3,14 +3,15 @@
 use clap::CommandFactory;
 
 use crate::args::{self, Cli};
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) fn run(args: &args::Man) -> Result<Exit, Failure> {
+pub(super) fn run(args: &args::Man) -> Result<Exit, CommandError> {
     let mut page = Cli::command();
     page.build();
     for name in &args.command {
-        page = page.find_subcommand(name).ok_or(Failure::NoSuchCommand)?.clone();
+        page = page.find_subcommand(name).ok_or(CommandError::NoSuchCommand)?.clone();
     }
     let title = page.get_display_name().unwrap_or("dataapi").to_owned();
     let mut output = Output::stdout();

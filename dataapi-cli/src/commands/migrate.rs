@@ -4,9 +4,10 @@ use dataapi::OpenOptions;
 
 use crate::args;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 
-pub(super) async fn run(args: &args::Migrate, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &args::Migrate, context: &Context) -> Result<Exit, CommandError> {
     let store = OpenOptions::default().shards(args.shards).open(&context.url).await?;
     store.ready().await?;
     context.note(&format!("{} is up to date", dataapi::shown(&context.url)));

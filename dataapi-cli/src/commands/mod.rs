@@ -27,9 +27,8 @@ use clap::error::{ContextKind, ErrorKind};
 
 use crate::args::{Cli, Command};
 use crate::context::{self, Context};
-use crate::exit::{Exit, Failure};
-
-pub(crate) use sync::SyncError;
+use crate::error::CommandError;
+use crate::exit::Exit;
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> Exit {
@@ -93,13 +92,13 @@ fn misuse(error: &clap::Error) -> Option<String> {
     Some(format!("error: {reason}{usage}\n\nFor more information, try '--help'."))
 }
 
-fn run(cli: Cli) -> Result<Exit, Failure> {
+fn run(cli: Cli) -> Result<Exit, CommandError> {
     // One thread beside the main one: it hears Ctrl-C while the main one waits for a pipe.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(Failure::Start)?;
+        .map_err(CommandError::Start)?;
     let context = Context { url: cli.store, quiet: cli.quiet };
     runtime.block_on(async {
         match cli.command {

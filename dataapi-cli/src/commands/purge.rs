@@ -7,13 +7,14 @@ use dataapi::{Clock, Date, DialogStore, Purge, SystemClock};
 
 use crate::args;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
 /// Small enough that a server on the same store hardly waits for one.
 const BATCH: u32 = 500;
 
-pub(super) async fn run(args: &args::Purge, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &args::Purge, context: &Context) -> Result<Exit, CommandError> {
     let store = context.open_existing().await?;
     // One date for all batches, or a purge on a busy store might never come to its end.
     let now = SystemClock.now();
@@ -48,7 +49,7 @@ pub(super) async fn run(args: &args::Purge, context: &Context) -> Result<Exit, F
     Ok(if args.dry_run { Exit::Done } else { context.scrub(&*store).await })
 }
 
-async fn purge(store: &dyn DialogStore, which: Purge, before: Date) -> Result<u64, Failure> {
+async fn purge(store: &dyn DialogStore, which: Purge, before: Date) -> Result<u64, CommandError> {
     let mut purged = 0;
     loop {
         let batch = store.purge(which, before, BATCH).await?;

@@ -7,8 +7,9 @@ use dataapi::{Cursor, Date, Dialog, Filter, Invalid, Limit, Page, PageRequest, S
 
 use crate::args;
 use crate::context::Context;
+use crate::error::CommandError;
 use crate::exchange::Record;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::output::Output;
 use crate::terminal;
 
@@ -19,7 +20,7 @@ const WIDTH: u16 = 120;
 /// An id is as long as it is: it is there to be copied.
 const ID_WIDTH: usize = 255 * "\\u{202e}".len();
 
-pub(super) async fn run(args: args::Query, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Query, context: &Context) -> Result<Exit, CommandError> {
     let filter = Filter::try_from(args.filter)?;
     let limit = if args.all { Limit::MAX } else { Limit::new(args.limit)? };
     let mut start = match args.cursor {
@@ -57,7 +58,7 @@ fn page_of(
     PageRequest::new(filter.clone(), Window { limit, start, total })
 }
 
-fn write(output: &mut Output, page: &Page<Dialog>, json: bool) -> Result<(), Failure> {
+fn write(output: &mut Output, page: &Page<Dialog>, json: bool) -> Result<(), CommandError> {
     if json {
         for dialog in &page.items {
             output.json(&Record::from(dialog))?;

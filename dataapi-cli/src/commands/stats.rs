@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use crate::args;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) async fn run(args: &args::Stats, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &args::Stats, context: &Context) -> Result<Exit, CommandError> {
     let stats = context.open_existing().await?.stats().await?;
     let mut output = Output::stdout();
     if args.json {

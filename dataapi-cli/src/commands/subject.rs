@@ -12,10 +12,11 @@ use serde::Serialize;
 use super::erase;
 use crate::args;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) async fn run(args: args::Subject, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Subject, context: &Context) -> Result<Exit, CommandError> {
     match args {
         args::Subject::Export { customer, output } => {
             export(&customer.parse()?, &output, context).await
@@ -25,7 +26,11 @@ pub(super) async fn run(args: args::Subject, context: &Context) -> Result<Exit, 
 }
 
 /// Writes page by page, so that however much is held fits into memory.
-async fn export(customer: &CustomerId, place: &Path, context: &Context) -> Result<Exit, Failure> {
+async fn export(
+    customer: &CustomerId,
+    place: &Path,
+    context: &Context,
+) -> Result<Exit, CommandError> {
     let store = context.open_existing().await?;
     let mut output = Output::to(place)?;
     let head = Head { customer_id: customer.as_str(), exported: SystemClock.now().to_string() };
@@ -66,7 +71,10 @@ enum Consent {
 }
 
 /// `None` if the dialog was erased since its page was read: then it must not be handed out.
-async fn consent(store: &dyn DialogStore, held: &HeldDialog) -> Result<Option<Consent>, Failure> {
+async fn consent(
+    store: &dyn DialogStore,
+    held: &HeldDialog,
+) -> Result<Option<Consent>, CommandError> {
     use dataapi::ConsentState::{Granted, Pending};
     let status = store.consent(held.dialog_id()).await?;
     Ok(match (status.state, status.event) {

@@ -12,9 +12,10 @@ use serde::Deserialize;
 
 use crate::args;
 use crate::context::Context;
+use crate::error::CommandError;
 use crate::exchange::export_line;
 use crate::exchange::manifest::{Lines, Manifest, ManifestLine};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::source::Source;
@@ -25,7 +26,7 @@ const BYTES_A_TURN: usize = 64 << 20;
 /// No line is longer: the longest text, each byte written in six, and the rest.
 const LONGEST_LINE: u64 = 128 << 20;
 
-pub(super) async fn run(args: args::Sync, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn run(args: args::Sync, context: &Context) -> Result<Exit, CommandError> {
     let source = Source::open(args.from.as_deref(), context).await?;
     // A killed process would leave the texts that it had begun to write.
     let interrupt = Interrupt::watch(context)?;
@@ -52,13 +53,13 @@ pub(super) async fn run(args: args::Sync, context: &Context) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, Failure> {
-    Ok(BufReader::with_capacity(64 << 10, File::open(path).map_err(Failure::Input)?))
+fn open(path: &Path) -> Result<BufReader<File>, CommandError> {
+    Ok(BufReader::with_capacity(64 << 10, File::open(path).map_err(CommandError::Input)?))
 }
 
 /// Why a file cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SyncError {
+enum SyncError {
     #[error(
         "the file is no export in JSON Lines with its manifest; make one with 'dataapi export -o \
          FILE.jsonl'"
@@ -73,6 +74,12 @@ pub(crate) enum SyncError {
          delete the old file"
     )]
     OtherLedger,
+}
+
+impl From<SyncError> for CommandError {
+    fn from(error: SyncError) -> Self {
+        Self::NotDone(Box::new(error))
+    }
 }
 
 /// What was done to a file.
@@ -90,7 +97,7 @@ impl std::ops::AddAssign for Tally {
 }
 
 /// Reads an export to its manifest, and checks that it is as it was written.
-fn check(input: impl BufRead) -> Result<Manifest, Failure> {
+fn check(input: impl BufRead) -> Result<Manifest, CommandError> {
     let mut lines = Lines::default();
     let mut last = Vec::new();
     each_line(input, |line| {
@@ -101,7 +108,7 @@ fn check(input: impl BufRead) -> Result<Manifest, Failure> {
         last.extend_from_slice(line);
         Ok(())
     })
-    .map_err(Failure::Input)?;
+    .map_err(CommandError::Input)?;
     let manifest = serde_json::from_slice::<ManifestLine>(&last);
     let manifest = manifest.map_err(|_| SyncError::NoManifest)?.manifest;
     if lines.match_up(&manifest) { Ok(manifest) } else { Err(SyncError::Changed.into()) }
@@ -130,8 +137,12 @@ struct Changes {
 }
 
 impl Changes {
-    async fn read(source: &Source, manifest: &Manifest, at_most: usize) -> Result<Self, Failure> {
-        let strange = |_| Failure::from(SyncError::Changed);
+    async fn read(
+        source: &Source,
+        manifest: &Manifest,
+        at_most: usize,
+    ) -> Result<Self, CommandError> {
+        let strange = |_| CommandError::from(SyncError::Changed);
         let filter = manifest.filter().map_err(strange)?;
         let noted = manifest.head().map_err(strange)?;
         let mut heads = heads_at(source, &noted.positions).await?;
@@ -170,7 +181,10 @@ impl Changes {
 }
 
 /// What stands at those positions, by chain.
-async fn heads_at(source: &Source, noted: &Positions) -> Result<BTreeMap<u16, ChainHead>, Failure> {
+async fn heads_at(
+    source: &Source,
+    noted: &Positions,
+) -> Result<BTreeMap<u16, ChainHead>, CommandError> {
     let mut heads = BTreeMap::new();
     let mut before = Positions::START;
     for (chain, position) in noted.chains() {
@@ -210,7 +224,7 @@ fn rewrite(
     manifest: &Manifest,
     changes: &Changes,
     out: &mut impl Write,
-) -> Result<Tally, Failure> {
+) -> Result<Tally, CommandError> {
     let filter = manifest.filter().map_err(|_| SyncError::Changed)?;
     let mut new: Vec<_> = changes
         .by_dialog

@@ -9,7 +9,8 @@ use dataapi::Invalid;
 
 use crate::args;
 use crate::context::Context;
-use crate::exit::{Exit, Failure};
+use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::output::Output;
 
 /// How many markers are looked for at once, so that a long list takes time and not memory.
@@ -18,10 +19,10 @@ const AT_ONCE: usize = 10_000;
 /// How many places are told of each file; the rest is counted.
 const MOST_PLACES: u64 = 10;
 
-pub(super) fn run(args: args::VerifyErasure, context: &Context) -> Result<Exit, Failure> {
+pub(super) fn run(args: args::VerifyErasure, context: &Context) -> Result<Exit, CommandError> {
     let mut markers: Vec<Vec<u8>> = args.marker.into_iter().map(String::into_bytes).collect();
     if let Some(list) = &args.list {
-        read_list(list, &mut markers).map_err(Failure::Input)?;
+        read_list(list, &mut markers).map_err(CommandError::Input)?;
     }
     if markers.is_empty() {
         return Err(Invalid::new("the list", "must name at least one marker").into());
@@ -56,7 +57,11 @@ fn read_list(list: &Path, markers: &mut Vec<Vec<u8>>) -> io::Result<()> {
 }
 
 /// Tells what was found in a file, and returns how often.
-fn look_through(path: &Path, markers: &[Vec<u8>], output: &mut Output) -> Result<u64, Failure> {
+fn look_through(
+    path: &Path,
+    markers: &[Vec<u8>],
+    output: &mut Output,
+) -> Result<u64, CommandError> {
     let name = path.file_name().unwrap_or_default().display();
     let mut found = 0;
     for (group, some) in markers.chunks(AT_ONCE).enumerate() {
@@ -66,10 +71,10 @@ fn look_through(path: &Path, markers: &[Vec<u8>], output: &mut Output) -> Result
         // The database engine removes some of its files at times.
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-            file => file.map_err(Failure::Input)?,
+            file => file.map_err(CommandError::Input)?,
         };
         for place in searcher.stream_find_iter(file) {
-            let place = place.map_err(Failure::Input)?;
+            let place = place.map_err(CommandError::Input)?;
             found += 1;
             if found <= MOST_PLACES {
                 let number = group * AT_ONCE + place.pattern().as_usize() + 1;
