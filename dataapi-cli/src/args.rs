@@ -8,7 +8,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+use crate::filter_args::FilterArgs;
+use crate::formats::FileFormat;
 
 /// A whole line is held in memory.
 const MOST_TEXT_BYTES: u64 = 16 * 1024 * 1024;
@@ -52,36 +55,36 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Import(Import),
-    Export(Export),
-    Sync(Sync),
-    Query(Query),
-    Get(Get),
+    Import(ImportArgs),
+    Export(ExportArgs),
+    Sync(SyncArgs),
+    Query(QueryArgs),
+    Get(GetArgs),
     #[command(subcommand)]
-    Consent(Consent),
+    Consent(ConsentArgs),
     #[command(subcommand)]
-    Erase(Erase),
+    Erase(EraseArgs),
     #[command(subcommand)]
-    Subject(Subject),
-    Purge(Purge),
-    Stats(Stats),
-    VerifyErasure(VerifyErasure),
-    Backup(Backup),
-    Restore(Restore),
+    Subject(SubjectArgs),
+    Purge(PurgeArgs),
+    Stats(StatsArgs),
+    VerifyErasure(VerifyErasureArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     /// Look whether the store's file is whole: its pages, its counts, its ledger
     ///
     /// Reads all of it, some ten seconds for each million dialogs, and changes nothing. Erasures in a store
     /// that is in use wait for it: rather check a backup.
     Check,
     #[command(subcommand)]
-    Key(Key),
+    Key(KeyArgs),
     #[command(subcommand)]
-    Audit(Audit),
-    Migrate(Migrate),
-    Copy(Copy),
-    Generate(Generate),
-    Completions(Completions),
-    Man(Man),
+    Audit(AuditArgs),
+    Migrate(MigrateArgs),
+    Copy(CopyArgs),
+    Generate(GenerateArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Make a store, or bring the schema of one up to date
@@ -90,7 +93,7 @@ pub(crate) enum Command {
 /// not, run this as a role that may. In a database that has the extension Citus it spreads the tables
 /// over the nodes of its cluster.
 #[derive(Args, Debug)]
-pub(crate) struct Migrate {
+pub(crate) struct MigrateArgs {
     /// How many shards a new store in PostgreSQL has, for good: no more nodes can share it
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) shards: u16,
@@ -107,7 +110,7 @@ pub(crate) struct Migrate {
 /// nobody open the new one. Interrupted, run it again: it goes on where it was, if nothing was written to the
 /// old store meanwhile. The old store stays as it is; remove it at the end, since no later erasure reaches it.
 #[derive(Args, Debug)]
-pub(crate) struct Copy {
+pub(crate) struct CopyArgs {
     /// The store to copy, if it is not that of --store
     #[arg(long, value_name = "URL", env = "DATAAPI_COPY_FROM", hide_env_values = true)]
     pub(crate) from: Option<String>,
@@ -135,13 +138,13 @@ pub(crate) struct Copy {
 ///
 /// A store that is not there is created.
 #[derive(Args, Debug)]
-pub(crate) struct Import {
+pub(crate) struct ImportArgs {
     /// The file to read, or - for standard input
     pub(crate) file: PathBuf,
 
     /// How it is written [default: csv for a file named *.csv, else jsonl]
     #[arg(long, value_enum)]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<FileFormat>,
 
     /// The most bytes of UTF-8 that a text may have
     #[arg(
@@ -163,14 +166,14 @@ pub(crate) struct Import {
 /// where in the ledger the copy goes, and the number and SHA-256 of the lines before. 'dataapi sync' brings
 /// such a file up to date; do so, or delete it, for a withdrawal does not reach it by itself.
 #[derive(Args, Debug)]
-pub(crate) struct Export {
+pub(crate) struct ExportArgs {
     /// The file to write, or - for standard output
     #[arg(long, short, default_value = "-", value_name = "FILE")]
     pub(crate) output: PathBuf,
 
     /// How to write it [default: csv for a file named *.csv, else jsonl]
     #[arg(long, value_enum)]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<FileFormat>,
 
     /// Leave out refs and manifest, which are the store's own: two stores with the same dialogs give the
     /// same bytes
@@ -178,7 +181,7 @@ pub(crate) struct Export {
     pub(crate) plain: bool,
 
     #[command(flatten)]
-    pub(crate) filter: Filter,
+    pub(crate) filter: FilterArgs,
 }
 
 /// Bring an export up to date
@@ -190,7 +193,7 @@ pub(crate) struct Export {
 ///
 /// A server that asks for a key is given the one in the environment variable DATAAPI_KEY.
 #[derive(Args, Debug)]
-pub(crate) struct Sync {
+pub(crate) struct SyncArgs {
     /// An export in JSON Lines, with its manifest
     pub(crate) file: PathBuf,
 
@@ -205,9 +208,9 @@ pub(crate) struct Sync {
 /// A table for people: long texts are cut, line breaks become spaces, and characters that steer a
 /// terminal are spelt out. With --json one JSON object a line, whole, for programs.
 #[derive(Args, Debug)]
-pub(crate) struct Query {
+pub(crate) struct QueryArgs {
     #[command(flatten)]
-    pub(crate) filter: Filter,
+    pub(crate) filter: FilterArgs,
 
     /// Print JSON Lines
     #[arg(long)]
@@ -232,7 +235,7 @@ pub(crate) struct Query {
 
 /// Print one consented dialog as JSON
 #[derive(Args, Debug)]
-pub(crate) struct Get {
+pub(crate) struct GetArgs {
     /// Whose dialog
     pub(crate) customer: String,
     /// Its id
@@ -241,11 +244,11 @@ pub(crate) struct Get {
 
 /// Record or show what a customer decided; prints JSON
 #[derive(Debug, Subcommand)]
-pub(crate) enum Consent {
+pub(crate) enum ConsentArgs {
     /// The customer said yes: the dialog can be read from now on
-    Grant(Decide),
+    Grant(DecideArgs),
     /// The customer said no: the dialog is erased, for good
-    Withdraw(Decide),
+    Withdraw(DecideArgs),
     /// How a dialog stands, and since when
     Show {
         /// The dialog's id
@@ -254,7 +257,7 @@ pub(crate) enum Consent {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Decide {
+pub(crate) struct DecideArgs {
     /// The dialog's id
     pub(crate) dialog: String,
     /// Which notice the customer was shown
@@ -272,7 +275,7 @@ pub(crate) struct Decide {
 ///
 /// Asks first when it runs in a terminal.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Erase {
+pub(crate) enum EraseArgs {
     /// Erase one dialog
     Dialog {
         /// Whose dialog
@@ -284,11 +287,11 @@ pub(crate) enum Erase {
         yes: bool,
     },
     /// Erase everything held on one customer
-    Customer(EraseCustomer),
+    Customer(EraseCustomerArgs),
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct EraseCustomer {
+pub(crate) struct EraseCustomerArgs {
     /// Whose data
     pub(crate) customer: String,
     /// Only tell how many dialogs that would be
@@ -301,7 +304,7 @@ pub(crate) struct EraseCustomer {
 
 /// What customers have a right to: everything held on them, or its erasure
 #[derive(Debug, Subcommand)]
-pub(crate) enum Subject {
+pub(crate) enum SubjectArgs {
     /// Write out everything held on one customer, consented to or not, as one JSON document
     ///
     /// Hand it to nobody but the customer (GDPR articles 15 and 20). Its members: customer_id; exported,
@@ -317,13 +320,13 @@ pub(crate) enum Subject {
         output: PathBuf,
     },
     /// Erase everything held on one customer, for good (GDPR article 17); the same as 'erase customer'
-    Erase(EraseCustomer),
+    Erase(EraseCustomerArgs),
 }
 
 /// Erase dialogs whose consent never came, or that were kept for long enough
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("age").required(true).multiple(true))]
-pub(crate) struct Purge {
+pub(crate) struct PurgeArgs {
     /// Those without a decision that were received so long ago at least, such as 30d or 12h
     #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE", group = "age")]
     pub(crate) pending_after: Option<Duration>,
@@ -344,7 +347,7 @@ pub(crate) struct Purge {
 
 /// Count the dialogs in each state and language
 #[derive(Args, Debug)]
-pub(crate) struct Stats {
+pub(crate) struct StatsArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -357,7 +360,7 @@ pub(crate) struct Stats {
 /// what it prints last, the head of the ledger. Beside each backup, keep the ledger up to date in another
 /// place ('dataapi audit export'): without it, nobody can tell later what must not come back.
 #[derive(Args, Debug)]
-pub(crate) struct Backup {
+pub(crate) struct BackupArgs {
     /// The file to write; there must be none
     pub(crate) file: PathBuf,
 }
@@ -369,7 +372,7 @@ pub(crate) struct Backup {
 /// the lost store. Without any, nobody can tell what was withdrawn or erased after the backup, and the
 /// restore is refused unless you accept that such dialogs are there again.
 #[derive(Args, Debug)]
-pub(crate) struct Restore {
+pub(crate) struct RestoreArgs {
     /// The backup to read
     pub(crate) file: PathBuf,
 
@@ -389,9 +392,9 @@ pub(crate) struct Restore {
 /// decisions, read queries and sees the stats, subject reads and erases a customer's data and single
 /// dialogs, admin all of that and the metrics.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Key {
+pub(crate) enum KeyArgs {
     /// Make a key and print it, this once; servers take it within a second
-    Create(CreateKey),
+    Create(CreateKeyArgs),
     /// List all keys, without what they are
     List {
         /// Print JSON Lines
@@ -406,7 +409,7 @@ pub(crate) enum Key {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct CreateKey {
+pub(crate) struct CreateKeyArgs {
     /// What to call it, in logs too: 1 to 64 letters, digits, '.', '_' and '-'
     #[arg(long)]
     pub(crate) name: String,
@@ -439,7 +442,7 @@ pub(crate) struct CreateKey {
 /// several. What was erased is gone after the erasure delay, by default a second.
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
-pub(crate) struct VerifyErasure {
+pub(crate) struct VerifyErasureArgs {
     /// What to look for
     #[arg(group = "what")]
     pub(crate) marker: Vec<String>,
@@ -454,7 +457,7 @@ pub(crate) struct VerifyErasure {
 /// The ledger holds one event for each grant, withdrawal, erasure and expiry; each is chained by hash
 /// to the one before. It names dialogs by a keyed hash, and holds no text, no customer and no id.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Audit {
+pub(crate) enum AuditArgs {
     /// Check the whole chain; tells the first event that was changed, removed or added
     Verify {
         /// A head noted earlier, as 'audit head' told it: shows also what was cut off or written anew
@@ -476,7 +479,7 @@ pub(crate) enum Audit {
 /// The same seed gives the same dialogs, on every machine; more of them with a larger number.
 /// They are stored as received now. A store that is not there is created.
 #[derive(Args, Debug)]
-pub(crate) struct Generate {
+pub(crate) struct GenerateArgs {
     /// How many customers
     #[arg(long, short, default_value_t = 100, value_name = "N")]
     pub(crate) users: u64,
@@ -496,41 +499,14 @@ pub(crate) struct Generate {
 
 /// Print the completions for a shell
 #[derive(Args, Debug)]
-pub(crate) struct Completions {
+pub(crate) struct CompletionsArgs {
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
 
 /// Print a page of the manual, to be piped to 'man -l -'
 #[derive(Args, Debug)]
-pub(crate) struct Man {
+pub(crate) struct ManArgs {
     /// Of which command, such as: import, or: consent grant [default: the whole program]
     pub(crate) command: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Filter {
-    /// Only this customer's
-    #[arg(long, value_name = "ID")]
-    pub(crate) customer: Option<String>,
-
-    /// Only in this language, such as en or pt-BR
-    #[arg(long, value_name = "TAG")]
-    pub(crate) language: Option<String>,
-
-    /// Only received then or later, such as 2026-03-01T00:00:00Z
-    #[arg(long, value_name = "DATE")]
-    pub(crate) from: Option<String>,
-
-    /// Only received before then
-    #[arg(long, value_name = "DATE")]
-    pub(crate) to: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// One JSON object a line
-    Jsonl,
-    /// Comma-separated values with a header
-    Csv,
 }

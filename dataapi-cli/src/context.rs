@@ -1,16 +1,16 @@
 //! What every command is run with: which store, and how much to say.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use dataapi::{DialogStore, OpenError, OpenOptions};
 
 use crate::exit::Exit;
+use crate::terminal::say;
 
 /// The global options.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
-    pub(crate) url: String,
+    pub(crate) store_url: String,
     pub(crate) quiet: bool,
 }
 
@@ -18,12 +18,12 @@ impl Context {
     /// The store, which must be there: to read from a store that was mistyped into being would
     /// look as if all were gone.
     pub(crate) async fn open_existing(&self) -> Result<Arc<dyn DialogStore>, OpenError> {
-        OpenOptions::default().create(false).open(&self.url).await
+        OpenOptions::default().create(false).open(&self.store_url).await
     }
 
     /// The store, created if it is not there.
     pub(crate) async fn open_or_create(&self) -> Result<Arc<dyn DialogStore>, OpenError> {
-        OpenOptions::default().open(&self.url).await
+        OpenOptions::default().open(&self.store_url).await
     }
 
     /// Waits until what was erased has left the files of the store.
@@ -43,9 +43,4 @@ impl Context {
             say(line);
         }
     }
-}
-
-/// Writes a line to standard error. That it may be closed must not end the work.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -116,7 +116,8 @@ impl CommandError {
     }
 }
 
-/// A store that cannot be is the command line's fault; one that is there stays as it is.
+/// A URL that names no such store is a mistake in the command line. A store that is already there, where one was
+/// to be made, is left alone.
 fn exit_of_open(error: &OpenError) -> Exit {
     match error {
         OpenError::UnknownUrl

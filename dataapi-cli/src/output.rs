@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use crate::terminal;
+use crate::formats::jsonl::write_line;
 
 /// So that a large file costs few calls.
 const BUFFER: usize = 64 << 10;
@@ -70,7 +70,7 @@ impl Output {
     /// Writes `value` as one line of JSON.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         let on_terminal = self.is_terminal();
-        terminal::write_json(self, value, on_terminal)
+        write_line(self, value, on_terminal)
     }
 
     /// Writes out what is buffered, and gives a file its name once it is on disk.

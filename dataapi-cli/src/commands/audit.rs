@@ -5,28 +5,29 @@ use std::path::Path;
 
 use dataapi::{Audit, DialogStore, LedgerHead, Limit, Positions};
 
-use crate::args;
-use crate::context::{self, Context};
+use crate::args::AuditArgs;
+use crate::context::Context;
 use crate::error::CommandError;
-use crate::events::EventLine;
 use crate::exit::Exit;
+use crate::formats::jsonl::EventJson;
 use crate::output::Output;
+use crate::terminal::say;
 
-pub(super) async fn run(args: args::Audit, context: &Context) -> Result<Exit, CommandError> {
+pub(super) async fn run(args: AuditArgs, context: &Context) -> Result<Exit, CommandError> {
     match args {
-        args::Audit::Verify { head } => {
+        AuditArgs::Verify { head } => {
             let noted = head.map(|head| head.parse::<LedgerHead>()).transpose()?;
             let store = context.open_existing().await?;
             verify(&*store, noted).await
         }
-        args::Audit::Head => {
+        AuditArgs::Head => {
             let head = context.open_existing().await?.ledger_head().await?;
             let mut output = Output::stdout();
             writeln!(output, "{head}")?;
             output.finish()?;
             Ok(Exit::Done)
         }
-        args::Audit::Export { output } => {
+        AuditArgs::Export { output } => {
             let store = context.open_existing().await?;
             export(&*store, &output, context).await
         }
@@ -56,7 +57,7 @@ async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Ex
             Ok(Exit::Done)
         }
         Err(broken) => {
-            context::say(&format!("error: {broken}"));
+            say(&format!("error: {broken}"));
             Ok(Exit::NotDone)
         }
     }
@@ -76,7 +77,7 @@ async fn export(
         }
         for event in &events {
             after.pass(event);
-            output.json(&EventLine::from(event))?;
+            output.json(&EventJson::from(event))?;
         }
     }
     output.finish()?;

@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::terminal::say;
 
 pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
-    let damage = dataapi::check(&context.url).await?;
+    let damage = dataapi::check(&context.store_url).await?;
     if damage.is_empty() {
         let mut output = Output::stdout();
         writeln!(output, "the store is whole: its pages, its counts, and its ledger")?;
@@ -16,10 +17,8 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
         return Ok(Exit::Done);
     }
     for damage in damage {
-        context::say(&format!("error: {damage}"));
+        say(&format!("error: {damage}"));
     }
-    context::say(
-        "       stop what writes to the store, keep a copy of its files, and restore a backup",
-    );
+    say("       stop what writes to the store, keep a copy of its files, and restore a backup");
     Ok(Exit::NotDone)
 }

@@ -4,12 +4,12 @@ use std::io::Write;
 
 use clap::CommandFactory;
 
-use crate::args::{self, Cli};
+use crate::args::{Cli, CompletionsArgs};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) fn run(args: &args::Completions) -> Result<Exit, CommandError> {
+pub(super) fn run(args: &CompletionsArgs) -> Result<Exit, CommandError> {
     // By way of a buffer: the generator panics when its output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "dataapi", &mut script);

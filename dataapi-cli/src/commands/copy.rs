@@ -1,28 +1,28 @@
-//! `dataapi copy`: a whole store moved into a new one, of the same backend or another.
+//! `dataapi copy`: a whole store copied into a new one, of the same backend or another.
 
 use std::io::Write;
 use std::ops::ControlFlow;
 
 use dataapi::{Stage, Stats, Transferred};
 
-use crate::args;
+use crate::args::CopyArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::progress::Progress;
+use crate::terminal::WorkProgress;
 
-pub(super) async fn run(args: &args::Copy, context: &Context) -> Result<Exit, CommandError> {
-    let from = args.from.as_ref().unwrap_or(&context.url);
+pub(super) async fn run(args: &CopyArgs, context: &Context) -> Result<Exit, CommandError> {
+    let from = args.from.as_ref().unwrap_or(&context.store_url);
     let interrupt = Interrupt::watch(context)?;
-    let mut shown = Shown { context, stage: None };
+    let mut progress = CopyProgress { context, stage: None };
     let mut watch = |stage, done, total| {
-        shown.step(stage, done, total);
+        progress.step(stage, done, total);
         if interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let copied = dataapi::copy(from, &args.to, args.shards, &mut watch).await;
-    shown.finish();
+    progress.finish();
     let Transferred { stats, head, keys } = copied?;
     let Stats { pending, consented, withdrawn, erased, .. } = stats;
     let mut output = Output::stdout();
@@ -43,12 +43,12 @@ pub(super) async fn run(args: &args::Copy, context: &Context) -> Result<Exit, Co
 }
 
 /// The bar of the stage that is being done.
-struct Shown<'c> {
+struct CopyProgress<'c> {
     context: &'c Context,
-    stage: Option<(Stage, Progress, u64)>,
+    stage: Option<(Stage, WorkProgress, u64)>,
 }
 
-impl Shown<'_> {
+impl CopyProgress<'_> {
     fn step(&mut self, stage: Stage, done: u64, total: u64) {
         if self.stage.as_ref().is_none_or(|(shown, ..)| *shown != stage) {
             self.finish();
@@ -57,7 +57,7 @@ impl Shown<'_> {
                 Stage::Rows => "dialogs and tombstones copied",
                 Stage::Verification => "events, dialogs and tombstones verified",
             };
-            self.stage = Some((stage, Progress::counting(self.context, what, total), 0));
+            self.stage = Some((stage, WorkProgress::counting(self.context.quiet, what, total), 0));
         }
         if let Some((_, progress, shown)) = &mut self.stage {
             progress.done(done.saturating_sub(*shown));

@@ -4,24 +4,25 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use dataapi::{CustomerId, DialogId, DialogStore, Invalid, Limit, SubjectRequest, Window};
 
-use crate::args;
-use crate::context::{self, Context};
+use crate::args::{EraseArgs, EraseCustomerArgs};
+use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::terminal::say;
 
-pub(super) async fn run(args: args::Erase, context: &Context) -> Result<Exit, CommandError> {
+pub(super) async fn run(args: EraseArgs, context: &Context) -> Result<Exit, CommandError> {
     match args {
-        args::Erase::Dialog { customer, dialog, yes } => {
+        EraseArgs::Dialog { customer, dialog, yes } => {
             dialog_of(&customer.parse()?, &dialog.parse()?, yes, context).await
         }
-        args::Erase::Customer(args) => customer(args, context).await,
+        EraseArgs::Customer(args) => customer(args, context).await,
     }
 }
 
 /// Everything held on a customer.
 pub(super) async fn customer(
-    args: args::EraseCustomer,
+    args: EraseCustomerArgs,
     context: &Context,
 ) -> Result<Exit, CommandError> {
     let customer: CustomerId = args.customer.parse()?;
@@ -67,7 +68,7 @@ fn tell(line: &str) -> Result<Exit, CommandError> {
 }
 
 fn declined() -> Exit {
-    context::say("nothing was erased");
+    say("nothing was erased");
     Exit::NotDone
 }
 

@@ -7,26 +7,26 @@ use std::sync::Arc;
 use dataapi::{Dialog, DialogStore, Filter, Limit, Page, PageRequest, Start, StoreError, Window};
 use tokio::task::JoinHandle;
 
-use crate::args;
+use crate::args::ExportArgs;
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::exchange::{Format, Writer};
 use crate::exit::Exit;
+use crate::formats::{DialogWriter, FileFormat};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::progress::Progress;
+use crate::terminal::WorkProgress;
 
-pub(super) async fn run(args: args::Export, context: &Context) -> Result<Exit, CommandError> {
-    let format = Format::of(args.format, &args.output);
-    let filter = Filter::try_from(args.filter)?;
+pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<Exit, CommandError> {
+    let format = FileFormat::of(args.format, &args.output);
+    let filter = args.filter.resolve()?;
     let store = context.open_existing().await?;
     let interrupt = Interrupt::watch(context)?;
 
     let output = Output::to(&args.output)?;
     let on_terminal = output.is_terminal();
-    let mut writer = Writer::new(format, output, on_terminal, !args.plain)?;
+    let mut writer = DialogWriter::new(format, output, on_terminal, !args.plain)?;
     let total = count(&*store, &filter).await?;
-    let mut progress = Progress::counting(context, "dialogs written", total);
+    let mut progress = WorkProgress::counting(context.quiet, "dialogs written", total);
     let mut written = 0;
     let is_whole = write_all(&store, &filter, &mut writer, |more| {
         written += more;
@@ -51,7 +51,7 @@ pub(super) async fn run(args: args::Export, context: &Context) -> Result<Exit, C
 pub(super) async fn write_all<W: Write>(
     store: &Arc<dyn DialogStore>,
     filter: &Filter,
-    writer: &mut Writer<W>,
+    writer: &mut DialogWriter<W>,
     mut progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<bool, CommandError> {
     // Read first: what happens meanwhile is told by the events after it.

@@ -2,12 +2,12 @@
 
 use clap::CommandFactory;
 
-use crate::args::{self, Cli};
+use crate::args::{Cli, ManArgs};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
 
-pub(super) fn run(args: &args::Man) -> Result<Exit, CommandError> {
+pub(super) fn run(args: &ManArgs) -> Result<Exit, CommandError> {
     let mut page = Cli::command();
     page.build();
     for name in &args.command {

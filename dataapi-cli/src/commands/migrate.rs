@@ -2,14 +2,14 @@
 
 use dataapi::OpenOptions;
 
-use crate::args;
+use crate::args::MigrateArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 
-pub(super) async fn run(args: &args::Migrate, context: &Context) -> Result<Exit, CommandError> {
-    let store = OpenOptions::default().shards(args.shards).open(&context.url).await?;
+pub(super) async fn run(args: &MigrateArgs, context: &Context) -> Result<Exit, CommandError> {
+    let store = OpenOptions::default().shards(args.shards).open(&context.store_url).await?;
     store.ready().await?;
-    context.note(&format!("{} is up to date", dataapi::shown(&context.url)));
+    context.note(&format!("{} is up to date", dataapi::shown(&context.store_url)));
     Ok(Exit::Done)
 }

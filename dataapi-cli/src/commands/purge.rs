@@ -5,7 +5,7 @@ use std::io::Write;
 
 use dataapi::{Clock, Date, DialogStore, Purge, SystemClock};
 
-use crate::args;
+use crate::args::PurgeArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -14,7 +14,7 @@ use crate::output::Output;
 /// Small enough that a server on the same store hardly waits for one.
 const BATCH: u32 = 500;
 
-pub(super) async fn run(args: &args::Purge, context: &Context) -> Result<Exit, CommandError> {
+pub(super) async fn run(args: &PurgeArgs, context: &Context) -> Result<Exit, CommandError> {
     let store = context.open_existing().await?;
     // One date for all batches, or a purge on a busy store might never come to its end.
     let now = SystemClock.now();

@@ -7,7 +7,7 @@ use std::path::Path;
 use aho_corasick::AhoCorasick;
 use dataapi::Invalid;
 
-use crate::args;
+use crate::args::VerifyErasureArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 10_000;
 /// How many places are told of each file; the rest is counted.
 const MOST_PLACES: u64 = 10;
 
-pub(super) fn run(args: args::VerifyErasure, context: &Context) -> Result<Exit, CommandError> {
+pub(super) fn run(args: VerifyErasureArgs, context: &Context) -> Result<Exit, CommandError> {
     let mut markers: Vec<Vec<u8>> = args.marker.into_iter().map(String::into_bytes).collect();
     if let Some(list) = &args.list {
         read_list(list, &mut markers).map_err(CommandError::Input)?;
@@ -30,7 +30,7 @@ pub(super) fn run(args: args::VerifyErasure, context: &Context) -> Result<Exit, 
     if markers.iter().any(Vec::is_empty) {
         return Err(Invalid::new("a marker", "must not be empty").into());
     }
-    let files = dataapi::files(&context.url)?;
+    let files = dataapi::files(&context.store_url)?;
     let mut output = Output::stdout();
     let mut found = 0;
     for file in &files {

@@ -1,0 +1,57 @@
+//! `dataapi sync`: what has happened since an export, done to its file.
+
+mod change_source;
+mod changes;
+mod error;
+mod export_file;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use change_source::ChangeSource;
+use changes::ChangesSinceExport;
+use export_file::{SyncCounts, check, rewrite};
+
+use crate::args::SyncArgs;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+
+/// How many bytes of new texts are kept in memory; more take another turn.
+const BYTES_A_TURN: usize = 64 << 20;
+
+pub(super) async fn run(args: SyncArgs, context: &Context) -> Result<Exit, CommandError> {
+    let source = ChangeSource::open(args.from.as_deref(), context).await?;
+    // A killed process would leave the texts that it had begun to write.
+    let interrupt = Interrupt::watch(context)?;
+    let mut total = SyncCounts::default();
+    let head = loop {
+        if interrupt.is_requested() {
+            context.note("interrupted; the file is whole, and to go on, run the same sync again");
+            return Ok(Exit::Interrupted);
+        }
+        let manifest = check(open(&args.file)?)?;
+        let changes = ChangesSinceExport::read(&source, &manifest, BYTES_A_TURN).await?;
+        let mut output = Output::to(&args.file)?;
+        total += rewrite(open(&args.file)?, &manifest, &changes, &mut output)?;
+        output.finish()?;
+        if changes.is_all {
+            break changes.head;
+        }
+    };
+    let SyncCounts { added, removed } = total;
+    context.note(&format!(
+        "{added} added, {removed} removed; up to date with event {}",
+        head.positions
+    ));
+    Ok(Exit::Done)
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, CommandError> {
+    Ok(BufReader::with_capacity(64 << 10, File::open(path).map_err(CommandError::Input)?))
+}

@@ -1,0 +1,77 @@
+//! Dialogs read from JSON Lines.
+
+use std::io::{self, BufRead, Read};
+
+use dataapi::{ImportedDialog, Invalid};
+
+use crate::formats::dialog_fields::DialogFields;
+use crate::formats::import_line::{ImportLine, longest_line, not_utf8, too_long};
+
+/// The lines of a JSON Lines input that are neither blank nor an export's manifest.
+pub(crate) struct JsonlReader<R> {
+    input: R,
+    max_text: usize,
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> JsonlReader<R> {
+    pub(crate) fn new(input: R, max_text: usize) -> Self {
+        Self { input, max_text, number: 0, line: Vec::new() }
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<ImportLine>> {
+        let longest = longest_line(self.max_text);
+        loop {
+            self.line.clear();
+            let mut input = (&mut self.input).take((longest as u64).saturating_add(1));
+            if input.read_until(b'\n', &mut self.line)? == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if self.line.len() > longest && self.line.last() != Some(&b'\n') {
+                self.input.skip_until(b'\n')?;
+                return Ok(Some(self.line(Err(too_long(longest)))));
+            }
+            let line = self.line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            if let Some(dialog) = parse(line, self.max_text).transpose() {
+                return Ok(Some(self.line(dialog)));
+            }
+        }
+    }
+}
+
+impl<R> JsonlReader<R> {
+    fn line(&self, dialog: Result<ImportedDialog, Invalid>) -> ImportLine {
+        ImportLine { number: self.number, last: self.number, dialog }
+    }
+}
+
+impl<R: BufRead> Iterator for JsonlReader<R> {
+    type Item = io::Result<ImportLine>;
+
+    fn next(&mut self) -> Option<io::Result<ImportLine>> {
+        self.next_line().transpose()
+    }
+}
+
+/// The dialog of a line; `None` for a manifest.
+fn parse(line: &[u8], max_text: usize) -> Result<Option<ImportedDialog>, Invalid> {
+    let line = std::str::from_utf8(line).map_err(not_utf8)?;
+    // The fields would also be read from a list of values.
+    if !line.starts_with('{') {
+        return Err(Invalid::new("the line", "must be a JSON object"));
+    }
+    let fields = serde_json::from_str::<DialogFields<'_>>(line).map_err(|error| {
+        if error.is_data() {
+            Invalid::new("the line", "must have no field twice")
+        } else {
+            let rule = format!("must be JSON; it is not at byte {}", error.column());
+            Invalid::new("the line", rule)
+        }
+    })?;
+    if fields.is_manifest() { Ok(None) } else { fields.into_dialog(max_text).map(Some) }
+}

@@ -1,0 +1,21 @@
+//! The forms in which dialogs and results come and go, a folder each: what reads one of them is beside what
+//! writes it.
+
+mod csv;
+mod dialog_fields;
+mod dialog_reader;
+mod dialog_writer;
+mod file_format;
+mod import_line;
+pub(crate) mod jsonl;
+pub(crate) mod table;
+
+pub(crate) use dialog_reader::read_dialogs;
+pub(crate) use dialog_writer::DialogWriter;
+pub(crate) use file_format::FileFormat;
+pub(crate) use import_line::{ImportLine, ImportLines};
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! A server, asked over HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataapi::{Change, Positions};
+use rustls::crypto::aws_lc_rs;
+use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
+
+use crate::error::CommandError;
+use crate::formats::jsonl::parse_changes;
+
+/// More than an answer can be.
+const LONGEST_ANSWER: u64 = 512 << 20;
+
+/// A server that says nothing for so long is not there.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server, by its address.
+#[derive(Clone)]
+pub(crate) struct RemoteServer {
+    agent: Agent,
+    base: String,
+    /// For the header that brings the key.
+    authorization: Option<String>,
+}
+
+/// Why a server told nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    #[error(
+        "the server cannot be asked; check its address, that it runs, and the key in DATAAPI_KEY"
+    )]
+    Unreachable(#[source] Box<ureq::Error>),
+
+    #[error("the answer is not one of a DataAPI server; check the address")]
+    Strange,
+}
+
+impl From<ServerError> for CommandError {
+    fn from(error: ServerError) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+impl RemoteServer {
+    /// The server at `url`, if that is a server's address.
+    pub(crate) fn at(url: &str) -> Option<Self> {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return None;
+        }
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+            .build();
+        let agent = Agent::config_builder()
+            .tls_config(tls)
+            .timeout_connect(Some(PATIENCE))
+            .timeout_recv_response(Some(PATIENCE))
+            .build()
+            .into();
+        let base = url.trim_end_matches('/').trim_end_matches("/v1").to_owned();
+        let authorization = std::env::var("DATAAPI_KEY").ok().map(|key| format!("Bearer {key}"));
+        Some(Self { agent, base, authorization })
+    }
+
+    /// At most `limit` changes after some positions. Blocks until they are there.
+    pub(crate) fn changes(
+        &self,
+        after: &Positions,
+        limit: u64,
+    ) -> Result<Vec<Change>, ServerError> {
+        let url = format!("{}/v1/changes?dialogs=true&limit={limit}&after={after}", self.base);
+        let unreachable = |error| ServerError::Unreachable(Box::new(error));
+        let mut request = self.agent.get(url);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut answer = request.call().map_err(unreachable)?;
+        let body = answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+        parse_changes(&body.map_err(unreachable)?).ok_or(ServerError::Strange)
+    }
+}

@@ -1,0 +1,9 @@
+//! What people see on a terminal while a command runs, apart from its results.
+
+mod escapes;
+mod messages;
+mod progress;
+
+pub(crate) use escapes::{one_line, steers};
+pub(crate) use messages::say;
+pub(crate) use progress::WorkProgress;

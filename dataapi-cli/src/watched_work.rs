@@ -1,0 +1,40 @@
+//! Work that a thread of its own does: people see how far it has come, and Ctrl-C ends it.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::interrupt::Interrupt;
+use crate::terminal::WorkProgress;
+
+pub(crate) struct WatchedWork {
+    interrupt: Interrupt,
+    progress: Arc<Mutex<WorkProgress>>,
+}
+
+impl WatchedWork {
+    /// `what` is counted, such as "dialogs copied".
+    pub(crate) fn start(context: &Context, what: &'static str) -> Result<Self, CommandError> {
+        let interrupt = Interrupt::watch(context)?;
+        let progress = Arc::new(Mutex::new(WorkProgress::passing(context.quiet, what)));
+        Ok(Self { interrupt, progress })
+    }
+
+    /// What the work calls now and then, with how many more are done.
+    pub(crate) fn progress(&self) -> impl FnMut(u64) -> ControlFlow<()> + Send + 'static {
+        let (interrupt, progress) = (self.interrupt.clone(), Arc::clone(&self.progress));
+        move |done| {
+            progress.lock().unwrap_or_else(PoisonError::into_inner).done(done);
+            if interrupt.is_requested() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).finish();
+    }
+}
