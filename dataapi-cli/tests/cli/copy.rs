@@ -1,27 +1,24 @@
 //! A whole store copied by hand, and what is refused.
 
-use crate::bench::{Bench, line};
+use crate::sandbox::Sandbox;
+use crate::scenes::{numbered, withdraw_and_erase};
 
 /// A store with dialogs in every state, a key, and what is said of it.
-fn filled() -> Bench {
-    let bench = Bench::new();
-    let lines: String = (0..6).map(|n| line(&format!("d-{n}"), &format!("words {n}"))).collect();
-    bench.write("in.jsonl", lines);
-    bench.ok(&["import", "in.jsonl"]);
-    bench.ok(&["generate", "--users", "2", "--dialogs", "3", "--consented", "0"]);
-    bench.ok(&["consent", "withdraw", "d-1"]);
-    bench.ok(&["erase", "dialog", "c", "d-2"]);
-    bench.ok(&["key", "create", "--name", "reader", "--role", "read"]);
-    bench
+fn filled() -> Sandbox {
+    let sandbox = numbered(6);
+    sandbox.ok(&["generate", "--users", "2", "--dialogs", "3", "--consented", "0"]);
+    withdraw_and_erase(&sandbox);
+    sandbox.ok(&["key", "create", "--name", "reader", "--role", "read"]);
+    sandbox
 }
 
 const NEW: [&str; 2] = ["--store", "sqlite:new.db"];
 
 #[test]
 fn all_of_a_store_is_in_the_copy() {
-    let bench = filled();
-    let head = bench.ok(&["audit", "head"]);
-    let said = bench.ok(&["copy", "--to", "sqlite:new.db"]);
+    let sandbox = filled();
+    let head = sandbox.ok(&["audit", "head"]);
+    let said = sandbox.ok(&["copy", "--to", "sqlite:new.db"]);
     let expected = format!(
         "copied and verified: 4 consented and 3 pending dialogs, 2 tombstones, 1 keys, 8 events: {head}"
     );
@@ -29,46 +26,46 @@ fn all_of_a_store_is_in_the_copy() {
     for command in
         [&["export"][..], &["stats", "--json"], &["audit", "export"], &["key", "list"], &["check"]]
     {
-        assert_eq!(bench.ok(&[&NEW[..], command].concat()), bench.ok(command), "{command:?}");
+        assert_eq!(sandbox.ok(&[&NEW[..], command].concat()), sandbox.ok(command), "{command:?}");
     }
-    bench.ok(&[&NEW[..], &["audit", "verify", "--head", head.trim_end()]].concat());
-    let again = bench.run(&[&NEW[..], &["consent", "grant", "d-1"]].concat());
+    sandbox.ok(&[&NEW[..], &["audit", "verify", "--head", head.trim_end()]].concat());
+    let again = sandbox.run(&[&NEW[..], &["consent", "grant", "d-1"]].concat());
     assert_eq!(again.code, Some(4), "what was withdrawn stays so: {again:?}");
-    bench.ok(&[&NEW[..], &["consent", "withdraw", "d-3"]].concat());
-    bench.ok(&[&NEW[..], &["audit", "verify", "--head", head.trim_end()]].concat());
+    sandbox.ok(&[&NEW[..], &["consent", "withdraw", "d-3"]].concat());
+    sandbox.ok(&[&NEW[..], &["audit", "verify", "--head", head.trim_end()]].concat());
 }
 
 #[test]
 fn whoever_copies_is_told_that_the_old_store_still_holds_all_of_it() {
-    let bench = filled();
-    let copied = bench.run(&["copy", "--from", "sqlite:dialogs.db", "--to", "sqlite:new.db"]);
+    let sandbox = filled();
+    let copied = sandbox.run(&["copy", "--from", "sqlite:dialogs.db", "--to", "sqlite:new.db"]);
     assert_eq!(copied.code, Some(0), "{copied:?}");
     assert!(copied.err.contains("sqlite:dialogs.db still holds all of that"), "{copied:?}");
 }
 
 #[test]
 fn a_store_that_is_there_is_not_copied_over() {
-    let bench = filled();
-    bench.ok(&["copy", "--to", "sqlite:new.db"]);
-    let before = bench.ok(&[&NEW[..], &["audit", "head"]].concat());
+    let sandbox = filled();
+    sandbox.ok(&["copy", "--to", "sqlite:new.db"]);
+    let before = sandbox.ok(&[&NEW[..], &["audit", "head"]].concat());
     for to in ["sqlite:new.db", "sqlite:dialogs.db"] {
-        let refused = bench.run(&["copy", "--to", to]);
+        let refused = sandbox.run(&["copy", "--to", to]);
         assert_eq!(refused.code, Some(4), "{refused:?}");
         assert!(refused.err.contains("already"), "{refused:?}");
     }
-    assert_eq!(bench.ok(&[&NEW[..], &["audit", "head"]].concat()), before);
+    assert_eq!(sandbox.ok(&[&NEW[..], &["audit", "head"]].concat()), before);
 }
 
 #[test]
 fn what_is_no_store_is_told() {
-    let bench = filled();
+    let sandbox = filled();
     for (args, code) in [
         (["--from", "sqlite:missing.db", "--to", "sqlite:new.db"], 1),
         (["--from", "memory:", "--to", "sqlite:new.db"], 2),
         (["--from", "sqlite:dialogs.db", "--to", "nowhere"], 2),
     ] {
-        let refused = bench.run(&[&["copy"][..], &args].concat());
+        let refused = sandbox.run(&[&["copy"][..], &args].concat());
         assert_eq!(refused.code, Some(code), "{args:?}: {refused:?}");
-        assert!(!bench.files().contains(&"new.db".to_owned()), "{args:?}");
+        assert!(!sandbox.files().contains(&"new.db".to_owned()), "{args:?}");
     }
 }

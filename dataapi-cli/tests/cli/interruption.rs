@@ -1,9 +1,10 @@
 //! Ctrl-C leaves whole batches, and says how far it came.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
-use crate::bench::{Bench, Ran, line};
+use crate::sandbox::{RunResult, Sandbox};
+use crate::scenes::dialog_line;
 
 fn interrupt(child: &Child) {
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
@@ -12,20 +13,18 @@ fn interrupt(child: &Child) {
 
 #[test]
 fn an_import_keeps_what_was_committed_and_can_go_on() {
-    let bench = Bench::new();
-    let lines: Vec<_> = (0..1500).map(|n| line(&format!("{n:04}"), "t")).collect();
-    let mut command = bench.program(&["import", "-"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("starts");
+    let sandbox = Sandbox::new();
+    let lines: Vec<_> = (0..1500).map(|n| dialog_line(&format!("{n:04}"), "t")).collect();
+    let mut child = sandbox.start(&["import", "-"]);
     let mut stdin = child.stdin.take().expect("a pipe");
     stdin.write_all(lines.concat().as_bytes()).expect("is read");
     // The pipe stays open: the second batch is never full.
-    while !bench.run(&["stats", "--json"]).out.contains("\"consented\":1000,") {
+    while !sandbox.run(&["stats", "--json"]).out.contains("\"consented\":1000,") {
         assert!(child.try_wait().expect("is asked").is_none());
     }
 
     interrupt(&child);
-    let ran = Ran::from(child.wait_with_output().expect("ends"));
+    let ran = RunResult::from(child.wait_with_output().expect("ends"));
     drop(stdin);
     assert_eq!(ran.code, Some(130), "{ran:?}");
     assert_eq!(
@@ -34,19 +33,17 @@ fn an_import_keeps_what_was_committed_and_can_go_on() {
          1000 stored, 0 already there, 0 refused\n\
          lines 1 to 1000 are done and stay so; to go on, run the same import again\n"
     );
-    assert_eq!(bench.ok(&["export", "--plain"]).lines().count(), 1000);
+    assert_eq!(sandbox.ok(&["export", "--plain"]).lines().count(), 1000);
 
-    let again = bench.feed(lines.concat().as_bytes(), &["import", "-"]);
+    let again = sandbox.feed(lines.concat().as_bytes(), &["import", "-"]);
     assert_eq!(again.err, "500 stored, 1000 already there, 0 refused\n");
 }
 
 #[test]
 fn a_second_time_it_ends_at_once() {
-    let bench = Bench::new();
-    bench.ok(&["generate", "-d", "2000", "-c", "2000"]);
-    let mut command = bench.program(&["export", "--plain"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("starts");
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["generate", "-d", "2000", "-c", "2000"]);
+    let mut child = sandbox.start(&["export", "--plain"]);
     let mut stdout = child.stdout.take().expect("a pipe");
     // It writes, and from here on nobody reads: it waits with its first page half written.
     stdout.read_exact(&mut [0]).expect("is read");
@@ -62,11 +59,9 @@ fn a_second_time_it_ends_at_once() {
 
 #[test]
 fn an_export_to_a_pipe_ends_with_the_running_page() {
-    let bench = Bench::new();
-    bench.ok(&["generate", "-d", "2000", "-c", "2000"]);
-    let mut command = bench.program(&["export", "--plain"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("starts");
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["generate", "-d", "2000", "-c", "2000"]);
+    let mut child = sandbox.start(&["export", "--plain"]);
     let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
     // A page is more than a pipe holds: it waits with its first one half written.
     let mut first = String::new();

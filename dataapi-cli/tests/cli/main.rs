@@ -2,9 +2,7 @@
 
 mod audit;
 mod backup;
-mod bench;
 mod copy;
-
 mod exit_codes;
 mod import;
 #[cfg(unix)]
@@ -13,6 +11,8 @@ mod keys;
 mod manual;
 mod reading;
 mod round_trip;
+mod sandbox;
+mod scenes;
 mod subject;
 mod sync;
 mod tending;

@@ -1,8 +1,8 @@
 //! The manual and the completions know every command.
 
-use crate::bench::Bench;
+use crate::sandbox::Sandbox;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "import",
     "export",
     "sync",
@@ -19,6 +19,8 @@ const COMMANDS: [&str; 19] = [
     "audit",
     "check",
     "key",
+    "migrate",
+    "copy",
     "generate",
     "completions",
     "man",
@@ -26,28 +28,28 @@ const COMMANDS: [&str; 19] = [
 
 #[test]
 fn the_manual_has_every_command_and_the_exit_codes() {
-    let bench = Bench::new();
-    let page = bench.ok(&["man"]);
+    let sandbox = Sandbox::new();
+    let page = sandbox.ok(&["man"]);
     assert!(page.contains(".TH") && page.contains("Exit codes"), "{page}");
     for command in COMMANDS {
         let name = command.replace('-', "\\-");
         assert!(page.contains(&format!("dataapi\\-{name}(1)")), "{command}: {page}");
-        assert!(bench.ok(&["man", command]).contains(".SH SYNOPSIS"));
-        assert!(bench.ok(&[command, "--help"]).contains("Usage:"));
+        assert!(sandbox.ok(&["man", command]).contains(".SH SYNOPSIS"));
+        assert!(sandbox.ok(&[command, "--help"]).contains("Usage:"));
     }
-    assert!(bench.ok(&["man", "consent", "grant"]).contains("notice"));
-    assert!(bench.ok(&["--help"]).contains("Exit codes"));
-    assert!(bench.ok(&["--version"]).starts_with("dataapi "));
+    assert!(sandbox.ok(&["man", "consent", "grant"]).contains("notice"));
+    assert!(sandbox.ok(&["--help"]).contains("Exit codes"));
+    assert!(sandbox.ok(&["--version"]).starts_with("dataapi "));
 }
 
 #[test]
 fn every_shell_gets_its_completions() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
-        let script = bench.ok(&["completions", shell]);
+        let script = sandbox.ok(&["completions", shell]);
         for command in COMMANDS {
             assert!(script.contains(command), "{shell} lacks {command}");
         }
     }
-    assert_eq!(bench.files(), Vec::<String>::new());
+    assert_eq!(sandbox.files(), Vec::<String>::new());
 }

@@ -1,16 +1,16 @@
 //! Pages and tables: what people and programs get to see.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
 
-use crate::bench::{Bench, line};
+use crate::sandbox::Sandbox;
+use crate::scenes::{dialog_line, imported, json_lines};
 
 #[test]
 fn pages_join_to_the_whole() {
-    let bench = Bench::new();
-    bench.ok(&["generate", "-u", "5", "-d", "1300", "-c", "1200"]);
-    let all = bench.ok(&["export", "--plain"]);
-    assert_eq!(bench.ok(&["query", "--json", "--all"]), all);
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["generate", "-u", "5", "-d", "1300", "-c", "1200"]);
+    let all = sandbox.ok(&["export", "--plain"]);
+    assert_eq!(sandbox.ok(&["query", "--json", "--all"]), all);
 
     let mut joined = String::new();
     let mut cursor = None::<String>;
@@ -19,7 +19,7 @@ fn pages_join_to_the_whole() {
         if let Some(cursor) = cursor.as_deref() {
             args.extend(["--cursor", cursor]);
         }
-        let ran = bench.run(&args);
+        let ran = sandbox.run(&args);
         assert_eq!(ran.code, Some(0));
         joined.push_str(&ran.out);
         let Some(next) = ran.err.strip_prefix("next page: --cursor ") else {
@@ -30,27 +30,23 @@ fn pages_join_to_the_whole() {
     }
     assert_eq!(joined, all);
 
-    let from_offset = bench.ok(&["query", "--json", "--all", "--offset", "1150"]);
+    let from_offset = sandbox.ok(&["query", "--json", "--all", "--offset", "1150"]);
     assert_eq!(from_offset.lines().collect::<Vec<_>>(), all.lines().skip(1150).collect::<Vec<_>>());
 }
 
 #[test]
 fn filters_select() {
-    let bench = Bench::new();
-    let mut input = line("1", "t");
-    input += &line("2", "t").replace("2026-03", "2025-03");
-    input += &line("3", "t").replace("\"en\"", "\"pt-BR\"");
-    input += &line("4", "t").replace("\"c\"", "\"other\"");
-    bench.write("in.jsonl", input);
-    bench.ok(&["import", "in.jsonl"]);
+    let mut input = dialog_line("1", "t");
+    input += &dialog_line("2", "t").replace("2026-03", "2025-03");
+    input += &dialog_line("3", "t").replace("\"en\"", "\"pt-BR\"");
+    input += &dialog_line("4", "t").replace("\"c\"", "\"other\"");
+    let sandbox = imported(input);
     let ids = |args: &[&str]| {
-        let out = bench.ok(&[&["export", "--plain"], args].concat());
-        assert_eq!(bench.ok(&[&["query", "--json"], args].concat()), out);
-        let ids = out.lines().map(|line| {
-            let dialog: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            dialog["dialog_id"].as_str().expect("an id").to_owned()
-        });
-        ids.collect::<Vec<_>>().concat()
+        let out = sandbox.ok(&[&["export", "--plain"], args].concat());
+        assert_eq!(sandbox.ok(&[&["query", "--json"], args].concat()), out);
+        let dialogs = json_lines(&out);
+        let ids = dialogs.iter().map(|dialog| dialog["dialog_id"].as_str().expect("an id"));
+        ids.collect::<String>()
     };
     assert_eq!(ids(&[]), "4312");
     assert_eq!(ids(&["--language", "PT-br"]), "3");
@@ -61,12 +57,10 @@ fn filters_select() {
 
 #[test]
 fn a_table_never_steers_the_terminal() {
-    let bench = Bench::new();
     let hostile =
         "first\r\nsecond \u{1b}]0;owned\u{7}\u{9b}2J \u{202e}evil ".to_owned() + &"x".repeat(999);
-    bench.write("in.jsonl", line("d\u{202e}1", &hostile));
-    bench.ok(&["import", "in.jsonl"]);
-    let ran = bench.run(&["query"]);
+    let sandbox = imported(dialog_line("d\u{202e}1", &hostile));
+    let ran = sandbox.run(&["query"]);
     assert_eq!(ran.code, Some(0));
     assert_eq!(ran.err, "1 of 1 dialogs\n");
     let steering = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
@@ -77,17 +71,15 @@ fn a_table_never_steers_the_terminal() {
 
 #[test]
 fn whoever_stops_reading_ends_it_quietly() {
-    let bench = Bench::new();
-    bench.ok(&["generate", "-d", "3000", "-c", "3000"]);
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["generate", "-d", "3000", "-c", "3000"]);
     for args in [
         &["export", "--plain"][..],
         &["export", "--plain", "--format", "csv"],
         &["query", "--json", "--all"],
         &["query", "--all"],
     ] {
-        let mut command = bench.program(args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("starts");
+        let mut child = sandbox.start(args);
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut first = String::new();
         stdout.read_line(&mut first).expect("is read");
@@ -101,17 +93,15 @@ fn whoever_stops_reading_ends_it_quietly() {
 
 #[test]
 fn stats_count_every_state() {
-    let bench = Bench::new();
-    bench.write("in.jsonl", ["1", "2", "3", "4"].map(|id| line(id, "t")).concat());
-    bench.ok(&["import", "in.jsonl"]);
-    bench.ok(&["consent", "withdraw", "1"]);
-    bench.ok(&["erase", "dialog", "c", "2"]);
+    let sandbox = imported(["1", "2", "3", "4"].map(|id| dialog_line(id, "t")).concat());
+    sandbox.ok(&["consent", "withdraw", "1"]);
+    sandbox.ok(&["erase", "dialog", "c", "2"]);
     assert_eq!(
-        bench.ok(&["stats", "--json"]),
+        sandbox.ok(&["stats", "--json"]),
         "{\"pending\":0,\"consented\":2,\"withdrawn\":1,\"erased\":1,\
          \"consented_by_language\":{\"en\":2}}\n"
     );
-    let table = bench.ok(&["stats"]);
+    let table = sandbox.ok(&["stats"]);
     for row in ["│ consented ┆          ┆       2 │", "│           ┆ en       ┆       2 │"]
     {
         assert!(table.contains(row), "{table}");

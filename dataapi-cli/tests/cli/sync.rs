@@ -4,33 +4,29 @@ use std::sync::Arc;
 
 use dataapi::DialogStore;
 use dataapi_server::{Config, serve};
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::bench::{Bench, line};
+use crate::sandbox::Sandbox;
+use crate::scenes::{dialog_line, json_lines, numbered};
 
 /// A store of six consented dialogs and an export, since when one was withdrawn and two came.
-fn exported() -> Bench {
-    let bench = Bench::new();
-    let lines: String = (0..6).map(|n| line(&format!("d-{n}"), &format!("words {n}"))).collect();
-    bench.write("in.jsonl", lines);
-    bench.ok(&["import", "in.jsonl"]);
-    bench.ok(&["export", "-o", "copy.jsonl"]);
-    bench.ok(&["export", "--language", "de", "-o", "german.jsonl"]);
-    bench.ok(&["consent", "withdraw", "d-3"]);
-    let german = line("d-7", "Wörter").replace(r#""language":"en""#, r#""language":"DE""#);
-    bench.write("more.jsonl", [line("d-6", "words 6"), german].concat());
-    bench.ok(&["import", "more.jsonl"]);
-    bench
+fn exported() -> Sandbox {
+    let sandbox = numbered(6);
+    sandbox.ok(&["export", "-o", "copy.jsonl"]);
+    sandbox.ok(&["export", "--language", "de", "-o", "german.jsonl"]);
+    sandbox.ok(&["consent", "withdraw", "d-3"]);
+    let german = dialog_line("d-7", "Wörter").replace(r#""language":"en""#, r#""language":"DE""#);
+    sandbox.write("more.jsonl", [dialog_line("d-6", "words 6"), german].concat());
+    sandbox.ok(&["import", "more.jsonl"]);
+    sandbox
 }
 
 #[test]
 fn an_export_says_what_it_is_a_copy_of() {
-    let bench = exported();
-    let copy = String::from_utf8(bench.read("copy.jsonl")).expect("UTF-8");
-    let lines: Vec<Value> =
-        copy.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let sandbox = exported();
+    let copy = String::from_utf8(sandbox.read("copy.jsonl")).expect("UTF-8");
+    let lines = json_lines(&copy);
     assert_eq!(lines.len(), 7);
     for line in &lines[..6] {
         assert_eq!(line["ref"].as_str().map(str::len), Some(64), "{line}");
@@ -39,11 +35,11 @@ fn an_export_says_what_it_is_a_copy_of() {
     assert_eq!(manifest["count"], 6);
     assert!(manifest["ledger"].as_str().expect("a head").ends_with("@6"), "{manifest}");
     assert_eq!(manifest["filter"], serde_json::json!({}));
-    let german = String::from_utf8(bench.read("german.jsonl")).expect("UTF-8");
+    let german = String::from_utf8(sandbox.read("german.jsonl")).expect("UTF-8");
     assert!(german.contains(r#"{"manifest":{"filter":{"language":"de"}"#), "{german}");
-    assert!(!bench.ok(&["export", "--plain"]).contains("ref"));
+    assert!(!sandbox.ok(&["export", "--plain"]).contains("ref"));
     assert!(
-        bench
+        sandbox
             .ok(&["export", "--format", "csv"])
             .starts_with("dialog_id,customer_id,text,language,consent_received,date,ref\n")
     );
@@ -51,27 +47,30 @@ fn an_export_says_what_it_is_a_copy_of() {
 
 #[test]
 fn a_synced_copy_is_a_fresh_export() {
-    let bench = exported();
-    let said = bench.run(&["sync", "copy.jsonl"]);
+    let sandbox = exported();
+    let said = sandbox.run(&["sync", "copy.jsonl"]);
     assert_eq!(
         (said.code, said.err.as_str()),
         (Some(0), "2 added, 1 removed; up to date with event 9\n")
     );
-    assert_eq!(bench.read("copy.jsonl"), bench.ok(&["export"]).into_bytes());
-    assert!(!String::from_utf8_lossy(&bench.read("copy.jsonl")).contains("words 3"));
-    bench.ok(&["sync", "german.jsonl", "--from", "sqlite:dialogs.db"]);
-    assert_eq!(bench.read("german.jsonl"), bench.ok(&["export", "--language", "de"]).into_bytes());
-    let again = bench.run(&["sync", "copy.jsonl"]);
+    assert_eq!(sandbox.read("copy.jsonl"), sandbox.ok(&["export"]).into_bytes());
+    assert!(!String::from_utf8_lossy(&sandbox.read("copy.jsonl")).contains("words 3"));
+    sandbox.ok(&["sync", "german.jsonl", "--from", "sqlite:dialogs.db"]);
+    assert_eq!(
+        sandbox.read("german.jsonl"),
+        sandbox.ok(&["export", "--language", "de"]).into_bytes()
+    );
+    let again = sandbox.run(&["sync", "copy.jsonl"]);
     assert_eq!(again.err, "0 added, 0 removed; up to date with event 9\n");
-    let taken = bench.run(&["--store", "sqlite:other.db", "import", "copy.jsonl"]);
+    let taken = sandbox.run(&["--store", "sqlite:other.db", "import", "copy.jsonl"]);
     assert_eq!(taken.err, "7 stored, 0 already there, 0 refused\n", "a manifest is no dialog");
 }
 
 #[test]
 fn a_copy_is_synced_from_a_server() {
-    let bench = exported();
+    let sandbox = exported();
     let runtime = Runtime::new().expect("a runtime");
-    let url = format!("sqlite:{}", bench.path().join("dialogs.db").display());
+    let url = format!("sqlite:{}", sandbox.path().join("dialogs.db").display());
     let address = runtime.block_on(async {
         let store: Arc<dyn DialogStore> = dataapi::open(&url).await.expect("a store");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -80,52 +79,52 @@ fn a_copy_is_synced_from_a_server() {
         address
     });
     let from = format!("http://{address}/");
-    let said = bench.run(&["--store", "sqlite:none.db", "sync", "copy.jsonl", "--from", &from]);
+    let said = sandbox.run(&["--store", "sqlite:none.db", "sync", "copy.jsonl", "--from", &from]);
     assert_eq!(
         (said.code, said.err.as_str()),
         (Some(0), "2 added, 1 removed; up to date with event 9\n")
     );
-    assert_eq!(bench.read("copy.jsonl"), bench.ok(&["export"]).into_bytes());
+    assert_eq!(sandbox.read("copy.jsonl"), sandbox.ok(&["export"]).into_bytes());
 
-    bench.ok(&["consent", "withdraw", "d-6"]);
-    let key = bench.ok(&["key", "create", "--name", "copies", "--role", "read"]);
+    sandbox.ok(&["consent", "withdraw", "d-6"]);
+    let key = sandbox.ok(&["key", "create", "--name", "copies", "--role", "read"]);
     let synced = |key: &str| {
-        let mut sync = bench.program(&["sync", "copy.jsonl", "--from", &from]);
+        let mut sync = sandbox.program(&["sync", "copy.jsonl", "--from", &from]);
         sync.env("DATAAPI_KEY", key).output().expect("it runs").status.code()
     };
     // The server hears of its first key within a second.
-    while bench.run(&["sync", "german.jsonl", "--from", &from]).code == Some(0) {
+    while sandbox.run(&["sync", "german.jsonl", "--from", &from]).code == Some(0) {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     assert_eq!(synced(&key.replace('0', "1").replace('a', "b")), Some(1));
     assert_eq!(synced(key.trim_end()), Some(0));
-    assert_eq!(bench.read("copy.jsonl"), bench.ok(&["export"]).into_bytes());
+    assert_eq!(sandbox.read("copy.jsonl"), sandbox.ok(&["export"]).into_bytes());
 
-    let before = bench.read("german.jsonl");
+    let before = sandbox.read("german.jsonl");
     let elsewhere = format!("http://{address}/data/anna");
     for (from, reason) in [
         (elsewhere.as_str(), "cannot be asked"),
         ("http://127.0.0.1:1", "cannot be asked"),
         ("sqlite:none.db", "there is no store"),
     ] {
-        let ran = bench.run(&["sync", "german.jsonl", "--from", from]);
+        let ran = sandbox.run(&["sync", "german.jsonl", "--from", from]);
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.err.contains(reason), "{ran:?}");
     }
-    assert_eq!(bench.read("german.jsonl"), before);
+    assert_eq!(sandbox.read("german.jsonl"), before);
     drop(runtime);
 }
 
 #[test]
 fn what_is_no_copy_of_this_store_is_refused_and_left_alone() {
-    let bench = exported();
-    let copy = String::from_utf8(bench.read("copy.jsonl")).expect("UTF-8");
-    bench.write("edited.jsonl", copy.replace("words 1", "words 9"));
-    bench.write("cut.jsonl", copy.split_once('\n').expect("lines").1);
-    bench.write("plain.jsonl", bench.ok(&["export", "--plain"]));
-    bench.write("empty.jsonl", "");
-    bench.ok(&["--store", "sqlite:other.db", "import", "in.jsonl"]);
-    bench.ok(&["--store", "sqlite:other.db", "export", "-o", "other.jsonl"]);
+    let sandbox = exported();
+    let copy = String::from_utf8(sandbox.read("copy.jsonl")).expect("UTF-8");
+    sandbox.write("edited.jsonl", copy.replace("words 1", "words 9"));
+    sandbox.write("cut.jsonl", copy.split_once('\n').expect("lines").1);
+    sandbox.write("plain.jsonl", sandbox.ok(&["export", "--plain"]));
+    sandbox.write("empty.jsonl", "");
+    sandbox.ok(&["--store", "sqlite:other.db", "import", "in.jsonl"]);
+    sandbox.ok(&["--store", "sqlite:other.db", "export", "-o", "other.jsonl"]);
     for (file, reason) in [
         ("edited.jsonl", "was changed"),
         ("cut.jsonl", "was changed"),
@@ -133,11 +132,11 @@ fn what_is_no_copy_of_this_store_is_refused_and_left_alone() {
         ("empty.jsonl", "no export"),
         ("other.jsonl", "of another store"),
     ] {
-        let before = bench.read(file);
-        let ran = bench.run(&["sync", file]);
+        let before = sandbox.read(file);
+        let ran = sandbox.run(&["sync", file]);
         assert_eq!(ran.code, Some(4), "{file}: {ran:?}");
         assert!(ran.err.contains(reason), "{file}: {ran:?}");
-        assert_eq!(bench.read(file), before);
+        assert_eq!(sandbox.read(file), before);
     }
-    assert_eq!(bench.run(&["sync", "none.jsonl"]).code, Some(1));
+    assert_eq!(sandbox.run(&["sync", "none.jsonl"]).code, Some(1));
 }

@@ -1,16 +1,16 @@
 //! A folder with stores in it, and the program run there.
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
 /// A folder of its own for a test.
-pub(crate) struct Bench(TempDir);
+pub(crate) struct Sandbox(TempDir);
 
 /// What a run gave.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct RunResult {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
@@ -18,7 +18,7 @@ pub(crate) struct Ran {
     pub(crate) progress: String,
 }
 
-impl Bench {
+impl Sandbox {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
@@ -44,15 +44,20 @@ impl Bench {
     }
 
     /// Runs the program to its end.
-    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> RunResult {
         self.program(args).stdin(Stdio::null()).output().expect("runs").into()
     }
 
-    /// Runs the program to its end, with `input` as its standard input.
-    pub(crate) fn feed(&self, input: &[u8], args: &[&str]) -> Ran {
+    /// Starts the program, with pipes to and from it.
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
         let mut command = self.program(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("starts");
+        command.spawn().expect("starts")
+    }
+
+    /// Runs the program to its end, with `input` as its standard input.
+    pub(crate) fn feed(&self, input: &[u8], args: &[&str]) -> RunResult {
+        let mut child = self.start(args);
         let mut stdin = child.stdin.take().expect("a pipe");
         stdin.write_all(input).expect("is read");
         drop(stdin);
@@ -85,7 +90,7 @@ impl Bench {
     }
 }
 
-impl From<Output> for Ran {
+impl From<Output> for RunResult {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         let is_progress = |line: &&str| {
@@ -97,13 +102,4 @@ impl From<Output> for Ran {
         let (progress, err) = said.split_inclusive('\n').partition(is_progress);
         Self { code: output.status.code(), out: text(output.stdout), err, progress }
     }
-}
-
-/// A line of JSON Lines with a dialog of customer `c` that was consented to.
-pub(crate) fn line(id: &str, text: &str) -> String {
-    let line = serde_json::json!({
-        "dialog_id": id, "customer_id": "c", "text": text, "language": "en",
-        "consent_received": true, "date": "2026-03-01T10:00:00.000000Z",
-    });
-    format!("{line}\n")
 }
