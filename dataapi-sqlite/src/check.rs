@@ -5,10 +5,13 @@ use std::path::Path;
 use dataapi_core::{Audit, BrokenChain, EventKind, Positions};
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::chains::Chains;
-use crate::rows::DIALOG_COLUMNS;
-use crate::schema::{OpenError, open_backup, ref_key};
-use crate::{keys, rows};
+use crate::error::OpenError;
+use crate::open::open_backup;
+use crate::rows::chains::Chains;
+use crate::rows::dialogs::{self, DIALOG_COLUMNS};
+use crate::rows::identity::ref_key;
+use crate::rows::ledger::{self, EVENT_COLUMNS};
+use crate::rows::{keys, values};
 
 /// As many are told of each kind of damage: they are for people, and may be millions.
 const MOST: u32 = 100;
@@ -71,7 +74,7 @@ pub fn check(path: &Path) -> Result<Vec<Damage>, OpenError> {
     if damage.is_empty() {
         damage.extend(counts(&moment)?);
         damage.extend(references(&moment)?);
-        damage.extend(ledger(&moment)?);
+        damage.extend(chains(&moment)?);
     }
     Ok(damage)
 }
@@ -108,7 +111,7 @@ fn counts(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
         ("tombstones", "SELECT withdrawn + erased FROM store", "SELECT count(*) FROM tombstone"),
         ("early decisions", "SELECT early FROM store", "SELECT count(*) FROM early_grant"),
     ];
-    let number = |sql: &str| connection.query_row(sql, (), |row| rows::count(row, 0));
+    let number = |sql: &str| connection.query_row(sql, (), |row| values::count(row, 0));
     let mut damage = Vec::new();
     for (what, kept, found) in COUNTS {
         let (kept, found) = (number(kept)?, number(found)?);
@@ -129,7 +132,7 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
     let (mut changed, mut without_event, mut with_tombstone) = (0, 0, 0);
     let mut rows = dialogs.query(())?;
     while let Some(row) = rows.next()? {
-        let Ok((dialog, _, granted)) = rows::whole_dialog(row) else {
+        let Ok((dialog, _, granted)) = dialogs::whole_dialog(row) else {
             changed += 1;
             continue;
         };
@@ -150,7 +153,7 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
         "SELECT count(*) FROM tombstone LEFT JOIN event USING (position)
          WHERE event.ref IS NOT tombstone.ref",
         (),
-        |row| rows::count(row, 0),
+        |row| values::count(row, 0),
     )?;
     let broken_keys = u64::from(keys::all(connection).is_err());
     let found = [
@@ -164,14 +167,13 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
 }
 
 /// Each chain is whole, and none of those that do not grow ends too early.
-fn ledger(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
+fn chains(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
     let chains = Chains::load(connection)?;
-    let columns = rows::EVENT_COLUMNS;
     let mut events =
-        connection.prepare(&format!("SELECT {columns} FROM event ORDER BY position"))?;
+        connection.prepare(&format!("SELECT {EVENT_COLUMNS} FROM event ORDER BY position"))?;
     let mut audit = Audit::new(None);
     let mut ends = Positions::START;
-    for event in events.query_map((), |row| rows::event(row, &chains))? {
+    for event in events.query_map((), |row| ledger::event(row, &chains))? {
         let event = event?;
         if let Err(broken) = audit.check(&event) {
             return Ok(vec![broken.into()]);

@@ -2,14 +2,14 @@
 //!
 //! Any number of threads may share a [`SqliteStore`], and several processes may open one file.
 //! Writes go through one thread, which commits all requests that wait as one transaction
-//! ([`writer`]); reads go through a pool ([`readers`]) and never wait for a write.
+//! ([`mod@write`]); reads go through a pool ([`read`]) and never wait for a write.
 //!
 //! **Durability.** SQLite runs in WAL mode with `synchronous=FULL`: a call that returned `Ok` is on
 //! disk. After a crash or a loss of power the next open finds everything that was acknowledged and
 //! nothing half done.
 //!
 //! **Erasure.** What was withdrawn or erased leaves every file of the store, to the byte, within
-//! [`Options::erase_within`], and at once on [`scrub`](Upkeep::scrub) ([`mod@scrub`]). After a crash
+//! [`Options::erase_within`], and at once on [`scrub`](Upkeep::scrub) ([`erase`]). After a crash
 //! the next open sees to it before it serves.
 //!
 //! **Moves.** A [`TransferSource`] is a store that is read whole, a [`TransferTarget`] one in the making:
@@ -19,29 +19,16 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod backup;
-mod chains;
 mod check;
-mod checksum;
 mod copy;
-mod failure;
-mod kept_open;
-mod keys;
-mod ledger;
-mod log;
-mod queries;
-mod readers;
-mod revisions;
+mod erase;
+mod error;
+mod new_store;
+mod open;
+mod read;
 mod rows;
 mod schema;
-mod scrub;
-mod slack;
-mod snapshots;
-mod tombstones;
-mod transaction;
-mod transfer;
-mod upkeep;
-mod wal_index;
-mod writer;
+mod write;
 
 #[cfg(not(unix))]
 compile_error!("the embedded store needs the file locks of POSIX");
@@ -60,15 +47,20 @@ use dataapi_core::{
 
 pub use crate::backup::{Backup, BackupError, Progress, Restored, Since, restore};
 pub use crate::check::{Damage, check};
-use crate::failure::Failure;
-use crate::readers::{Cost, Readers};
-use crate::revisions::Revisions;
-use crate::schema::Identity;
-pub use crate::schema::OpenError;
-use crate::scrub::{Erasures, Outcome, Scrubber};
-pub use crate::transfer::{TransferSource, TransferTarget};
-use crate::upkeep::UpkeepThread;
-use crate::writer::{Commits, Writer};
+pub use crate::copy::{TransferSource, TransferTarget};
+use crate::erase::erasures::Erasures;
+use crate::erase::scrub::{Outcome, Scrubber};
+use crate::erase::upkeep::UpkeepThread;
+use crate::error::Failure;
+pub use crate::error::OpenError;
+use crate::read::readers::{Cost, Readers};
+use crate::read::revisions::Revisions;
+use crate::read::{changes, counts, dialogs, pages, subject};
+use crate::rows::identity::Identity;
+use crate::rows::{keys, ledger};
+use crate::write::commits::Commits;
+use crate::write::transaction::Transaction;
+use crate::write::writer::Writer;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -149,7 +141,7 @@ impl SqliteStore {
     /// it is.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let Options { clock, create, readers, queue, cache_bytes, erase_within } = options;
-        let connection = schema::open_for_writing(path, create, cache_bytes)?;
+        let connection = open::open_for_writing(path, create, cache_bytes)?;
         let identity = Identity::load(&connection)?;
         // SQLite follows links, and names the files beside the store after where they lead.
         let path = &path.canonicalize().map_err(OpenError::Files)?;
@@ -212,7 +204,7 @@ impl Dialogs for SqliteStore {
         &self,
         batch: Vec<ImportedDialog>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let import = move |transaction: &mut transaction::Transaction<'_>| {
+        let import = move |transaction: &mut Transaction<'_>| {
             let answer = |imported| match transaction.import(imported) {
                 Ok(()) => Ok(Ok(())),
                 Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
@@ -229,7 +221,7 @@ impl Dialogs for SqliteStore {
         decision: Decision,
         evidence: Evidence,
     ) -> Result<Receipt, StoreError> {
-        let decide = move |transaction: &mut transaction::Transaction<'_>| {
+        let decide = move |transaction: &mut Transaction<'_>| {
             transaction.decide(&dialog_id, decision, &evidence)
         };
         self.writer.write(decide).await
@@ -242,7 +234,7 @@ impl Dialogs for SqliteStore {
         evidence: Evidence,
         hold_for: Duration,
     ) -> Result<EarlyDecision, StoreError> {
-        let decide = move |transaction: &mut transaction::Transaction<'_>| {
+        let decide = move |transaction: &mut Transaction<'_>| {
             transaction.decide_early(&dialog_id, decision, &evidence, hold_for)
         };
         self.writer.write(decide).await
@@ -250,7 +242,7 @@ impl Dialogs for SqliteStore {
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
         let (identity, dialog_id) = (self.identity.clone(), dialog_id.clone());
-        let find = move |connection: &_| queries::consent(connection, &identity, &dialog_id);
+        let find = move |connection: &_| dialogs::consent(connection, &identity, &dialog_id);
         self.readers.read(Cost::Short, find).await
     }
 
@@ -263,25 +255,25 @@ impl Dialogs for SqliteStore {
         let (customer_id, dialog_id) = (customer_id.clone(), dialog_id.clone());
         let reach = reach.clone();
         let find =
-            move |connection: &_| queries::dialog(connection, &customer_id, &dialog_id, &reach);
+            move |connection: &_| dialogs::dialog(connection, &customer_id, &dialog_id, &reach);
         self.readers.read(Cost::Short, find).await
     }
 
     async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError> {
         let (reach, dialog_id) = (reach.clone(), dialog_id.clone());
-        let look = move |connection: &_| queries::is_within(connection, &reach, &dialog_id);
+        let look = move |connection: &_| dialogs::is_within(connection, &reach, &dialog_id);
         self.readers.read(Cost::Short, look).await
     }
 
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
-        let cost = queries::page_cost(request);
+        let cost = pages::page_cost(request);
         let request = request.clone();
-        self.readers.read(cost, move |connection| queries::page(connection, &request)).await
+        self.readers.read(cost, move |connection| pages::page(connection, &request)).await
     }
 
     async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
         let request = request.clone();
-        let read = move |connection: &_| queries::subject_page(connection, &request);
+        let read = move |connection: &_| subject::subject_page(connection, &request);
         self.readers.read(Cost::Long, read).await
     }
 
@@ -291,7 +283,7 @@ impl Dialogs for SqliteStore {
         dialog_id: &DialogId,
     ) -> Result<(), StoreError> {
         let (customer_id, dialog_id) = (customer_id.clone(), dialog_id.clone());
-        let erase = move |transaction: &mut transaction::Transaction<'_>| {
+        let erase = move |transaction: &mut Transaction<'_>| {
             transaction.erase_dialog(&customer_id, &dialog_id)
         };
         self.writer.write(erase).await
@@ -303,7 +295,7 @@ impl Dialogs for SqliteStore {
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        self.readers.read(Cost::Short, queries::stats).await
+        self.readers.read(Cost::Short, counts::stats).await
     }
 }
 
@@ -323,7 +315,7 @@ impl Ledger for SqliteStore {
     ) -> Result<Vec<Change>, StoreError> {
         let (chains, after, reach) = (self.identity.chains.clone(), after.clone(), reach.clone());
         let read =
-            move |connection: &_| ledger::changes(connection, &chains, &after, limit, &reach);
+            move |connection: &_| changes::changes(connection, &chains, &after, limit, &reach);
         self.readers.read(Cost::Short, read).await
     }
 
@@ -362,7 +354,7 @@ impl Upkeep for SqliteStore {
 
     async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
         let chains = self.identity.chains.clone();
-        let count = move |connection: &_| queries::purgeable(connection, &chains, which, before);
+        let count = move |connection: &_| counts::purgeable(connection, &chains, which, before);
         self.readers.read(Cost::Long, count).await
     }
 
@@ -371,12 +363,12 @@ impl Upkeep for SqliteStore {
     }
 
     async fn info(&self) -> Result<StoreInfo, StoreError> {
-        let schema = self.readers.read(Cost::Short, queries::schema_version).await?;
+        let schema = self.readers.read(Cost::Short, counts::schema_version).await?;
         Ok(StoreInfo { backend: "sqlite", schema: Some(schema), last_scrub: None })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        self.readers.read(Cost::Long, queries::stats).await?;
+        self.readers.read(Cost::Long, counts::stats).await?;
         self.writer.write(|_| Ok(())).await
     }
 

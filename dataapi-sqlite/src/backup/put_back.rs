@@ -1,0 +1,115 @@
+//! Puts back into a store that is there what it has lost and a backup holds.
+
+use std::path::Path;
+
+use dataapi_core::{BrokenChain, ChainHead, LedgerHead, Limit, Positions};
+
+use crate::SqliteStore;
+use crate::backup::error::BackupError;
+use crate::backup::fates::Fates;
+use crate::backup::progress::{Progress, go_on};
+use crate::backup::restore::Restored;
+use crate::open::{open_backup, open_for_reading};
+use crate::rows::dialogs::DialogRow;
+use crate::rows::identity::Identity;
+use crate::rows::ledger;
+use crate::write::transaction::{PutBack, Transaction};
+
+/// As many as are put back while other writers wait for some hundredths of a second.
+const PUT_BACK_AT_ONCE: usize = 1_000;
+
+impl SqliteStore {
+    /// Puts back what a backup of this store holds and the store has lost, while it is in use: dialogs
+    /// whose id is neither in use nor, by the store's own ledger, withdrawn or erased since.
+    ///
+    /// A dialog comes back as it was, and with a *yes* that came after the backup. Each thousand are one
+    /// transaction, so that it can be stopped and begun anew. Keeps about 100 bytes in memory for each
+    /// event since the backup. Reads the backup where it is polled, some hundredths of a second at a time.
+    ///
+    /// # Errors
+    /// [`BackupError::OtherStore`], [`BackupError::Ledger`] when the store's ledger does not go on from
+    /// the backup's, [`BackupError::Open`], [`BackupError::Sqlite`], [`BackupError::Store`],
+    /// [`BackupError::Stopped`].
+    pub async fn put_back(
+        &self,
+        backup: &Path,
+        progress: Progress<'_>,
+    ) -> Result<Restored, BackupError> {
+        let source = open_backup(backup)?;
+        let Identity { key, chains } = Identity::load(&source)?;
+        if key.as_bytes() != self.identity.key.as_bytes() {
+            return Err(BackupError::OtherStore);
+        }
+        // Also where this store is a copy of that one, events that both have lie at the same places.
+        let fates = self.fates_after(&ledger::heads(&source, &chains)?)?;
+        let mut outcome = Restored::default();
+        let mut seq = 0;
+        loop {
+            let (rows, is_last) = DialogRow::after(&source, seq)?;
+            seq = rows.last().map_or(seq, |row| row.seq);
+            let mut coming = rows.into_iter();
+            loop {
+                let batch: Vec<_> = coming.by_ref().take(PUT_BACK_AT_ONCE).collect();
+                if batch.is_empty() {
+                    break;
+                }
+                let count = batch.len();
+                let (staying, gone) = fates.sort(&self.identity.key, batch);
+                outcome.gone += gone;
+                let put_back = move |transaction: &mut Transaction<'_>| {
+                    staying
+                        .iter()
+                        .map(|row| transaction.put_back(row))
+                        .collect::<Result<Vec<_>, _>>()
+                };
+                for put_back in self.writer.write(put_back).await? {
+                    match put_back {
+                        PutBack::Done => outcome.restored += 1,
+                        PutBack::IsThere => outcome.already_there += 1,
+                        PutBack::Gone => outcome.gone += 1,
+                    }
+                }
+                go_on(progress, count)?;
+            }
+            if is_last {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// What the store's ledger says has happened since those heads, which must be its own.
+    fn fates_after(&self, noted: &[ChainHead]) -> Result<Fates, BackupError> {
+        let source = open_for_reading(&self.path)?;
+        let mut fates = Fates::default();
+        let mut after = Positions::START;
+        for head in noted {
+            after.set(head.chain, head.position);
+            let place = self.identity.chains.place(head.chain, head.position);
+            let there =
+                place.map(|place| ledger::unchecked_at(&source, &self.identity.chains, place));
+            match there.transpose()?.flatten() {
+                Some(event) if event.head() == *head => {}
+                Some(_) => {
+                    let positions = LedgerHead::of(noted.iter().copied()).positions;
+                    return Err(BrokenChain::Rewritten { positions }.into());
+                }
+                None => {
+                    let chain = head.chain;
+                    let position =
+                        ledger::whole_head(&source, &self.identity.chains)?.positions.of(chain);
+                    return Err(BrokenChain::CutOff { chain, position }.into());
+                }
+            }
+        }
+        loop {
+            let events = ledger::after(&source, &self.identity.chains, &after, Limit::MAX)?;
+            if events.is_empty() {
+                return Ok(fates);
+            }
+            for event in &events {
+                after.pass(event);
+                fates.add(event, &self.identity.chains)?;
+            }
+        }
+    }
+}

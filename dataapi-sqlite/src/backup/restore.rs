@@ -1,0 +1,161 @@
+//! Makes a store from a backup where there is none.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use dataapi_core::{Audit, BrokenChain, Event, LedgerHead};
+use rusqlite::Connection;
+
+use crate::backup::error::BackupError;
+use crate::backup::fates::Fates;
+use crate::backup::progress::{Progress, go_on};
+use crate::backup::store_file::{Copy, StoreRow};
+use crate::open::open_backup;
+use crate::rows::chains::Chains;
+use crate::rows::dialogs::{AT_ONCE, DialogRow};
+use crate::rows::identity::Identity;
+use crate::rows::ledger::{self, events_after};
+use crate::rows::{early_grants, keys};
+
+/// What tells which dialogs of a backup were withdrawn or erased after it.
+pub enum Since {
+    /// The ledger of the store that was lost, from its first event on, as it was kept elsewhere.
+    Ledger(Box<dyn Iterator<Item = io::Result<Event>> + Send>),
+    /// Nothing: refused.
+    Unknown,
+    /// Nothing, and whoever restores answers for what becomes readable again.
+    ResurrectionAccepted,
+}
+
+impl std::fmt::Debug for Since {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ledger(_) => "Ledger",
+            Self::Unknown => "Unknown",
+            Self::ResurrectionAccepted => "ResurrectionAccepted",
+        })
+    }
+}
+
+/// What came of a backup's dialogs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// How many came back.
+    pub restored: u64,
+    /// How many were left out, since they were withdrawn or erased after the backup.
+    pub gone: u64,
+    /// How many were there already, or another dialog under their id, and were left as they are.
+    pub already_there: u64,
+}
+
+/// Makes a store at a place where there is none from a backup, but for what was withdrawn or erased
+/// since: that never is in the new file, which appears once it is whole and on disk.
+///
+/// A dialog comes back as it was, and with a *yes* that came after the backup. The new store has the
+/// backup's key, and the ledger that was given. Blocks for as long as it takes; keeps about 250 bytes in
+/// memory for each event since the backup.
+///
+/// # Errors
+/// [`BackupError::NothingKnown`] for [`Since::Unknown`]; [`BackupError::Ledger`] when the ledger is broken or
+/// does not go on from the backup's; [`BackupError::IsThere`], [`BackupError::Open`], [`BackupError::Write`],
+/// [`BackupError::Sqlite`], [`BackupError::LedgerFile`], [`BackupError::Stopped`].
+pub fn restore(
+    backup: &Path,
+    place: &Path,
+    since: Since,
+    progress: Progress<'_>,
+) -> Result<Restored, BackupError> {
+    let source = open_backup(backup)?;
+    let source = source.unchecked_transaction()?;
+    let Identity { key, chains } = Identity::load(&source)?;
+    let mut store = StoreRow::read(&source, &chains)?;
+    let head = ledger::whole_head(&source, &chains)?;
+    let tail = match since {
+        Since::Ledger(events) => audited(events, head, &chains)?,
+        Since::ResurrectionAccepted => Vec::new(),
+        Since::Unknown => {
+            let (position, date) = (head.positions.events(), store.last_date);
+            return Err(BackupError::NothingKnown { position, date });
+        }
+    };
+    let mut fates = Fates::default();
+    for event in &tail {
+        fates.add(event, &chains)?;
+    }
+    store.last_date = tail.last().map_or(store.last_date, |last| last.date.max(store.last_date));
+
+    let copy = Copy::begin(place, &key, &chains)?;
+    copy_ledger(&source, &chains, &copy)?;
+    let mut outcome = Restored::default();
+    let mut rows_of = HashMap::new();
+    let mut seq = 0;
+    loop {
+        let (rows, is_last) = DialogRow::after(&source, seq)?;
+        seq = rows.last().map_or(seq, |row| row.seq);
+        let count = rows.len();
+        let known = rows.iter().map(|row| (key.reference(&row.dialog.dialog_id), row.seq));
+        rows_of.extend(known.filter(|(reference, _)| fates.tell_of(reference)));
+        let (staying, gone) = fates.sort(&key, rows);
+        let adding = copy.add()?;
+        staying.iter().try_for_each(|row| copy.dialog(row))?;
+        adding.commit()?;
+        outcome.restored += staying.len() as u64;
+        outcome.gone += gone;
+        go_on(progress, count)?;
+        if is_last {
+            break;
+        }
+    }
+    let adding = copy.add()?;
+    for event in &tail {
+        copy.event(event, rows_of.get(&event.reference).copied())?;
+    }
+    for early in early_grants::all(&source)? {
+        if !fates.tell_of(&early.reference) {
+            copy.early(&early)?;
+        }
+    }
+    copy.keys(&keys::all(&source)?, store.last_date)?;
+    adding.commit()?;
+    copy.finish(&store)?;
+    Ok(outcome)
+}
+
+fn copy_ledger(source: &Connection, chains: &Chains, copy: &Copy) -> Result<(), BackupError> {
+    loop {
+        let events = events_after(source, chains, copy.end()?, AT_ONCE)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let adding = copy.add()?;
+        events.iter().try_for_each(|(event, seq)| copy.event(event, *seq))?;
+        adding.commit()?;
+    }
+}
+
+/// Checks a ledger from its first event on; yields the events after that head, which must be in it.
+fn audited(
+    events: impl Iterator<Item = io::Result<Event>>,
+    noted: LedgerHead,
+    chains: &Chains,
+) -> Result<Vec<Event>, BackupError> {
+    let seen = noted.positions.clone();
+    let live = chains.live().number;
+    let mut audit = Audit::new(Some(noted));
+    let mut tail = Vec::new();
+    for event in events {
+        let event = event.map_err(BackupError::LedgerFile)?;
+        audit.check(&event)?;
+        let Event { chain, position, .. } = event;
+        if position > seen.of(chain) {
+            // The store of this backup adds to one chain, and so has its ledger.
+            if chain != live {
+                return Err(BrokenChain::Link { chain, position }.into());
+            }
+            tail.push(event);
+        }
+    }
+    audit.finish()?;
+    Ok(tail)
+}

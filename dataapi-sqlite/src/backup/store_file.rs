@@ -1,0 +1,148 @@
+//! A store file that is filled row by row, of a backup or what is restored from one; it appears once it is
+//! whole.
+
+use std::path::{Path, PathBuf};
+
+use dataapi_core::transfer::EarlyGrant;
+use dataapi_core::{Date, Event, EventKind, Key, LedgerHead, RefKey};
+use rusqlite::{Connection, Transaction};
+use tempfile::TempPath;
+
+use crate::backup::error::BackupError;
+use crate::erase::pages;
+use crate::rows::chains::{self, Chain, Chains};
+use crate::rows::dialogs::{self, DialogRow};
+use crate::rows::event_number::Place;
+use crate::rows::{counts, early_grants, identity, keys, ledger, tombstones, values};
+use crate::{new_store, open};
+
+/// The file. Dropped before it is finished, it is removed.
+pub(crate) struct Copy {
+    connection: Connection,
+    file: TempPath,
+    place: PathBuf,
+    chains: Chains,
+}
+
+impl Copy {
+    /// Begins a store with that key and those chains beside its place, at which there must be nothing.
+    pub(crate) fn begin(place: &Path, key: &RefKey, chains: &Chains) -> Result<Self, BackupError> {
+        if new_store::is_taken(place) {
+            return Err(BackupError::IsThere);
+        }
+        let file = new_store::beside(place).map_err(BackupError::Write)?;
+        let connection = open::open_new(&file, new_store::CACHE_BYTES)?;
+        identity::set_key(&connection, key)?;
+        chains::add(&connection, chains)?;
+        Ok(Self { connection, file, place: place.to_owned(), chains: chains.clone() })
+    }
+
+    /// Begins to add to it; dropped, nothing was added.
+    pub(crate) fn add(&self) -> rusqlite::Result<Transaction<'_>> {
+        self.connection.unchecked_transaction()
+    }
+
+    /// The last row of a dialog; 0 if there is none.
+    pub(crate) fn last_seq(&self) -> rusqlite::Result<i64> {
+        dialogs::last_seq(&self.connection)
+    }
+
+    /// The place of the last event.
+    pub(crate) fn end(&self) -> rusqlite::Result<Place> {
+        self.connection
+            .prepare_cached("SELECT max(position) FROM event")?
+            .query_row((), |row| Ok(row.get::<_, Option<Place>>(0)?.unwrap_or(Place::START)))
+    }
+
+    /// The last events of all chains, signed off.
+    pub(crate) fn head(&self) -> rusqlite::Result<LedgerHead> {
+        ledger::whole_head(&self.connection, &self.chains)
+    }
+
+    /// Adds an event.
+    pub(crate) fn event(&self, event: &Event, seq: Option<i64>) -> rusqlite::Result<()> {
+        ledger::append(&self.connection, &self.chains, event, seq)
+    }
+
+    /// Adds an event, and does to its dialog's row what it says.
+    pub(crate) fn follow(&self, event: &Event, seq: Option<i64>) -> rusqlite::Result<()> {
+        self.event(event, seq)?;
+        match (event.kind, seq) {
+            (_, None) => {}
+            (EventKind::Granted, Some(seq)) => {
+                let place = self.chains.place(event.chain, event.position);
+                dialogs::grant(&self.connection, seq, place.ok_or_else(|| values::damaged(0))?)?;
+            }
+            (_, Some(seq)) => {
+                self.connection
+                    .prepare_cached("DELETE FROM dialog WHERE seq = ?1")?
+                    .execute([seq])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a dialog in its own row.
+    pub(crate) fn dialog(&self, row: &DialogRow) -> rusqlite::Result<()> {
+        dialogs::add(&self.connection, row)
+    }
+
+    /// Adds the keys of another store, all of them revoked: what was revoked after a backup must not work
+    /// again because of it, and a store that had keys must not come back without.
+    pub(crate) fn keys(&self, keys: &[Key], revoked: Date) -> rusqlite::Result<()> {
+        for key in keys {
+            let revoked = Some(key.revoked.unwrap_or(revoked));
+            keys::add(&self.connection, &Key { revoked, ..key.clone() })?;
+        }
+        Ok(())
+    }
+
+    /// Adds a *yes* that is held.
+    pub(crate) fn early(&self, early: &EarlyGrant) -> rusqlite::Result<()> {
+        early_grants::add(&self.connection, early)
+    }
+
+    /// Counts what was added, overwrites what lies beside its rows, and gives the file its name; tells
+    /// how many dialogs it has.
+    pub(crate) fn finish(self, store: &StoreRow) -> Result<u64, BackupError> {
+        let Self { connection, file, place, .. } = self;
+        let adding = connection.unchecked_transaction()?;
+        tombstones::fill(&adding, &store.forgotten)?;
+        for (chain, upto) in &store.forgotten {
+            tombstones::set_forgotten(&adding, chain, *upto)?;
+        }
+        counts::recount(&adding, store.last_date)?;
+        // Nothing is left beside the rows once the file has its name.
+        adding.execute("UPDATE store SET scrubbing = 0", ())?;
+        let dialogs = adding.query_row(
+            "SELECT pending + ifnull((SELECT n FROM consented_count
+                                      WHERE customer_id = '' AND language = ''), 0) FROM store",
+            (),
+            |row| values::count(row, 0),
+        )?;
+        adding.commit()?;
+        connection.close().map_err(|(_, error)| error)?;
+        pages::clean(&file).map_err(BackupError::Write)?;
+        new_store::name(file, &place).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => BackupError::IsThere,
+            _ => BackupError::Write(error),
+        })?;
+        Ok(dialogs)
+    }
+}
+
+/// What of the one row of a store goes to another.
+pub(crate) struct StoreRow {
+    pub(crate) last_date: Date,
+    /// Up to where the tombstones of each chain are forgotten.
+    pub(crate) forgotten: Vec<(Chain, Place)>,
+}
+
+impl StoreRow {
+    pub(crate) fn read(connection: &Connection, chains: &Chains) -> rusqlite::Result<Self> {
+        let last_date = connection
+            .prepare_cached("SELECT last_date FROM store")?
+            .query_row((), |row| values::date(row, 0))?;
+        Ok(Self { last_date, forgotten: tombstones::forgotten(connection, chains)? })
+    }
+}

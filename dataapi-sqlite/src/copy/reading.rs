@@ -1,0 +1,124 @@
+//! What a copy reads of a store, be it the one that is copied or, to compare, the copy itself.
+
+use dataapi_core::transfer::{HeldRow, LastEvent, Manifest, Rest, Row, Rows, SealedRow};
+use dataapi_core::{DialogRef, Event, EventKind, Limit, Positions, StoreError};
+use rusqlite::Connection;
+
+use crate::error::Failure;
+use crate::read::counts::stats;
+use crate::rows::dialogs::{self, DialogRow};
+use crate::rows::event_number::Place;
+use crate::rows::identity::Identity;
+use crate::rows::{early_grants, keys, ledger, tombstones, values};
+
+pub(crate) fn manifest(connection: &Connection, identity: &Identity) -> Result<Manifest, Failure> {
+    let Identity { key, chains } = identity;
+    Ok(Manifest {
+        key: key.clone(),
+        heads: ledger::heads(connection, chains)?,
+        stats: stats(connection)?,
+        last_date: connection
+            .query_row("SELECT last_date FROM store", (), |row| values::date(row, 0))?,
+    })
+}
+
+pub(crate) fn events(
+    connection: &Connection,
+    identity: &Identity,
+    after: &Positions,
+    limit: Limit,
+) -> Result<Vec<Event>, Failure> {
+    Ok(ledger::after(connection, &identity.chains, after, limit)?)
+}
+
+pub(crate) fn rest(connection: &Connection) -> Result<Rest, Failure> {
+    Ok(Rest { early_grants: early_grants::all(connection)?, keys: keys::all(connection)? })
+}
+
+pub(crate) fn rows(
+    connection: &Connection,
+    identity: &Identity,
+    after: &[u8],
+) -> Result<Rows, Failure> {
+    let after = match Bookmark::read(after)? {
+        Bookmark::Dialogs(seq) => {
+            let (found, _) = DialogRow::after(connection, seq)?;
+            if let Some(last) = found.last() {
+                let bookmark = Bookmark::Dialogs(last.seq).write();
+                let rows = found.into_iter().map(|row| held(connection, identity, row));
+                return Ok(Rows { rows: rows.collect::<Result<_, _>>()?, bookmark });
+            }
+            Vec::new()
+        }
+        Bookmark::Tombstones(reference) => reference,
+    };
+    let found = tombstones::after(connection, &after, dialogs::AT_ONCE)?;
+    let bookmark = match found.last() {
+        Some((last, _)) => Bookmark::Tombstones(last.as_bytes().to_vec()).write(),
+        None => Bookmark::Tombstones(after).write(),
+    };
+    let rows = found.into_iter().map(|(reference, place)| {
+        let last = last_event(connection, identity, &reference, place)?;
+        if last.kind == EventKind::Granted {
+            return Err(values::damaged(1));
+        }
+        Ok(SealedRow::new(Row { reference, held: None, last: Some(last) }))
+    });
+    Ok(Rows { rows: rows.collect::<Result<_, _>>()?, bookmark })
+}
+
+/// A dialog, after it was seen that it was consented to as it says.
+fn held(
+    connection: &Connection,
+    identity: &Identity,
+    row: DialogRow,
+) -> rusqlite::Result<SealedRow> {
+    let DialogRow { dialog, date, granted, .. } = row;
+    let reference = identity.key.reference(&dialog.dialog_id);
+    let last = granted.map(|place| last_event(connection, identity, &reference, place));
+    let last = last.transpose()?;
+    if last.is_some_and(|last| last.kind != EventKind::Granted) {
+        return Err(values::damaged(5));
+    }
+    // Which dates are those of another store's clock is not kept.
+    let held = HeldRow { dialog, received: date, is_imported: true };
+    Ok(SealedRow::new(Row { reference, held: Some(held), last }))
+}
+
+/// What the event at a place says of that dialog.
+fn last_event(
+    connection: &Connection,
+    identity: &Identity,
+    reference: &DialogRef,
+    place: Place,
+) -> rusqlite::Result<LastEvent> {
+    let event = ledger::of(connection, &identity.chains, reference, place)?;
+    let Event { chain, position, kind, date, .. } = event;
+    Ok(LastEvent { chain, position, kind, date })
+}
+
+/// Where a batch of rows ends: dialogs come first, by row, then tombstones, by reference.
+enum Bookmark {
+    Dialogs(i64),
+    Tombstones(Vec<u8>),
+}
+
+impl Bookmark {
+    fn read(bytes: &[u8]) -> Result<Self, Failure> {
+        match bytes {
+            [] => Ok(Self::Dialogs(0)),
+            [b'd', seq @ ..] if seq.len() == 8 => {
+                Ok(Self::Dialogs(seq.iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte))))
+            }
+            [b't', reference @ ..] => Ok(Self::Tombstones(reference.to_vec())),
+            _ => Err(StoreError::backend("the bookmark of the copy is damaged").into()),
+        }
+    }
+
+    fn write(&self) -> Vec<u8> {
+        match self {
+            Self::Dialogs(seq) => [&b"d"[..], &seq.to_be_bytes()].concat(),
+            Self::Tombstones(reference) => [&b"t"[..], reference].concat(),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! A copy in the making: filled with what is read elsewhere, and a store only once all of it was compared.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use dataapi_core::transfer::{
+    Digest, Fingerprint, HeldRow, LastEvent, Manifest, Permit, Progress, Rest, Row, Rows,
+    SealedRow, Source, Target, TransferError,
+};
+use dataapi_core::{Event, EventKind, Limit, Positions, StoreError};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::copy::reading;
+use crate::erase::erasures::Erasures;
+use crate::erase::scrub::Scrubber;
+use crate::erase::wal::{Held, Log};
+use crate::error::{Failure, OpenError};
+use crate::open::BUSY_TIMEOUT;
+use crate::rows::chains::{self, Chains};
+use crate::rows::dialogs::{self, DialogRow};
+use crate::rows::identity::{self, Identity};
+use crate::rows::{counts, early_grants, keys, ledger, tombstones, values};
+use crate::schema::{DialogIndexes, is_unfinished};
+use crate::{new_store, open};
+
+/// How many pages the log of a store in the making may have before it is folded in: 64 MiB.
+const LOG_PAGES: u32 = 16_384;
+
+/// A store in the making, in a file that only its owner can read. Until
+/// [`release`](dataapi_core::transfer::Target::release) it can be opened as nothing else.
+// The order of the fields is the order of closing: the log is given back last.
+#[derive(Debug)]
+pub struct TransferTarget {
+    connection: Connection,
+    identity: Identity,
+    indexes: DialogIndexes,
+    path: PathBuf,
+    /// Nobody else goes on with it meanwhile.
+    held: Option<Held>,
+}
+
+impl TransferTarget {
+    /// Makes a file at `path`, where there must be nothing, or opens one into which a copy was begun.
+    ///
+    /// # Errors
+    /// [`OpenError::IsThere`] when there is a store; [`OpenError::Busy`] when another process copies to the same
+    /// file; see [`OpenError`] for the others.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        if path.symlink_metadata().is_err() {
+            Self::make(path)?;
+        }
+        let connection = open::open_unfinished(path, new_store::CACHE_BYTES)?;
+        // What is left beside rows by that is scrubbed at the end, from all of the file.
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+        // Of any size, indexes are sorted in little memory. What is sorted is no text, and is held.
+        connection.pragma_update(None, "temp_store", "FILE")?;
+        let path = path.canonicalize().map_err(OpenError::Files)?;
+        let log = Log::open(&path).map_err(OpenError::Files)?;
+        let held = log.hold(BUSY_TIMEOUT).map_err(OpenError::Files)?.ok_or(OpenError::Busy)?;
+        // Whoever held it before may have ended it.
+        if !is_unfinished(&connection)? {
+            return Err(OpenError::IsThere);
+        }
+        let identity = Identity::load(&connection)?;
+        let indexes = DialogIndexes::load()?;
+        Ok(Self { connection, identity, indexes, path, held: Some(held) })
+    }
+
+    /// Makes the file aside, so that it never is there without the mark that it is no store.
+    fn make(path: &Path) -> Result<(), OpenError> {
+        if new_store::is_taken(path) {
+            return Err(OpenError::IsThere);
+        }
+        let file = new_store::beside(path).map_err(OpenError::Create)?;
+        let connection = open::open_new(&file, 0)?;
+        connection.execute(
+            "INSERT INTO transfer VALUES (1, NULL, ?1, 0, ?2, x'')",
+            (Positions::START.to_string(), Digest::default().as_bytes()),
+        )?;
+        DialogIndexes::load()?.drop_all(&connection)?;
+        connection.close().map_err(|(_, error)| error)?;
+        File::open(&file).and_then(|file| file.sync_all()).map_err(OpenError::Create)?;
+        match new_store::name(file, path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(OpenError::Create(error))
+            }
+            // Another process may have come first.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What it is a copy of, and how far it came; `None` before that is known.
+    fn begun(&self) -> Result<Option<(Fingerprint, Progress)>, Failure> {
+        let select = "SELECT fingerprint, positions, copied, digest, bookmark FROM transfer";
+        let kept = self.connection.prepare_cached(select)?.query_row((), |row| {
+            let positions: String = row.get(1)?;
+            let progress = Progress {
+                positions: positions.parse().map_err(|_| values::damaged(1))?,
+                rows: values::count(row, 2)?,
+                digest: Digest::from_bytes(row.get(3)?),
+                bookmark: row.get(4)?,
+            };
+            Ok((row.get::<_, Option<[u8; 32]>>(0)?, progress))
+        })?;
+        let (fingerprint, progress) = kept;
+        Ok(fingerprint.map(|bytes| (Fingerprint::from_bytes(bytes), progress)))
+    }
+
+    /// Makes it a copy of that store, with nothing in it yet.
+    fn become_copy_of(&mut self, manifest: &Manifest) -> Result<(), Failure> {
+        let chains = Chains::after(&manifest.heads);
+        let adding = write(&self.connection)?;
+        identity::set_key(&adding, &manifest.key)?;
+        chains::add(&adding, &chains)?;
+        adding
+            .execute("UPDATE transfer SET fingerprint = ?1", [manifest.fingerprint().as_bytes()])?;
+        adding.commit()?;
+        self.identity = Identity { key: manifest.key.clone(), chains };
+        Ok(())
+    }
+
+    fn take_events(&self, events: &[Event], progress: &Progress) -> Result<(), Failure> {
+        let adding = write(&self.connection)?;
+        for event in events {
+            ledger::append(&adding, &self.identity.chains, event, None)?;
+        }
+        keep(&adding, progress)?;
+        Ok(adding.commit()?)
+    }
+
+    fn take_rows(
+        &self,
+        rows: Vec<SealedRow>,
+        progress: &Progress,
+        permit: &Permit,
+    ) -> Result<(), Failure> {
+        let adding = write(&self.connection)?;
+        let mut seq = dialogs::last_seq(&adding)?;
+        for row in rows {
+            seq += i64::from(self.take_row(&adding, row.open(permit), seq + 1)?);
+        }
+        keep(&adding, progress)?;
+        Ok(adding.commit()?)
+    }
+
+    /// Adds a row, as that one if it is of a dialog that is held; tells whether it is.
+    fn take_row(&self, adding: &Connection, row: Row, seq: i64) -> rusqlite::Result<bool> {
+        let place = |last: LastEvent| {
+            let place = self.identity.chains.place(last.chain, last.position);
+            place.ok_or_else(|| values::damaged(5))
+        };
+        match row {
+            Row { held: Some(HeldRow { dialog, received: date, .. }), last, .. }
+                if last.is_none_or(|last| last.kind == EventKind::Granted) =>
+            {
+                let granted = last.map(place).transpose()?;
+                dialogs::add(adding, &DialogRow { seq, dialog, date, granted })?;
+                Ok(true)
+            }
+            Row { reference, held: None, last: Some(last) } if last.kind != EventKind::Granted => {
+                tombstones::add(adding, &reference, place(last)?)?;
+                Ok(false)
+            }
+            // A dialog that is held and gone, or neither.
+            _ => Err(values::damaged(5)),
+        }
+    }
+
+    fn finish(&self, manifest: &Manifest, rest: &Rest) -> Result<(), Failure> {
+        self.indexes.make_missing(&self.connection)?;
+        let adding = write(&self.connection)?;
+        adding.execute_batch("DELETE FROM early_grant; DELETE FROM api_key;")?;
+        for early in &rest.early_grants {
+            early_grants::add(&adding, early)?;
+        }
+        for key in &rest.keys {
+            keys::add(&adding, key)?;
+        }
+        for (chain, upto) in tombstones::forgotten_by_rows(&adding, &self.identity.chains)? {
+            tombstones::set_forgotten(&adding, &chain, upto)?;
+        }
+        counts::recount(&adding, manifest.last_date)?;
+        Ok(adding.commit()?)
+    }
+
+    /// Overwrites what lies beside the rows, of which some moved while indexes grew.
+    fn scrub(&self) -> Result<(), OpenError> {
+        let mut scrubber = Scrubber::open(&self.path)?;
+        let erasures = Erasures::default();
+        // What is in the way, or fails, leaves its mark, and is done by the next one that opens the store.
+        let _ = scrubber.finish(&erasures);
+        scrubber.close(&erasures, true);
+        Ok(())
+    }
+}
+
+impl Drop for TransferTarget {
+    fn drop(&mut self) {
+        // Whatever cannot be removed now is left to the next one that opens it.
+        let _ = open::leave_no_empty_log(&self.connection, &self.path);
+    }
+}
+
+#[async_trait]
+impl Source for TransferTarget {
+    async fn manifest(&mut self) -> Result<Manifest, StoreError> {
+        Ok(reading::manifest(&self.connection, &self.identity)?)
+    }
+
+    async fn events(&mut self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+        Ok(reading::events(&self.connection, &self.identity, after, limit)?)
+    }
+
+    async fn rows(&mut self, after: &[u8]) -> Result<Rows, StoreError> {
+        Ok(reading::rows(&self.connection, &self.identity, after)?)
+    }
+
+    async fn rest(&mut self) -> Result<Rest, StoreError> {
+        Ok(reading::rest(&self.connection)?)
+    }
+}
+
+#[async_trait]
+impl Target for TransferTarget {
+    async fn begin(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
+        let past = manifest.next_chain();
+        if usize::from(past) >= Positions::MAX_CHAINS {
+            return Err(TransferError::Chains { past, new: 1 });
+        }
+        match self.begun().map_err(StoreError::from)? {
+            None => {
+                self.become_copy_of(manifest).map_err(StoreError::from)?;
+                Ok(Progress::default())
+            }
+            Some((of, progress)) if of == manifest.fingerprint() => Ok(progress),
+            Some(_) => Err(TransferError::Changed),
+        }
+    }
+
+    async fn add_events(
+        &mut self,
+        events: &[Event],
+        progress: &Progress,
+    ) -> Result<(), StoreError> {
+        Ok(self.take_events(events, progress)?)
+    }
+
+    async fn add_rows(
+        &mut self,
+        rows: Vec<SealedRow>,
+        progress: &Progress,
+        permit: &Permit,
+    ) -> Result<(), StoreError> {
+        Ok(self.take_rows(rows, progress, permit)?)
+    }
+
+    async fn complete(&mut self, manifest: &Manifest, rest: &Rest) -> Result<(), StoreError> {
+        Ok(self.finish(manifest, rest)?)
+    }
+
+    /// From now on it is a store like any other. What lies beside its rows is overwritten first thing, which
+    /// reads all of it.
+    async fn release(&mut self) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM transfer", ()).map_err(Failure::from)?;
+        // It is a store already, whatever comes of that.
+        self.held = None;
+        let _ = self.scrub();
+        Ok(())
+    }
+}
+
+/// One step of a store in the making.
+fn write(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
+    Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+}
+
+/// Keeps how far it came.
+fn keep(adding: &Connection, progress: &Progress) -> rusqlite::Result<()> {
+    let Progress { positions, rows, digest, bookmark } = progress;
+    adding
+        .prepare_cached(
+            "UPDATE transfer SET positions = ?1, copied = ?2, digest = ?3, bookmark = ?4",
+        )?
+        .execute((positions.to_string(), values::number(*rows), digest.as_bytes(), bookmark))
+        .map(|_| ())
+}

@@ -1,0 +1,34 @@
+//! Checkpoints, by which SQLite folds the write-ahead log into the database.
+
+use rusqlite::Connection;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mode {
+    /// As far as it goes without waiting for anyone.
+    Passive,
+    /// All of it, after which the log begins anew.
+    Restart,
+    /// All of it, after which the log is empty.
+    Truncate,
+}
+
+/// What a checkpoint has done.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    pub(crate) busy: bool,
+    /// How many frames the log has.
+    pub(crate) frames: u32,
+    /// How many of them are in the database.
+    pub(crate) done: u32,
+}
+
+pub(crate) fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Folded> {
+    let sql = match mode {
+        Mode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        Mode::Restart => "PRAGMA wal_checkpoint(RESTART)",
+        Mode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
+    };
+    connection.prepare_cached(sql)?.query_row((), |row| {
+        Ok(Folded { busy: row.get(0)?, frames: row.get(1)?, done: row.get(2)? })
+    })
+}

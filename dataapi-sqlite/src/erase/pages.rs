@@ -1,0 +1,111 @@
+//! The pages of the database as they lie in its file.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::erase::{kept_open, slack};
+
+/// Overwrites what lies beside the rows in a file that is no store yet, or no more.
+pub(crate) fn clean(path: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut bytes = [0; 2];
+    // Section 1.3.2 of the file format.
+    file.read_exact_at(&mut bytes, 16)?;
+    let page_bytes = match u16::from_be_bytes(bytes) {
+        1 => 1 << 16,
+        bytes => u32::from(bytes),
+    };
+    let database = Database { file: Arc::new(file), page_bytes };
+    database.clean_all()?;
+    database.sync()
+}
+
+/// The file of the database, to be written to only while nobody folds anything into it.
+#[derive(Debug)]
+pub(crate) struct Database {
+    file: Arc<File>,
+    page_bytes: u32,
+}
+
+impl Database {
+    /// The database of the store at this path, which its writer must have opened before.
+    pub(crate) fn open(path: &Path, page_bytes: u32) -> io::Result<Self> {
+        Ok(Self { file: kept_open::get(path)?, page_bytes })
+    }
+
+    /// The size of a page.
+    pub(crate) fn page_bytes(&self) -> u32 {
+        self.page_bytes
+    }
+
+    /// Overwrites what lies beside the rows on every page, and all of those that are not in use.
+    pub(crate) fn clean_all(&self) -> io::Result<()> {
+        for number in 1..=self.count()? {
+            self.clean(number)?;
+        }
+        self.clean_free()
+    }
+
+    /// How many pages there are.
+    fn count(&self) -> io::Result<u32> {
+        let count = self.file.metadata()?.len() / u64::from(self.page_bytes);
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Overwrites what lies on a page beside its rows.
+    pub(crate) fn clean(&self, number: u32) -> io::Result<()> {
+        let page = self.read(number)?;
+        slack::dirty(number, &page).into_iter().try_for_each(|left| self.overwrite(number, left))
+    }
+
+    /// Overwrites what lies on pages that are not in use, as other programs leave it that write to
+    /// the file (<https://www.sqlite.org/fileformat2.html>, section 1.5).
+    fn clean_free(&self) -> io::Result<()> {
+        let count = self.count()?;
+        let whole = self.page_bytes as usize;
+        let mut trunk = word(&self.read(1)?, 32);
+        // A damaged list may be a ring.
+        for _ in 0..count {
+            if !(2..=count).contains(&trunk) {
+                break;
+            }
+            let page = self.read(trunk)?;
+            let leaves = (word(&page, 4) as usize).min(whole / 4 - 2);
+            let end = 8 + 4 * leaves;
+            for leaf in (8..end).step_by(4).map(|at| word(&page, at)) {
+                if (2..=count).contains(&leaf) {
+                    self.overwrite(leaf, 0..whole)?;
+                }
+            }
+            self.overwrite(trunk, end..whole)?;
+            trunk = word(&page, 0);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn read(&self, number: u32) -> io::Result<Vec<u8>> {
+        let mut page = vec![0; self.page_bytes as usize];
+        self.file.read_exact_at(&mut page, self.place(number))?;
+        Ok(page)
+    }
+
+    fn overwrite(&self, number: u32, left: Range<usize>) -> io::Result<()> {
+        self.file.write_all_at(&vec![0; left.len()], self.place(number) + left.start as u64)
+    }
+
+    fn place(&self, number: u32) -> u64 {
+        u64::from(number - 1) * u64::from(self.page_bytes)
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}

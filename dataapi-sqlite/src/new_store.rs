@@ -1,0 +1,40 @@
+//! The file of a store in the making: where it is made, and how it gets its name once it is whole.
+
+use std::fs::File;
+use std::path::Path;
+
+use tempfile::TempPath;
+
+/// How much of the file is kept in memory while its indexes grow at random places.
+pub(crate) const CACHE_BYTES: usize = 64 << 20;
+
+/// Whether there is a file at a place, or a log beside it, which would be taken for that of a new one.
+pub(crate) fn is_taken(place: &Path) -> bool {
+    ["", "-wal", "-shm", "-journal"].iter().any(|end| {
+        let mut name = place.as_os_str().to_owned();
+        name.push(end);
+        Path::new(&name).symlink_metadata().is_ok()
+    })
+}
+
+/// Makes an empty file beside a place, that is removed unless it gets its name.
+pub(crate) fn beside(place: &Path) -> std::io::Result<TempPath> {
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(place.file_name().unwrap_or_default());
+    prefix.push(".");
+    let builder = &mut tempfile::Builder::new();
+    let file = builder.prefix(&prefix).suffix(".partial").tempfile_in(folder(place))?;
+    Ok(file.into_temp_path())
+}
+
+/// Gives a file the name at which there must be nothing.
+pub(crate) fn name(file: TempPath, place: &Path) -> std::io::Result<()> {
+    file.persist_noclobber(place).map_err(|refused| refused.error)?;
+    // Else a loss of power could take the name away again.
+    File::open(folder(place))?.sync_all()
+}
+
+fn folder(place: &Path) -> &Path {
+    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}

@@ -1,0 +1,36 @@
+//! The ledger as it is followed: each event with what it made readable.
+
+use dataapi_core::{Change, Event, Limit, Positions, Reach, StoredDialog};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
+
+use crate::error::Failure;
+use crate::read::select::Query;
+use crate::rows::chains::Chains;
+use crate::rows::event_number::Place;
+use crate::rows::{dialogs, ledger};
+
+/// The events after those positions with what they made readable, chain by chain.
+///
+/// Only a grant that still holds is what its dialog's row refers to, whatever dialog has that row now.
+pub(crate) fn changes(
+    connection: &Connection,
+    chains: &Chains,
+    positions: &Positions,
+    at_most: Limit,
+    reach: &Reach,
+) -> Result<Vec<Change>, Failure> {
+    let of_grant = Query::of_grant(reach);
+    let mut granted = connection.prepare_cached(&of_grant.sql)?;
+    let change = |event: Event| {
+        let place = chains.place(event.chain, event.position).unwrap_or(Place::START);
+        let place: &dyn ToSql = &place;
+        let rest = of_grant.parameters.iter().map(|value: &Value| value as &dyn ToSql);
+        let stored = granted
+            .query_row(params_from_iter([place].into_iter().chain(rest)), dialogs::stored_dialog)
+            .optional()?
+            .map(StoredDialog::readable);
+        Ok(Change { event, dialog: stored.transpose()? })
+    };
+    ledger::after(connection, chains, positions, at_most)?.into_iter().map(change).collect()
+}

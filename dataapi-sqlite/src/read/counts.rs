@@ -1,0 +1,57 @@
+//! How many there are of what: by state, by language, and of what a purge would take.
+
+use std::collections::BTreeMap;
+
+use dataapi_core::{Date, Filter, Purge, Stats};
+use rusqlite::Connection;
+
+use crate::error::Failure;
+use crate::read::pages::page_total;
+use crate::read::select::Query;
+use crate::rows::chains::Chains;
+use crate::rows::{dialogs, tombstones, values};
+
+pub(crate) fn stats(connection: &Connection) -> Result<Stats, Failure> {
+    let unsigned = |row: &rusqlite::Row<'_>, column| {
+        Ok::<_, rusqlite::Error>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+    };
+    let (pending, withdrawn, erased) = connection
+        .prepare_cached("SELECT pending, withdrawn, erased FROM store")?
+        .query_row((), |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?, unsigned(row, 2)?)))?;
+    let consented_by_language = connection
+        .prepare_cached(
+            "SELECT language, n FROM consented_count WHERE customer_id = '' AND language > ''",
+        )?
+        .query_map((), |row| Ok((values::language(row, 0)?, unsigned(row, 1)?)))?
+        .collect::<rusqlite::Result<BTreeMap<_, _>>>()?;
+    let consented = page_total(&Filter::default()).number(connection)?;
+    Ok(Stats { pending, consented, withdrawn, erased, consented_by_language })
+}
+
+/// The version of the schema.
+pub(crate) fn schema_version(connection: &Connection) -> Result<u32, Failure> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// How many a purge would take.
+pub(crate) fn purgeable(
+    connection: &Connection,
+    chains: &Chains,
+    which: Purge,
+    before: Date,
+) -> Result<u64, Failure> {
+    if let Some(dialogs) = dialogs::due(which) {
+        return Ok(dialogs_before(dialogs, before).number(connection)?);
+    }
+    let mut count = 0;
+    for due in tombstones::due(connection, chains, before)? {
+        count += tombstones::count(connection, &due)?;
+    }
+    Ok(count)
+}
+
+pub(crate) fn dialogs_before(which: &str, date: Date) -> Query {
+    let mut query = Query::new(format!("SELECT count(*) FROM dialog {which}"));
+    query.and("date < ?", [date.as_micros().into()]);
+    query
+}

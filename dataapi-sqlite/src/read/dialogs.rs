@@ -1,0 +1,69 @@
+//! Reads of one dialog: itself, and how it stands.
+
+use dataapi_core::{ConsentRecord, ConsentStatus, CustomerId, Dialog, DialogId, Reach, StoreError};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use crate::error::Failure;
+use crate::read::select::Query;
+use crate::rows::dialogs::{self, DIALOG_COLUMNS};
+use crate::rows::identity::Identity;
+use crate::rows::{ledger, tombstones};
+
+pub(crate) fn dialog(
+    connection: &Connection,
+    customer_id: &CustomerId,
+    dialog_id: &DialogId,
+    reach: &Reach,
+) -> Result<Dialog, Failure> {
+    let mut query = by_id(DIALOG_COLUMNS, dialog_id);
+    query.and("customer_id = ?", [customer_id.as_str().to_owned().into()]);
+    query.within(reach);
+    let stored = connection
+        .prepare_cached(&query.sql)?
+        .query_row(params_from_iter(&query.parameters), dialogs::stored_dialog)
+        .optional()?
+        .ok_or(StoreError::NotFound)?;
+    Ok(stored.readable()?)
+}
+
+pub(crate) fn is_within(
+    connection: &Connection,
+    reach: &Reach,
+    dialog_id: &DialogId,
+) -> Result<bool, Failure> {
+    let mut query = by_id("count(*)", dialog_id);
+    query.within(reach);
+    Ok(query.number(connection)? > 0)
+}
+
+pub(crate) fn consent(
+    connection: &Connection,
+    identity: &Identity,
+    dialog_id: &DialogId,
+) -> Result<ConsentStatus, Failure> {
+    let Identity { key, chains } = identity;
+    let query = by_id(DIALOG_COLUMNS, dialog_id);
+    let held = connection
+        .prepare_cached(&query.sql)?
+        .query_row(params_from_iter(&query.parameters), dialogs::whole_dialog)
+        .optional()?;
+    let record = match held {
+        Some((_, received, None)) => ConsentRecord::Pending { received },
+        Some((_, _, Some(granted))) => {
+            let event = ledger::of(connection, chains, &key.reference(dialog_id), granted)?;
+            ConsentRecord::Decided(event)
+        }
+        None => {
+            let gone = tombstones::find(connection, chains, &key.reference(dialog_id))?;
+            ConsentRecord::Decided(gone.ok_or(StoreError::NotFound)?)
+        }
+    };
+    Ok(record.status(dialog_id.clone()))
+}
+
+pub(crate) fn by_id(columns: &str, dialog_id: &DialogId) -> Query {
+    Query {
+        sql: format!("SELECT {columns} FROM dialog WHERE dialog_id = ?"),
+        parameters: vec![dialog_id.as_str().to_owned().into()],
+    }
+}

@@ -1,0 +1,200 @@
+//! Reads, each on a connection of its own: the short ones where they are asked for, the long ones
+//! on threads.
+//!
+//! Write-ahead logging lets them read while the writer writes. A read starts after it was asked
+//! for, so it sees every commit that was acknowledged before.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use dataapi_core::StoreError;
+use rusqlite::{Connection, InterruptHandle};
+use tokio::sync::oneshot;
+
+use crate::erase::wal_index::WalIndex;
+use crate::error::{Failure, OpenError, closed, overloaded};
+use crate::open::open_for_reading;
+use crate::read::snapshots::{self, Ending, Idle};
+
+/// How long a read may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// A bounded number of look-ups: less than it takes to wake a thread and to be woken by it,
+    /// so it is done on the thread that asks.
+    Short,
+    /// Anything else must not hold up what the asking thread has to do.
+    Long,
+}
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The connections that read, and the queue to the reading threads. Dropping it waits until these
+/// have ended.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    idle: Idle,
+    _ending: Ending,
+    queue: Option<Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+    long: LongReads,
+}
+
+/// The long reads that run, for whoever cannot wait for their end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LongReads(Arc<Mutex<Vec<Arc<LongRead>>>>);
+
+/// What a reading thread is at.
+struct LongRead {
+    handle: InterruptHandle,
+    since: Mutex<Option<Instant>>,
+}
+
+impl LongReads {
+    /// Ends those that have run for longer than `limit`; their callers are told to ask for less.
+    pub(crate) fn interrupt(&self, limit: Duration) {
+        for read in lock(&self.0).iter() {
+            let since = lock(&read.since);
+            if since.is_some_and(|since| since.elapsed() > limit) {
+                // The thread goes on to its next read only when the lock is given back.
+                read.handle.interrupt();
+            }
+        }
+    }
+
+    fn watch(&self, connection: &Connection) -> Arc<LongRead> {
+        let handle = connection.get_interrupt_handle();
+        let read = Arc::new(LongRead { handle, since: Mutex::new(None) });
+        lock(&self.0).push(Arc::clone(&read));
+        read
+    }
+}
+
+impl fmt::Debug for LongRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LongRead").field("since", &self.since).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Readers {
+    /// Opens `count` connections for short reads, and as many with a thread each for long ones; at
+    /// most `capacity` of these wait, any more are refused as overloaded.
+    pub(crate) fn start(path: &Path, count: usize, capacity: usize) -> Result<Self, OpenError> {
+        let (queue, jobs) = crossbeam_channel::bounded(capacity);
+        let (idle, ending) = snapshots::pool(count).map_err(OpenError::Thread)?;
+        let threads = Vec::with_capacity(count);
+        let long = LongReads::default();
+        let mut readers = Self { idle, _ending: ending, queue: Some(queue), threads, long };
+        let index = WalIndex::open(path).map_err(OpenError::Files)?;
+        for _ in 0..count {
+            let short = open_for_reading(path)?;
+            // Whoever asks has other things to do than to wait for a lock.
+            short.busy_timeout(Duration::ZERO)?;
+            readers.idle.add(short, index.clone());
+            let connection = open_for_reading(path)?;
+            let jobs = jobs.clone();
+            let read = readers.long.watch(&connection);
+            let thread = std::thread::Builder::new()
+                .name("dataapi-reader".into())
+                .spawn(move || serve(&connection, &jobs, &read))
+                .map_err(OpenError::Thread)?;
+            readers.threads.push(thread);
+        }
+        Ok(readers)
+    }
+
+    /// The long reads that run.
+    pub(crate) fn long_reads(&self) -> LongReads {
+        self.long.clone()
+    }
+
+    /// Runs `work` on one snapshot of the store.
+    pub(crate) async fn read<T, W>(&self, cost: Cost, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Fn(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        if cost == Cost::Short
+            && let Some(mut reader) = self.idle.take()
+        {
+            let found = reader.read(&work);
+            self.idle.put_back(reader);
+            if !found.as_ref().is_err_and(Failure::is_busy) {
+                return found.map_err(StoreError::from);
+            }
+        }
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // Nobody waits for a call that was dropped.
+            if !reply.is_closed() {
+                let _ =
+                    reply.send(snapshots::read_once(connection, work).map_err(StoreError::from));
+            }
+        });
+        let queue = self.queue.as_ref().ok_or_else(closed)?;
+        queue.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => overloaded(),
+            TrySendError::Disconnected(_) => closed(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        for thread in self.threads.drain(..) {
+            // It fails only if the thread panicked, which its callers have noticed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(connection: &Connection, jobs: &Receiver<Job>, read: &LongRead) {
+    for job in jobs {
+        *lock(&read.since) = Some(Instant::now());
+        job(connection);
+        *lock(&read.since) = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_takes_too_long_is_ended_and_the_next_one_is_answered() {
+        const FOR_EVER: &str =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dialogs.db");
+        let _writer = crate::open::open_for_writing(&path, true, 1 << 20).unwrap();
+        let readers = Readers::start(&path, 1, 10).unwrap();
+        let long = readers.long_reads();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let ending = std::thread::spawn(move || {
+            while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                long.interrupt(Duration::from_millis(1));
+                std::thread::yield_now();
+            }
+        });
+        let read = |connection: &Connection| {
+            Ok(connection.query_row(FOR_EVER, (), |row| row.get::<_, i64>(0))?)
+        };
+        let ended = readers.read(Cost::Long, read).await;
+        assert!(matches!(ended, Err(StoreError::Unavailable { .. })), "{ended:?}");
+        drop(stop);
+        ending.join().unwrap();
+        let next = |connection: &Connection| {
+            Ok(connection.query_row("SELECT 1", (), |row| row.get::<_, i64>(0))?)
+        };
+        assert_eq!(readers.read(Cost::Long, next).await.unwrap(), 1);
+    }
+}

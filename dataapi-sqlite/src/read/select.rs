@@ -1,0 +1,116 @@
+//! A `SELECT` that is put together from conditions, with its parameters.
+
+use dataapi_core::{Language, Position, Reach, StoredDialog};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::rows::dialogs::{self, DIALOG_COLUMNS};
+
+/// A statement with its parameters.
+pub(crate) struct Query {
+    pub(crate) sql: String,
+    pub(crate) parameters: Vec<Value>,
+}
+
+impl Query {
+    pub(crate) fn new(sql: String) -> Self {
+        Self { sql, parameters: Vec::new() }
+    }
+
+    /// Adds `condition`, in which each `?` stands for one of `values`.
+    pub(crate) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+        self.parameters.extend(values);
+    }
+
+    /// The dialog of a grant that stands, its place the first parameter, where it is within `reach`.
+    pub(crate) fn of_grant(reach: &Reach) -> Self {
+        let mut query = Self::new(format!(
+            "SELECT {DIALOG_COLUMNS} FROM dialog
+             WHERE seq = (SELECT seq FROM event WHERE position = ?1) AND granted = ?1"
+        ));
+        query.within(reach);
+        query
+    }
+
+    pub(crate) fn within(&mut self, reach: &Reach) {
+        if !reach.languages().is_empty() {
+            self.in_any_of(reach.languages());
+        }
+        self.of_customers(reach);
+    }
+
+    pub(crate) fn in_any_of(&mut self, languages: &[Language]) {
+        let places = vec!["?"; languages.len()].join(", ");
+        let tags = languages.iter().map(|tag| tag.as_str().to_owned().into());
+        self.and(&format!("language IN ({places})"), tags);
+    }
+
+    pub(crate) fn of_customers(&mut self, reach: &Reach) {
+        if let Some(prefix) = reach.customers() {
+            self.and("customer_id >= ?", [prefix.as_str().to_owned().into()]);
+            if let Some(end) = prefix.end() {
+                self.and("customer_id < ?", [end.into()]);
+            }
+        }
+    }
+
+    pub(crate) fn after(&mut self, position: &Position) {
+        self.and(
+            "(date, dialog_id) < (?, ?)",
+            [position.date.as_micros().into(), position.dialog_id.as_str().to_owned().into()],
+        );
+    }
+
+    pub(crate) fn limited(&mut self, limit: usize, offset: u64) {
+        self.sql.push_str(" ORDER BY date DESC, dialog_id DESC LIMIT ? OFFSET ?");
+        // One more than the limit tells whether there is a next page.
+        self.parameters.push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
+        self.parameters.push(i64::try_from(offset).unwrap_or(i64::MAX).into());
+    }
+
+    /// At most `limit` and one more.
+    pub(crate) fn dialogs(
+        &self,
+        connection: &Connection,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<StoredDialog>> {
+        let mut statement = connection.prepare_cached(&self.sql)?;
+        let found =
+            statement.query_map(params_from_iter(&self.parameters), dialogs::stored_dialog)?;
+        let mut dialogs = Vec::with_capacity(limit + 1);
+        for dialog in found {
+            dialogs.push(dialog?);
+        }
+        Ok(dialogs)
+    }
+
+    pub(crate) fn number(&self, connection: &Connection) -> rusqlite::Result<u64> {
+        let number: Option<i64> = connection
+            .prepare_cached(&self.sql)?
+            .query_row(params_from_iter(&self.parameters), |row| row.get(0))?;
+        // A sum of nothing is NULL.
+        Ok(number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
+    }
+}
+
+/// Puts together what comes in order off several indexes: SQLite merges that instead of sorting it.
+pub(crate) fn merged(parts: impl Iterator<Item = Query>) -> Query {
+    let (count, Query { sql, parameters }) = joined(parts, " UNION ALL ");
+    let sql = if count == 1 { sql } else { format!("SELECT * FROM ({sql})") };
+    Query { sql, parameters }
+}
+
+/// Adds up the counts of several indexes.
+pub(crate) fn summed(parts: impl Iterator<Item = Query>) -> Query {
+    let (count, Query { sql, parameters }) = joined(parts, ") + (");
+    let sql = if count == 1 { sql } else { format!("SELECT ({sql})") };
+    Query { sql, parameters }
+}
+
+fn joined(parts: impl Iterator<Item = Query>, separator: &str) -> (usize, Query) {
+    let (sql, parameters): (Vec<_>, Vec<_>) = parts.map(|part| (part.sql, part.parameters)).unzip();
+    let joined = Query { sql: sql.join(separator), parameters: parameters.concat() };
+    (sql.len(), joined)
+}

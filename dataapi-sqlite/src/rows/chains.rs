@@ -1,0 +1,172 @@
+//! Where the events of each chain lie: the database numbers all of them in one sequence of places.
+//!
+//! A store that was made as a copy of another one keeps the chains of that one, to which nothing is added any
+//! more: they lie one after the other, and its own chain behind them. A store that is no copy has its own
+//! alone, number 0, in which positions are places.
+
+use std::sync::Arc;
+
+use dataapi_core::ChainHead;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::rows::event_number::Place;
+use crate::rows::values;
+
+/// A chain that the store was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Past {
+    pub(crate) number: u16,
+    /// Of its last event.
+    pub(crate) last: Place,
+}
+
+/// Which chains there are. They stay the same for as long as the store is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Chains {
+    /// By number. Many share them, one for each read.
+    past: Arc<[Past]>,
+}
+
+/// One chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub(crate) number: u16,
+    /// Of the last event before it.
+    pub(crate) base: Place,
+    /// Of its last event; `None` for the one that grows.
+    pub(crate) last: Option<Place>,
+}
+
+impl Chain {
+    /// Where an event of it lies, or would.
+    pub(crate) fn place(&self, position: u64) -> Place {
+        self.base.plus(position)
+    }
+
+    /// How many events it has; `None` if it grows.
+    pub(crate) fn events(&self) -> Option<u64> {
+        self.last.map(|last| last.get() - self.base.get())
+    }
+}
+
+impl Chains {
+    /// Those of a store that begins as a copy, by the ends of the chains that it begins with.
+    pub(crate) fn after(heads: &[ChainHead]) -> Self {
+        let mut heads: Vec<_> = heads.iter().filter(|head| head.position > 0).collect();
+        heads.sort_by_key(|head| head.chain);
+        let mut last = Place::START;
+        let past = heads.iter().map(|head| {
+            last = last.plus(head.position);
+            Past { number: head.chain, last }
+        });
+        Self { past: past.collect() }
+    }
+
+    /// Those of a store, also of one that an older version made, which has its own alone.
+    pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let has_some = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'past_chain'";
+        if connection.query_row(has_some, (), |_| Ok(())).optional()?.is_none() {
+            return Ok(Self::after(&[]));
+        }
+        let mut select =
+            connection.prepare("SELECT number, last FROM past_chain ORDER BY number")?;
+        let past = select
+            .query_map((), |row| Ok(Past { number: row.get(0)?, last: row.get(1)? }))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let is_whole = past.is_sorted_by(|one, next| one.last < next.last)
+            && past.first().is_none_or(|first| first.last > Place::START)
+            && past.last().is_none_or(|last| last.number < u16::MAX);
+        if is_whole { Ok(Self { past: past.into() }) } else { Err(values::damaged(1)) }
+    }
+
+    /// Those to which nothing is added any more.
+    pub(crate) fn past(&self) -> &[Past] {
+        &self.past
+    }
+
+    /// The one to which events are added.
+    pub(crate) fn live(&self) -> Chain {
+        match self.past.last() {
+            None => Chain { number: 0, base: Place::START, last: None },
+            Some(past) => Chain { number: past.number + 1, base: past.last, last: None },
+        }
+    }
+
+    /// All of them, by number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Chain> + '_ {
+        (0..=self.past.len()).map(|index| self.at(index))
+    }
+
+    /// The one of that number, if there is one.
+    pub(crate) fn find(&self, number: u16) -> Option<Chain> {
+        let index = self.past.partition_point(|past| past.number < number);
+        Some(self.at(index)).filter(|chain| chain.number == number)
+    }
+
+    /// Where that event lies, or would; `None` where there can be none.
+    pub(crate) fn place(&self, number: u16, position: u64) -> Option<Place> {
+        let chain = self.find(number)?;
+        let is_in_it = position > 0 && chain.events().is_none_or(|events| position <= events);
+        is_in_it.then(|| chain.place(position))
+    }
+
+    /// The chain of an event, and its position there.
+    pub(crate) fn of(&self, place: Place) -> (Chain, u64) {
+        let chain = self.at(self.past.partition_point(|past| past.last < place));
+        (chain, place.get().saturating_sub(chain.base.get()))
+    }
+
+    fn at(&self, index: usize) -> Chain {
+        let Some(Past { number, last }) = self.past.get(index).copied() else {
+            return self.live();
+        };
+        let before = index.checked_sub(1).and_then(|before| self.past.get(before));
+        Chain { number, base: before.map_or(Place::START, |past| past.last), last: Some(last) }
+    }
+}
+
+/// Adds the chains that a store in the making begins with.
+pub(crate) fn add(connection: &Connection, chains: &Chains) -> rusqlite::Result<()> {
+    let mut add = connection.prepare_cached("INSERT INTO past_chain VALUES (?1, ?2, 0)")?;
+    for past in chains.past() {
+        add.execute((past.number, past.last))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chains() -> Chains {
+        let head = |chain, position| ChainHead { position, ..ChainHead::empty(chain) };
+        Chains::after(&[head(4, 2), head(0, 3), head(2, 0)])
+    }
+
+    #[test]
+    fn chains_lie_one_after_the_other_and_the_live_one_behind_them() {
+        let chains = chains();
+        let found: Vec<_> = (1..=7).map(|place| chains.of(Place::new(place))).collect();
+        let found: Vec<_> =
+            found.iter().map(|(chain, position)| (chain.number, *position)).collect();
+        assert_eq!(found, [(0, 1), (0, 2), (0, 3), (4, 1), (4, 2), (5, 1), (5, 2)]);
+        for (place, (chain, position)) in (1..).zip(found) {
+            assert_eq!(chains.place(chain, position), Some(Place::new(place)));
+        }
+        assert_eq!(chains.iter().map(|chain| chain.number).collect::<Vec<_>>(), [0, 4, 5]);
+    }
+
+    #[test]
+    fn an_event_that_no_chain_has_has_no_place() {
+        for (chain, position) in [(0, 0), (0, 4), (1, 1), (2, 1), (4, 3), (5, 0), (6, 1)] {
+            assert_eq!(chains().place(chain, position), None, "{position} of {chain}");
+        }
+    }
+
+    #[test]
+    fn where_there_is_one_chain_positions_are_places() {
+        let chains = Chains::after(&[]);
+        assert_eq!(chains.place(0, 17), Some(Place::new(17)));
+        assert_eq!(chains.of(Place::new(17)), (chains.live(), 17));
+    }
+}

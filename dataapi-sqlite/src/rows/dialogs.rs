@@ -1,0 +1,125 @@
+//! The rows of dialogs.
+
+use dataapi_core::{Date, NewDialog, Purge, StoredDialog, Text};
+use rusqlite::{Connection, Row};
+
+use crate::rows::checksum;
+use crate::rows::event_number::Place;
+use crate::rows::values::{damaged, date, parsed};
+
+/// The columns that [`stored_dialog`] reads, in its order.
+pub(crate) const DIALOG_COLUMNS: &str =
+    "dialog_id, customer_id, language, text, date, granted, checksum";
+
+/// Reads [`DIALOG_COLUMNS`].
+pub(crate) fn stored_dialog(row: &Row<'_>) -> rusqlite::Result<StoredDialog> {
+    let (dialog, date, granted) = whole_dialog(row)?;
+    Ok(StoredDialog::new(dialog, date, granted.is_some()))
+}
+
+/// Reads [`DIALOG_COLUMNS`] as what was written: the dialog, when it was received, and the place of the
+/// event of its consent.
+pub(crate) fn whole_dialog(row: &Row<'_>) -> rusqlite::Result<(NewDialog, Date, Option<Place>)> {
+    let dialog = NewDialog {
+        dialog_id: parsed(row, 0)?,
+        customer_id: parsed(row, 1)?,
+        language: parsed(row, 2)?,
+        // The limit on a text is a matter of what comes in, and may have been larger before.
+        text: Text::parse(row.get(3)?, usize::MAX).map_err(|_| damaged(3))?,
+    };
+    let (date, granted) = (date(row, 4)?, row.get(5)?);
+    if row.get::<_, i64>(6)? == i64::from(checksum::dialog(&dialog, date, granted)) {
+        Ok((dialog, date, granted))
+    } else {
+        Err(damaged(6))
+    }
+}
+
+/// Makes a pending dialog readable: by the event at that place.
+pub(crate) fn grant(connection: &Connection, seq: i64, place: Place) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            // SQLite has no exclusive or.
+            "UPDATE dialog SET granted = ?2, checksum = (checksum | ?3) - (checksum & ?3)
+             WHERE seq = ?1",
+        )?
+        .execute((seq, place, checksum::grant(place)))?;
+    Ok(())
+}
+
+/// A row of a dialog as it stands in one store, on its way to another. What it says cannot be shown.
+pub(crate) struct DialogRow {
+    pub(crate) seq: i64,
+    pub(crate) dialog: NewDialog,
+    pub(crate) date: Date,
+    /// The place of the event of its consent.
+    pub(crate) granted: Option<Place>,
+}
+
+/// How many rows, and about how many bytes of text, are read in one go: some hundredths of a second,
+/// which keeps no erasure waiting.
+pub(crate) const AT_ONCE: usize = 4_000;
+const BYTES_AT_ONCE: usize = 8 << 20;
+
+impl DialogRow {
+    /// The dialogs after that row, in the order of rows, some thousand at most; and whether they are the
+    /// last.
+    pub(crate) fn after(connection: &Connection, seq: i64) -> rusqlite::Result<(Vec<Self>, bool)> {
+        let mut select = connection.prepare_cached(&format!(
+            "SELECT {DIALOG_COLUMNS}, seq FROM dialog WHERE seq > ?1 ORDER BY seq"
+        ))?;
+        let mut found = Vec::new();
+        let mut taken = 0;
+        let mut rows = select.query([seq])?;
+        while found.len() < AT_ONCE && taken < BYTES_AT_ONCE {
+            let Some(row) = rows.next()? else { return Ok((found, true)) };
+            let row = Self::read(row)?;
+            taken += row.dialog.text.as_str().len();
+            found.push(row);
+        }
+        Ok((found, false))
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (dialog, date, granted) = whole_dialog(row)?;
+        Ok(Self { seq: row.get("seq")?, dialog, date, granted })
+    }
+}
+
+/// Adds a dialog in its own row.
+pub(crate) fn add(connection: &Connection, row: &DialogRow) -> rusqlite::Result<()> {
+    let DialogRow { seq, dialog, date, granted } = row;
+    connection
+        .prepare_cached(
+            "INSERT INTO dialog
+                 (seq, dialog_id, customer_id, language, date, granted, checksum, text)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute((
+            seq,
+            dialog.dialog_id.as_str(),
+            dialog.customer_id.as_str(),
+            dialog.language.as_str(),
+            date.as_micros(),
+            granted,
+            checksum::dialog(dialog, *date, *granted),
+            dialog.text.as_str(),
+        ))?;
+    Ok(())
+}
+
+/// The last row of a dialog; 0 if there is none.
+pub(crate) fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT max(seq) FROM dialog")?
+        .query_row((), |row| Ok(row.get::<_, Option<i64>>(0)?.unwrap_or(0)))
+}
+
+/// Selects the dialogs that a purge takes, if it takes any, from an index that ends in their order.
+pub(crate) fn due(which: Purge) -> Option<&'static str> {
+    match which {
+        Purge::Pending => Some("INDEXED BY pending_by_date WHERE granted IS NULL"),
+        Purge::Consented => Some("INDEXED BY consented WHERE granted IS NOT NULL"),
+        Purge::Tombstones => None,
+    }
+}

@@ -1,0 +1,45 @@
+//! The number of an event in the database, which counts over all chains.
+
+use rusqlite::ToSql;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+
+/// The number of an event in the database: 1 for the first of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u64);
+
+impl Place {
+    /// Before the first event of all.
+    pub(crate) const START: Self = Self(0);
+
+    pub(crate) const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// That of the event so many after it.
+    pub(crate) const fn plus(self, events: u64) -> Self {
+        Self(self.0.saturating_add(events))
+    }
+
+    /// That of the event before.
+    pub(crate) const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
+impl ToSql for Place {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        // SQLite has no larger numbers, and so no later places.
+        Ok(i64::try_from(self.0).unwrap_or(i64::MAX).into())
+    }
+}
+
+impl FromSql for Place {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        u64::try_from(number).map(Self).map_err(|_| FromSqlError::OutOfRange(number))
+    }
+}

@@ -1,0 +1,201 @@
+//! The rows of events: looked up by the place of an event, and only ever added to.
+
+use dataapi_core::{
+    ChainHead, Date, DialogRef, Event, EventHash, EventKind, LedgerHead, Limit, Positions,
+};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::rows::chains::{Chain, Chains};
+use crate::rows::event_number::Place;
+use crate::rows::values::{self, damaged, number};
+
+/// The columns that [`event`] reads, in its order.
+pub(crate) const EVENT_COLUMNS: &str = "position, ref, kind, date, notice, method, locale, hash";
+
+/// Reads [`EVENT_COLUMNS`].
+pub(crate) fn event(row: &Row<'_>, chains: &Chains) -> rusqlite::Result<Event> {
+    let (chain, position) = chains.of(row.get(0)?);
+    let kind: u8 = row.get(2)?;
+    Ok(Event {
+        chain: chain.number,
+        position,
+        reference: DialogRef::from_bytes(row.get(1)?),
+        kind: EventKind::from_code(kind).ok_or_else(|| damaged(2))?,
+        date: values::date(row, 3)?,
+        evidence: values::evidence(row, 4)?,
+        hash: EventHash::from_bytes(row.get(7)?),
+    })
+}
+
+/// The last event of the chain that grows.
+pub(crate) fn head(connection: &Connection, chains: &Chains) -> rusqlite::Result<ChainHead> {
+    let live = chains.live();
+    let last = connection
+        .prepare_cached(
+            "SELECT position, hash FROM event WHERE position > ?1 ORDER BY position DESC LIMIT 1",
+        )?
+        .query_row([live.base], |row| Ok((row.get(0)?, EventHash::from_bytes(row.get(1)?))))
+        .optional()?;
+    Ok(match last {
+        None => ChainHead::empty(live.number),
+        Some((place, hash)) => ChainHead { chain: live.number, position: chains.of(place).1, hash },
+    })
+}
+
+/// The last event of each chain that has some.
+pub(crate) fn heads(connection: &Connection, chains: &Chains) -> rusqlite::Result<Vec<ChainHead>> {
+    let past = chains.past().iter().map(|past| head_at(connection, chains, past.last));
+    let mut heads = past.collect::<rusqlite::Result<Vec<_>>>()?;
+    heads.extend(Some(head(connection, chains)?).filter(|head| head.position > 0));
+    Ok(heads)
+}
+
+/// The last events of all chains, signed off.
+pub(crate) fn whole_head(connection: &Connection, chains: &Chains) -> rusqlite::Result<LedgerHead> {
+    Ok(LedgerHead::of(heads(connection, chains)?))
+}
+
+/// The event at a place.
+fn at(connection: &Connection, chains: &Chains, place: Place) -> rusqlite::Result<Event> {
+    let (chain, position) = chains.of(place);
+    let before = if position > 1 {
+        head_at(connection, chains, place.before())?
+    } else {
+        ChainHead::empty(chain.number)
+    };
+    let event = unchecked_at(connection, chains, place)?;
+    follows(before, event.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
+}
+
+/// What stands at a place, if anything does.
+pub(crate) fn unchecked_at(
+    connection: &Connection,
+    chains: &Chains,
+    place: Place,
+) -> rusqlite::Result<Option<Event>> {
+    connection
+        .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM event WHERE position = ?1"))?
+        .query_row([place], |row| event(row, chains))
+        .optional()
+}
+
+/// The event at a place that a dialog or its tombstone refers to.
+pub(crate) fn of(
+    connection: &Connection,
+    chains: &Chains,
+    reference: &DialogRef,
+    place: Place,
+) -> rusqlite::Result<Event> {
+    let event = at(connection, chains, place)?;
+    if event.reference == *reference { Ok(event) } else { Err(damaged(1)) }
+}
+
+/// The head of a chain as it was after the event at a place.
+fn head_at(connection: &Connection, chains: &Chains, place: Place) -> rusqlite::Result<ChainHead> {
+    let (chain, position) = chains.of(place);
+    let hash = connection
+        .prepare_cached("SELECT hash FROM event WHERE position = ?1")?
+        .query_row([place], |row| row.get(0))?;
+    Ok(ChainHead { chain: chain.number, position, hash: EventHash::from_bytes(hash) })
+}
+
+/// An event as it was written: damage to it, or to the one before, breaks the chain.
+fn follows(before: ChainHead, event: Event) -> rusqlite::Result<Event> {
+    let Event { reference, kind, date, evidence, .. } = event.clone();
+    if before.next(reference, kind, date, evidence) == event { Ok(event) } else { Err(damaged(7)) }
+}
+
+/// The events after those positions, chain by chain, as they stand there: whoever audits them sees where a
+/// chain is broken.
+pub(crate) fn after(
+    connection: &Connection,
+    chains: &Chains,
+    positions: &Positions,
+    at_most: Limit,
+) -> rusqlite::Result<Vec<Event>> {
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM event WHERE position > ?1 AND position <= ?2
+         ORDER BY position LIMIT ?3"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut found = Vec::new();
+    for chain in chains.iter() {
+        let seen = positions.of(chain.number);
+        let left = at_most.get() - found.len();
+        if left == 0 || chain.events().is_some_and(|events| events <= seen) {
+            continue;
+        }
+        let last = chain.last.unwrap_or(Place::new(u64::MAX));
+        let parameters = (chain.place(seen), last, number(left as u64));
+        for event in select.query_map(parameters, |row| event(row, chains))? {
+            found.push(event?);
+        }
+    }
+    Ok(found)
+}
+
+/// The place of the last event of a chain before a date; its base if there is none.
+pub(crate) fn last_before(
+    connection: &Connection,
+    chains: &Chains,
+    chain: &Chain,
+    date: Date,
+) -> rusqlite::Result<Place> {
+    let end = match chain.events() {
+        Some(events) => events,
+        None => head(connection, chains)?.position,
+    };
+    // Dates never go backwards along a chain.
+    let (mut before, mut not_before) = (0, end + 1);
+    while not_before - before > 1 {
+        let middle = u64::midpoint(before, not_before);
+        if at(connection, chains, chain.place(middle))?.date < date {
+            before = middle;
+        } else {
+            not_before = middle;
+        }
+    }
+    Ok(chain.place(before))
+}
+
+/// Adds an event, of the dialog that has or had that row.
+pub(crate) fn append(
+    connection: &Connection,
+    chains: &Chains,
+    event: &Event,
+    seq: Option<i64>,
+) -> rusqlite::Result<()> {
+    let place = chains.place(event.chain, event.position).ok_or_else(|| damaged(0))?;
+    let [notice, method, locale] = event.evidence.pieces();
+    connection
+        .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .execute((
+            place,
+            event.reference.as_bytes(),
+            event.kind.code(),
+            event.date.as_micros(),
+            notice,
+            method,
+            locale,
+            event.hash.as_bytes(),
+            seq,
+        ))?;
+    Ok(())
+}
+
+/// The events after a place with the rows of their dialogs, up to `at_most`.
+pub(crate) fn events_after(
+    connection: &Connection,
+    chains: &Chains,
+    place: Place,
+    at_most: usize,
+) -> rusqlite::Result<Vec<(Event, Option<i64>)>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {EVENT_COLUMNS}, seq FROM event WHERE position > ?1 ORDER BY position LIMIT ?2"
+        ))?
+        .query_map((place, number(at_most as u64)), |row| {
+            Ok((event(row, chains)?, row.get("seq")?))
+        })?
+        .collect()
+}

@@ -1,0 +1,231 @@
+//! The one thread that writes: it commits all requests that wait as one transaction.
+//!
+//! While one commit waits for the disk, the next requests gather; the busier the store, the more
+//! of them share an fsync. A request is answered after the commit that holds it.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use dataapi_core::{Activity, Clock, StoreError};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::erase::erasures::Erasures;
+use crate::erase::wal::Log;
+use crate::error::{Failure, OpenError, busy, closed, overloaded, store_error};
+use crate::open::BUSY_TIMEOUT;
+use crate::rows::identity::Identity;
+use crate::write::commits::Commits;
+use crate::write::transaction::Transaction;
+
+/// How many requests one commit takes at most, so that the first of them does not wait for ever.
+const MAX_BATCH: usize = 1024;
+
+/// How long the thread stays awake after a commit: a lone client is back in a third of it.
+const AWAKE: Duration = Duration::from_micros(500);
+
+/// The queue to the writing thread. Dropping it waits until all that was taken in is committed.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    queue: Option<Sender<Box<dyn Job>>>,
+    commits: Arc<Commits>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread; at most `capacity` requests wait, any more are refused as overloaded.
+    pub(crate) fn start(
+        connection: Connection,
+        log: Log,
+        identity: Identity,
+        clock: Arc<dyn Clock>,
+        erasures: Arc<Erasures>,
+        commits: Arc<Commits>,
+        capacity: usize,
+    ) -> Result<Self, OpenError> {
+        let (queue, jobs) = crossbeam_channel::bounded(capacity);
+        let counted = Arc::clone(&commits);
+        let committer = Committer { connection, log, identity, clock, erasures, commits: counted };
+        let thread = std::thread::Builder::new()
+            .name("dataapi-writer".into())
+            .spawn(move || committer.run(&jobs))
+            .map_err(OpenError::Thread)?;
+        Ok(Self { queue: Some(queue), commits, thread: Some(thread) })
+    }
+
+    /// Runs `work` in the next transaction, and answers when that is on disk.
+    ///
+    /// `work` may run twice: where a shared transaction failed, each request gets one of its own.
+    pub(crate) async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnMut(&mut Transaction<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Request { work, outcome: None, reply });
+        let queue = self.queue.as_ref().ok_or_else(closed)?;
+        queue.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => overloaded(),
+            TrySendError::Disconnected(_) => closed(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// What it is busy with; how long erasures have waited is not its to say.
+    pub(crate) fn activity(&self) -> Activity {
+        let (queued, capacity) = match &self.queue {
+            Some(queue) => (queue.len(), queue.capacity().unwrap_or(0)),
+            None => (0, 0),
+        };
+        Activity {
+            queued: queued as u64,
+            queue_capacity: capacity as u64,
+            commits: self.commits.sizes(),
+            unscrubbed: None,
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // It fails only if the thread panicked, which its callers have noticed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A request on its way through the thread.
+trait Job: Send {
+    /// Does its work; an error means that the transaction must be rolled back.
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), rusqlite::Error>;
+
+    /// Answers with what its work yielded.
+    fn answer(self: Box<Self>);
+
+    /// Answers that the database failed.
+    fn fail(self: Box<Self>, error: &rusqlite::Error);
+}
+
+struct Request<T, W> {
+    work: W,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, W> Job for Request<T, W>
+where
+    T: Send,
+    W: FnMut(&mut Transaction<'_>) -> Result<T, Failure> + Send,
+{
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), rusqlite::Error> {
+        self.outcome = Some(match (self.work)(transaction) {
+            Ok(answer) => Ok(answer),
+            Err(Failure::Refused(refusal)) => Err(refusal),
+            Err(Failure::Database(error)) => return Err(error),
+        });
+        Ok(())
+    }
+
+    // Nobody may be waiting any more: a dropped call still happened whole.
+
+    fn answer(self: Box<Self>) {
+        let _ = self.reply.send(self.outcome.unwrap_or_else(|| Err(closed())));
+    }
+
+    fn fail(self: Box<Self>, error: &rusqlite::Error) {
+        let _ = self.reply.send(Err(store_error(error)));
+    }
+}
+
+struct Committer {
+    connection: Connection,
+    log: Log,
+    identity: Identity,
+    clock: Arc<dyn Clock>,
+    erasures: Arc<Erasures>,
+    commits: Arc<Commits>,
+}
+
+impl Committer {
+    fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
+        let mut batch = Vec::new();
+        while let Some(first) = next(jobs) {
+            batch.push(first);
+            batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
+            self.commit(&mut batch);
+        }
+    }
+
+    /// Commits the batch and answers each of it, leaving it empty.
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        match self.transact(batch) {
+            Ok(()) => {
+                self.commits.count(batch.len());
+                batch.drain(..).for_each(Job::answer);
+            }
+            // Nothing was committed: one request that cannot succeed must not fail the others.
+            Err(Abort::Work(_)) if batch.len() > 1 => {
+                for job in batch.drain(..) {
+                    self.commit_alone(job);
+                }
+            }
+            Err(Abort::Work(error) | Abort::Commit(error)) => {
+                batch.drain(..).for_each(|job| job.fail(&error));
+            }
+        }
+    }
+
+    fn commit_alone(&mut self, job: Box<dyn Job>) {
+        let mut alone = [job];
+        let outcome = self.transact(&mut alone);
+        let [job] = alone;
+        match outcome {
+            Ok(()) => {
+                self.commits.count(1);
+                job.answer();
+            }
+            Err(Abort::Work(error) | Abort::Commit(error)) => job.fail(&error),
+        }
+    }
+
+    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Abort> {
+        let Ok(Some(_held)) = self.log.hold(BUSY_TIMEOUT) else {
+            return Err(Abort::Commit(busy()));
+        };
+        let begun = Transaction::begin(&self.connection, &self.identity, &*self.clock);
+        let mut transaction = begun.map_err(Abort::Commit)?;
+        for job in jobs {
+            job.run(&mut transaction).map_err(Abort::Work)?;
+        }
+        if transaction.erases() {
+            self.erasures.note();
+        }
+        transaction.commit().map_err(Abort::Commit)
+    }
+}
+
+/// Waits for a request, awake at first: a client that sends one after the other is soon back, and to
+/// put a thread to sleep and wake it takes a sixth of the time of a request that is alone.
+fn next(jobs: &Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+    let started = Instant::now();
+    while started.elapsed() < AWAKE {
+        match jobs.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Empty) => std::thread::yield_now(),
+            Err(TryRecvError::Disconnected) => return None,
+        }
+    }
+    jobs.recv().ok()
+}
+
+/// Why a transaction was rolled back.
+enum Abort {
+    /// The work of one of the requests failed.
+    Work(rusqlite::Error),
+    /// The transaction itself could not begin or commit.
+    Commit(rusqlite::Error),
+}
