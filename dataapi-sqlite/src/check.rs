@@ -137,9 +137,9 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
             continue;
         };
         let reference = key.reference(&dialog.dialog_id);
-        if let Some(place) = granted {
+        if let Some(number) = granted {
             let said = event
-                .query_row([place], |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, u8>(1)?)))
+                .query_row([number], |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, u8>(1)?)))
                 .optional()?;
             if said != Some((*reference.as_bytes(), EventKind::Granted.code())) {
                 without_event += 1;

@@ -11,43 +11,43 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a piece of work inside a transaction gave no answer.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum SqliteError {
     /// It was refused, and has written nothing: the transaction goes on.
     Refused(StoreError),
     /// The database failed: the transaction must be rolled back.
     Database(rusqlite::Error),
 }
 
-impl Failure {
+impl SqliteError {
     /// Whether someone else held a lock.
     pub(crate) fn is_busy(&self) -> bool {
         matches!(self, Self::Database(error) if is_busy(error))
     }
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for SqliteError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for SqliteError {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)
     }
 }
 
-impl From<Invalid> for Failure {
+impl From<Invalid> for SqliteError {
     fn from(error: Invalid) -> Self {
         Self::Refused(error.into())
     }
 }
 
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(error) => error,
-            Failure::Database(error) => store_error(&error),
+impl From<SqliteError> for StoreError {
+    fn from(error: SqliteError) -> Self {
+        match error {
+            SqliteError::Refused(error) => error,
+            SqliteError::Database(error) => store_error(&error),
         }
     }
 }

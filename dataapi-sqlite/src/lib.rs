@@ -45,14 +45,14 @@ use dataapi_core::{
     Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, SystemClock, Upkeep,
 };
 
-pub use crate::backup::{Backup, BackupError, Progress, Restored, Since, restore};
+pub use crate::backup::{Backup, BackupError, OnStep, Restored, Since, restore};
 pub use crate::check::{Damage, check};
 pub use crate::copy::{TransferSource, TransferTarget};
 use crate::erase::erasures::Erasures;
-use crate::erase::scrub::{Outcome, Scrubber};
+use crate::erase::scrub::{ScrubOutcome, Scrubber};
 use crate::erase::upkeep::UpkeepThread;
-use crate::error::Failure;
 pub use crate::error::OpenError;
+use crate::error::SqliteError;
 use crate::read::readers::{Cost, Readers};
 use crate::read::revisions::Revisions;
 use crate::read::{changes, counts, dialogs, pages, subject};
@@ -147,11 +147,11 @@ impl SqliteStore {
         let path = &path.canonicalize().map_err(OpenError::Files)?;
         let erasures = Arc::new(Erasures::default());
         let mut scrubber = Scrubber::open(path)?;
-        if !matches!(scrubber.finish(&erasures), Ok(Outcome::Clean)) {
+        if !matches!(scrubber.finish(&erasures), Ok(ScrubOutcome::Clean)) {
             // Another process is at work on the store; it goes on beside it.
             erasures.note();
         }
-        let log = scrubber.log().another(path).map_err(OpenError::Files)?;
+        let wal = scrubber.wal().another(path).map_err(OpenError::Files)?;
         let at_once = readers.max(1);
         let readers = Readers::start(path, at_once, queue)?;
         let long_reads = readers.long_reads();
@@ -164,7 +164,7 @@ impl SqliteStore {
             erase_within,
         )?;
         let (noted, own) = (Arc::clone(&erasures), identity.clone());
-        let writer = Writer::start(connection, log, own, clock, noted, commits, queue)?;
+        let writer = Writer::start(connection, wal, own, clock, noted, commits, queue)?;
         let revisions = Revisions::open(path, at_once)?;
         let path = path.clone();
         Ok(Self { readers, revisions, writer, upkeep, erasures, identity, path })
@@ -207,8 +207,8 @@ impl Dialogs for SqliteStore {
         let import = move |transaction: &mut Transaction<'_>| {
             let answer = |imported| match transaction.import(imported) {
                 Ok(()) => Ok(Ok(())),
-                Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
-                Err(failure) => Err(failure),
+                Err(SqliteError::Refused(refusal)) => Ok(Err(refusal)),
+                Err(error) => Err(error),
             };
             batch.iter().map(answer).collect()
         };

@@ -6,8 +6,8 @@ use dataapi_core::{Event, LedgerHead};
 
 use crate::SqliteStore;
 use crate::backup::error::BackupError;
-use crate::backup::progress::{Progress, go_on};
-use crate::backup::store_file::{Copy, StoreRow};
+use crate::backup::steps::{OnStep, go_on};
+use crate::backup::store_file::{NewStoreFile, StoreRow};
 use crate::open::open_for_reading;
 use crate::rows::dialogs::{AT_ONCE, DialogRow};
 use crate::rows::ledger::events_after;
@@ -38,9 +38,9 @@ impl SqliteStore {
     /// # Errors
     /// [`BackupError::IsThere`], [`BackupError::Write`], [`BackupError::Sqlite`],
     /// [`BackupError::Stopped`].
-    pub fn back_up(&self, place: &Path, progress: Progress<'_>) -> Result<Backup, BackupError> {
+    pub fn back_up(&self, path: &Path, on_step: OnStep<'_>) -> Result<Backup, BackupError> {
         let source = open_for_reading(&self.path)?;
-        let copy = Copy::begin(place, &self.identity.key, &self.identity.chains)?;
+        let copy = NewStoreFile::begin(path, &self.identity.key, &self.identity.chains)?;
         loop {
             let mut moment = source.unchecked_transaction()?;
             let adding = copy.add()?;
@@ -68,7 +68,7 @@ impl SqliteStore {
                 copy.keys(keys, store.last_date)?;
             }
             adding.commit()?;
-            go_on(progress, rows.len())?;
+            go_on(on_step, rows.len())?;
             if let Some((store, ..)) = end {
                 let head = copy.head()?;
                 let dialogs = copy.finish(&store)?;
@@ -78,6 +78,6 @@ impl SqliteStore {
     }
 }
 
-fn follow(copy: &Copy, events: &[(Event, Option<i64>)]) -> rusqlite::Result<()> {
+fn follow(copy: &NewStoreFile, events: &[(Event, Option<i64>)]) -> rusqlite::Result<()> {
     events.iter().try_for_each(|(event, seq)| copy.follow(event, *seq))
 }

@@ -6,7 +6,7 @@ use dataapi_core::{DialogRef, Event, EventKind, RefKey};
 
 use crate::rows::chains::Chains;
 use crate::rows::dialogs::DialogRow;
-use crate::rows::event_number::Place;
+use crate::rows::event_number::EventNumber;
 use crate::rows::values;
 
 /// What has happened to the dialogs of a backup since it was made.
@@ -16,8 +16,8 @@ pub(crate) struct Fates(HashMap<DialogRef, Fate>);
 /// What has happened to one of them.
 #[derive(Clone, Copy)]
 enum Fate {
-    /// It was consented to by the event at that place.
-    Granted(Place),
+    /// It was consented to by the event of that number.
+    Granted(EventNumber),
     /// It was withdrawn or erased; a dialog that took its id later is another one.
     Gone,
 }
@@ -26,8 +26,8 @@ impl Fates {
     pub(crate) fn add(&mut self, event: &Event, chains: &Chains) -> rusqlite::Result<()> {
         let fate = match event.kind {
             EventKind::Granted => {
-                let place = chains.place(event.chain, event.position);
-                Fate::Granted(place.ok_or_else(|| values::damaged(0))?)
+                let number = chains.event_number(event.chain, event.position);
+                Fate::Granted(number.ok_or_else(|| values::damaged(0))?)
             }
             EventKind::Withdrawn | EventKind::Erased | EventKind::Expired => Fate::Gone,
         };
@@ -57,8 +57,8 @@ impl Fates {
             .into_iter()
             .filter_map(|mut row| match self.0.get(&key.reference(&row.dialog.dialog_id)) {
                 None => Some(row),
-                Some(Fate::Granted(place)) => {
-                    row.granted = Some(*place);
+                Some(Fate::Granted(number)) => {
+                    row.granted = Some(*number);
                     Some(row)
                 }
                 Some(Fate::Gone) => None,

@@ -12,12 +12,12 @@
 mod back_up;
 mod error;
 mod fates;
-mod progress;
 mod put_back;
 mod restore;
+mod steps;
 mod store_file;
 
 pub use back_up::Backup;
 pub use error::BackupError;
-pub use progress::Progress;
 pub use restore::{Restored, Since, restore};
+pub use steps::OnStep;

@@ -7,8 +7,8 @@ use dataapi_core::{BrokenChain, ChainHead, LedgerHead, Limit, Positions};
 use crate::SqliteStore;
 use crate::backup::error::BackupError;
 use crate::backup::fates::Fates;
-use crate::backup::progress::{Progress, go_on};
 use crate::backup::restore::Restored;
+use crate::backup::steps::{OnStep, go_on};
 use crate::open::{open_backup, open_for_reading};
 use crate::rows::dialogs::DialogRow;
 use crate::rows::identity::Identity;
@@ -33,14 +33,14 @@ impl SqliteStore {
     pub async fn put_back(
         &self,
         backup: &Path,
-        progress: Progress<'_>,
+        on_step: OnStep<'_>,
     ) -> Result<Restored, BackupError> {
         let source = open_backup(backup)?;
         let Identity { key, chains } = Identity::load(&source)?;
         if key.as_bytes() != self.identity.key.as_bytes() {
             return Err(BackupError::OtherStore);
         }
-        // Also where this store is a copy of that one, events that both have lie at the same places.
+        // Also where this store is a copy of that one, events that both have have the same numbers.
         let fates = self.fates_after(&ledger::heads(&source, &chains)?)?;
         let mut outcome = Restored::default();
         let mut seq = 0;
@@ -69,7 +69,7 @@ impl SqliteStore {
                         PutBack::Gone => outcome.gone += 1,
                     }
                 }
-                go_on(progress, count)?;
+                go_on(on_step, count)?;
             }
             if is_last {
                 return Ok(outcome);
@@ -84,9 +84,9 @@ impl SqliteStore {
         let mut after = Positions::START;
         for head in noted {
             after.set(head.chain, head.position);
-            let place = self.identity.chains.place(head.chain, head.position);
+            let number = self.identity.chains.event_number(head.chain, head.position);
             let there =
-                place.map(|place| ledger::unchecked_at(&source, &self.identity.chains, place));
+                number.map(|number| ledger::unchecked_at(&source, &self.identity.chains, number));
             match there.transpose()?.flatten() {
                 Some(event) if event.head() == *head => {}
                 Some(_) => {

@@ -9,8 +9,8 @@ use rusqlite::Connection;
 
 use crate::backup::error::BackupError;
 use crate::backup::fates::Fates;
-use crate::backup::progress::{Progress, go_on};
-use crate::backup::store_file::{Copy, StoreRow};
+use crate::backup::steps::{OnStep, go_on};
+use crate::backup::store_file::{NewStoreFile, StoreRow};
 use crate::open::open_backup;
 use crate::rows::chains::Chains;
 use crate::rows::dialogs::{AT_ONCE, DialogRow};
@@ -49,7 +49,7 @@ pub struct Restored {
     pub already_there: u64,
 }
 
-/// Makes a store at a place where there is none from a backup, but for what was withdrawn or erased
+/// Makes a store from a backup at a path where there is none, but for what was withdrawn or erased
 /// since: that never is in the new file, which appears once it is whole and on disk.
 ///
 /// A dialog comes back as it was, and with a *yes* that came after the backup. The new store has the
@@ -62,9 +62,9 @@ pub struct Restored {
 /// [`BackupError::Sqlite`], [`BackupError::LedgerFile`], [`BackupError::Stopped`].
 pub fn restore(
     backup: &Path,
-    place: &Path,
+    path: &Path,
     since: Since,
-    progress: Progress<'_>,
+    on_step: OnStep<'_>,
 ) -> Result<Restored, BackupError> {
     let source = open_backup(backup)?;
     let source = source.unchecked_transaction()?;
@@ -85,7 +85,7 @@ pub fn restore(
     }
     store.last_date = tail.last().map_or(store.last_date, |last| last.date.max(store.last_date));
 
-    let copy = Copy::begin(place, &key, &chains)?;
+    let copy = NewStoreFile::begin(path, &key, &chains)?;
     copy_ledger(&source, &chains, &copy)?;
     let mut outcome = Restored::default();
     let mut rows_of = HashMap::new();
@@ -102,7 +102,7 @@ pub fn restore(
         adding.commit()?;
         outcome.restored += staying.len() as u64;
         outcome.gone += gone;
-        go_on(progress, count)?;
+        go_on(on_step, count)?;
         if is_last {
             break;
         }
@@ -122,7 +122,11 @@ pub fn restore(
     Ok(outcome)
 }
 
-fn copy_ledger(source: &Connection, chains: &Chains, copy: &Copy) -> Result<(), BackupError> {
+fn copy_ledger(
+    source: &Connection,
+    chains: &Chains,
+    copy: &NewStoreFile,
+) -> Result<(), BackupError> {
     loop {
         let events = events_after(source, chains, copy.end()?, AT_ONCE)?;
         if events.is_empty() {

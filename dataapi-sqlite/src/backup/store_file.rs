@@ -12,29 +12,29 @@ use crate::backup::error::BackupError;
 use crate::erase::pages;
 use crate::rows::chains::{self, Chain, Chains};
 use crate::rows::dialogs::{self, DialogRow};
-use crate::rows::event_number::Place;
+use crate::rows::event_number::EventNumber;
 use crate::rows::{counts, early_grants, identity, keys, ledger, tombstones, values};
 use crate::{new_store, open};
 
 /// The file. Dropped before it is finished, it is removed.
-pub(crate) struct Copy {
+pub(crate) struct NewStoreFile {
     connection: Connection,
     file: TempPath,
-    place: PathBuf,
+    path: PathBuf,
     chains: Chains,
 }
 
-impl Copy {
-    /// Begins a store with that key and those chains beside its place, at which there must be nothing.
-    pub(crate) fn begin(place: &Path, key: &RefKey, chains: &Chains) -> Result<Self, BackupError> {
-        if new_store::is_taken(place) {
+impl NewStoreFile {
+    /// Begins a store with that key and those chains beside its path, at which there must be nothing.
+    pub(crate) fn begin(path: &Path, key: &RefKey, chains: &Chains) -> Result<Self, BackupError> {
+        if new_store::is_taken(path) {
             return Err(BackupError::IsThere);
         }
-        let file = new_store::beside(place).map_err(BackupError::Write)?;
+        let file = new_store::beside(path).map_err(BackupError::Write)?;
         let connection = open::open_new(&file, new_store::CACHE_BYTES)?;
         identity::set_key(&connection, key)?;
         chains::add(&connection, chains)?;
-        Ok(Self { connection, file, place: place.to_owned(), chains: chains.clone() })
+        Ok(Self { connection, file, path: path.to_owned(), chains: chains.clone() })
     }
 
     /// Begins to add to it; dropped, nothing was added.
@@ -47,11 +47,11 @@ impl Copy {
         dialogs::last_seq(&self.connection)
     }
 
-    /// The place of the last event.
-    pub(crate) fn end(&self) -> rusqlite::Result<Place> {
-        self.connection
-            .prepare_cached("SELECT max(position) FROM event")?
-            .query_row((), |row| Ok(row.get::<_, Option<Place>>(0)?.unwrap_or(Place::START)))
+    /// The number of the last event.
+    pub(crate) fn end(&self) -> rusqlite::Result<EventNumber> {
+        self.connection.prepare_cached("SELECT max(position) FROM event")?.query_row((), |row| {
+            Ok(row.get::<_, Option<EventNumber>>(0)?.unwrap_or(EventNumber::START))
+        })
     }
 
     /// The last events of all chains, signed off.
@@ -70,8 +70,8 @@ impl Copy {
         match (event.kind, seq) {
             (_, None) => {}
             (EventKind::Granted, Some(seq)) => {
-                let place = self.chains.place(event.chain, event.position);
-                dialogs::grant(&self.connection, seq, place.ok_or_else(|| values::damaged(0))?)?;
+                let number = self.chains.event_number(event.chain, event.position);
+                dialogs::grant(&self.connection, seq, number.ok_or_else(|| values::damaged(0))?)?;
             }
             (_, Some(seq)) => {
                 self.connection
@@ -105,7 +105,7 @@ impl Copy {
     /// Counts what was added, overwrites what lies beside its rows, and gives the file its name; tells
     /// how many dialogs it has.
     pub(crate) fn finish(self, store: &StoreRow) -> Result<u64, BackupError> {
-        let Self { connection, file, place, .. } = self;
+        let Self { connection, file, path, .. } = self;
         let adding = connection.unchecked_transaction()?;
         tombstones::fill(&adding, &store.forgotten)?;
         for (chain, upto) in &store.forgotten {
@@ -123,7 +123,7 @@ impl Copy {
         adding.commit()?;
         connection.close().map_err(|(_, error)| error)?;
         pages::clean(&file).map_err(BackupError::Write)?;
-        new_store::name(file, &place).map_err(|error| match error.kind() {
+        new_store::name(file, &path).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => BackupError::IsThere,
             _ => BackupError::Write(error),
         })?;
@@ -135,7 +135,7 @@ impl Copy {
 pub(crate) struct StoreRow {
     pub(crate) last_date: Date,
     /// Up to where the tombstones of each chain are forgotten.
-    pub(crate) forgotten: Vec<(Chain, Place)>,
+    pub(crate) forgotten: Vec<(Chain, EventNumber)>,
 }
 
 impl StoreRow {

@@ -4,14 +4,17 @@ use dataapi_core::transfer::{HeldRow, LastEvent, Manifest, Rest, Row, Rows, Seal
 use dataapi_core::{DialogRef, Event, EventKind, Limit, Positions, StoreError};
 use rusqlite::Connection;
 
-use crate::error::Failure;
+use crate::error::SqliteError;
 use crate::read::counts::stats;
 use crate::rows::dialogs::{self, DialogRow};
-use crate::rows::event_number::Place;
+use crate::rows::event_number::EventNumber;
 use crate::rows::identity::Identity;
 use crate::rows::{early_grants, keys, ledger, tombstones, values};
 
-pub(crate) fn manifest(connection: &Connection, identity: &Identity) -> Result<Manifest, Failure> {
+pub(crate) fn manifest(
+    connection: &Connection,
+    identity: &Identity,
+) -> Result<Manifest, SqliteError> {
     let Identity { key, chains } = identity;
     Ok(Manifest {
         key: key.clone(),
@@ -27,11 +30,11 @@ pub(crate) fn events(
     identity: &Identity,
     after: &Positions,
     limit: Limit,
-) -> Result<Vec<Event>, Failure> {
+) -> Result<Vec<Event>, SqliteError> {
     Ok(ledger::after(connection, &identity.chains, after, limit)?)
 }
 
-pub(crate) fn rest(connection: &Connection) -> Result<Rest, Failure> {
+pub(crate) fn rest(connection: &Connection) -> Result<Rest, SqliteError> {
     Ok(Rest { early_grants: early_grants::all(connection)?, keys: keys::all(connection)? })
 }
 
@@ -39,7 +42,7 @@ pub(crate) fn rows(
     connection: &Connection,
     identity: &Identity,
     after: &[u8],
-) -> Result<Rows, Failure> {
+) -> Result<Rows, SqliteError> {
     let after = match Bookmark::read(after)? {
         Bookmark::Dialogs(seq) => {
             let (found, _) = DialogRow::after(connection, seq)?;
@@ -57,8 +60,8 @@ pub(crate) fn rows(
         Some((last, _)) => Bookmark::Tombstones(last.as_bytes().to_vec()).write(),
         None => Bookmark::Tombstones(after).write(),
     };
-    let rows = found.into_iter().map(|(reference, place)| {
-        let last = last_event(connection, identity, &reference, place)?;
+    let rows = found.into_iter().map(|(reference, number)| {
+        let last = last_event(connection, identity, &reference, number)?;
         if last.kind == EventKind::Granted {
             return Err(values::damaged(1));
         }
@@ -75,7 +78,7 @@ fn held(
 ) -> rusqlite::Result<SealedRow> {
     let DialogRow { dialog, date, granted, .. } = row;
     let reference = identity.key.reference(&dialog.dialog_id);
-    let last = granted.map(|place| last_event(connection, identity, &reference, place));
+    let last = granted.map(|number| last_event(connection, identity, &reference, number));
     let last = last.transpose()?;
     if last.is_some_and(|last| last.kind != EventKind::Granted) {
         return Err(values::damaged(5));
@@ -85,14 +88,14 @@ fn held(
     Ok(SealedRow::new(Row { reference, held: Some(held), last }))
 }
 
-/// What the event at a place says of that dialog.
+/// What the event of that number says of that dialog.
 fn last_event(
     connection: &Connection,
     identity: &Identity,
     reference: &DialogRef,
-    place: Place,
+    number: EventNumber,
 ) -> rusqlite::Result<LastEvent> {
-    let event = ledger::of(connection, &identity.chains, reference, place)?;
+    let event = ledger::of(connection, &identity.chains, reference, number)?;
     let Event { chain, position, kind, date, .. } = event;
     Ok(LastEvent { chain, position, kind, date })
 }
@@ -104,7 +107,7 @@ enum Bookmark {
 }
 
 impl Bookmark {
-    fn read(bytes: &[u8]) -> Result<Self, Failure> {
+    fn read(bytes: &[u8]) -> Result<Self, SqliteError> {
         match bytes {
             [] => Ok(Self::Dialogs(0)),
             [b'd', seq @ ..] if seq.len() == 8 => {

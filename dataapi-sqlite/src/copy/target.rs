@@ -14,8 +14,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::copy::reading;
 use crate::erase::erasures::Erasures;
 use crate::erase::scrub::Scrubber;
-use crate::erase::wal::{Held, Log};
-use crate::error::{Failure, OpenError};
+use crate::erase::wal::{Wal, WalLock};
+use crate::error::{OpenError, SqliteError};
 use crate::open::BUSY_TIMEOUT;
 use crate::rows::chains::{self, Chains};
 use crate::rows::dialogs::{self, DialogRow};
@@ -29,7 +29,7 @@ const LOG_PAGES: u32 = 16_384;
 
 /// A store in the making, in a file that only its owner can read. Until
 /// [`release`](dataapi_core::transfer::Target::release) it can be opened as nothing else.
-// The order of the fields is the order of closing: the log is given back last.
+// The order of the fields is the order of closing: the lock on the log is given back last.
 #[derive(Debug)]
 pub struct TransferTarget {
     connection: Connection,
@@ -37,7 +37,7 @@ pub struct TransferTarget {
     indexes: DialogIndexes,
     path: PathBuf,
     /// Nobody else goes on with it meanwhile.
-    held: Option<Held>,
+    lock: Option<WalLock>,
 }
 
 impl TransferTarget {
@@ -56,15 +56,15 @@ impl TransferTarget {
         // Of any size, indexes are sorted in little memory. What is sorted is no text, and is held.
         connection.pragma_update(None, "temp_store", "FILE")?;
         let path = path.canonicalize().map_err(OpenError::Files)?;
-        let log = Log::open(&path).map_err(OpenError::Files)?;
-        let held = log.hold(BUSY_TIMEOUT).map_err(OpenError::Files)?.ok_or(OpenError::Busy)?;
+        let wal = Wal::open(&path).map_err(OpenError::Files)?;
+        let lock = wal.lock(BUSY_TIMEOUT).map_err(OpenError::Files)?.ok_or(OpenError::Busy)?;
         // Whoever held it before may have ended it.
         if !is_unfinished(&connection)? {
             return Err(OpenError::IsThere);
         }
         let identity = Identity::load(&connection)?;
         let indexes = DialogIndexes::load()?;
-        Ok(Self { connection, identity, indexes, path, held: Some(held) })
+        Ok(Self { connection, identity, indexes, path, lock: Some(lock) })
     }
 
     /// Makes the file aside, so that it never is there without the mark that it is no store.
@@ -91,7 +91,7 @@ impl TransferTarget {
     }
 
     /// What it is a copy of, and how far it came; `None` before that is known.
-    fn begun(&self) -> Result<Option<(Fingerprint, Progress)>, Failure> {
+    fn begun(&self) -> Result<Option<(Fingerprint, Progress)>, SqliteError> {
         let select = "SELECT fingerprint, positions, copied, digest, bookmark FROM transfer";
         let kept = self.connection.prepare_cached(select)?.query_row((), |row| {
             let positions: String = row.get(1)?;
@@ -108,7 +108,7 @@ impl TransferTarget {
     }
 
     /// Makes it a copy of that store, with nothing in it yet.
-    fn become_copy_of(&mut self, manifest: &Manifest) -> Result<(), Failure> {
+    fn become_copy_of(&mut self, manifest: &Manifest) -> Result<(), SqliteError> {
         let chains = Chains::after(&manifest.heads);
         let adding = write(&self.connection)?;
         identity::set_key(&adding, &manifest.key)?;
@@ -120,7 +120,7 @@ impl TransferTarget {
         Ok(())
     }
 
-    fn take_events(&self, events: &[Event], progress: &Progress) -> Result<(), Failure> {
+    fn take_events(&self, events: &[Event], progress: &Progress) -> Result<(), SqliteError> {
         let adding = write(&self.connection)?;
         for event in events {
             ledger::append(&adding, &self.identity.chains, event, None)?;
@@ -134,7 +134,7 @@ impl TransferTarget {
         rows: Vec<SealedRow>,
         progress: &Progress,
         permit: &Permit,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SqliteError> {
         let adding = write(&self.connection)?;
         let mut seq = dialogs::last_seq(&adding)?;
         for row in rows {
@@ -146,20 +146,20 @@ impl TransferTarget {
 
     /// Adds a row, as that one if it is of a dialog that is held; tells whether it is.
     fn take_row(&self, adding: &Connection, row: Row, seq: i64) -> rusqlite::Result<bool> {
-        let place = |last: LastEvent| {
-            let place = self.identity.chains.place(last.chain, last.position);
-            place.ok_or_else(|| values::damaged(5))
+        let number = |last: LastEvent| {
+            let number = self.identity.chains.event_number(last.chain, last.position);
+            number.ok_or_else(|| values::damaged(5))
         };
         match row {
             Row { held: Some(HeldRow { dialog, received: date, .. }), last, .. }
                 if last.is_none_or(|last| last.kind == EventKind::Granted) =>
             {
-                let granted = last.map(place).transpose()?;
+                let granted = last.map(number).transpose()?;
                 dialogs::add(adding, &DialogRow { seq, dialog, date, granted })?;
                 Ok(true)
             }
             Row { reference, held: None, last: Some(last) } if last.kind != EventKind::Granted => {
-                tombstones::add(adding, &reference, place(last)?)?;
+                tombstones::add(adding, &reference, number(last)?)?;
                 Ok(false)
             }
             // A dialog that is held and gone, or neither.
@@ -167,7 +167,7 @@ impl TransferTarget {
         }
     }
 
-    fn finish(&self, manifest: &Manifest, rest: &Rest) -> Result<(), Failure> {
+    fn finish(&self, manifest: &Manifest, rest: &Rest) -> Result<(), SqliteError> {
         self.indexes.make_missing(&self.connection)?;
         let adding = write(&self.connection)?;
         adding.execute_batch("DELETE FROM early_grant; DELETE FROM api_key;")?;
@@ -262,9 +262,9 @@ impl Target for TransferTarget {
     /// From now on it is a store like any other. What lies beside its rows is overwritten first thing, which
     /// reads all of it.
     async fn release(&mut self) -> Result<(), StoreError> {
-        self.connection.execute("DELETE FROM transfer", ()).map_err(Failure::from)?;
+        self.connection.execute("DELETE FROM transfer", ()).map_err(SqliteError::from)?;
         // It is a store already, whatever comes of that.
-        self.held = None;
+        self.lock = None;
         let _ = self.scrub();
         Ok(())
     }
@@ -282,6 +282,6 @@ fn keep(adding: &Connection, progress: &Progress) -> rusqlite::Result<()> {
         .prepare_cached(
             "UPDATE transfer SET positions = ?1, copied = ?2, digest = ?3, bookmark = ?4",
         )?
-        .execute((positions.to_string(), values::number(*rows), digest.as_bytes(), bookmark))
+        .execute((positions.to_string(), values::integer(*rows), digest.as_bytes(), bookmark))
         .map(|_| ())
 }

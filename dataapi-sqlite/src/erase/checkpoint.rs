@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Mode {
+pub(crate) enum CheckpointMode {
     /// As far as it goes without waiting for anyone.
     Passive,
     /// All of it, after which the log begins anew.
@@ -22,11 +22,14 @@ pub(crate) struct Folded {
     pub(crate) done: u32,
 }
 
-pub(crate) fn checkpoint(connection: &Connection, mode: Mode) -> rusqlite::Result<Folded> {
+pub(crate) fn checkpoint(
+    connection: &Connection,
+    mode: CheckpointMode,
+) -> rusqlite::Result<Folded> {
     let sql = match mode {
-        Mode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
-        Mode::Restart => "PRAGMA wal_checkpoint(RESTART)",
-        Mode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
+        CheckpointMode::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        CheckpointMode::Restart => "PRAGMA wal_checkpoint(RESTART)",
+        CheckpointMode::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
     };
     connection.prepare_cached(sql)?.query_row((), |row| {
         Ok(Folded { busy: row.get(0)?, frames: row.get(1)?, done: row.get(2)? })

@@ -5,14 +5,14 @@ use std::io;
 use std::path::Path;
 
 use crate::erase::slack;
-use crate::erase::wal::Log;
+use crate::erase::wal::Wal;
 use crate::erase::wal_index::{Header, Salt, WalIndex};
 
 /// Which pages in the log hold more than their rows.
 #[derive(Debug)]
 pub(crate) struct Leftovers {
     index: WalIndex,
-    log: Log,
+    wal: Wal,
     salt: Salt,
     looked_through: u32,
     pages: BTreeSet<u32>,
@@ -20,10 +20,10 @@ pub(crate) struct Leftovers {
 
 impl Leftovers {
     /// Of the store at this path, which has that log; nothing is looked at yet.
-    pub(crate) fn open(path: &Path, log: Log) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, wal: Wal) -> io::Result<Self> {
         let index = WalIndex::open(path)?;
         let (salt, pages) = (Salt::default(), BTreeSet::new());
-        Ok(Self { index, log, salt, looked_through: 0, pages })
+        Ok(Self { index, wal, salt, looked_through: 0, pages })
     }
 
     /// What tells whether anyone has committed since.
@@ -65,7 +65,7 @@ impl Leftovers {
         };
         let frames = header.frames();
         if frames == self.looked_through
-            || self.log.pages(self.salt, self.looked_through, frames, look)?
+            || self.wal.pages(self.salt, self.looked_through, frames, look)?
         {
             self.looked_through = frames;
         } else {

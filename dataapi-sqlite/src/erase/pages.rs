@@ -93,15 +93,15 @@ impl Database {
 
     fn read(&self, number: u32) -> io::Result<Vec<u8>> {
         let mut page = vec![0; self.page_bytes as usize];
-        self.file.read_exact_at(&mut page, self.place(number))?;
+        self.file.read_exact_at(&mut page, self.offset(number))?;
         Ok(page)
     }
 
     fn overwrite(&self, number: u32, left: Range<usize>) -> io::Result<()> {
-        self.file.write_all_at(&vec![0; left.len()], self.place(number) + left.start as u64)
+        self.file.write_all_at(&vec![0; left.len()], self.offset(number) + left.start as u64)
     }
 
-    fn place(&self, number: u32) -> u64 {
+    fn offset(&self, number: u32) -> u64 {
         u64::from(number - 1) * u64::from(self.page_bytes)
     }
 }

@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::erase::checkpoint::{Mode, checkpoint};
+use crate::erase::checkpoint::{CheckpointMode, checkpoint};
 use crate::erase::erasures::Erasures;
 use crate::erase::leftovers::Leftovers;
 use crate::erase::marks::{Undone, left_undone, set_mark, set_undone};
 use crate::erase::pages::Database;
-use crate::erase::wal::{Held, Log};
+use crate::erase::wal::{Wal, WalLock};
 use crate::erase::wal_index::Header;
 use crate::error::OpenError;
 use crate::open::open_for_upkeep;
@@ -46,13 +46,13 @@ pub(crate) struct Scrubber {
     checkpoints: Connection,
     transactions: Connection,
     database: Database,
-    log: Log,
+    wal: Wal,
     leftovers: Leftovers,
 }
 
 /// How a try ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum ScrubOutcome {
     /// Nothing is left of what was deleted before it began.
     Clean,
     /// A read or a write that runs is in the way; the store is as usable as before.
@@ -61,7 +61,7 @@ pub(crate) enum Outcome {
 
 /// Why a try failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum ScrubError {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
@@ -78,15 +78,15 @@ impl Scrubber {
         left_undone(&transactions)?;
         let page_bytes = transactions.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let files = OpenError::Files;
-        let log = Log::open(path).map_err(files)?;
-        let leftovers = Leftovers::open(path, log.clone()).map_err(files)?;
+        let wal = Wal::open(path).map_err(files)?;
+        let leftovers = Leftovers::open(path, wal.clone()).map_err(files)?;
         let database = Database::open(path, page_bytes).map_err(files)?;
-        Ok(Self { checkpoints, transactions, database, log, leftovers })
+        Ok(Self { checkpoints, transactions, database, wal, leftovers })
     }
 
     /// The log of the store, to open another one on it.
-    pub(crate) fn log(&self) -> &Log {
-        &self.log
+    pub(crate) fn wal(&self) -> &Wal {
+        &self.wal
     }
 
     /// What tells whether anyone has committed since.
@@ -98,7 +98,7 @@ impl Scrubber {
     /// of it, since the log could then begin anew before it was looked through. What a read that began
     /// before still needs is left for the next time. Tells how many frames are folded in now, or `None`
     /// if nobody writes just now: then nothing was done.
-    pub(crate) fn fold_in(&mut self) -> Result<Option<u32>, Fault> {
+    pub(crate) fn fold_in(&mut self) -> Result<Option<u32>, ScrubError> {
         // Nothing after this snapshot is folded in while it lasts.
         let pin = self.transactions.unchecked_transaction()?;
         left_undone(&pin)?;
@@ -106,7 +106,7 @@ impl Scrubber {
             return Ok(None);
         }
         self.leftovers.look_through()?;
-        let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
+        let folded = checkpoint(&self.checkpoints, CheckpointMode::Passive)?;
         Ok(Some(folded.done))
     }
 
@@ -115,7 +115,11 @@ impl Scrubber {
     ///
     /// If anything was erased, what it held is overwritten. It is cut only if asked to: to make it longer
     /// again holds up each commit, so that with 64 writers it would cost a sixth of them.
-    pub(crate) fn scrub(&mut self, erasures: &Erasures, empty: bool) -> Result<Outcome, Fault> {
+    pub(crate) fn scrub(
+        &mut self,
+        erasures: &Erasures,
+        empty: bool,
+    ) -> Result<ScrubOutcome, ScrubError> {
         // Each time, less is committed meanwhile.
         let mut left = self.header()?.frames();
         for _ in 0..MOST_TIMES_BESIDE {
@@ -125,28 +129,28 @@ impl Scrubber {
             let Some(done) = self.fold_in()? else { break };
             left = self.header()?.frames().saturating_sub(done);
         }
-        match self.log.hold_next(WRITERS)? {
-            Some(held) => self.scrub_alone(&held, erasures, empty),
-            None => Ok(Outcome::Blocked),
+        match self.wal.lock_next(WRITERS)? {
+            Some(lock) => self.scrub_alone(&lock, erasures, empty),
+            None => Ok(ScrubOutcome::Blocked),
         }
     }
 
     /// Finishes what a process that died may have left undone, if anything is.
-    pub(crate) fn finish(&mut self, erasures: &Erasures) -> Result<Outcome, Fault> {
+    pub(crate) fn finish(&mut self, erasures: &Erasures) -> Result<ScrubOutcome, ScrubError> {
         if !left_undone(&self.transactions)?.any() {
-            return Ok(Outcome::Clean);
+            return Ok(ScrubOutcome::Clean);
         }
-        match self.log.hold(WRITERS)? {
-            Some(held) => self.scrub_alone(&held, erasures, true),
-            None => Ok(Outcome::Blocked),
+        match self.wal.lock(WRITERS)? {
+            Some(lock) => self.scrub_alone(&lock, erasures, true),
+            None => Ok(ScrubOutcome::Blocked),
         }
     }
 
     /// Closes the store, scrubbed if it `has_written` or anything is left undone: whoever only reads
     /// holds up nobody. The last connection of all takes the other files with it.
     pub(crate) fn close(mut self, erasures: &Erasures, has_written: bool) {
-        let Ok(Some(held)) = self.log.hold(WRITERS) else { return };
-        if self.is_clean(&held, erasures, has_written).unwrap_or(false) {
+        let Ok(Some(lock)) = self.wal.lock(WRITERS) else { return };
+        if self.is_clean(&lock, erasures, has_written).unwrap_or(false) {
             // Whatever cannot be removed now is left to the next one that opens the store.
             let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
             let _ = self.checkpoints.set_db_config(no_checkpoint, false);
@@ -154,42 +158,42 @@ impl Scrubber {
         // The one that takes them is the last to close.
         drop(self.transactions);
         drop(self.checkpoints);
-        drop(held);
+        drop(lock);
     }
 
     /// Whether the log is empty, after it was scrubbed if there is reason to.
     fn is_clean(
         &mut self,
-        held: &Held,
+        lock: &WalLock,
         erasures: &Erasures,
         has_written: bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, ScrubError> {
         let is_undone = left_undone(&self.transactions)?.any();
         let is_empty = self.header()?.frames() == 0;
         if is_undone || (has_written && !is_empty) {
-            return Ok(self.scrub_alone(held, erasures, true)? == Outcome::Clean);
+            return Ok(self.scrub_alone(lock, erasures, true)? == ScrubOutcome::Clean);
         }
         Ok(is_empty)
     }
 
     fn scrub_alone(
         &mut self,
-        held: &Held,
+        lock: &WalLock,
         erasures: &Erasures,
         empty: bool,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<ScrubOutcome, ScrubError> {
         self.leftovers.look_through()?;
         let undone = left_undone(&self.transactions)?;
         let has_suspects = undone.scrub || !self.leftovers.is_empty();
         if has_suspects && !self.overwrite(undone.scrub)? {
-            return Ok(Outcome::Blocked);
+            return Ok(ScrubOutcome::Blocked);
         }
         let is_done = if empty {
-            self.begin_log_anew(Mode::Truncate)?
+            self.begin_log_anew(CheckpointMode::Truncate)?
         } else if undone.erasure {
-            self.begin_blank_log(held)?
+            self.begin_blank_log(lock)?
         } else {
-            self.begin_log_anew(Mode::Restart)?
+            self.begin_log_anew(CheckpointMode::Restart)?
         };
         let now = Undone { scrub: false, erasure: undone.erasure && !is_done };
         // Written last, it need not be folded in while writers wait.
@@ -197,21 +201,21 @@ impl Scrubber {
             set_undone(&self.transactions, now)?;
         }
         if !is_done {
-            return Ok(Outcome::Blocked);
+            return Ok(ScrubOutcome::Blocked);
         }
         erasures.clear();
-        Ok(Outcome::Clean)
+        Ok(ScrubOutcome::Clean)
     }
 
     /// False if a read is in the way.
-    fn begin_log_anew(&self, mode: Mode) -> rusqlite::Result<bool> {
+    fn begin_log_anew(&self, mode: CheckpointMode) -> rusqlite::Result<bool> {
         Ok(!checkpoint(&self.checkpoints, mode)?.busy)
     }
 
     /// Lets the log begin anew and overwrites what it held, or cuts it where the file system knows no
     /// other way; false if a read is in the way.
-    fn begin_blank_log(&self, held: &Held) -> Result<bool, Fault> {
-        if !self.begin_log_anew(Mode::Restart)? {
+    fn begin_blank_log(&self, lock: &WalLock) -> Result<bool, ScrubError> {
+        if !self.begin_log_anew(CheckpointMode::Restart)? {
             return Ok(false);
         }
         // SQLite begins it anew with the next commit. Without its header, those that follow would be lost.
@@ -223,14 +227,14 @@ impl Scrubber {
         if now.salt() == before {
             return Ok(false);
         }
-        let is_blank = self.log.blank(held, now.frames(), self.database.page_bytes())?;
+        let is_blank = self.wal.blank(lock, now.frames(), self.database.page_bytes())?;
         drop(alone);
-        Ok(is_blank || self.begin_log_anew(Mode::Truncate)?)
+        Ok(is_blank || self.begin_log_anew(CheckpointMode::Truncate)?)
     }
 
     /// Folds in all of the log and overwrites what is left on the suspects, or on all pages; false
     /// if a read is in the way. The mark of a scrub stands from its beginning on, unless it is false.
-    fn overwrite(&mut self, everywhere: bool) -> Result<bool, Fault> {
+    fn overwrite(&mut self, everywhere: bool) -> Result<bool, ScrubError> {
         set_mark(&self.transactions, true)?;
         // Keeps even other programs from writing, so that nobody else has a page to fold in.
         let alone = Transaction::new_unchecked(&self.transactions, TransactionBehavior::Immediate)?;
@@ -257,7 +261,7 @@ impl Scrubber {
         const PAUSE: Duration = Duration::from_millis(1);
         let started = Instant::now();
         loop {
-            let folded = checkpoint(&self.checkpoints, Mode::Passive)?;
+            let folded = checkpoint(&self.checkpoints, CheckpointMode::Passive)?;
             if !folded.busy && folded.done == folded.frames {
                 return Ok(true);
             }

@@ -10,7 +10,7 @@ use dataapi_core::StoreError;
 use tokio::sync::oneshot;
 
 use crate::erase::erasures::Erasures;
-use crate::erase::scrub::{Fault, Outcome, Scrubber};
+use crate::erase::scrub::{ScrubError, ScrubOutcome, Scrubber};
 use crate::erase::wal_index::Header;
 use crate::error::{OpenError, closed, read_in_the_way, store_error};
 use crate::read::readers::LongReads;
@@ -204,7 +204,7 @@ impl Keeper {
         // Whoever asked may mean an erasure of another process.
         let empty = is_idle || !self.waiting.is_empty();
         let outcome = self.scrubber.scrub(&self.erasures, empty);
-        if let Ok(Outcome::Clean) = outcome {
+        if let Ok(ScrubOutcome::Clean) = outcome {
             for (reply, _) in self.waiting.drain(..) {
                 let _ = reply.send(Ok(()));
             }
@@ -220,8 +220,8 @@ impl Keeper {
         self.waiting = waiting;
         for (reply, _) in late {
             let _ = reply.send(Err(match &outcome {
-                Err(Fault::Sqlite(error)) => store_error(error),
-                Err(Fault::File(error)) => StoreError::backend(error.to_string()),
+                Err(ScrubError::Sqlite(error)) => store_error(error),
+                Err(ScrubError::File(error)) => StoreError::backend(error.to_string()),
                 Ok(_) => read_in_the_way(),
             }));
         }

@@ -21,7 +21,7 @@ const AT_ONCE: u32 = 64;
 
 /// The log of a store. SQLite holds no locks on it, so that it can be closed like any file.
 #[derive(Clone, Debug)]
-pub(crate) struct Log {
+pub(crate) struct Wal {
     file: Arc<File>,
     /// Whether someone of this store waits to hold it before all others.
     is_wanted: Arc<AtomicBool>,
@@ -31,9 +31,9 @@ pub(crate) struct Log {
 ///
 /// SQLite's own write lock is not enough where nothing may be written between two transactions.
 #[derive(Debug)]
-pub(crate) struct Held(Arc<File>);
+pub(crate) struct WalLock(Arc<File>);
 
-impl Log {
+impl Wal {
     /// Opens the log of the store at this path. A connection that stays open for as long must have
     /// read from the store before: SQLite removes the log when the last one closes.
     pub(crate) fn open(store: &Path) -> io::Result<Self> {
@@ -46,31 +46,31 @@ impl Log {
     }
 
     /// Waits for the lock for so long; `None` if another one held it all the time.
-    pub(crate) fn hold(&self, patience: Duration) -> io::Result<Option<Held>> {
-        self.hold_when(|| !self.is_wanted.load(Ordering::Relaxed), patience)
+    pub(crate) fn lock(&self, patience: Duration) -> io::Result<Option<WalLock>> {
+        self.lock_when(|| !self.is_wanted.load(Ordering::Relaxed), patience)
     }
 
     /// The same, before the others of this store: one that commits without a break is back at the lock long
     /// before anyone who waits for it, so that without this as much is written meanwhile as the one who
     /// waits has just folded in.
-    pub(crate) fn hold_next(&self, patience: Duration) -> io::Result<Option<Held>> {
+    pub(crate) fn lock_next(&self, patience: Duration) -> io::Result<Option<WalLock>> {
         self.is_wanted.store(true, Ordering::Relaxed);
-        let held = self.hold_when(|| true, patience);
+        let lock = self.lock_when(|| true, patience);
         self.is_wanted.store(false, Ordering::Relaxed);
-        held
+        lock
     }
 
-    fn hold_when(
+    fn lock_when(
         &self,
         is_my_turn: impl Fn() -> bool,
         patience: Duration,
-    ) -> io::Result<Option<Held>> {
+    ) -> io::Result<Option<WalLock>> {
         const PAUSE: Duration = Duration::from_micros(100);
         let mut started = None;
         loop {
             if is_my_turn() {
                 match self.file.try_lock() {
-                    Ok(()) => return Ok(Some(Held(Arc::clone(&self.file)))),
+                    Ok(()) => return Ok(Some(WalLock(Arc::clone(&self.file)))),
                     Err(TryLockError::WouldBlock) => {}
                     Err(TryLockError::Error(error)) => return Err(error),
                 }
@@ -87,7 +87,7 @@ impl Log {
     ///
     /// The file keeps its length: to cut it takes several times as long, since all of its space is given
     /// back, and each commit that makes it longer again takes it anew.
-    pub(crate) fn blank(&self, _: &Held, after: u32, page_bytes: u32) -> io::Result<bool> {
+    pub(crate) fn blank(&self, _: &WalLock, after: u32, page_bytes: u32) -> io::Result<bool> {
         let frame_bytes = FRAME_HEADER as u64 + u64::from(page_bytes);
         let from = HEADER + u64::from(after) * frame_bytes;
         let length = self.file.metadata()?.len().saturating_sub(from);
@@ -135,7 +135,7 @@ impl Log {
     }
 }
 
-impl Drop for Held {
+impl Drop for WalLock {
     fn drop(&mut self) {
         // It is given back with the file at the latest.
         let _ = self.0.unlock();
@@ -173,26 +173,26 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     /// A store whose log is there, and that log.
-    fn new() -> (tempfile::TempDir, rusqlite::Connection, Log) {
+    fn new() -> (tempfile::TempDir, rusqlite::Connection, Wal) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dialogs.db");
         let writer = crate::open::open_for_writing(&path, true, 1 << 20).unwrap();
-        let log = Log::open(&path).unwrap();
-        (folder, writer, log)
+        let wal = Wal::open(&path).unwrap();
+        (folder, writer, wal)
     }
 
     #[test]
     fn one_that_waits_for_the_lock_gets_it_before_one_that_takes_it_again_and_again() {
-        let (folder, _writer, log) = new();
-        let greedy = log.another(&folder.path().join("dialogs.db")).unwrap();
+        let (folder, _writer, wal) = new();
+        let greedy = wal.another(&folder.path().join("dialogs.db")).unwrap();
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let (taken_once, first) = std::sync::mpsc::channel();
         let taking = std::thread::spawn(move || {
             let mut taken = 0_u64;
             while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-                let held = greedy.hold(PATIENCE).unwrap().unwrap();
+                let lock = greedy.lock(PATIENCE).unwrap().unwrap();
                 std::thread::sleep(Duration::from_millis(2));
-                drop(held);
+                drop(lock);
                 taken += 1;
                 let _ = taken_once.send(());
             }
@@ -201,17 +201,17 @@ mod tests {
         first.recv().unwrap();
         let mut got = 0;
         for _ in 0..20 {
-            got += u64::from(log.hold_next(PATIENCE).unwrap().is_some());
+            got += u64::from(wal.lock_next(PATIENCE).unwrap().is_some());
         }
         drop(stop);
         assert_eq!(got, 20);
         assert!(taking.join().unwrap() > 0);
-        assert!(log.hold(PATIENCE).unwrap().is_some(), "nobody waits any more");
+        assert!(wal.lock(PATIENCE).unwrap().is_some(), "nobody waits any more");
     }
 
     #[test]
     fn a_blank_log_keeps_its_first_frames_and_nothing_of_what_was_behind_them() {
-        let (_folder, writer, log) = new();
+        let (_folder, writer, wal) = new();
         for round in 1..=20 {
             writer.execute("UPDATE store SET pending = ?1", [round]).unwrap();
         }
@@ -219,14 +219,14 @@ mod tests {
             writer.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
         let read = || {
             let mut bytes = Vec::new();
-            io::copy(&mut &*log.file, &mut bytes).map(|_| bytes)
+            io::copy(&mut &*wal.file, &mut bytes).map(|_| bytes)
         };
         let before = read().unwrap();
         let kept = usize::try_from(HEADER).unwrap() + 2 * (FRAME_HEADER + page_bytes as usize);
         assert!(before[kept..].iter().any(|byte| *byte != 0));
-        let held = log.hold(PATIENCE).unwrap().unwrap();
-        let is_blank = log.blank(&held, 2, page_bytes).unwrap();
-        std::io::Seek::rewind(&mut &*log.file).unwrap();
+        let lock = wal.lock(PATIENCE).unwrap().unwrap();
+        let is_blank = wal.blank(&lock, 2, page_bytes).unwrap();
+        std::io::Seek::rewind(&mut &*wal.file).unwrap();
         let after = read().unwrap();
         assert_eq!(after.len(), before.len());
         assert_eq!(after[..kept], before[..kept]);

@@ -4,10 +4,10 @@ use dataapi_core::{Change, Event, Limit, Positions, Reach, StoredDialog};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 
-use crate::error::Failure;
-use crate::read::select::Query;
+use crate::error::SqliteError;
+use crate::read::select::Select;
 use crate::rows::chains::Chains;
-use crate::rows::event_number::Place;
+use crate::rows::event_number::EventNumber;
 use crate::rows::{dialogs, ledger};
 
 /// The events after those positions with what they made readable, chain by chain.
@@ -19,15 +19,15 @@ pub(crate) fn changes(
     positions: &Positions,
     at_most: Limit,
     reach: &Reach,
-) -> Result<Vec<Change>, Failure> {
-    let of_grant = Query::of_grant(reach);
+) -> Result<Vec<Change>, SqliteError> {
+    let of_grant = Select::of_grant(reach);
     let mut granted = connection.prepare_cached(&of_grant.sql)?;
     let change = |event: Event| {
-        let place = chains.place(event.chain, event.position).unwrap_or(Place::START);
-        let place: &dyn ToSql = &place;
+        let number = chains.event_number(event.chain, event.position).unwrap_or(EventNumber::START);
+        let number: &dyn ToSql = &number;
         let rest = of_grant.parameters.iter().map(|value: &Value| value as &dyn ToSql);
         let stored = granted
-            .query_row(params_from_iter([place].into_iter().chain(rest)), dialogs::stored_dialog)
+            .query_row(params_from_iter([number].into_iter().chain(rest)), dialogs::stored_dialog)
             .optional()?
             .map(StoredDialog::readable);
         Ok(Change { event, dialog: stored.transpose()? })

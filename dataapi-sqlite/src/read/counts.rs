@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use dataapi_core::{Date, Filter, Purge, Stats};
 use rusqlite::Connection;
 
-use crate::error::Failure;
+use crate::error::SqliteError;
 use crate::read::pages::page_total;
-use crate::read::select::Query;
+use crate::read::select::Select;
 use crate::rows::chains::Chains;
 use crate::rows::{dialogs, tombstones, values};
 
-pub(crate) fn stats(connection: &Connection) -> Result<Stats, Failure> {
+pub(crate) fn stats(connection: &Connection) -> Result<Stats, SqliteError> {
     let unsigned = |row: &rusqlite::Row<'_>, column| {
         Ok::<_, rusqlite::Error>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
     };
@@ -29,7 +29,7 @@ pub(crate) fn stats(connection: &Connection) -> Result<Stats, Failure> {
 }
 
 /// The version of the schema.
-pub(crate) fn schema_version(connection: &Connection) -> Result<u32, Failure> {
+pub(crate) fn schema_version(connection: &Connection) -> Result<u32, SqliteError> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn purgeable(
     chains: &Chains,
     which: Purge,
     before: Date,
-) -> Result<u64, Failure> {
+) -> Result<u64, SqliteError> {
     if let Some(dialogs) = dialogs::due(which) {
         return Ok(dialogs_before(dialogs, before).number(connection)?);
     }
@@ -50,8 +50,8 @@ pub(crate) fn purgeable(
     Ok(count)
 }
 
-pub(crate) fn dialogs_before(which: &str, date: Date) -> Query {
-    let mut query = Query::new(format!("SELECT count(*) FROM dialog {which}"));
+pub(crate) fn dialogs_before(which: &str, date: Date) -> Select {
+    let mut query = Select::new(format!("SELECT count(*) FROM dialog {which}"));
     query.and("date < ?", [date.as_micros().into()]);
     query
 }

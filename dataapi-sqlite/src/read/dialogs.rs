@@ -3,8 +3,8 @@
 use dataapi_core::{ConsentRecord, ConsentStatus, CustomerId, Dialog, DialogId, Reach, StoreError};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use crate::error::Failure;
-use crate::read::select::Query;
+use crate::error::SqliteError;
+use crate::read::select::Select;
 use crate::rows::dialogs::{self, DIALOG_COLUMNS};
 use crate::rows::identity::Identity;
 use crate::rows::{ledger, tombstones};
@@ -14,7 +14,7 @@ pub(crate) fn dialog(
     customer_id: &CustomerId,
     dialog_id: &DialogId,
     reach: &Reach,
-) -> Result<Dialog, Failure> {
+) -> Result<Dialog, SqliteError> {
     let mut query = by_id(DIALOG_COLUMNS, dialog_id);
     query.and("customer_id = ?", [customer_id.as_str().to_owned().into()]);
     query.within(reach);
@@ -30,7 +30,7 @@ pub(crate) fn is_within(
     connection: &Connection,
     reach: &Reach,
     dialog_id: &DialogId,
-) -> Result<bool, Failure> {
+) -> Result<bool, SqliteError> {
     let mut query = by_id("count(*)", dialog_id);
     query.within(reach);
     Ok(query.number(connection)? > 0)
@@ -40,7 +40,7 @@ pub(crate) fn consent(
     connection: &Connection,
     identity: &Identity,
     dialog_id: &DialogId,
-) -> Result<ConsentStatus, Failure> {
+) -> Result<ConsentStatus, SqliteError> {
     let Identity { key, chains } = identity;
     let query = by_id(DIALOG_COLUMNS, dialog_id);
     let held = connection
@@ -61,8 +61,8 @@ pub(crate) fn consent(
     Ok(record.status(dialog_id.clone()))
 }
 
-pub(crate) fn by_id(columns: &str, dialog_id: &DialogId) -> Query {
-    Query {
+pub(crate) fn by_id(columns: &str, dialog_id: &DialogId) -> Select {
+    Select {
         sql: format!("SELECT {columns} FROM dialog WHERE dialog_id = ?"),
         parameters: vec![dialog_id.as_str().to_owned().into()],
     }

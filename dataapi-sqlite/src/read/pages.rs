@@ -3,15 +3,15 @@
 use dataapi_core::{CustomerId, Dialog, Filter, Language, Page, PageRequest, StoredDialog, Upper};
 use rusqlite::Connection;
 
-use crate::error::Failure;
+use crate::error::SqliteError;
 use crate::read::readers::Cost;
-use crate::read::select::{Query, merged, summed};
+use crate::read::select::{Select, merged, summed};
 use crate::rows::dialogs::DIALOG_COLUMNS;
 
 pub(crate) fn page(
     connection: &Connection,
     request: &PageRequest,
-) -> Result<Page<Dialog>, Failure> {
+) -> Result<Page<Dialog>, SqliteError> {
     if request.filter().is_out_of_reach() {
         return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
     }
@@ -34,7 +34,7 @@ pub(crate) fn page_cost(request: &PageRequest) -> Cost {
     if counts_rows || passes_others || window.offset() > 1_000 { Cost::Long } else { Cost::Short }
 }
 
-pub(crate) fn page_items(request: &PageRequest) -> Query {
+pub(crate) fn page_items(request: &PageRequest) -> Select {
     let part = |language: Option<&Language>| {
         let mut query = consented(DIALOG_COLUMNS, request.filter(), language);
         match request.upper() {
@@ -51,7 +51,7 @@ pub(crate) fn page_items(request: &PageRequest) -> Query {
 }
 
 /// Kept counts, unless a range of dates has to be counted along its index.
-pub(crate) fn page_total(filter: &Filter) -> Query {
+pub(crate) fn page_total(filter: &Filter) -> Select {
     if filter.from().is_some() || filter.to().is_some() {
         let part = |language: Option<&Language>| {
             let mut query = consented("count(*)", filter, language);
@@ -62,7 +62,7 @@ pub(crate) fn page_total(filter: &Filter) -> Query {
         };
         return summed(languages(filter).into_iter().map(part));
     }
-    let mut query = Query::new("SELECT sum(n) FROM consented_count WHERE TRUE".into());
+    let mut query = Select::new("SELECT sum(n) FROM consented_count WHERE TRUE".into());
     match filter.customer_id() {
         None if filter.reach().customers().is_some() => query.of_customers(filter.reach()),
         customer => {
@@ -89,14 +89,14 @@ fn languages(filter: &Filter) -> Vec<Option<&Language>> {
 }
 
 /// Selects from the index made for this combination of filters, down to the filter's `from`.
-fn consented(columns: &str, filter: &Filter, language: Option<&Language>) -> Query {
+fn consented(columns: &str, filter: &Filter, language: Option<&Language>) -> Select {
     let index = match (filter.customer_id(), language) {
         (None, None) => "consented",
         (None, Some(_)) => "consented_by_language",
         (Some(_), None) => "consented_by_customer",
         (Some(_), Some(_)) => "consented_by_customer_language",
     };
-    let mut query = Query::new(format!(
+    let mut query = Select::new(format!(
         "SELECT {columns} FROM dialog INDEXED BY {index} WHERE granted IS NOT NULL"
     ));
     match filter.customer_id() {

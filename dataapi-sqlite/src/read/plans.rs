@@ -9,14 +9,14 @@ use rusqlite::params_from_iter;
 use crate::read::counts::dialogs_before;
 use crate::read::dialogs::by_id;
 use crate::read::pages::{page_items, page_total};
-use crate::read::select::Query;
+use crate::read::select::Select;
 use crate::read::subject::{subject_items, subject_pending};
 use crate::rows::dialogs::{DIALOG_COLUMNS, due};
 use crate::rows::ledger::EVENT_COLUMNS;
 use crate::rows::tombstones;
 
 /// Every statement that a page can need, with what it is for.
-fn statements() -> Vec<(String, Query)> {
+fn statements() -> Vec<(String, Select)> {
     let date = Date::from_micros(0).unwrap();
     let position = Position { date, dialog_id: "d".parse().unwrap() };
     let customer: CustomerId = "c".parse().unwrap();
@@ -64,14 +64,16 @@ fn statements() -> Vec<(String, Query)> {
     }
     statements.push(("pending of a customer".into(), subject_pending(&customer)));
     for columns in ["count(*)", EVENT_COLUMNS] {
-        let mut query =
-            Query::new(format!("SELECT {columns} FROM event WHERE {}", tombstones::WITH_TOMBSTONE));
+        let mut query = Select::new(format!(
+            "SELECT {columns} FROM event WHERE {}",
+            tombstones::WITH_TOMBSTONE
+        ));
         query.parameters = vec![1.into(), 7.into()];
         statements.push((format!("{columns} of tombstones"), query));
     }
     for which in [Purge::Pending, Purge::Consented].into_iter().filter_map(due) {
         statements.push((format!("count of {which:?}"), dialogs_before(which, date)));
-        let mut rows = Query::new(format!("SELECT seq FROM dialog {which}"));
+        let mut rows = Select::new(format!("SELECT seq FROM dialog {which}"));
         rows.and("date < ?", [0.into()]);
         rows.sql.push_str(" ORDER BY date, dialog_id LIMIT 5");
         statements.push((format!("purge of {which:?}"), rows));
@@ -84,7 +86,7 @@ fn every_query_is_answered_from_an_index_without_sorting() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dialogs.db");
     let connection = crate::open::open_for_writing(&path, true, 1 << 20).unwrap();
-    for (purpose, Query { sql, parameters }) in statements() {
+    for (purpose, Select { sql, parameters }) in statements() {
         let plan: Vec<String> = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
             .unwrap()

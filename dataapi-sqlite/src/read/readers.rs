@@ -16,9 +16,9 @@ use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::oneshot;
 
 use crate::erase::wal_index::WalIndex;
-use crate::error::{Failure, OpenError, closed, overloaded};
+use crate::error::{OpenError, SqliteError, closed, overloaded};
 use crate::open::open_for_reading;
-use crate::read::snapshots::{self, Ending, Idle};
+use crate::read::snapshots::{self, Idle, SnapshotEnder};
 
 /// How long a read may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +30,15 @@ pub(crate) enum Cost {
     Long,
 }
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+type QueuedRead = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The connections that read, and the queue to the reading threads. Dropping it waits until these
 /// have ended.
 #[derive(Debug)]
 pub(crate) struct Readers {
     idle: Idle,
-    _ending: Ending,
-    queue: Option<Sender<Job>>,
+    _ending: SnapshotEnder,
+    queue: Option<Sender<QueuedRead>>,
     threads: Vec<JoinHandle<()>>,
     long: LongReads,
 }
@@ -87,7 +87,7 @@ impl Readers {
     /// Opens `count` connections for short reads, and as many with a thread each for long ones; at
     /// most `capacity` of these wait, any more are refused as overloaded.
     pub(crate) fn start(path: &Path, count: usize, capacity: usize) -> Result<Self, OpenError> {
-        let (queue, jobs) = crossbeam_channel::bounded(capacity);
+        let (queue, reads) = crossbeam_channel::bounded(capacity);
         let (idle, ending) = snapshots::pool(count).map_err(OpenError::Thread)?;
         let threads = Vec::with_capacity(count);
         let long = LongReads::default();
@@ -99,11 +99,11 @@ impl Readers {
             short.busy_timeout(Duration::ZERO)?;
             readers.idle.add(short, index.clone());
             let connection = open_for_reading(path)?;
-            let jobs = jobs.clone();
+            let reads = reads.clone();
             let read = readers.long.watch(&connection);
             let thread = std::thread::Builder::new()
                 .name("dataapi-reader".into())
-                .spawn(move || serve(&connection, &jobs, &read))
+                .spawn(move || serve(&connection, &reads, &read))
                 .map_err(OpenError::Thread)?;
             readers.threads.push(thread);
         }
@@ -119,19 +119,19 @@ impl Readers {
     pub(crate) async fn read<T, W>(&self, cost: Cost, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: Fn(&Connection) -> Result<T, Failure> + Send + 'static,
+        W: Fn(&Connection) -> Result<T, SqliteError> + Send + 'static,
     {
         if cost == Cost::Short
             && let Some(mut reader) = self.idle.take()
         {
             let found = reader.read(&work);
             self.idle.put_back(reader);
-            if !found.as_ref().is_err_and(Failure::is_busy) {
+            if !found.as_ref().is_err_and(SqliteError::is_busy) {
                 return found.map_err(StoreError::from);
             }
         }
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let queued: QueuedRead = Box::new(move |connection| {
             // Nobody waits for a call that was dropped.
             if !reply.is_closed() {
                 let _ =
@@ -139,7 +139,7 @@ impl Readers {
             }
         });
         let queue = self.queue.as_ref().ok_or_else(closed)?;
-        queue.try_send(job).map_err(|refused| match refused {
+        queue.try_send(queued).map_err(|refused| match refused {
             TrySendError::Full(_) => overloaded(),
             TrySendError::Disconnected(_) => closed(),
         })?;
@@ -157,10 +157,10 @@ impl Drop for Readers {
     }
 }
 
-fn serve(connection: &Connection, jobs: &Receiver<Job>, read: &LongRead) {
-    for job in jobs {
+fn serve(connection: &Connection, reads: &Receiver<QueuedRead>, read: &LongRead) {
+    for queued in reads {
         *lock(&read.since) = Some(Instant::now());
-        job(connection);
+        queued(connection);
         *lock(&read.since) = None;
     }
 }

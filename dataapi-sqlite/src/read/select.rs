@@ -7,12 +7,12 @@ use rusqlite::{Connection, params_from_iter};
 use crate::rows::dialogs::{self, DIALOG_COLUMNS};
 
 /// A statement with its parameters.
-pub(crate) struct Query {
+pub(crate) struct Select {
     pub(crate) sql: String,
     pub(crate) parameters: Vec<Value>,
 }
 
-impl Query {
+impl Select {
     pub(crate) fn new(sql: String) -> Self {
         Self { sql, parameters: Vec::new() }
     }
@@ -24,7 +24,7 @@ impl Query {
         self.parameters.extend(values);
     }
 
-    /// The dialog of a grant that stands, its place the first parameter, where it is within `reach`.
+    /// The dialog of a grant that stands, the number of its event the first parameter, where it is within `reach`.
     pub(crate) fn of_grant(reach: &Reach) -> Self {
         let mut query = Self::new(format!(
             "SELECT {DIALOG_COLUMNS} FROM dialog
@@ -42,9 +42,9 @@ impl Query {
     }
 
     pub(crate) fn in_any_of(&mut self, languages: &[Language]) {
-        let places = vec!["?"; languages.len()].join(", ");
+        let marks = vec!["?"; languages.len()].join(", ");
         let tags = languages.iter().map(|tag| tag.as_str().to_owned().into());
-        self.and(&format!("language IN ({places})"), tags);
+        self.and(&format!("language IN ({marks})"), tags);
     }
 
     pub(crate) fn of_customers(&mut self, reach: &Reach) {
@@ -96,21 +96,21 @@ impl Query {
 }
 
 /// Puts together what comes in order off several indexes: SQLite merges that instead of sorting it.
-pub(crate) fn merged(parts: impl Iterator<Item = Query>) -> Query {
-    let (count, Query { sql, parameters }) = joined(parts, " UNION ALL ");
+pub(crate) fn merged(parts: impl Iterator<Item = Select>) -> Select {
+    let (count, Select { sql, parameters }) = joined(parts, " UNION ALL ");
     let sql = if count == 1 { sql } else { format!("SELECT * FROM ({sql})") };
-    Query { sql, parameters }
+    Select { sql, parameters }
 }
 
 /// Adds up the counts of several indexes.
-pub(crate) fn summed(parts: impl Iterator<Item = Query>) -> Query {
-    let (count, Query { sql, parameters }) = joined(parts, ") + (");
+pub(crate) fn summed(parts: impl Iterator<Item = Select>) -> Select {
+    let (count, Select { sql, parameters }) = joined(parts, ") + (");
     let sql = if count == 1 { sql } else { format!("SELECT ({sql})") };
-    Query { sql, parameters }
+    Select { sql, parameters }
 }
 
-fn joined(parts: impl Iterator<Item = Query>, separator: &str) -> (usize, Query) {
+fn joined(parts: impl Iterator<Item = Select>, separator: &str) -> (usize, Select) {
     let (sql, parameters): (Vec<_>, Vec<_>) = parts.map(|part| (part.sql, part.parameters)).unzip();
-    let joined = Query { sql: sql.join(separator), parameters: parameters.concat() };
+    let joined = Select { sql: sql.join(separator), parameters: parameters.concat() };
     (sql.len(), joined)
 }

@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use rusqlite::Connection;
 
 use crate::erase::wal_index::{Header, WalIndex};
-use crate::error::Failure;
+use crate::error::SqliteError;
 
 /// How old a snapshot may be that is taken over: a tenth of what a scrub waits for reads.
 const LONGEST: Duration = Duration::from_millis(10);
@@ -54,8 +54,8 @@ impl Reader {
     /// Runs `work` on a snapshot that has all that was committed until now.
     pub(crate) fn read<T>(
         &mut self,
-        work: impl FnOnce(&Connection) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
         let asked = Instant::now();
         let before = self.index.header().ok();
         let is_newest = self.kept.is_some_and(|kept| {
@@ -147,13 +147,13 @@ impl Idle {
 
 /// The thread that ends snapshots nobody asks for. Dropping it waits until it has ended.
 #[derive(Debug)]
-pub(crate) struct Ending {
+pub(crate) struct SnapshotEnder {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Room for `count` readers, and what ends their snapshots in time.
-pub(crate) fn pool(count: usize) -> std::io::Result<(Idle, Ending)> {
+pub(crate) fn pool(count: usize) -> std::io::Result<(Idle, SnapshotEnder)> {
     let (noted, kept) = crossbeam_channel::bounded(1);
     let (stop, stopped) = crossbeam_channel::bounded(0);
     let keeping = Keeping { count: Arc::default(), noted };
@@ -162,7 +162,7 @@ pub(crate) fn pool(count: usize) -> std::io::Result<(Idle, Ending)> {
     let thread = std::thread::Builder::new()
         .name("dataapi-snapshots".into())
         .spawn(move || end_in_time(&all, &kept, &stopped))?;
-    Ok((idle, Ending { stop: Some(stop), thread: Some(thread) }))
+    Ok((idle, SnapshotEnder { stop: Some(stop), thread: Some(thread) }))
 }
 
 fn end_in_time(idle: &Idle, kept: &Receiver<()>, stopped: &Receiver<()>) {
@@ -180,7 +180,7 @@ fn end_in_time(idle: &Idle, kept: &Receiver<()>, stopped: &Receiver<()>) {
     }
 }
 
-impl Drop for Ending {
+impl Drop for SnapshotEnder {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -195,14 +195,14 @@ impl Drop for Ending {
 /// Several statements of one read must see one state of the store.
 pub(crate) fn read_once<T>(
     connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+    work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+) -> Result<T, SqliteError> {
     end(connection)?;
     begin(connection)?;
     let found = work(connection);
     // A failure of the work is the error to tell.
     let ended = end(connection);
-    found.and_then(|found| ended.map(|()| found).map_err(Failure::from))
+    found.and_then(|found| ended.map(|()| found).map_err(SqliteError::from))
 }
 
 /// The statements around it stay prepared like all others, which rusqlite's own transactions do not: that
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     /// A pool of one reader, and a program beside it that writes.
-    fn store(path: &Path) -> (Idle, Ending, Connection) {
+    fn store(path: &Path) -> (Idle, SnapshotEnder, Connection) {
         let writer = crate::open::open_for_writing(path, true, 1 << 20).unwrap();
         let (idle, ending) = pool(1).unwrap();
         let connection = crate::open::open_for_reading(path).unwrap();
@@ -237,7 +237,7 @@ mod tests {
         (idle, ending, writer)
     }
 
-    fn pending(connection: &Connection) -> Result<i64, Failure> {
+    fn pending(connection: &Connection) -> Result<i64, SqliteError> {
         Ok(connection.query_row("SELECT pending FROM store", (), |row| row.get(0))?)
     }
 
@@ -317,7 +317,7 @@ mod tests {
         let (idle, _ending, _writer) = store(&folder.path().join("dialogs.db"));
         let mut reader = read_until_kept(&idle);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-            reader.read(|_| -> Result<(), Failure> { panic!("as a handler may") })
+            reader.read(|_| -> Result<(), SqliteError> { panic!("as a handler may") })
         }));
         assert!(panicked.is_err());
         assert_eq!(idle.keeping.count.load(Ordering::SeqCst), 0);

@@ -3,15 +3,15 @@
 use dataapi_core::{CustomerId, Filter, HeldDialog, Page, SubjectRequest};
 use rusqlite::Connection;
 
-use crate::error::Failure;
+use crate::error::SqliteError;
 use crate::read::pages::page_total;
-use crate::read::select::{Query, merged};
+use crate::read::select::{Select, merged};
 use crate::rows::dialogs::DIALOG_COLUMNS;
 
 pub(crate) fn subject_page(
     connection: &Connection,
     request: &SubjectRequest,
-) -> Result<Page<HeldDialog>, Failure> {
+) -> Result<Page<HeldDialog>, SqliteError> {
     let stored = subject_items(request).dialogs(connection, request.window().limit.get())?;
     let subject = request.customer_id();
     let found = stored.into_iter().filter_map(|stored| stored.for_subject(subject)).collect();
@@ -24,9 +24,9 @@ pub(crate) fn subject_page(
     Ok(request.page(found, total))
 }
 
-pub(crate) fn subject_items(request: &SubjectRequest) -> Query {
+pub(crate) fn subject_items(request: &SubjectRequest) -> Select {
     let part = |(granted, index)| {
-        let mut query = Query::new(format!(
+        let mut query = Select::new(format!(
             "SELECT {DIALOG_COLUMNS} FROM dialog INDEXED BY {index} WHERE {granted}"
         ));
         query.and("customer_id = ?", [request.customer_id().as_str().to_owned().into()]);
@@ -45,8 +45,8 @@ pub(crate) fn subject_items(request: &SubjectRequest) -> Query {
     query
 }
 
-pub(crate) fn subject_pending(customer_id: &CustomerId) -> Query {
-    let mut query = Query::new(
+pub(crate) fn subject_pending(customer_id: &CustomerId) -> Select {
+    let mut query = Select::new(
         "SELECT count(*) FROM dialog INDEXED BY pending_by_customer WHERE granted IS NULL".into(),
     );
     query.and("customer_id = ?", [customer_id.as_str().to_owned().into()]);

@@ -1,15 +1,16 @@
-//! Where the events of each chain lie: the database numbers all of them in one sequence of places.
+//! Which chains there are, and which events are of which: the database numbers the events of all of them in
+//! one sequence.
 //!
 //! A store that was made as a copy of another one keeps the chains of that one, to which nothing is added any
 //! more: they lie one after the other, and its own chain behind them. A store that is no copy has its own
-//! alone, number 0, in which positions are places.
+//! alone, number 0, in which a position is the number of an event.
 
 use std::sync::Arc;
 
 use dataapi_core::ChainHead;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::rows::event_number::Place;
+use crate::rows::event_number::EventNumber;
 use crate::rows::values;
 
 /// A chain that the store was made with.
@@ -17,7 +18,7 @@ use crate::rows::values;
 pub(crate) struct Past {
     pub(crate) number: u16,
     /// Of its last event.
-    pub(crate) last: Place,
+    pub(crate) last: EventNumber,
 }
 
 /// Which chains there are. They stay the same for as long as the store is there.
@@ -32,14 +33,14 @@ pub(crate) struct Chains {
 pub(crate) struct Chain {
     pub(crate) number: u16,
     /// Of the last event before it.
-    pub(crate) base: Place,
+    pub(crate) base: EventNumber,
     /// Of its last event; `None` for the one that grows.
-    pub(crate) last: Option<Place>,
+    pub(crate) last: Option<EventNumber>,
 }
 
 impl Chain {
-    /// Where an event of it lies, or would.
-    pub(crate) fn place(&self, position: u64) -> Place {
+    /// The number of its event at that position, or what it would be.
+    pub(crate) fn event_number(&self, position: u64) -> EventNumber {
         self.base.plus(position)
     }
 
@@ -54,7 +55,7 @@ impl Chains {
     pub(crate) fn after(heads: &[ChainHead]) -> Self {
         let mut heads: Vec<_> = heads.iter().filter(|head| head.position > 0).collect();
         heads.sort_by_key(|head| head.chain);
-        let mut last = Place::START;
+        let mut last = EventNumber::START;
         let past = heads.iter().map(|head| {
             last = last.plus(head.position);
             Past { number: head.chain, last }
@@ -74,7 +75,7 @@ impl Chains {
             .query_map((), |row| Ok(Past { number: row.get(0)?, last: row.get(1)? }))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         let is_whole = past.is_sorted_by(|one, next| one.last < next.last)
-            && past.first().is_none_or(|first| first.last > Place::START)
+            && past.first().is_none_or(|first| first.last > EventNumber::START)
             && past.last().is_none_or(|last| last.number < u16::MAX);
         if is_whole { Ok(Self { past: past.into() }) } else { Err(values::damaged(1)) }
     }
@@ -87,7 +88,7 @@ impl Chains {
     /// The one to which events are added.
     pub(crate) fn live(&self) -> Chain {
         match self.past.last() {
-            None => Chain { number: 0, base: Place::START, last: None },
+            None => Chain { number: 0, base: EventNumber::START, last: None },
             Some(past) => Chain { number: past.number + 1, base: past.last, last: None },
         }
     }
@@ -103,17 +104,18 @@ impl Chains {
         Some(self.at(index)).filter(|chain| chain.number == number)
     }
 
-    /// Where that event lies, or would; `None` where there can be none.
-    pub(crate) fn place(&self, number: u16, position: u64) -> Option<Place> {
+    /// The number of the event at that position of a chain, or what it would be; `None` where there can be
+    /// none.
+    pub(crate) fn event_number(&self, number: u16, position: u64) -> Option<EventNumber> {
         let chain = self.find(number)?;
         let is_in_it = position > 0 && chain.events().is_none_or(|events| position <= events);
-        is_in_it.then(|| chain.place(position))
+        is_in_it.then(|| chain.event_number(position))
     }
 
     /// The chain of an event, and its position there.
-    pub(crate) fn of(&self, place: Place) -> (Chain, u64) {
-        let chain = self.at(self.past.partition_point(|past| past.last < place));
-        (chain, place.get().saturating_sub(chain.base.get()))
+    pub(crate) fn of(&self, event: EventNumber) -> (Chain, u64) {
+        let chain = self.at(self.past.partition_point(|past| past.last < event));
+        (chain, event.get().saturating_sub(chain.base.get()))
     }
 
     fn at(&self, index: usize) -> Chain {
@@ -121,7 +123,11 @@ impl Chains {
             return self.live();
         };
         let before = index.checked_sub(1).and_then(|before| self.past.get(before));
-        Chain { number, base: before.map_or(Place::START, |past| past.last), last: Some(last) }
+        Chain {
+            number,
+            base: before.map_or(EventNumber::START, |past| past.last),
+            last: Some(last),
+        }
     }
 }
 
@@ -146,27 +152,27 @@ mod tests {
     #[test]
     fn chains_lie_one_after_the_other_and_the_live_one_behind_them() {
         let chains = chains();
-        let found: Vec<_> = (1..=7).map(|place| chains.of(Place::new(place))).collect();
+        let found: Vec<_> = (1..=7).map(|event| chains.of(EventNumber::new(event))).collect();
         let found: Vec<_> =
             found.iter().map(|(chain, position)| (chain.number, *position)).collect();
         assert_eq!(found, [(0, 1), (0, 2), (0, 3), (4, 1), (4, 2), (5, 1), (5, 2)]);
-        for (place, (chain, position)) in (1..).zip(found) {
-            assert_eq!(chains.place(chain, position), Some(Place::new(place)));
+        for (event, (chain, position)) in (1..).zip(found) {
+            assert_eq!(chains.event_number(chain, position), Some(EventNumber::new(event)));
         }
         assert_eq!(chains.iter().map(|chain| chain.number).collect::<Vec<_>>(), [0, 4, 5]);
     }
 
     #[test]
-    fn an_event_that_no_chain_has_has_no_place() {
+    fn an_event_that_no_chain_has_has_no_number() {
         for (chain, position) in [(0, 0), (0, 4), (1, 1), (2, 1), (4, 3), (5, 0), (6, 1)] {
-            assert_eq!(chains().place(chain, position), None, "{position} of {chain}");
+            assert_eq!(chains().event_number(chain, position), None, "{position} of {chain}");
         }
     }
 
     #[test]
-    fn where_there_is_one_chain_positions_are_places() {
+    fn where_there_is_one_chain_positions_are_numbers_of_events() {
         let chains = Chains::after(&[]);
-        assert_eq!(chains.place(0, 17), Some(Place::new(17)));
-        assert_eq!(chains.of(Place::new(17)), (chains.live(), 17));
+        assert_eq!(chains.event_number(0, 17), Some(EventNumber::new(17)));
+        assert_eq!(chains.of(EventNumber::new(17)), (chains.live(), 17));
     }
 }

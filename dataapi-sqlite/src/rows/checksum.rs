@@ -8,10 +8,10 @@ use std::iter::once;
 use crc32fast::Hasher;
 use dataapi_core::{CustomerPrefix, Date, Key, Language, NewDialog};
 
-use crate::rows::event_number::Place;
+use crate::rows::event_number::EventNumber;
 
 /// The check value of a dialog's row: 35 ns, 4 % of a page that the library reads from anywhere.
-pub(crate) fn dialog(dialog: &NewDialog, date: Date, granted: Option<Place>) -> u32 {
+pub(crate) fn dialog(dialog: &NewDialog, date: Date, granted: Option<EventNumber>) -> u32 {
     let mut hasher = Hasher::new();
     let NewDialog { dialog_id, customer_id, language, text } = dialog;
     let [id, customer, language] = [dialog_id.as_str(), customer_id.as_str(), language.as_str()];
@@ -56,11 +56,11 @@ pub(crate) fn api_key(key: &Key) -> u32 {
 }
 
 /// By what a grant changes the check value of a pending row, whatever stands in it: by exclusive or.
-pub(crate) fn grant(place: Place) -> u32 {
-    state(None) ^ state(Some(place))
+pub(crate) fn grant(number: EventNumber) -> u32 {
+    state(None) ^ state(Some(number))
 }
 
-fn state(granted: Option<Place>) -> u32 {
-    // Places of events begin at 1.
-    crc32fast::hash(&granted.unwrap_or(Place::START).get().to_be_bytes())
+fn state(granted: Option<EventNumber>) -> u32 {
+    // The numbers of events begin at 1.
+    crc32fast::hash(&granted.unwrap_or(EventNumber::START).get().to_be_bytes())
 }

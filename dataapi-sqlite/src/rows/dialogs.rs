@@ -4,7 +4,7 @@ use dataapi_core::{Date, NewDialog, Purge, StoredDialog, Text};
 use rusqlite::{Connection, Row};
 
 use crate::rows::checksum;
-use crate::rows::event_number::Place;
+use crate::rows::event_number::EventNumber;
 use crate::rows::values::{damaged, date, parsed};
 
 /// The columns that [`stored_dialog`] reads, in its order.
@@ -17,9 +17,11 @@ pub(crate) fn stored_dialog(row: &Row<'_>) -> rusqlite::Result<StoredDialog> {
     Ok(StoredDialog::new(dialog, date, granted.is_some()))
 }
 
-/// Reads [`DIALOG_COLUMNS`] as what was written: the dialog, when it was received, and the place of the
-/// event of its consent.
-pub(crate) fn whole_dialog(row: &Row<'_>) -> rusqlite::Result<(NewDialog, Date, Option<Place>)> {
+/// Reads [`DIALOG_COLUMNS`] as what was written: the dialog, when it was received, and the number of
+/// the event of its consent.
+pub(crate) fn whole_dialog(
+    row: &Row<'_>,
+) -> rusqlite::Result<(NewDialog, Date, Option<EventNumber>)> {
     let dialog = NewDialog {
         dialog_id: parsed(row, 0)?,
         customer_id: parsed(row, 1)?,
@@ -35,15 +37,19 @@ pub(crate) fn whole_dialog(row: &Row<'_>) -> rusqlite::Result<(NewDialog, Date, 
     }
 }
 
-/// Makes a pending dialog readable: by the event at that place.
-pub(crate) fn grant(connection: &Connection, seq: i64, place: Place) -> rusqlite::Result<()> {
+/// Makes a pending dialog readable: by the event of that number.
+pub(crate) fn grant(
+    connection: &Connection,
+    seq: i64,
+    number: EventNumber,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             // SQLite has no exclusive or.
             "UPDATE dialog SET granted = ?2, checksum = (checksum | ?3) - (checksum & ?3)
              WHERE seq = ?1",
         )?
-        .execute((seq, place, checksum::grant(place)))?;
+        .execute((seq, number, checksum::grant(number)))?;
     Ok(())
 }
 
@@ -52,8 +58,8 @@ pub(crate) struct DialogRow {
     pub(crate) seq: i64,
     pub(crate) dialog: NewDialog,
     pub(crate) date: Date,
-    /// The place of the event of its consent.
-    pub(crate) granted: Option<Place>,
+    /// The number of the event of its consent.
+    pub(crate) granted: Option<EventNumber>,
 }
 
 /// How many rows, and about how many bytes of text, are read in one go: some hundredths of a second,

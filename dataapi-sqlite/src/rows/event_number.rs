@@ -5,9 +5,9 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 
 /// The number of an event in the database: 1 for the first of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(u64);
+pub(crate) struct EventNumber(u64);
 
-impl Place {
+impl EventNumber {
     /// Before the first event of all.
     pub(crate) const START: Self = Self(0);
 
@@ -30,14 +30,14 @@ impl Place {
     }
 }
 
-impl ToSql for Place {
+impl ToSql for EventNumber {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        // SQLite has no larger numbers, and so no later places.
+        // SQLite has no larger numbers, and so no later events.
         Ok(i64::try_from(self.0).unwrap_or(i64::MAX).into())
     }
 }
 
-impl FromSql for Place {
+impl FromSql for EventNumber {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = value.as_i64()?;
         u64::try_from(number).map(Self).map_err(|_| FromSqlError::OutOfRange(number))

@@ -1,4 +1,4 @@
-//! The rows of events: looked up by the place of an event, and only ever added to.
+//! The rows of events: looked up by number, and only ever added to.
 
 use dataapi_core::{
     ChainHead, Date, DialogRef, Event, EventHash, EventKind, LedgerHead, Limit, Positions,
@@ -6,8 +6,8 @@ use dataapi_core::{
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::rows::chains::{Chain, Chains};
-use crate::rows::event_number::Place;
-use crate::rows::values::{self, damaged, number};
+use crate::rows::event_number::EventNumber;
+use crate::rows::values::{self, damaged, integer};
 
 /// The columns that [`event`] reads, in its order.
 pub(crate) const EVENT_COLUMNS: &str = "position, ref, kind, date, notice, method, locale, hash";
@@ -38,7 +38,9 @@ pub(crate) fn head(connection: &Connection, chains: &Chains) -> rusqlite::Result
         .optional()?;
     Ok(match last {
         None => ChainHead::empty(live.number),
-        Some((place, hash)) => ChainHead { chain: live.number, position: chains.of(place).1, hash },
+        Some((number, hash)) => {
+            ChainHead { chain: live.number, position: chains.of(number).1, hash }
+        }
     })
 }
 
@@ -55,47 +57,51 @@ pub(crate) fn whole_head(connection: &Connection, chains: &Chains) -> rusqlite::
     Ok(LedgerHead::of(heads(connection, chains)?))
 }
 
-/// The event at a place.
-fn at(connection: &Connection, chains: &Chains, place: Place) -> rusqlite::Result<Event> {
-    let (chain, position) = chains.of(place);
+/// The event of that number.
+fn at(connection: &Connection, chains: &Chains, number: EventNumber) -> rusqlite::Result<Event> {
+    let (chain, position) = chains.of(number);
     let before = if position > 1 {
-        head_at(connection, chains, place.before())?
+        head_at(connection, chains, number.before())?
     } else {
         ChainHead::empty(chain.number)
     };
-    let event = unchecked_at(connection, chains, place)?;
+    let event = unchecked_at(connection, chains, number)?;
     follows(before, event.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
 }
 
-/// What stands at a place, if anything does.
+/// The event of that number as it stands there, if there is one.
 pub(crate) fn unchecked_at(
     connection: &Connection,
     chains: &Chains,
-    place: Place,
+    number: EventNumber,
 ) -> rusqlite::Result<Option<Event>> {
     connection
         .prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM event WHERE position = ?1"))?
-        .query_row([place], |row| event(row, chains))
+        .query_row([number], |row| event(row, chains))
         .optional()
 }
 
-/// The event at a place that a dialog or its tombstone refers to.
+/// The event of that number, to which a dialog or its tombstone refers.
 pub(crate) fn of(
     connection: &Connection,
     chains: &Chains,
     reference: &DialogRef,
-    place: Place,
+    number: EventNumber,
 ) -> rusqlite::Result<Event> {
-    let event = at(connection, chains, place)?;
+    let event = at(connection, chains, number)?;
     if event.reference == *reference { Ok(event) } else { Err(damaged(1)) }
 }
 
-/// The head of a chain as it was after the event at a place.
-fn head_at(connection: &Connection, chains: &Chains, place: Place) -> rusqlite::Result<ChainHead> {
-    let (chain, position) = chains.of(place);
+/// The head of a chain as it was after the event of that number.
+fn head_at(
+    connection: &Connection,
+    chains: &Chains,
+    number: EventNumber,
+) -> rusqlite::Result<ChainHead> {
+    let (chain, position) = chains.of(number);
     let hash = connection
         .prepare_cached("SELECT hash FROM event WHERE position = ?1")?
-        .query_row([place], |row| row.get(0))?;
+        .query_row([number], |row| row.get(0))?;
     Ok(ChainHead { chain: chain.number, position, hash: EventHash::from_bytes(hash) })
 }
 
@@ -125,8 +131,8 @@ pub(crate) fn after(
         if left == 0 || chain.events().is_some_and(|events| events <= seen) {
             continue;
         }
-        let last = chain.last.unwrap_or(Place::new(u64::MAX));
-        let parameters = (chain.place(seen), last, number(left as u64));
+        let last = chain.last.unwrap_or(EventNumber::new(u64::MAX));
+        let parameters = (chain.event_number(seen), last, integer(left as u64));
         for event in select.query_map(parameters, |row| event(row, chains))? {
             found.push(event?);
         }
@@ -134,13 +140,13 @@ pub(crate) fn after(
     Ok(found)
 }
 
-/// The place of the last event of a chain before a date; its base if there is none.
+/// The number of the last event of a chain before a date; its base if there is none.
 pub(crate) fn last_before(
     connection: &Connection,
     chains: &Chains,
     chain: &Chain,
     date: Date,
-) -> rusqlite::Result<Place> {
+) -> rusqlite::Result<EventNumber> {
     let end = match chain.events() {
         Some(events) => events,
         None => head(connection, chains)?.position,
@@ -149,13 +155,13 @@ pub(crate) fn last_before(
     let (mut before, mut not_before) = (0, end + 1);
     while not_before - before > 1 {
         let middle = u64::midpoint(before, not_before);
-        if at(connection, chains, chain.place(middle))?.date < date {
+        if at(connection, chains, chain.event_number(middle))?.date < date {
             before = middle;
         } else {
             not_before = middle;
         }
     }
-    Ok(chain.place(before))
+    Ok(chain.event_number(before))
 }
 
 /// Adds an event, of the dialog that has or had that row.
@@ -165,12 +171,12 @@ pub(crate) fn append(
     event: &Event,
     seq: Option<i64>,
 ) -> rusqlite::Result<()> {
-    let place = chains.place(event.chain, event.position).ok_or_else(|| damaged(0))?;
+    let number = chains.event_number(event.chain, event.position).ok_or_else(|| damaged(0))?;
     let [notice, method, locale] = event.evidence.pieces();
     connection
         .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
         .execute((
-            place,
+            number,
             event.reference.as_bytes(),
             event.kind.code(),
             event.date.as_micros(),
@@ -183,18 +189,18 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// The events after a place with the rows of their dialogs, up to `at_most`.
+/// The events after that number with the rows of their dialogs, up to `at_most`.
 pub(crate) fn events_after(
     connection: &Connection,
     chains: &Chains,
-    place: Place,
+    number: EventNumber,
     at_most: usize,
 ) -> rusqlite::Result<Vec<(Event, Option<i64>)>> {
     connection
         .prepare_cached(&format!(
             "SELECT {EVENT_COLUMNS}, seq FROM event WHERE position > ?1 ORDER BY position LIMIT ?2"
         ))?
-        .query_map((place, number(at_most as u64)), |row| {
+        .query_map((number, integer(at_most as u64)), |row| {
             Ok((event(row, chains)?, row.get("seq")?))
         })?
         .collect()

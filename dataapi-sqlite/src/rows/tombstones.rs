@@ -1,21 +1,21 @@
-//! Which tombstones are still there: in each chain those of all events that end a dialog, after the place up
+//! Which tombstones are still there: in each chain those of all events that end a dialog, after the one up
 //! to which they are forgotten.
 
 use dataapi_core::{Date, DialogRef, Event};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::rows::chains::{Chain, Chains};
-use crate::rows::event_number::Place;
+use crate::rows::event_number::EventNumber;
 use crate::rows::ledger::{self, EVENT_COLUMNS};
 use crate::rows::values;
 
-/// Between which places a chain's events lie whose tombstones may be forgotten: after the first, up to the
+/// Between which events of a chain those lie whose tombstones may be forgotten: after the first, up to the
 /// last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
     pub(crate) chain: Chain,
-    pub(crate) first: Place,
-    pub(crate) last: Place,
+    pub(crate) first: EventNumber,
+    pub(crate) last: EventNumber,
 }
 
 /// The events in such a range that end a dialog whose tombstone is there. That of an id which was used again
@@ -30,18 +30,18 @@ pub(crate) fn find(
     chains: &Chains,
     reference: &DialogRef,
 ) -> rusqlite::Result<Option<Event>> {
-    let place = connection
+    let number = connection
         .prepare_cached("SELECT position FROM tombstone WHERE ref = ?1")?
         .query_row([reference.as_bytes()], |row| row.get(0))
         .optional()?;
-    place.map(|place| ledger::of(connection, chains, reference, place)).transpose()
+    number.map(|number| ledger::of(connection, chains, reference, number)).transpose()
 }
 
 /// Up to where the tombstones of each chain are forgotten, in the order of chains.
 pub(crate) fn forgotten(
     connection: &Connection,
     chains: &Chains,
-) -> rusqlite::Result<Vec<(Chain, Place)>> {
+) -> rusqlite::Result<Vec<(Chain, EventNumber)>> {
     let mut live = connection.prepare_cached("SELECT forgotten FROM store")?;
     if chains.past().is_empty() {
         return Ok(vec![(chains.live(), live.query_row((), |row| row.get(0))?)]);
@@ -62,7 +62,7 @@ pub(crate) fn forgotten(
 pub(crate) fn set_forgotten(
     connection: &Connection,
     chain: &Chain,
-    upto: Place,
+    upto: EventNumber,
 ) -> rusqlite::Result<()> {
     match chain.last {
         None => {
@@ -117,8 +117,11 @@ pub(crate) fn count(connection: &Connection, due: &Due) -> rusqlite::Result<u64>
         .query_row((due.first, due.last), |row| values::count(row, 0))
 }
 
-/// Adds those of all events after the place up to which they are forgotten, where none is yet.
-pub(crate) fn fill(connection: &Connection, forgotten: &[(Chain, Place)]) -> rusqlite::Result<()> {
+/// Adds those of all events after the one up to which they are forgotten, where none is yet.
+pub(crate) fn fill(
+    connection: &Connection,
+    forgotten: &[(Chain, EventNumber)],
+) -> rusqlite::Result<()> {
     let mut add = connection.prepare_cached(
         // An id that was used again is gone by the later event.
         "INSERT INTO tombstone SELECT ref, position FROM event
@@ -126,7 +129,7 @@ pub(crate) fn fill(connection: &Connection, forgotten: &[(Chain, Place)]) -> rus
          ON CONFLICT (ref) DO UPDATE SET position = excluded.position",
     )?;
     for (chain, upto) in forgotten {
-        let last = chain.last.unwrap_or(Place::new(u64::MAX));
+        let last = chain.last.unwrap_or(EventNumber::new(u64::MAX));
         add.execute((upto, last))?;
     }
     Ok(())
@@ -136,32 +139,32 @@ pub(crate) fn fill(connection: &Connection, forgotten: &[(Chain, Place)]) -> rus
 pub(crate) fn forgotten_by_rows(
     connection: &Connection,
     chains: &Chains,
-) -> rusqlite::Result<Vec<(Chain, Place)>> {
+) -> rusqlite::Result<Vec<(Chain, EventNumber)>> {
     let end = ledger::head(connection, chains)?.position;
     let mut forgotten: Vec<_> =
-        chains.iter().map(|chain| (chain, chain.last.unwrap_or(chain.place(end)))).collect();
+        chains.iter().map(|chain| (chain, chain.last.unwrap_or(chain.event_number(end)))).collect();
     let mut select = connection.prepare("SELECT position FROM tombstone")?;
     let mut rows = select.query(())?;
     while let Some(row) = rows.next()? {
-        let place: Place = row.get(0)?;
-        let (chain, _) = chains.of(place);
+        let number: EventNumber = row.get(0)?;
+        let (chain, _) = chains.of(number);
         let index = forgotten.partition_point(|(other, _)| other.number < chain.number);
         if let Some((_, upto)) = forgotten.get_mut(index) {
-            *upto = place.before().min(*upto);
+            *upto = number.before().min(*upto);
         }
     }
     Ok(forgotten)
 }
 
-/// Those after a reference, with the places of their events, by reference.
+/// Those after a reference, with the numbers of their events, by reference.
 pub(crate) fn after(
     connection: &Connection,
     reference: &[u8],
     at_most: usize,
-) -> rusqlite::Result<Vec<(DialogRef, Place)>> {
+) -> rusqlite::Result<Vec<(DialogRef, EventNumber)>> {
     connection
         .prepare_cached("SELECT ref, position FROM tombstone WHERE ref > ?1 ORDER BY ref LIMIT ?2")?
-        .query_map((reference, values::number(at_most as u64)), |row| {
+        .query_map((reference, values::integer(at_most as u64)), |row| {
             Ok((DialogRef::from_bytes(row.get(0)?), row.get(1)?))
         })?
         .collect()
@@ -171,10 +174,10 @@ pub(crate) fn after(
 pub(crate) fn add(
     connection: &Connection,
     reference: &DialogRef,
-    place: Place,
+    number: EventNumber,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO tombstone VALUES (?1, ?2)")?
-        .execute((reference.as_bytes(), place))?;
+        .execute((reference.as_bytes(), number))?;
     Ok(())
 }

@@ -45,6 +45,6 @@ pub(crate) fn damaged(column: usize) -> rusqlite::Error {
 }
 
 /// SQLite has no larger numbers.
-pub(crate) fn number(count: u64) -> i64 {
+pub(crate) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -10,10 +10,10 @@ use dataapi_core::{
 };
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::error::Failure;
+use crate::error::SqliteError;
 use crate::rows::chains::Chains;
 use crate::rows::dialogs::{self, DialogRow};
-use crate::rows::event_number::Place;
+use crate::rows::event_number::EventNumber;
 use crate::rows::identity::Identity;
 use crate::rows::{checksum, keys, ledger, tombstones, values};
 use crate::write::counts::CountChanges;
@@ -33,14 +33,14 @@ pub(crate) struct Transaction<'c> {
 }
 
 /// A dialog that is there, as far as a write has to know it.
-struct Row {
+struct FoundDialog {
     seq: i64,
     customer_id: CustomerId,
     dialog_id: DialogId,
     language: Language,
     received: Date,
-    /// The place of the event of its consent.
-    granted: Option<Place>,
+    /// The number of the event of its consent.
+    granted: Option<EventNumber>,
 }
 
 /// What came of a dialog of a backup.
@@ -85,14 +85,14 @@ impl<'c> Transaction<'c> {
         self.sql.commit()
     }
 
-    pub(crate) fn insert(&mut self, dialog: &NewDialog) -> Result<Received, Failure> {
+    pub(crate) fn insert(&mut self, dialog: &NewDialog) -> Result<Received, SqliteError> {
         let date = self.now();
         let is_consented = self.store(dialog, date, None)?;
         self.last_date = date;
         Ok(Received { date, is_consented })
     }
 
-    pub(crate) fn import(&mut self, imported: &ImportedDialog) -> Result<(), Failure> {
+    pub(crate) fn import(&mut self, imported: &ImportedDialog) -> Result<(), SqliteError> {
         let ImportedDialog { dialog, date, consented } = imported;
         let now = self.now();
         // An id that is taken or gone is the more useful thing to know.
@@ -112,7 +112,7 @@ impl<'c> Transaction<'c> {
         dialog_id: &DialogId,
         decision: Decision,
         evidence: &Evidence,
-    ) -> Result<Receipt, Failure> {
+    ) -> Result<Receipt, SqliteError> {
         match self.decide_known(dialog_id, decision, evidence)? {
             Some(receipt) => Ok(receipt),
             None => self.end_early(dialog_id, decision, evidence),
@@ -125,15 +125,15 @@ impl<'c> Transaction<'c> {
         dialog_id: &DialogId,
         decision: Decision,
         evidence: &Evidence,
-    ) -> Result<Option<Receipt>, Failure> {
+    ) -> Result<Option<Receipt>, SqliteError> {
         let row = self.find(dialog_id)?;
         let record = match &row {
-            Some(Row { received, granted: None, .. }) => {
+            Some(FoundDialog { received, granted: None, .. }) => {
                 ConsentRecord::Pending { received: *received }
             }
-            Some(Row { granted: Some(place), .. }) => {
+            Some(FoundDialog { granted: Some(number), .. }) => {
                 let reference = self.key.reference(dialog_id);
-                ConsentRecord::Decided(ledger::of(&self.sql, self.chains, &reference, *place)?)
+                ConsentRecord::Decided(ledger::of(&self.sql, self.chains, &reference, *number)?)
             }
             None => match self.gone(dialog_id)? {
                 Some(gone) => ConsentRecord::Decided(gone),
@@ -159,7 +159,7 @@ impl<'c> Transaction<'c> {
         decision: Decision,
         evidence: &Evidence,
         hold_for: Duration,
-    ) -> Result<EarlyDecision, Failure> {
+    ) -> Result<EarlyDecision, SqliteError> {
         if let Some(receipt) = self.decide_known(dialog_id, decision, evidence)? {
             return Ok(EarlyDecision::Recorded(receipt));
         }
@@ -184,7 +184,7 @@ impl<'c> Transaction<'c> {
         dialog_id: &DialogId,
         decision: Decision,
         evidence: &Evidence,
-    ) -> Result<Receipt, Failure> {
+    ) -> Result<Receipt, SqliteError> {
         let reference = self.key.reference(dialog_id);
         if decision == Decision::Granted || self.early_grant(&reference)?.is_none() {
             return Err(StoreError::NotFound.into());
@@ -252,7 +252,7 @@ impl<'c> Transaction<'c> {
 
     /// Puts a dialog of a backup back, in the state that its row says by this ledger, unless its id is
     /// in use or gone.
-    pub(crate) fn put_back(&mut self, row: &DialogRow) -> Result<PutBack, Failure> {
+    pub(crate) fn put_back(&mut self, row: &DialogRow) -> Result<PutBack, SqliteError> {
         let reference = self.key.reference(&row.dialog.dialog_id);
         if self.is_gone(&reference)? {
             return Ok(PutBack::Gone);
@@ -262,11 +262,11 @@ impl<'c> Transaction<'c> {
             return Ok(PutBack::IsThere);
         };
         let held = self.early_grant(&reference)?;
-        if let Some(place) = *granted {
+        if let Some(number) = *granted {
             // Where the event finds its dialog from now on.
             self.sql
                 .prepare_cached("UPDATE event SET seq = ?2 WHERE position = ?1")?
-                .execute((place, seq))?;
+                .execute((number, seq))?;
             self.changes.consented(&dialog.customer_id, &dialog.language, 1);
             return Ok(PutBack::Done);
         }
@@ -282,7 +282,7 @@ impl<'c> Transaction<'c> {
         &mut self,
         customer_id: &CustomerId,
         dialog_id: &DialogId,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SqliteError> {
         match self.find(dialog_id)? {
             Some(row) if row.customer_id == *customer_id => {
                 self.erase(&row, EventKind::Erased, &Evidence::default())?;
@@ -292,7 +292,7 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    pub(crate) fn erase_customer(&mut self, customer_id: &CustomerId) -> Result<u64, Failure> {
+    pub(crate) fn erase_customer(&mut self, customer_id: &CustomerId) -> Result<u64, SqliteError> {
         let held = self.rows(
             &format!(
                 "SELECT {ROW_COLUMNS} FROM dialog INDEXED BY consented_by_customer
@@ -311,7 +311,7 @@ impl<'c> Transaction<'c> {
         which: Purge,
         before: Date,
         at_most: u32,
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, SqliteError> {
         let Some(due) = dialogs::due(which) else {
             return Ok(self.forget(before, at_most)?);
         };
@@ -341,7 +341,7 @@ impl<'c> Transaction<'c> {
             left = left.saturating_sub(u32::try_from(ends.len()).unwrap_or(u32::MAX));
             let upto = match ends.last() {
                 _ if is_all => due.last,
-                Some(event) => due.chain.place(event.position),
+                Some(event) => due.chain.event_number(event.position),
                 None => due.first,
             };
             self.changes.any = true;
@@ -353,7 +353,7 @@ impl<'c> Transaction<'c> {
         Ok(u64::from(at_most - left))
     }
 
-    pub(crate) fn create_key(&mut self, key: &NewKey) -> Result<Date, Failure> {
+    pub(crate) fn create_key(&mut self, key: &NewKey) -> Result<Date, SqliteError> {
         let now = self.now();
         if !keys::add(&self.sql, &key.clone().kept(now))? {
             return Err(Invalid::new("name", "must not be that of another key").into());
@@ -362,7 +362,7 @@ impl<'c> Transaction<'c> {
         Ok(now)
     }
 
-    pub(crate) fn revoke_key(&mut self, name: &KeyName) -> Result<bool, Failure> {
+    pub(crate) fn revoke_key(&mut self, name: &KeyName) -> Result<bool, SqliteError> {
         let now = self.now();
         let found = keys::revoke(&self.sql, name, now)?;
         if found {
@@ -371,7 +371,7 @@ impl<'c> Transaction<'c> {
         Ok(found)
     }
 
-    pub(crate) fn note_key_use(&mut self, used: &[(KeyName, Date)]) -> Result<(), Failure> {
+    pub(crate) fn note_key_use(&mut self, used: &[(KeyName, Date)]) -> Result<(), SqliteError> {
         for (name, date) in used {
             keys::note_use(&self.sql, name, *date)?;
         }
@@ -395,7 +395,7 @@ impl<'c> Transaction<'c> {
         dialog: &NewDialog,
         date: Date,
         imported: Option<Evidence>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, SqliteError> {
         let reference = self.key.reference(&dialog.dialog_id);
         if self.is_gone(&reference)? {
             return Err(StoreError::Gone.into());
@@ -406,7 +406,7 @@ impl<'c> Transaction<'c> {
         let event = match evidence {
             Some(_) => {
                 let position = self.head()?.position + 1;
-                Some(self.place(position))
+                Some(self.event_number(position))
             }
             None => None,
         };
@@ -428,7 +428,7 @@ impl<'c> Transaction<'c> {
         &self,
         dialog: &NewDialog,
         date: Date,
-        granted: Option<Place>,
+        granted: Option<EventNumber>,
     ) -> rusqlite::Result<Option<i64>> {
         let inserted = self
             .sql
@@ -449,7 +449,7 @@ impl<'c> Transaction<'c> {
         Ok((inserted == 1).then(|| self.sql.last_insert_rowid()))
     }
 
-    fn check_free(&self, dialog: &NewDialog) -> Result<(), Failure> {
+    fn check_free(&self, dialog: &NewDialog) -> Result<(), SqliteError> {
         if self.is_gone(&self.key.reference(&dialog.dialog_id))? {
             return Err(StoreError::Gone.into());
         }
@@ -480,23 +480,27 @@ impl<'c> Transaction<'c> {
             .exists([reference.as_bytes()])
     }
 
-    fn find(&self, dialog_id: &DialogId) -> rusqlite::Result<Option<Row>> {
+    fn find(&self, dialog_id: &DialogId) -> rusqlite::Result<Option<FoundDialog>> {
         self.sql
             .prepare_cached(&format!("SELECT {ROW_COLUMNS} FROM dialog WHERE dialog_id = ?1"))?
-            .query_row([dialog_id.as_str()], Row::read)
+            .query_row([dialog_id.as_str()], FoundDialog::read)
             .optional()
     }
 
-    fn rows(&self, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Vec<Row>> {
-        self.sql.prepare_cached(sql)?.query_map(parameters, Row::read)?.collect()
+    fn rows(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+    ) -> rusqlite::Result<Vec<FoundDialog>> {
+        self.sql.prepare_cached(sql)?.query_map(parameters, FoundDialog::read)?.collect()
     }
 
-    fn grant(&mut self, row: &Row, evidence: &Evidence) -> rusqlite::Result<Event> {
+    fn grant(&mut self, row: &FoundDialog, evidence: &Evidence) -> rusqlite::Result<Event> {
         let reference = self.key.reference(&row.dialog_id);
         let now = self.now();
         let event =
             self.append(reference, EventKind::Granted, now, evidence.clone(), Some(row.seq))?;
-        dialogs::grant(&self.sql, row.seq, self.place(event.position))?;
+        dialogs::grant(&self.sql, row.seq, self.event_number(event.position))?;
         self.changes.pending(-1);
         self.changes.consented(&row.customer_id, &row.language, 1);
         Ok(event)
@@ -504,7 +508,7 @@ impl<'c> Transaction<'c> {
 
     fn erase(
         &mut self,
-        row: &Row,
+        row: &FoundDialog,
         kind: EventKind,
         evidence: &Evidence,
     ) -> rusqlite::Result<Event> {
@@ -528,7 +532,7 @@ impl<'c> Transaction<'c> {
         seq: Option<i64>,
     ) -> rusqlite::Result<Event> {
         let event = self.append(reference, kind, self.now(), evidence.clone(), seq)?;
-        tombstones::add(&self.sql, &reference, self.place(event.position))?;
+        tombstones::add(&self.sql, &reference, self.event_number(event.position))?;
         self.changes.any = true;
         *self.changes.gone(kind) += 1;
         Ok(event)
@@ -557,12 +561,12 @@ impl<'c> Transaction<'c> {
         Ok(*self.head.insert(ledger::head(&self.sql, self.chains)?))
     }
 
-    /// Where an event of the chain that grows lies.
-    fn place(&self, position: u64) -> Place {
-        self.chains.live().place(position)
+    /// The number of the event at that position of the chain that grows.
+    fn event_number(&self, position: u64) -> EventNumber {
+        self.chains.live().event_number(position)
     }
 
-    fn erase_all(&mut self, rows: &[Row], kind: EventKind) -> Result<u64, Failure> {
+    fn erase_all(&mut self, rows: &[FoundDialog], kind: EventKind) -> Result<u64, SqliteError> {
         for row in rows {
             self.erase(row, kind, &Evidence::default())?;
         }
@@ -570,7 +574,7 @@ impl<'c> Transaction<'c> {
     }
 }
 
-impl Row {
+impl FoundDialog {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             seq: row.get(0)?,

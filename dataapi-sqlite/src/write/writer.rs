@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::erase::erasures::Erasures;
-use crate::erase::wal::Log;
-use crate::error::{Failure, OpenError, busy, closed, overloaded, store_error};
+use crate::erase::wal::Wal;
+use crate::error::{OpenError, SqliteError, busy, closed, overloaded, store_error};
 use crate::open::BUSY_TIMEOUT;
 use crate::rows::identity::Identity;
 use crate::write::commits::Commits;
@@ -29,7 +29,7 @@ const AWAKE: Duration = Duration::from_micros(500);
 /// The queue to the writing thread. Dropping it waits until all that was taken in is committed.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    queue: Option<Sender<Box<dyn Job>>>,
+    queue: Option<Sender<Box<dyn QueuedWrite>>>,
     commits: Arc<Commits>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,19 +38,19 @@ impl Writer {
     /// Starts the thread; at most `capacity` requests wait, any more are refused as overloaded.
     pub(crate) fn start(
         connection: Connection,
-        log: Log,
+        wal: Wal,
         identity: Identity,
         clock: Arc<dyn Clock>,
         erasures: Arc<Erasures>,
         commits: Arc<Commits>,
         capacity: usize,
     ) -> Result<Self, OpenError> {
-        let (queue, jobs) = crossbeam_channel::bounded(capacity);
+        let (queue, writes) = crossbeam_channel::bounded(capacity);
         let counted = Arc::clone(&commits);
-        let committer = Committer { connection, log, identity, clock, erasures, commits: counted };
+        let committer = Committer { connection, wal, identity, clock, erasures, commits: counted };
         let thread = std::thread::Builder::new()
             .name("dataapi-writer".into())
-            .spawn(move || committer.run(&jobs))
+            .spawn(move || committer.run(&writes))
             .map_err(OpenError::Thread)?;
         Ok(Self { queue: Some(queue), commits, thread: Some(thread) })
     }
@@ -61,12 +61,12 @@ impl Writer {
     pub(crate) async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnMut(&mut Transaction<'_>) -> Result<T, Failure> + Send + 'static,
+        W: FnMut(&mut Transaction<'_>) -> Result<T, SqliteError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Request { work, outcome: None, reply });
+        let write = Box::new(Write { work, outcome: None, reply });
         let queue = self.queue.as_ref().ok_or_else(closed)?;
-        queue.try_send(job).map_err(|refused| match refused {
+        queue.try_send(write).map_err(|refused| match refused {
             TrySendError::Full(_) => overloaded(),
             TrySendError::Disconnected(_) => closed(),
         })?;
@@ -99,7 +99,7 @@ impl Drop for Writer {
 }
 
 /// A request on its way through the thread.
-trait Job: Send {
+trait QueuedWrite: Send {
     /// Does its work; an error means that the transaction must be rolled back.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), rusqlite::Error>;
 
@@ -110,22 +110,22 @@ trait Job: Send {
     fn fail(self: Box<Self>, error: &rusqlite::Error);
 }
 
-struct Request<T, W> {
+struct Write<T, W> {
     work: W,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T, W> Job for Request<T, W>
+impl<T, W> QueuedWrite for Write<T, W>
 where
     T: Send,
-    W: FnMut(&mut Transaction<'_>) -> Result<T, Failure> + Send,
+    W: FnMut(&mut Transaction<'_>) -> Result<T, SqliteError> + Send,
 {
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), rusqlite::Error> {
         self.outcome = Some(match (self.work)(transaction) {
             Ok(answer) => Ok(answer),
-            Err(Failure::Refused(refusal)) => Err(refusal),
-            Err(Failure::Database(error)) => return Err(error),
+            Err(SqliteError::Refused(refusal)) => Err(refusal),
+            Err(SqliteError::Database(error)) => return Err(error),
         });
         Ok(())
     }
@@ -143,7 +143,7 @@ where
 
 struct Committer {
     connection: Connection,
-    log: Log,
+    wal: Wal,
     identity: Identity,
     clock: Arc<dyn Clock>,
     erasures: Arc<Erasures>,
@@ -151,55 +151,55 @@ struct Committer {
 }
 
 impl Committer {
-    fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
+    fn run(mut self, writes: &Receiver<Box<dyn QueuedWrite>>) {
         let mut batch = Vec::new();
-        while let Some(first) = next(jobs) {
+        while let Some(first) = next(writes) {
             batch.push(first);
-            batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
+            batch.extend(writes.try_iter().take(MAX_BATCH - 1));
             self.commit(&mut batch);
         }
     }
 
     /// Commits the batch and answers each of it, leaving it empty.
-    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+    fn commit(&mut self, batch: &mut Vec<Box<dyn QueuedWrite>>) {
         match self.transact(batch) {
             Ok(()) => {
                 self.commits.count(batch.len());
-                batch.drain(..).for_each(Job::answer);
+                batch.drain(..).for_each(QueuedWrite::answer);
             }
             // Nothing was committed: one request that cannot succeed must not fail the others.
             Err(Abort::Work(_)) if batch.len() > 1 => {
-                for job in batch.drain(..) {
-                    self.commit_alone(job);
+                for write in batch.drain(..) {
+                    self.commit_alone(write);
                 }
             }
             Err(Abort::Work(error) | Abort::Commit(error)) => {
-                batch.drain(..).for_each(|job| job.fail(&error));
+                batch.drain(..).for_each(|write| write.fail(&error));
             }
         }
     }
 
-    fn commit_alone(&mut self, job: Box<dyn Job>) {
-        let mut alone = [job];
+    fn commit_alone(&mut self, write: Box<dyn QueuedWrite>) {
+        let mut alone = [write];
         let outcome = self.transact(&mut alone);
-        let [job] = alone;
+        let [write] = alone;
         match outcome {
             Ok(()) => {
                 self.commits.count(1);
-                job.answer();
+                write.answer();
             }
-            Err(Abort::Work(error) | Abort::Commit(error)) => job.fail(&error),
+            Err(Abort::Work(error) | Abort::Commit(error)) => write.fail(&error),
         }
     }
 
-    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Abort> {
-        let Ok(Some(_held)) = self.log.hold(BUSY_TIMEOUT) else {
+    fn transact(&mut self, writes: &mut [Box<dyn QueuedWrite>]) -> Result<(), Abort> {
+        let Ok(Some(_lock)) = self.wal.lock(BUSY_TIMEOUT) else {
             return Err(Abort::Commit(busy()));
         };
         let begun = Transaction::begin(&self.connection, &self.identity, &*self.clock);
         let mut transaction = begun.map_err(Abort::Commit)?;
-        for job in jobs {
-            job.run(&mut transaction).map_err(Abort::Work)?;
+        for write in writes {
+            write.run(&mut transaction).map_err(Abort::Work)?;
         }
         if transaction.erases() {
             self.erasures.note();
@@ -210,16 +210,16 @@ impl Committer {
 
 /// Waits for a request, awake at first: a client that sends one after the other is soon back, and to
 /// put a thread to sleep and wake it takes a sixth of the time of a request that is alone.
-fn next(jobs: &Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+fn next(writes: &Receiver<Box<dyn QueuedWrite>>) -> Option<Box<dyn QueuedWrite>> {
     let started = Instant::now();
     while started.elapsed() < AWAKE {
-        match jobs.try_recv() {
-            Ok(job) => return Some(job),
+        match writes.try_recv() {
+            Ok(write) => return Some(write),
             Err(TryRecvError::Empty) => std::thread::yield_now(),
             Err(TryRecvError::Disconnected) => return None,
         }
     }
-    jobs.recv().ok()
+    writes.recv().ok()
 }
 
 /// Why a transaction was rolled back.

@@ -6,11 +6,11 @@ use crate::backup::error::BackupError;
 
 /// Told after each step how many more dialogs are done; a break ends the work, with nothing left of it
 /// in a new file.
-pub type Progress<'p> = &'p mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
+pub type OnStep<'p> = &'p mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
 
 /// Tells of a step.
-pub(crate) fn go_on(progress: Progress<'_>, done: usize) -> Result<(), BackupError> {
-    match progress(done as u64) {
+pub(crate) fn go_on(on_step: OnStep<'_>, done: usize) -> Result<(), BackupError> {
+    match on_step(done as u64) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(BackupError::Stopped),
     }
