@@ -12,8 +12,8 @@
 //! [`Options::erase_within`], and at once on [`scrub`](Upkeep::scrub) ([`erase`]). After a crash
 //! the next open sees to it before it serves.
 //!
-//! **Moves.** A [`TransferSource`] is a store that is read whole, a [`TransferTarget`] one in the making:
-//! [`transfer`](dataapi_core::transfer::transfer) moves the one, or that of another backend, into the other.
+//! **Copies.** A [`CopySource`] is a store that is read whole, a [`CopyTarget`] one in the making:
+//! [`transfer`](dataapi_core::transfer::transfer) copies the one, or a store of another backend, to the other.
 
 #![deny(missing_docs)]
 #![allow(rustdoc::private_intra_doc_links)]
@@ -47,7 +47,7 @@ use dataapi_core::{
 
 pub use crate::backup::{Backup, BackupError, OnStep, Restored, Since, restore};
 pub use crate::check::{Damage, check};
-pub use crate::copy::{TransferSource, TransferTarget};
+pub use crate::copy::{CopySource, CopyTarget};
 use crate::erase::erasures::Erasures;
 use crate::erase::scrub::{ScrubOutcome, Scrubber};
 use crate::erase::upkeep::UpkeepThread;

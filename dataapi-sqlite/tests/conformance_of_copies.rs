@@ -1,7 +1,7 @@
 //! A store that begins as a copy keeps every promise of a store.
 //!
 //! The promises are of stores whose ledger is empty at the start, and that of a copy never is. So what lies in
-//! the chains of the past is left out of what they see of it.
+//! the copied chains is left out of what they see of it.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -15,7 +15,7 @@ use dataapi_core::{
     Change, Date, Decision, Dialogs, Event, Evidence, Keys, Ledger, LedgerHead, Limit, Positions,
     Purge, Reach, Stats, StoreError, Upkeep,
 };
-use dataapi_sqlite::{Options, SqliteStore, TransferSource, TransferTarget};
+use dataapi_sqlite::{CopySource, CopyTarget, Options, SqliteStore};
 
 fn open(path: &Path, clock: ManualClock) -> SqliteStore {
     SqliteStore::open(path, Options { clock: Arc::new(clock), ..Options::default() }).unwrap()
@@ -38,43 +38,43 @@ async fn fresh(clock: ManualClock) -> Fixture {
         let later = Date::from_micros(Date::MIN.as_micros() + 1_000_000_000).unwrap();
         assert_eq!(store.purge(Purge::Tombstones, later, 10).await.unwrap(), 3);
         drop(store);
-        let mut source = TransferSource::open(&path(from)).unwrap();
-        let mut target = TransferTarget::open(&path(to)).unwrap();
+        let mut source = CopySource::open(&path(from)).unwrap();
+        let mut target = CopyTarget::open(&path(to)).unwrap();
         let mut go_on = |_, _, _| ControlFlow::Continue(());
         transfer(&mut source, &mut target, &mut go_on).await.unwrap();
     }
     let store = open(&path("dialogs.db"), clock);
-    let past = store.ledger_head().await.unwrap().positions;
-    assert_eq!(past, "3.3".parse::<Positions>().unwrap());
+    let copied = store.ledger_head().await.unwrap().positions;
+    assert_eq!(copied, "3.3".parse::<Positions>().unwrap());
     assert_eq!(store.stats().await.unwrap(), Stats::default());
-    Fixture::new(WithoutPast { store, past }).keeping(folder)
+    Fixture::new(WithoutCopied { store, copied }).keeping(folder)
 }
 
 dataapi_conformance::conformance!(fresh);
 
-struct WithoutPast {
+struct WithoutCopied {
     store: SqliteStore,
-    past: Positions,
+    copied: Positions,
 }
 
-impl WithoutPast {
-    fn behind_past(&self, after: &Positions) -> Positions {
+impl WithoutCopied {
+    fn behind_copied(&self, after: &Positions) -> Positions {
         let mut after = after.clone();
-        for (chain, position) in self.past.chains() {
+        for (chain, position) in self.copied.chains() {
             after.set(chain, position);
         }
         after
     }
 }
 
-impl Dialogs for WithoutPast {
+impl Dialogs for WithoutCopied {
     dataapi_core::delegate!(Dialogs to store);
 }
 
 #[async_trait]
-impl Ledger for WithoutPast {
+impl Ledger for WithoutCopied {
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        self.store.events(&self.behind_past(after), limit).await
+        self.store.events(&self.behind_copied(after), limit).await
     }
 
     async fn changes(
@@ -83,12 +83,12 @@ impl Ledger for WithoutPast {
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError> {
-        self.store.changes(&self.behind_past(after), limit, reach).await
+        self.store.changes(&self.behind_copied(after), limit, reach).await
     }
 
     async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
         let head = self.store.ledger_head().await?;
-        let mut last = self.past.clone();
+        let mut last = self.copied.clone();
         for (chain, position) in head.positions.chains().filter(|(chain, _)| *chain > 1) {
             last.set(chain, position - 1);
         }
@@ -97,10 +97,10 @@ impl Ledger for WithoutPast {
     }
 }
 
-impl Keys for WithoutPast {
+impl Keys for WithoutCopied {
     dataapi_core::delegate!(Keys to store);
 }
 
-impl Upkeep for WithoutPast {
+impl Upkeep for WithoutCopied {
     dataapi_core::delegate!(Upkeep to store);
 }

@@ -14,7 +14,7 @@ use dataapi_core::{
     Key, KeySecret, Keys, Ledger, Limit, NewDialog, NewKey, PageRequest, Positions, Reach, Roles,
     Start, StoreError, Upkeep, Window,
 };
-use dataapi_sqlite::{Damage, Options, SqliteStore, TransferSource, TransferTarget, check};
+use dataapi_sqlite::{CopySource, CopyTarget, Damage, Options, SqliteStore, check};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rusqlite::Connection;
@@ -54,8 +54,8 @@ fn fill(path: &Path) {
 }
 
 async fn copy_store(from: &Path, to: &Path) {
-    let mut source = TransferSource::open(from).unwrap();
-    let mut target = TransferTarget::open(to).unwrap();
+    let mut source = CopySource::open(from).unwrap();
+    let mut target = CopyTarget::open(to).unwrap();
     let mut go_on = |_, _, _| ControlFlow::Continue(());
     transfer(&mut source, &mut target, &mut go_on).await.unwrap();
 }
@@ -201,7 +201,7 @@ fn a_file_damaged_anywhere_is_never_answered_from_wrongly_and_panics_nowhere() {
     let runtime = Runtime::new().unwrap();
     let right = runtime.block_on(ask(&open(&whole).unwrap()));
     assert_eq!((right.texts.len(), right.standings.len()), (280, 400), "the scene is whole");
-    // A copy has all of that in a chain of the past.
+    // A copy has all of that in a copied chain.
     let copy = folder.path().join("copy.db");
     runtime.block_on(copy_store(&whole, &copy));
     let bytes = [whole, copy].map(|path| std::fs::read(path).unwrap());

@@ -20,7 +20,7 @@ use dataapi_core::{
     Upkeep, Window,
 };
 use dataapi_sqlite::{
-    OpenError, Options, Since, SqliteStore, TransferSource, TransferTarget, check, restore,
+    CopySource, CopyTarget, OpenError, Options, Since, SqliteStore, check, restore,
 };
 use tempfile::TempDir;
 
@@ -302,8 +302,8 @@ async fn a_copy_that_an_earlier_version_began_goes_on_to_its_end() {
 
 /// Copies a store and tells in how many steps.
 async fn copy(from: &Path, to: &Path) -> usize {
-    let mut source = TransferSource::open(from).unwrap();
-    let mut target = TransferTarget::open(to).unwrap();
+    let mut source = CopySource::open(from).unwrap();
+    let mut target = CopyTarget::open(to).unwrap();
     let mut steps = 0;
     let mut watch = |_, _, _| {
         steps += 1;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use dataapi_core::DialogStore;
 use dataapi_core::transfer::{Source, Target};
 use dataapi_sqlite::{
-    Backup, Damage, Options, Restored, Since, SqliteStore, TransferSource, TransferTarget,
+    Backup, CopySource, CopyTarget, Damage, Options, Restored, Since, SqliteStore,
 };
 
 use super::backend::{Backend, OnProgress};
@@ -75,12 +75,12 @@ impl Backend for Sqlite {
     async fn copy_source(&self, url: &str) -> Result<Box<dyn Source>, OpenError> {
         finish_after_a_crash(url).await?;
         let path = path(url)?;
-        Ok(Box::new(blocking(move || TransferSource::open(&path)).await??))
+        Ok(Box::new(blocking(move || CopySource::open(&path)).await??))
     }
 
     async fn copy_target(&self, url: &str, _shards: u16) -> Result<Box<dyn Target>, OpenError> {
         let path = path(url)?;
-        Ok(Box::new(blocking(move || TransferTarget::open(&path)).await??))
+        Ok(Box::new(blocking(move || CopyTarget::open(&path)).await??))
     }
 }
 

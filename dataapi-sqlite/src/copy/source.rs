@@ -15,17 +15,17 @@ use crate::rows::identity::Identity;
 /// The cache of a connection that reads rows in their order, each once.
 const SOURCE_CACHE_BYTES: usize = 4 << 20;
 
-/// A store that is moved to another place. While it is there, whoever writes to the store, in whatever process,
+/// A store that is copied. While this is there, whoever writes to the store, in whatever process,
 /// is told that it is unavailable; reads go on. What was erased before is scrubbed from its files once it is
 /// gone.
 #[derive(Debug)]
-pub struct TransferSource {
+pub struct CopySource {
     connection: Connection,
     identity: Identity,
     path: PathBuf,
 }
 
-impl TransferSource {
+impl CopySource {
     /// Opens the store at `path`, which must be there, brings its schema up to date, and keeps all others from
     /// writing to it. Blocks for up to 5 seconds while another one does.
     ///
@@ -43,7 +43,7 @@ impl TransferSource {
     }
 }
 
-impl Drop for TransferSource {
+impl Drop for CopySource {
     fn drop(&mut self) {
         // Whatever cannot be removed now is left to the next one that opens the store.
         let _ = open::leave_no_empty_log(&self.connection, &self.path);
@@ -51,7 +51,7 @@ impl Drop for TransferSource {
 }
 
 #[async_trait]
-impl Source for TransferSource {
+impl Source for CopySource {
     async fn manifest(&mut self) -> Result<Manifest, StoreError> {
         Ok(reading::manifest(&self.connection, &self.identity)?)
     }

@@ -31,7 +31,7 @@ const LOG_PAGES: u32 = 16_384;
 /// [`release`](dataapi_core::transfer::Target::release) it can be opened as nothing else.
 // The order of the fields is the order of closing: the lock on the log is given back last.
 #[derive(Debug)]
-pub struct TransferTarget {
+pub struct CopyTarget {
     connection: Connection,
     identity: Identity,
     indexes: DialogIndexes,
@@ -40,7 +40,7 @@ pub struct TransferTarget {
     lock: Option<WalLock>,
 }
 
-impl TransferTarget {
+impl CopyTarget {
     /// Makes a file at `path`, where there must be nothing, or opens one into which a copy was begun.
     ///
     /// # Errors
@@ -195,7 +195,7 @@ impl TransferTarget {
     }
 }
 
-impl Drop for TransferTarget {
+impl Drop for CopyTarget {
     fn drop(&mut self) {
         // Whatever cannot be removed now is left to the next one that opens it.
         let _ = open::leave_no_empty_log(&self.connection, &self.path);
@@ -203,7 +203,7 @@ impl Drop for TransferTarget {
 }
 
 #[async_trait]
-impl Source for TransferTarget {
+impl Source for CopyTarget {
     async fn manifest(&mut self) -> Result<Manifest, StoreError> {
         Ok(reading::manifest(&self.connection, &self.identity)?)
     }
@@ -222,11 +222,11 @@ impl Source for TransferTarget {
 }
 
 #[async_trait]
-impl Target for TransferTarget {
+impl Target for CopyTarget {
     async fn begin(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
-        let past = manifest.next_chain();
-        if usize::from(past) >= Positions::MAX_CHAINS {
-            return Err(TransferError::Chains { past, new: 1 });
+        let copied = manifest.next_chain();
+        if usize::from(copied) >= Positions::MAX_CHAINS {
+            return Err(TransferError::Chains { past: copied, new: 1 });
         }
         match self.begun().map_err(StoreError::from)? {
             None => {

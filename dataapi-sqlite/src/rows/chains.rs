@@ -13,9 +13,9 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::rows::event_number::EventNumber;
 use crate::rows::values;
 
-/// A chain that the store was made with.
+/// A chain that the store has from the one of which it is a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Past {
+pub(crate) struct CopiedChain {
     pub(crate) number: u16,
     /// Of its last event.
     pub(crate) last: EventNumber,
@@ -25,7 +25,7 @@ pub(crate) struct Past {
 #[derive(Clone, Debug)]
 pub(crate) struct Chains {
     /// By number. Many share them, one for each read.
-    past: Arc<[Past]>,
+    copied: Arc<[CopiedChain]>,
 }
 
 /// One chain.
@@ -56,11 +56,11 @@ impl Chains {
         let mut heads: Vec<_> = heads.iter().filter(|head| head.position > 0).collect();
         heads.sort_by_key(|head| head.chain);
         let mut last = EventNumber::START;
-        let past = heads.iter().map(|head| {
+        let copied = heads.iter().map(|head| {
             last = last.plus(head.position);
-            Past { number: head.chain, last }
+            CopiedChain { number: head.chain, last }
         });
-        Self { past: past.collect() }
+        Self { copied: copied.collect() }
     }
 
     /// Those of a store, also of one that an older version made, which has its own alone.
@@ -71,36 +71,36 @@ impl Chains {
         }
         let mut select =
             connection.prepare("SELECT number, last FROM past_chain ORDER BY number")?;
-        let past = select
-            .query_map((), |row| Ok(Past { number: row.get(0)?, last: row.get(1)? }))?
+        let copied = select
+            .query_map((), |row| Ok(CopiedChain { number: row.get(0)?, last: row.get(1)? }))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        let is_whole = past.is_sorted_by(|one, next| one.last < next.last)
-            && past.first().is_none_or(|first| first.last > EventNumber::START)
-            && past.last().is_none_or(|last| last.number < u16::MAX);
-        if is_whole { Ok(Self { past: past.into() }) } else { Err(values::damaged(1)) }
+        let is_whole = copied.is_sorted_by(|one, next| one.last < next.last)
+            && copied.first().is_none_or(|first| first.last > EventNumber::START)
+            && copied.last().is_none_or(|last| last.number < u16::MAX);
+        if is_whole { Ok(Self { copied: copied.into() }) } else { Err(values::damaged(1)) }
     }
 
     /// Those to which nothing is added any more.
-    pub(crate) fn past(&self) -> &[Past] {
-        &self.past
+    pub(crate) fn copied(&self) -> &[CopiedChain] {
+        &self.copied
     }
 
     /// The one to which events are added.
     pub(crate) fn live(&self) -> Chain {
-        match self.past.last() {
+        match self.copied.last() {
             None => Chain { number: 0, base: EventNumber::START, last: None },
-            Some(past) => Chain { number: past.number + 1, base: past.last, last: None },
+            Some(copied) => Chain { number: copied.number + 1, base: copied.last, last: None },
         }
     }
 
     /// All of them, by number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Chain> + '_ {
-        (0..=self.past.len()).map(|index| self.at(index))
+        (0..=self.copied.len()).map(|index| self.at(index))
     }
 
     /// The one of that number, if there is one.
     pub(crate) fn find(&self, number: u16) -> Option<Chain> {
-        let index = self.past.partition_point(|past| past.number < number);
+        let index = self.copied.partition_point(|copied| copied.number < number);
         Some(self.at(index)).filter(|chain| chain.number == number)
     }
 
@@ -114,18 +114,18 @@ impl Chains {
 
     /// The chain of an event, and its position there.
     pub(crate) fn of(&self, event: EventNumber) -> (Chain, u64) {
-        let chain = self.at(self.past.partition_point(|past| past.last < event));
+        let chain = self.at(self.copied.partition_point(|copied| copied.last < event));
         (chain, event.get().saturating_sub(chain.base.get()))
     }
 
     fn at(&self, index: usize) -> Chain {
-        let Some(Past { number, last }) = self.past.get(index).copied() else {
+        let Some(CopiedChain { number, last }) = self.copied.get(index).copied() else {
             return self.live();
         };
-        let before = index.checked_sub(1).and_then(|before| self.past.get(before));
+        let before = index.checked_sub(1).and_then(|before| self.copied.get(before));
         Chain {
             number,
-            base: before.map_or(EventNumber::START, |past| past.last),
+            base: before.map_or(EventNumber::START, |copied| copied.last),
             last: Some(last),
         }
     }
@@ -134,8 +134,8 @@ impl Chains {
 /// Adds the chains that a store in the making begins with.
 pub(crate) fn add(connection: &Connection, chains: &Chains) -> rusqlite::Result<()> {
     let mut add = connection.prepare_cached("INSERT INTO past_chain VALUES (?1, ?2, 0)")?;
-    for past in chains.past() {
-        add.execute((past.number, past.last))?;
+    for copied in chains.copied() {
+        add.execute((copied.number, copied.last))?;
     }
     Ok(())
 }

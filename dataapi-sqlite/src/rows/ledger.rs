@@ -46,8 +46,8 @@ pub(crate) fn head(connection: &Connection, chains: &Chains) -> rusqlite::Result
 
 /// The last event of each chain that has some.
 pub(crate) fn heads(connection: &Connection, chains: &Chains) -> rusqlite::Result<Vec<ChainHead>> {
-    let past = chains.past().iter().map(|past| head_at(connection, chains, past.last));
-    let mut heads = past.collect::<rusqlite::Result<Vec<_>>>()?;
+    let copied = chains.copied().iter().map(|chain| head_at(connection, chains, chain.last));
+    let mut heads = copied.collect::<rusqlite::Result<Vec<_>>>()?;
     heads.extend(Some(head(connection, chains)?).filter(|head| head.position > 0));
     Ok(heads)
 }

@@ -43,15 +43,15 @@ pub(crate) fn forgotten(
     chains: &Chains,
 ) -> rusqlite::Result<Vec<(Chain, EventNumber)>> {
     let mut live = connection.prepare_cached("SELECT forgotten FROM store")?;
-    if chains.past().is_empty() {
+    if chains.copied().is_empty() {
         return Ok(vec![(chains.live(), live.query_row((), |row| row.get(0))?)]);
     }
-    let mut past =
+    let mut copied =
         connection.prepare_cached("SELECT forgotten FROM past_chain WHERE number = ?1")?;
     let forgotten = |chain: Chain| {
         let upto = match chain.last {
             None => live.query_row((), |row| row.get(0))?,
-            Some(_) => past.query_row([chain.number], |row| row.get(0))?,
+            Some(_) => copied.query_row([chain.number], |row| row.get(0))?,
         };
         Ok((chain, upto))
     };

@@ -1,6 +1,6 @@
 //! Copies of a whole store: they answer like it, go on from it, and are nothing before they are whole.
 //!
-//! `DATAAPI_TRANSFER_SEED` fixes the histories.
+//! `DATAAPI_COPY_SEED` fixes the histories.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ use dataapi_core::{
     StoreError, SubjectRequest, Upkeep, Window,
 };
 use dataapi_sqlite::{
-    OpenError, Options, Since, SqliteStore, TransferSource, TransferTarget, check, restore,
+    CopySource, CopyTarget, OpenError, Options, Since, SqliteStore, check, restore,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -39,9 +39,9 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let seed = std::env::var("DATAAPI_TRANSFER_SEED").ok().and_then(|it| it.parse().ok());
+        let seed = std::env::var("DATAAPI_COPY_SEED").ok().and_then(|it| it.parse().ok());
         let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        println!("DATAAPI_TRANSFER_SEED={seed}");
+        println!("DATAAPI_COPY_SEED={seed}");
         Self {
             folder: tempfile::tempdir().unwrap(),
             clock: ManualClock::starting_at(Date::from_micros(1_700_000_000_000_000).unwrap()),
@@ -69,8 +69,8 @@ impl Scene {
         to: &str,
         steps: usize,
     ) -> Result<Transferred, TransferError> {
-        let mut source = TransferSource::open(&self.path(from)).unwrap();
-        let mut target = TransferTarget::open(&self.path(to)).unwrap();
+        let mut source = CopySource::open(&self.path(from)).unwrap();
+        let mut target = CopyTarget::open(&self.path(to)).unwrap();
         let mut left = steps;
         let mut watch = |_: Stage, done: u64, total: u64| {
             assert!(done <= total, "{done} of {total}");
@@ -285,19 +285,19 @@ async fn a_copy_answers_like_its_source_and_so_does_a_copy_of_it() {
     for _ in 0..4 {
         let mut scene = Scene::new();
         fill(&mut scene, "a.db", 300).await;
-        let moved = scene.copy("a.db", "b.db").await.unwrap();
+        let copied = scene.copy("a.db", "b.db").await.unwrap();
         let (a, b) = (scene.open("a.db"), scene.open("b.db"));
         assert_eq!(answers(&b).await, answers(&a).await);
         assert_eq!(ledger(&b).await, ledger(&a).await, "events are what they were");
         assert_eq!(b.ledger_head().await.unwrap(), a.ledger_head().await.unwrap());
-        assert_eq!(moved.head, b.ledger_head().await.unwrap());
-        assert_eq!((moved.stats, moved.keys), (b.stats().await.unwrap(), 2));
+        assert_eq!(copied.head, b.ledger_head().await.unwrap());
+        assert_eq!((copied.stats, copied.keys), (b.stats().await.unwrap(), 2));
         assert_eq!(b.reference(&id(1)), a.reference(&id(1)));
 
         scene.live_on(&[&a, &b], 150).await;
         assert_eq!(answers(&b).await, answers(&a).await, "it goes on like the source would");
         let noted = b.ledger_head().await.unwrap();
-        assert_eq!(noted.positions.of(0), moved.head.positions.of(0));
+        assert_eq!(noted.positions.of(0), copied.head.positions.of(0));
         assert!(noted.positions.of(1) > 0, "in a chain of its own");
         drop(b);
         assert_eq!(check(&scene.path("b.db")).unwrap(), []);
@@ -424,8 +424,8 @@ async fn a_copy_can_be_backed_up_and_restored() {
         [&events[..], &[added]].concat()
     };
     for (what, wrong) in [
-        ("without its past", of_live),
-        ("with more in its past", longer(0)),
+        ("without the copied chain", of_live),
+        ("with more in the copied chain", longer(0)),
         ("with an unknown chain", longer(2)),
     ] {
         let outcome = restore(&scene.path("backup"), &refused, since(&wrong), &mut go_on());
@@ -492,10 +492,7 @@ async fn a_copy_that_was_stopped_after_any_step_goes_on_to_the_same_end() {
                     SqliteStore::open(&scene.path(&name), Options::default()).unwrap_err();
                 assert!(matches!(unfinished, OpenError::Unfinished), "{unfinished:?}");
                 assert!(matches!(check(&scene.path(&name)), Err(OpenError::Unfinished)));
-                assert!(matches!(
-                    TransferSource::open(&scene.path(&name)),
-                    Err(OpenError::Unfinished)
-                ));
+                assert!(matches!(CopySource::open(&scene.path(&name)), Err(OpenError::Unfinished)));
                 scene.copy("a.db", &name).await.unwrap();
             }
             outcome => {
@@ -531,8 +528,8 @@ async fn what_a_crash_leaves_at_any_step_is_gone_on_with() {
     let folder = scene.folder.path().to_owned();
     let mut steps = 0;
     {
-        let mut source = TransferSource::open(&scene.path("a.db")).unwrap();
-        let mut target = TransferTarget::open(&scene.path("b.db")).unwrap();
+        let mut source = CopySource::open(&scene.path("a.db")).unwrap();
+        let mut target = CopyTarget::open(&scene.path("b.db")).unwrap();
         let mut watch = |_, _, _| {
             steps += 1;
             for end in ["", "-wal"] {
@@ -603,8 +600,8 @@ async fn a_copy_that_was_changed_by_hand_is_not_released() {
         let changed =
             Connection::open(scene.path(&name)).unwrap().execute(change, ()).unwrap();
         assert_eq!(changed, 1, "{change}");
-        let mut source = TransferSource::open(&scene.path("a.db")).unwrap();
-        let outcome = match TransferTarget::open(&scene.path(&name)) {
+        let mut source = CopySource::open(&scene.path("a.db")).unwrap();
+        let outcome = match CopyTarget::open(&scene.path(&name)) {
             Ok(mut target) => {
                 let mut watch = |_, _, _| ControlFlow::Continue(());
                 transfer(&mut source, &mut target, &mut watch).await.map_err(|error| error.to_string())
@@ -628,32 +625,32 @@ async fn what_is_at_the_place_already_is_left_alone() {
     let mut scene = Scene::new();
     fill(&mut scene, "a.db", 60).await;
     let before = std::fs::read(scene.path("a.db")).unwrap();
-    let refused = TransferTarget::open(&scene.path("a.db"));
+    let refused = CopyTarget::open(&scene.path("a.db"));
     assert!(matches!(refused, Err(OpenError::IsThere)), "{refused:?}");
     assert_eq!(std::fs::read(scene.path("a.db")).unwrap(), before);
     assert_eq!(scene.folder.path().read_dir().unwrap().count(), 1, "nothing is beside it");
 
     std::fs::write(scene.path("notes"), "Dear diary, this is no database. ".repeat(100)).unwrap();
-    let refused = TransferTarget::open(&scene.path("notes"));
+    let refused = CopyTarget::open(&scene.path("notes"));
     assert!(matches!(refused, Err(OpenError::NotAStore)), "{refused:?}");
     std::fs::write(scene.path("empty"), "").unwrap();
-    assert!(TransferTarget::open(&scene.path("empty")).is_err());
+    assert!(CopyTarget::open(&scene.path("empty")).is_err());
     std::fs::write(scene.path("log.db-wal"), "of another store").unwrap();
-    let refused = TransferTarget::open(&scene.path("log.db"));
+    let refused = CopyTarget::open(&scene.path("log.db"));
     assert!(matches!(refused, Err(OpenError::IsThere)), "{refused:?}");
     assert!(!scene.path("log.db").exists());
-    let missing = TransferSource::open(&scene.path("missing.db"));
+    let missing = CopySource::open(&scene.path("missing.db"));
     assert!(matches!(missing, Err(OpenError::Missing)), "{missing:?}");
 }
 
 #[tokio::test]
 async fn two_do_not_copy_to_one_place_at_once() {
     let scene = Scene::new();
-    let first = TransferTarget::open(&scene.path("b.db")).unwrap();
-    let second = TransferTarget::open(&scene.path("b.db"));
+    let first = CopyTarget::open(&scene.path("b.db")).unwrap();
+    let second = CopyTarget::open(&scene.path("b.db"));
     assert!(matches!(second, Err(OpenError::Busy)), "{second:?}");
     drop(first);
-    assert!(TransferTarget::open(&scene.path("b.db")).is_ok());
+    assert!(CopyTarget::open(&scene.path("b.db")).is_ok());
 }
 
 #[tokio::test]
@@ -662,14 +659,14 @@ async fn while_a_store_is_copied_it_can_be_read_and_not_written_to() {
     fill(&mut scene, "a.db", 60).await;
     let store = scene.open("a.db");
     let expected = answers(&store).await;
-    let mut source = TransferSource::open(&scene.path("a.db")).unwrap();
+    let mut source = CopySource::open(&scene.path("a.db")).unwrap();
     let refused = store.insert(dialog(3_000)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
     assert_eq!(answers(&store).await, expected);
     let manifest = source.manifest().await.unwrap();
     assert_eq!(manifest.stats, store.stats().await.unwrap());
     assert_eq!(manifest.head(), store.ledger_head().await.unwrap());
-    let second = TransferSource::open(&scene.path("a.db"));
+    let second = CopySource::open(&scene.path("a.db"));
     assert!(matches!(second, Err(OpenError::Busy)), "{second:?}");
     drop(source);
     store.insert(dialog(3_000)).await.unwrap();
@@ -806,13 +803,13 @@ impl Source for Spread {
 async fn the_chains_of_a_spread_store_keep_their_numbers() {
     let scene = Scene::new();
     let mut source = Spread::new();
-    let mut target = TransferTarget::open(&scene.path("b.db")).unwrap();
+    let mut target = CopyTarget::open(&scene.path("b.db")).unwrap();
     let mut watch = |_, _, _| ControlFlow::Continue(());
-    let moved = transfer(&mut source, &mut target, &mut watch).await.unwrap();
+    let copied = transfer(&mut source, &mut target, &mut watch).await.unwrap();
     drop(target);
     assert_eq!(check(&scene.path("b.db")).unwrap(), []);
     let b = scene.open("b.db");
-    assert_eq!(moved.head, source.manifest.head());
+    assert_eq!(copied.head, source.manifest.head());
     assert_eq!(b.ledger_head().await.unwrap(), source.manifest.head());
     assert_eq!(ledger(&b).await, source.events);
     assert_eq!(b.stats().await.unwrap(), source.manifest.stats);
@@ -856,7 +853,7 @@ async fn a_tombstone_that_is_not_there_is_not_forgotten_again() {
     let last = source.manifest.heads[0].next(reference, EventKind::Expired, date, evidence(8));
     source.manifest.heads[0] = last.head();
     source.events.insert(4, last);
-    let mut target = TransferTarget::open(&scene.path("b.db")).unwrap();
+    let mut target = CopyTarget::open(&scene.path("b.db")).unwrap();
     let mut watch = |_, _, _| ControlFlow::Continue(());
     transfer(&mut source, &mut target, &mut watch).await.unwrap();
     drop(target);
@@ -876,7 +873,7 @@ async fn a_ledger_with_too_many_chains_is_refused_before_anything_is_copied() {
     let scene = Scene::new();
     let mut source = Spread::new();
     source.manifest.heads[2].chain = 1_023;
-    let mut target = TransferTarget::open(&scene.path("b.db")).unwrap();
+    let mut target = CopyTarget::open(&scene.path("b.db")).unwrap();
     let mut watch = |_, _, _| ControlFlow::Continue(());
     let refused = transfer(&mut source, &mut target, &mut watch).await;
     assert!(matches!(refused, Err(TransferError::Chains { past: 1_024, new: 1 })), "{refused:?}");
@@ -898,7 +895,7 @@ async fn a_source_that_contradicts_itself_is_not_released() {
         let path = scene.path(&format!("{number}.db"));
         let mut source = Spread::new();
         lie(&mut source);
-        let mut target = TransferTarget::open(&path).unwrap();
+        let mut target = CopyTarget::open(&path).unwrap();
         let mut watch = |_, _, _| ControlFlow::Continue(());
         let outcome = transfer(&mut source, &mut target, &mut watch).await;
         assert!(outcome.is_err(), "{number}");
@@ -922,7 +919,7 @@ async fn an_empty_store_can_be_copied() {
 }
 
 #[tokio::test]
-async fn a_past_chain_that_was_cut_off_is_found_by_a_check() {
+async fn a_copied_chain_that_was_cut_off_is_found_by_a_check() {
     let mut scene = Scene::new();
     fill(&mut scene, "a.db", 100).await;
     let head = scene.copy("a.db", "b.db").await.unwrap().head;
@@ -961,7 +958,7 @@ async fn a_store_of_the_first_version_opens_is_checked_restored_and_copied() {
     let accepted = Since::ResurrectionAccepted;
     restore(&scene.path("checked.db"), &scene.path("restored.db"), accepted, &mut go_on).unwrap();
     assert_eq!(check(&scene.path("restored.db")).unwrap(), []);
-    let refused = TransferTarget::open(&scene.path("checked.db"));
+    let refused = CopyTarget::open(&scene.path("checked.db"));
     assert!(matches!(refused, Err(OpenError::IsThere)), "{refused:?}");
     scene.copy("copied.db", "copy.db").await.unwrap();
     assert_eq!(answers(&scene.open("copy.db")).await, expected);
