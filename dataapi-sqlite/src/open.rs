@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::erase::slack::MAX_PAGES;
 use crate::error::OpenError;
-use crate::schema::{check_identity, is_unfinished, migrate, version};
+use crate::schema::{check_identity, is_unfinished, migrate, read_as_newest, version};
 
 /// How long a connection waits for a lock that another process holds.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,15 +88,18 @@ pub(crate) fn open_backup(path: &Path) -> Result<Connection, OpenError> {
     if std::fs::metadata(path).is_err() {
         return Err(OpenError::Missing);
     }
-    let connection = open_for_reading(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, READ_CACHE_BYTES)?;
     check_identity(&connection)?;
-    match version(&connection)? {
-        // An empty file.
-        ..=0 => Err(OpenError::NotAStore),
-        _ if is_unfinished(&connection)? => Err(OpenError::Unfinished),
-        // What an older version made has no chains but its own, and all else that reading it needs.
-        _ => Ok(connection),
+    // An empty file.
+    if version(&connection)? <= 0 {
+        return Err(OpenError::NotAStore);
     }
+    if is_unfinished(&connection)? {
+        return Err(OpenError::Unfinished);
+    }
+    read_as_newest(&connection)?;
+    connection.pragma_update(None, "query_only", "ON")?;
+    Ok(connection)
 }
 
 /// Opens the file for a reader; the writer must have opened it before.

@@ -138,8 +138,14 @@ const VERSION_2: &str = "
     ) STRICT;
 ";
 
+const VERSION_3: &str = "
+    -- What is made of a whole store is a copy, and its chains are those that it was copied with.
+    ALTER TABLE past_chain RENAME TO copied_chain;
+    ALTER TABLE transfer RENAME TO copy;
+";
+
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up_with_hook(VERSION_1, make), M::up(VERSION_2)])
+    Migrations::new(vec![M::up_with_hook(VERSION_1, make), M::up(VERSION_2), M::up(VERSION_3)])
 }
 
 /// Makes the one row of a new store.
@@ -192,7 +198,27 @@ pub(crate) fn check_identity(connection: &Connection) -> Result<(), OpenError> {
 
 /// Whether a copy into it was begun and has not ended.
 pub(crate) fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
-    Ok(version(connection)? >= 2 && connection.prepare("SELECT 1 FROM transfer")?.exists(())?)
+    let how_far = match version(connection)? {
+        // There were no copies yet.
+        ..=1 => return Ok(false),
+        2 => "SELECT 1 FROM transfer",
+        3.. => "SELECT 1 FROM copy",
+    };
+    connection.prepare(how_far)?.exists(())
+}
+
+/// Lets a file that an older version wrote be read, and not changed, as if it were of this one: by views that
+/// last as long as the connection.
+pub(crate) fn read_as_newest(connection: &Connection) -> rusqlite::Result<()> {
+    match version(connection)? {
+        // A store had no chains but its own.
+        ..=1 => connection.execute_batch(
+            "CREATE TEMP VIEW copied_chain AS
+                 SELECT 0 AS number, 0 AS last, 0 AS forgotten WHERE FALSE",
+        ),
+        2 => connection.execute_batch("CREATE TEMP VIEW copied_chain AS SELECT * FROM past_chain"),
+        3.. => Ok(()),
+    }
 }
 
 pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i32> {

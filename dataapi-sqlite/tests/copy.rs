@@ -578,11 +578,11 @@ async fn a_copy_that_was_changed_by_hand_is_not_released() {
         "UPDATE event SET notice = 'v9' WHERE position = (SELECT max(position) FROM event)",
         "DELETE FROM event WHERE position = (SELECT max(position) FROM event)",
         "UPDATE store SET ref_key = zeroblob(32)",
-        "UPDATE past_chain SET last = last - 1",
-        "UPDATE past_chain SET last = last + 1",
-        "UPDATE transfer SET bookmark = x'6400'",
-        "UPDATE transfer SET positions = 'x'",
-        "UPDATE transfer SET copied = copied - 1",
+        "UPDATE copied_chain SET last = last - 1",
+        "UPDATE copied_chain SET last = last + 1",
+        "UPDATE copy SET bookmark = x'6400'",
+        "UPDATE copy SET positions = 'x'",
+        "UPDATE copy SET copied = copied - 1",
     ]
     .into_iter()
     .enumerate()
@@ -945,7 +945,7 @@ async fn a_store_of_the_first_version_opens_is_checked_restored_and_copied() {
             .unwrap()
             .execute_batch(
                 "PRAGMA journal_mode = DELETE;
-                 DROP TABLE past_chain; DROP TABLE transfer; PRAGMA user_version = 1; VACUUM;",
+                 DROP TABLE copied_chain; DROP TABLE copy; PRAGMA user_version = 1; VACUUM;",
             )
             .unwrap();
     };

@@ -7,6 +7,7 @@
 //! - `copy.db`: a copy of a copy of it, each of which was lived in;
 //! - `begun_copy.db`: a copy of `store.db` that was stopped among its rows.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use dataapi_core::{
 use dataapi_sqlite::{
     CopySource, CopyTarget, OpenError, Options, Since, SqliteStore, check, restore,
 };
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// The versions of the schema that have a folder.
@@ -215,6 +217,55 @@ async fn stores_of_earlier_versions_open_and_read_as_before() {
         drop(store);
         assert_eq!(answers(&earlier.open("dialogs.db")).await, told, "{schema} {name}, again");
         assert_eq!(check(&earlier.path("dialogs.db")).unwrap(), [], "{schema} {name}");
+    }
+}
+
+#[tokio::test]
+async fn stores_of_earlier_versions_get_the_tables_of_a_new_one_and_lose_no_row() {
+    for (schema, name) in SCHEMAS.into_iter().flat_map(|it| [(it, "store"), (it, "copy")]) {
+        let earlier = Earlier::new(schema, name);
+        let before = tables(&earlier.path("dialogs.db"));
+        drop(earlier.open("dialogs.db"));
+        let after = tables(&earlier.path("dialogs.db"));
+        drop(earlier.open("new.db"));
+        let new = tables(&earlier.path("new.db"));
+        let names_and_sql = |tables: &[Table]| -> Vec<_> {
+            tables.iter().map(|table| (table.name.clone(), table.sql.clone())).collect()
+        };
+        assert_eq!(names_and_sql(&after), names_and_sql(&new), "{schema} {name}");
+        let counts = |tables: Vec<Table>| -> BTreeMap<String, i64> {
+            tables.into_iter().map(|table| (now_named(table.name), table.rows)).collect()
+        };
+        assert_eq!(counts(before), counts(after), "{schema} {name}");
+    }
+}
+
+/// A table or an index as it stands in a file.
+struct Table {
+    name: String,
+    sql: Option<String>,
+    rows: i64,
+}
+
+fn tables(path: &Path) -> Vec<Table> {
+    let connection = Connection::open(path).unwrap();
+    let mut select =
+        connection.prepare("SELECT name, sql, tbl_name FROM sqlite_schema ORDER BY name").unwrap();
+    let tables = select.query_map((), |row| {
+        let of: String = row.get(2)?;
+        let count = format!("SELECT count(*) FROM {of}");
+        let rows = connection.query_row(&count, (), |row| row.get(0))?;
+        Ok(Table { name: row.get(0)?, sql: row.get(1)?, rows })
+    });
+    tables.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// What a table of an earlier version is called now.
+fn now_named(name: String) -> String {
+    match name.as_str() {
+        "past_chain" => "copied_chain".to_owned(),
+        "transfer" => "copy".to_owned(),
+        _ => name,
     }
 }
 

@@ -75,7 +75,7 @@ impl CopyTarget {
         let file = new_store::beside(path).map_err(OpenError::Create)?;
         let connection = open::open_new(&file, 0)?;
         connection.execute(
-            "INSERT INTO transfer VALUES (1, NULL, ?1, 0, ?2, x'')",
+            "INSERT INTO copy VALUES (1, NULL, ?1, 0, ?2, x'')",
             (Positions::START.to_string(), Digest::default().as_bytes()),
         )?;
         DialogIndexes::load()?.drop_all(&connection)?;
@@ -92,7 +92,7 @@ impl CopyTarget {
 
     /// What it is a copy of, and how far it came; `None` before that is known.
     fn begun(&self) -> Result<Option<(Fingerprint, Progress)>, SqliteError> {
-        let select = "SELECT fingerprint, positions, copied, digest, bookmark FROM transfer";
+        let select = "SELECT fingerprint, positions, copied, digest, bookmark FROM copy";
         let kept = self.connection.prepare_cached(select)?.query_row((), |row| {
             let positions: String = row.get(1)?;
             let progress = Progress {
@@ -113,8 +113,7 @@ impl CopyTarget {
         let adding = write(&self.connection)?;
         identity::set_key(&adding, &manifest.key)?;
         chains::add(&adding, &chains)?;
-        adding
-            .execute("UPDATE transfer SET fingerprint = ?1", [manifest.fingerprint().as_bytes()])?;
+        adding.execute("UPDATE copy SET fingerprint = ?1", [manifest.fingerprint().as_bytes()])?;
         adding.commit()?;
         self.identity = Identity { key: manifest.key.clone(), chains };
         Ok(())
@@ -262,7 +261,7 @@ impl Target for CopyTarget {
     /// From now on it is a store like any other. What lies beside its rows is overwritten first thing, which
     /// reads all of it.
     async fn release(&mut self) -> Result<(), StoreError> {
-        self.connection.execute("DELETE FROM transfer", ()).map_err(SqliteError::from)?;
+        self.connection.execute("DELETE FROM copy", ()).map_err(SqliteError::from)?;
         // It is a store already, whatever comes of that.
         self.lock = None;
         let _ = self.scrub();
@@ -279,9 +278,7 @@ fn write(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
 fn keep(adding: &Connection, progress: &Progress) -> rusqlite::Result<()> {
     let Progress { positions, rows, digest, bookmark } = progress;
     adding
-        .prepare_cached(
-            "UPDATE transfer SET positions = ?1, copied = ?2, digest = ?3, bookmark = ?4",
-        )?
+        .prepare_cached("UPDATE copy SET positions = ?1, copied = ?2, digest = ?3, bookmark = ?4")?
         .execute((positions.to_string(), values::integer(*rows), digest.as_bytes(), bookmark))
         .map(|_| ())
 }

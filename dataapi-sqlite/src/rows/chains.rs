@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use dataapi_core::ChainHead;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::rows::event_number::EventNumber;
 use crate::rows::values;
@@ -63,14 +63,10 @@ impl Chains {
         Self { copied: copied.collect() }
     }
 
-    /// Those of a store, also of one that an older version made, which has its own alone.
+    /// Those of a store.
     pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let has_some = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'past_chain'";
-        if connection.query_row(has_some, (), |_| Ok(())).optional()?.is_none() {
-            return Ok(Self::after(&[]));
-        }
         let mut select =
-            connection.prepare("SELECT number, last FROM past_chain ORDER BY number")?;
+            connection.prepare("SELECT number, last FROM copied_chain ORDER BY number")?;
         let copied = select
             .query_map((), |row| Ok(CopiedChain { number: row.get(0)?, last: row.get(1)? }))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
@@ -133,7 +129,7 @@ impl Chains {
 
 /// Adds the chains that a store in the making begins with.
 pub(crate) fn add(connection: &Connection, chains: &Chains) -> rusqlite::Result<()> {
-    let mut add = connection.prepare_cached("INSERT INTO past_chain VALUES (?1, ?2, 0)")?;
+    let mut add = connection.prepare_cached("INSERT INTO copied_chain VALUES (?1, ?2, 0)")?;
     for copied in chains.copied() {
         add.execute((copied.number, copied.last))?;
     }

@@ -47,7 +47,7 @@ pub(crate) fn forgotten(
         return Ok(vec![(chains.live(), live.query_row((), |row| row.get(0))?)]);
     }
     let mut copied =
-        connection.prepare_cached("SELECT forgotten FROM past_chain WHERE number = ?1")?;
+        connection.prepare_cached("SELECT forgotten FROM copied_chain WHERE number = ?1")?;
     let forgotten = |chain: Chain| {
         let upto = match chain.last {
             None => live.query_row((), |row| row.get(0))?,
@@ -70,7 +70,7 @@ pub(crate) fn set_forgotten(
         }
         Some(_) => {
             connection
-                .prepare_cached("UPDATE past_chain SET forgotten = ?1 WHERE number = ?2")?
+                .prepare_cached("UPDATE copied_chain SET forgotten = ?1 WHERE number = ?2")?
                 .execute((upto, chain.number))?;
         }
     }
