@@ -13,7 +13,8 @@ use crate::open::{open_backup, open_for_reading};
 use crate::rows::dialogs::DialogRow;
 use crate::rows::identity::Identity;
 use crate::rows::ledger;
-use crate::write::transaction::{PutBack, Transaction};
+use crate::write::arrivals::PutBack;
+use crate::write::transaction::Transaction;
 
 /// As many as are put back while other writers wait for some hundredths of a second.
 const PUT_BACK_AT_ONCE: usize = 1_000;

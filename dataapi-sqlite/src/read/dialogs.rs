@@ -1,6 +1,7 @@
 //! Reads of one dialog: itself, and how it stands.
 
-use dataapi_core::{ConsentRecord, ConsentStatus, CustomerId, Dialog, DialogId, Reach, StoreError};
+use dataapi_core::consent::rules::{HeldRecord, Record};
+use dataapi_core::{ConsentStatus, CustomerId, Dialog, DialogId, NewDialog, Reach, StoreError};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use crate::error::SqliteError;
@@ -43,22 +44,22 @@ pub(crate) fn consent(
 ) -> Result<ConsentStatus, SqliteError> {
     let Identity { key, chains } = identity;
     let query = by_id(DIALOG_COLUMNS, dialog_id);
-    let held = connection
+    let found = connection
         .prepare_cached(&query.sql)?
         .query_row(params_from_iter(&query.parameters), dialogs::whole_dialog)
         .optional()?;
-    let record = match held {
-        Some((_, received, None)) => ConsentRecord::Pending { received },
-        Some((_, _, Some(granted))) => {
-            let event = ledger::of(connection, chains, &key.reference(dialog_id), granted)?;
-            ConsentRecord::Decided(event)
-        }
-        None => {
-            let gone = tombstones::find(connection, chains, &key.reference(dialog_id))?;
-            ConsentRecord::Decided(gone.ok_or(StoreError::NotFound)?)
-        }
+    let record = if let Some((dialog, received, granted)) = found {
+        let NewDialog { customer_id, language, .. } = dialog;
+        let event = |number| ledger::of(connection, chains, &key.reference(dialog_id), number);
+        let granted = granted.map(event).transpose()?;
+        // Which dates are another store's is not kept.
+        let is_imported = true;
+        Record::Held(HeldRecord { customer_id, language, received, is_imported, granted })
+    } else {
+        let gone = tombstones::find(connection, chains, &key.reference(dialog_id))?;
+        gone.map_or(Record::Absent, Record::Gone)
     };
-    Ok(record.status(dialog_id.clone()))
+    Ok(record.status(dialog_id.clone())?)
 }
 
 pub(crate) fn by_id(columns: &str, dialog_id: &DialogId) -> Select {

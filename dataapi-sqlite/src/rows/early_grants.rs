@@ -1,34 +1,94 @@
 //! Each grant that came before its dialog and is held for it.
 
-use dataapi_core::DialogRef;
-use dataapi_core::transfer::EarlyGrant;
-use rusqlite::Connection;
+use dataapi_core::consent::rules;
+use dataapi_core::{Date, DialogRef, transfer};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::rows::values;
 
-/// Each *yes* that is held, by reference.
-pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<EarlyGrant>> {
+/// The columns that [`early_grant`] reads, in its order.
+const COLUMNS: &str = "date, until, notice, method, locale";
+
+/// The one that is held for a dialog.
+pub(crate) fn find(
+    connection: &Connection,
+    reference: &DialogRef,
+) -> rusqlite::Result<Option<rules::EarlyGrant>> {
     connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM early_grant WHERE ref = ?1"))?
+        .query_row([reference.as_bytes()], |row| early_grant(row, 0))
+        .optional()
+}
+
+/// Removes the one that is held for a dialog, and yields it.
+pub(crate) fn take(
+    connection: &Connection,
+    reference: &DialogRef,
+) -> rusqlite::Result<Option<rules::EarlyGrant>> {
+    connection
+        .prepare_cached(&format!("DELETE FROM early_grant WHERE ref = ?1 RETURNING {COLUMNS}"))?
+        .query_row([reference.as_bytes()], |row| early_grant(row, 0))
+        .optional()
+}
+
+/// Removes those whose time has passed; tells how many.
+pub(crate) fn end(connection: &Connection, now: Date) -> rusqlite::Result<i64> {
+    let ended = connection
+        .prepare_cached("DELETE FROM early_grant WHERE until <= ?1")?
+        .execute([now.as_micros()])?;
+    Ok(values::integer(ended as u64))
+}
+
+/// Adds one unless it is there; tells how many were added.
+pub(crate) fn hold(
+    connection: &Connection,
+    reference: &DialogRef,
+    early: &rules::EarlyGrant,
+) -> rusqlite::Result<i64> {
+    let rules::EarlyGrant { evidence, date, until } = early;
+    let [notice, method, locale] = evidence.pieces();
+    let added = connection
         .prepare_cached(
-            "SELECT ref, date, until, notice, method, locale FROM early_grant ORDER BY ref",
+            "INSERT INTO early_grant VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
         )?
+        .execute((
+            reference.as_bytes(),
+            date.as_micros(),
+            until.as_micros(),
+            notice,
+            method,
+            locale,
+        ))?;
+    Ok(values::integer(added as u64))
+}
+
+/// All of them, by reference.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<transfer::EarlyGrant>> {
+    connection
+        .prepare_cached(&format!("SELECT ref, {COLUMNS} FROM early_grant ORDER BY ref"))?
         .query_map((), |row| {
-            Ok(EarlyGrant {
-                reference: DialogRef::from_bytes(row.get(0)?),
-                date: values::date(row, 1)?,
-                until: values::date(row, 2)?,
-                evidence: values::evidence(row, 3)?,
-            })
+            let reference = DialogRef::from_bytes(row.get(0)?);
+            let rules::EarlyGrant { evidence, date, until } = early_grant(row, 1)?;
+            Ok(transfer::EarlyGrant { reference, date, until, evidence })
         })?
         .collect()
 }
 
-/// Adds a *yes* that is held.
-pub(crate) fn add(connection: &Connection, early: &EarlyGrant) -> rusqlite::Result<()> {
-    let EarlyGrant { reference, date, until, evidence } = early;
+/// Adds one of another store.
+pub(crate) fn add(connection: &Connection, early: &transfer::EarlyGrant) -> rusqlite::Result<()> {
+    let transfer::EarlyGrant { reference, date, until, evidence } = early;
     let [notice, method, locale] = evidence.pieces();
     connection.prepare_cached("INSERT INTO early_grant VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
         (reference.as_bytes(), date.as_micros(), until.as_micros(), notice, method, locale),
     )?;
     Ok(())
+}
+
+/// Reads [`COLUMNS`], which begin at that one.
+fn early_grant(row: &Row<'_>, first: usize) -> rusqlite::Result<rules::EarlyGrant> {
+    Ok(rules::EarlyGrant {
+        date: values::date(row, first)?,
+        until: values::date(row, first + 1)?,
+        evidence: values::evidence(row, first + 2)?,
+    })
 }

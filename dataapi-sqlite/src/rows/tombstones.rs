@@ -37,6 +37,13 @@ pub(crate) fn find(
     number.map(|number| ledger::of(connection, chains, reference, number)).transpose()
 }
 
+/// Whether a dialog is gone.
+pub(crate) fn is_there(connection: &Connection, reference: &DialogRef) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM tombstone WHERE ref = ?1")?
+        .exists([reference.as_bytes()])
+}
+
 /// Up to where the tombstones of each chain are forgotten, in the order of chains.
 pub(crate) fn forgotten(
     connection: &Connection,
@@ -179,5 +186,13 @@ pub(crate) fn add(
     connection
         .prepare_cached("INSERT INTO tombstone VALUES (?1, ?2)")?
         .execute((reference.as_bytes(), number))?;
+    Ok(())
+}
+
+/// Removes one.
+pub(crate) fn remove(connection: &Connection, reference: &DialogRef) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM tombstone WHERE ref = ?1")?
+        .execute([reference.as_bytes()])?;
     Ok(())
 }

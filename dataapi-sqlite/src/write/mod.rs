@@ -1,6 +1,10 @@
 //! Writes: the one thread that commits them, and what each does to the database.
 
+pub(crate) mod arrivals;
 pub(crate) mod commits;
-pub(crate) mod counts;
+mod counts;
+mod decisions;
+mod erasures;
+mod keys;
 pub(crate) mod transaction;
 pub(crate) mod writer;
