@@ -14,6 +14,7 @@ use dataapi_core::{
     Reach, Roles, Start, Stats, StoreError, Upkeep, Window,
 };
 use dataapi_sqlite::{BackupError, Options, Restored, Since, SqliteStore, restore};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 const HOLD: std::time::Duration = std::time::Duration::from_mins(15);
@@ -418,6 +419,30 @@ async fn a_store_is_restored_beside_its_ledger_without_what_was_erased_since() {
     assert_eq!(ledger(&store).await, events, "to put back is no event");
     let again = store.put_back(&late, &mut go_on()).await.unwrap();
     assert_eq!(again, Restored { restored: 0, gone: 2, already_there: 5 });
+}
+
+#[tokio::test]
+async fn a_pending_dialog_is_put_back_with_the_grant_that_was_held_for_it_meanwhile() {
+    let scene = Scene::new();
+    for name in ["granted", "too late", "consented"] {
+        insert(&scene.store, name).await;
+    }
+    grant(&scene.store, "consented").await;
+    let backup = scene.back_up("backup");
+    let lose = "DELETE FROM dialog WHERE granted IS NULL; UPDATE store SET pending = pending - 2";
+    Connection::open(scene.path("dialogs.db")).unwrap().execute_batch(lose).unwrap();
+    for (name, hold_for) in [("granted", HOLD), ("too late", std::time::Duration::ZERO)] {
+        let early =
+            scene.store.decide_early(id(name), Decision::Granted, Evidence::default(), hold_for);
+        assert!(matches!(early.await.unwrap(), EarlyDecision::Held(_)), "{name}");
+    }
+    let restored = scene.store.put_back(&backup, &mut go_on()).await.unwrap();
+    assert_eq!(restored, Restored { restored: 2, gone: 0, already_there: 1 });
+    let all: Vec<_> = readable(&scene.store).await.into_keys().collect();
+    assert_eq!(all, ["consented", "granted"]);
+    let pending = scene.store.consent(&id("too late")).await.unwrap();
+    assert_eq!(pending.state, ConsentState::Pending);
+    assert_eq!(dataapi_sqlite::check(&scene.path("dialogs.db")).unwrap(), []);
 }
 
 #[tokio::test]
