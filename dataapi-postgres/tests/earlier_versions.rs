@@ -1,0 +1,347 @@
+//! Stores that earlier versions made open, and read as they did there.
+//!
+//! Each schema version has a folder in `tests/stores/`: `store.sql` is a store as `pg_dump` wrote it,
+//! `copy_in_progress.sql` an unfinished copy of that store, and `reads.txt` what the version that made them
+//! answered to all reads.
+
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataapi_conformance::ManualClock;
+use dataapi_core::transfer::{TransferError, Transferred, transfer};
+use dataapi_core::{
+    Audit, Clock, CustomerId, Date, Decision, DialogId, DialogStore, Event, Evidence, Filter,
+    Grant, HeldDialog, ImportedDialog, KeySecret, Language, Limit, NewDialog, NewKey, PageRequest,
+    Positions, Purge, Reach, Roles, StoreError, SubjectRequest, Window,
+};
+use dataapi_postgres::{OpenError, Options, PostgresStore, TransferSource, TransferTarget};
+
+const IDS: [&str; 13] = [
+    "pending",
+    "granted",
+    "refused",
+    "withdrawn",
+    "erased",
+    "expired",
+    "imported",
+    "imported-granted",
+    "early-granted",
+    "early-refused",
+    "early-then-inserted",
+    "since-granted",
+    "absent",
+];
+
+const CUSTOMERS: [&str; 3] = ["anna", "ben", "zoë"];
+
+/// The files of a schema version.
+fn folder(version: usize) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/stores/version_{version}"))
+}
+
+fn stored(version: usize, name: &str) -> String {
+    std::fs::read_to_string(folder(version).join(name)).expect("a file in tests/stores")
+}
+
+/// When the last event of the stores happened, and a bit: what is held there still is.
+fn clock() -> ManualClock {
+    let date = Date::from_micros(1_772_366_400_123_456).expect("a date");
+    ManualClock::starting_at(date.saturating_add(std::time::Duration::from_mins(10)))
+}
+
+async fn open(url: &str) -> Result<PostgresStore, OpenError> {
+    PostgresStore::open(url, Options { clock: Arc::new(clock()), ..Options::default() }).await
+}
+
+/// What a store answers to all reads, in words that no other version has for its own.
+async fn reads(store: &dyn DialogStore) -> String {
+    let mut told = String::new();
+    // Writing to a string never fails.
+    macro_rules! tell {
+        ($($words:tt)*) => {{
+            let _ = writeln!(told, $($words)*);
+        }};
+    }
+    for name in IDS {
+        let id: DialogId = name.parse().expect("an id");
+        match store.consent(&id).await {
+            Ok(status) => {
+                tell!("consent {name}: {:?} {}", status.state, status.date);
+                if let Some(event) = status.event {
+                    tell!("  by {}", told_event(&event));
+                }
+            }
+            Err(StoreError::NotFound) => tell!("consent {name}: not found"),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let all = Window { limit: Limit::MAX, ..Window::default() };
+    let language = |tag: &str| tag.parse::<Language>().expect("a tag");
+    let customer = |id: &str| id.parse::<CustomerId>().expect("an id");
+    for (name, filter) in [
+        ("all", Filter::default()),
+        ("en", Filter::default().language(language("en"))),
+        ("pt-BR", Filter::default().language(language("pt-BR"))),
+        ("anna", Filter::default().customer(customer("anna"))),
+    ] {
+        let request = PageRequest::new(filter, all.clone()).expect("a request");
+        let page = store.query(&request).await.expect("a page");
+        tell!("page {name}: {:?}", page.total);
+        for dialog in page.items {
+            tell!(
+                "  {:?} {:?} {:?} {:?} {}",
+                dialog.dialog_id().as_str(),
+                dialog.customer_id().as_str(),
+                dialog.language().as_str(),
+                dialog.text().as_str(),
+                dialog.date()
+            );
+        }
+    }
+    for whose in CUSTOMERS {
+        let request = SubjectRequest::new(customer(whose), all.clone()).expect("a request");
+        let page = store.subject_data(&request).await.expect("a page");
+        tell!("held on {whose}: {:?}", page.total);
+        for held in page.items {
+            tell!("  {}", told_held(&held));
+        }
+    }
+    let head = store.ledger_head().await.expect("a head");
+    tell!("ledger {head}");
+    let mut audit = Audit::new(Some(head));
+    for event in store.events(&Positions::START, Limit::MAX).await.expect("events") {
+        audit.check(&event).expect("the chain is whole");
+        tell!("  {}", told_event(&event));
+    }
+    audit.finish().expect("the chains reach the head");
+    let changes = store.changes(&Positions::START, Limit::MAX, &Reach::default()).await;
+    for change in changes.expect("changes") {
+        if let Some(dialog) = change.dialog {
+            tell!(
+                "change {} {}: {:?}",
+                change.event.chain,
+                change.event.position,
+                dialog.text().as_str()
+            );
+        }
+    }
+    for key in store.keys().await.expect("keys") {
+        let reach = key.grant.reach();
+        let languages: Vec<_> = reach.languages().iter().map(Language::as_str).collect();
+        tell!(
+            "key {}: {} {languages:?} {:?} {} {:?} {:?} {:?}",
+            key.name,
+            key.grant.roles(),
+            reach.customers().map(|prefix| prefix.as_str()),
+            key.created,
+            key.expires.map(|date| date.to_string()),
+            key.revoked.map(|date| date.to_string()),
+            key.last_used.map(|date| date.to_string()),
+        );
+    }
+    let stats = store.stats().await.expect("counts");
+    tell!("counts: {} {} {} {}", stats.pending, stats.consented, stats.withdrawn, stats.erased);
+    for (language, count) in stats.consented_by_language {
+        tell!("  {:?} {count}", language.as_str());
+    }
+    told
+}
+
+fn told_event(event: &Event) -> String {
+    let [notice, method, locale] = event.evidence.pieces();
+    format!(
+        "{}.{} {} {} {} {notice:?} {method:?} {locale:?} {}",
+        event.chain,
+        event.position,
+        event.reference,
+        event.kind.code(),
+        event.date,
+        event.hash
+    )
+}
+
+fn told_held(held: &HeldDialog) -> String {
+    format!(
+        "{:?} {:?} {:?} {} {}",
+        held.dialog_id().as_str(),
+        held.language().as_str(),
+        held.text().as_str(),
+        held.date(),
+        held.consent_received()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_of_earlier_versions_open_and_read_as_before() {
+    let Some(cluster) = postgres_cluster::shared() else { return };
+    for version in [2] {
+        let url = cluster.new_database().expect("a database");
+        cluster.sql(postgres_cluster_name(&url), &stored(version, "store.sql")).expect("a store");
+        let store = open(&url).await.expect("it opens");
+        assert_eq!(reads(&store).await, stored(version, "reads.txt"), "version {version}");
+
+        // It takes writes as it did there.
+        let early = NewDialog::parse("anna", "early-granted", "en", "words").expect("a dialog");
+        assert!(store.insert(early).await.expect("a new id").is_consented);
+        let gone = NewDialog::parse("anna", "withdrawn", "en", "words").expect("a dialog");
+        assert!(matches!(store.insert(gone).await, Err(StoreError::Gone)));
+        store
+            .decide(parsed("pending"), Decision::Granted, Evidence::default())
+            .await
+            .expect("a yes");
+        assert_eq!(store.erase_customer(&parsed("anna")).await.expect("it is erased"), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_earlier_versions_began_are_gone_on_with() {
+    let Some(cluster) = postgres_cluster::shared() else { return };
+    for version in [2] {
+        let [from, to] = ["store.sql", "copy_in_progress.sql"].map(|file| {
+            let url = cluster.new_database().expect("a database");
+            cluster.sql(postgres_cluster_name(&url), &stored(version, file)).expect("a store");
+            url
+        });
+        let unfinished = open(&to).await;
+        assert!(matches!(unfinished, Err(OpenError::Unfinished)), "{unfinished:?}");
+        copy_until(&from, &to, usize::MAX).await.expect("a copy");
+        let store = open(&to).await.expect("a store");
+        assert_eq!(reads(&store).await, stored(version, "reads.txt"), "version {version}");
+    }
+}
+
+/// Makes the files of the schema version of today: for the day when it is an earlier one.
+#[ignore = "writes into tests/stores"]
+#[tokio::test(flavor = "multi_thread")]
+async fn record() {
+    let cluster = postgres_cluster::shared().expect("PostgreSQL is there");
+    let [older, url, copy] = std::array::from_fn(|_| cluster.new_database().expect("a database"));
+    let clock = ManualClock::starting_at(Date::from_micros(1_772_366_400_123_456).expect("a date"));
+    let options = || Options { clock: Arc::new(clock.clone()), shards: 2, ..Options::default() };
+    let tick = || clock.advance(Duration::from_secs(1));
+
+    // A store that is a copy has chains of the past, and those of its own.
+    let store = PostgresStore::open(&older, options()).await.expect("a store");
+    for (whose, id) in [
+        ("anna", "granted"),
+        ("ben", "refused"),
+        ("anna", "withdrawn"),
+        ("ben", "erased"),
+        ("zoë", "since-granted"),
+    ] {
+        tick();
+        let text = format!("The text of {id}");
+        let language = if whose == "ben" { "pt-BR" } else { "en" };
+        store
+            .insert(NewDialog::parse(whose, id, language, &text).expect("one"))
+            .await
+            .expect("new");
+    }
+    let evidence = || {
+        let [notice, method, locale] =
+            ["notice 7", "button", "en-GB"].map(|it| Some(it.to_owned()));
+        Evidence::parse(notice, method, locale).expect("evidence")
+    };
+    for id in ["granted", "withdrawn", "erased"] {
+        tick();
+        store.decide(parsed(id), Decision::Granted, evidence()).await.expect("a yes");
+    }
+    tick();
+    store.decide(parsed("refused"), Decision::Withdrawn, Evidence::default()).await.expect("a no");
+    drop(store);
+    copy_until(&older, &url, usize::MAX).await.expect("a copy");
+
+    let store = PostgresStore::open(&url, options()).await.expect("a store");
+    tick();
+    store.decide(parsed("withdrawn"), Decision::Withdrawn, evidence()).await.expect("a no");
+    store.decide(parsed("since-granted"), Decision::Granted, evidence()).await.expect("a yes");
+    store.erase_dialog(&parsed("ben"), &parsed("erased")).await.expect("it is erased");
+    let dialog = |whose, id: &str| {
+        NewDialog::parse(whose, id, "EN", &format!("The text of {id}")).expect("a dialog")
+    };
+    store.insert(dialog("ben", "expired")).await.expect("a new id");
+    tick();
+    assert_eq!(store.purge(Purge::Pending, clock.now(), 10).await.expect("a purge"), 1);
+    let earlier = Some(clock.now().saturating_sub(Duration::from_hours(100)));
+    let imported =
+        |id, consented| ImportedDialog { dialog: dialog("zoë", id), date: earlier, consented };
+    let batch = vec![imported("imported", false), imported("imported-granted", true)];
+    assert!(store.import(batch).await.expect("an import").iter().all(Result::is_ok));
+    for (id, decision) in [
+        ("early-granted", Decision::Granted),
+        ("early-refused", Decision::Withdrawn),
+        ("early-then-inserted", Decision::Granted),
+    ] {
+        tick();
+        let hold_for = Duration::from_hours(10);
+        store.decide_early(parsed(id), decision, evidence(), hold_for).await.expect("a decision");
+    }
+    tick();
+    store.insert(dialog("anna", "early-then-inserted")).await.expect("a new id");
+    store.insert(dialog("anna", "pending")).await.expect("a new id");
+    let reach = Reach::default().only_languages(vec![parsed("en")]).expect("a reach");
+    let reach = reach.only_customers(parsed("an"));
+    for (name, grant) in [
+        ("bound", Grant::new(parsed("read"), reach).expect("a grant")),
+        ("revoked", parsed::<Roles>("ingest,consent").into()),
+    ] {
+        let hash = KeySecret::from_bytes([7; 32]).hash();
+        let expires =
+            (name == "bound").then(|| clock.now().saturating_add(Duration::from_hours(1)));
+        let key = NewKey { name: parsed(name), grant, hash, expires };
+        store.create_key(key).await.expect("a key");
+        tick();
+    }
+    store.revoke_key(&parsed("revoked")).await.expect("it is revoked");
+    store.note_key_use(vec![(parsed("bound"), clock.now())]).await.expect("it is noted");
+    let told = reads(&store).await;
+    drop(store);
+    let stopped = copy_until(&url, &copy, 2).await;
+    assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
+
+    let version = cluster
+        .sql(postgres_cluster_name(&url), "SELECT max(version) FROM dataapi.migration")
+        .expect("a version");
+    let folder = folder(version.parse().expect("a number"));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("reads.txt"), told).expect("a file");
+    for (url, file) in [(&url, "store.sql"), (&copy, "copy_in_progress.sql")] {
+        let dump = Command::new(cluster.binaries().folder().join("pg_dump"))
+            .args(["--schema=dataapi", "--no-owner", "--no-privileges", "--inserts", url])
+            .output()
+            .expect("pg_dump runs");
+        assert!(dump.status.success(), "{dump:?}");
+        let dump = String::from_utf8(dump.stdout).expect("UTF-8");
+        // What psql alone understands, and what says by which version of pg_dump it was made.
+        let lines = dump
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("--") && !line.starts_with('\\'));
+        let lines: Vec<_> = lines.collect();
+        std::fs::write(folder.join(file), lines.join("\n") + "\n").expect("a file");
+    }
+}
+
+fn postgres_cluster_name(url: &str) -> &str {
+    url.rsplit('/').next().expect("a name")
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a valid value")
+}
+
+/// Copies up to the step of that number, if there are as many.
+async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Transferred, TransferError> {
+    let mut source = TransferSource::open(from).await.expect("a source");
+    let mut target = TransferTarget::open(to, 2).await.expect("a target");
+    let mut steps = 0;
+    let watch = &mut |_, _, _| {
+        steps += 1;
+        if steps > stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    transfer(&mut source, &mut target, watch).await
+}
