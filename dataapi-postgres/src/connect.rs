@@ -1,4 +1,4 @@
-//! The way to PostgreSQL: what stands in a URL, TLS, and the settings of each connection.
+//! The way to PostgreSQL: what a URL says, TLS, and which of several hosts to connect to.
 
 use std::future::pending;
 use std::net::IpAddr;
@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::Connect;
 use futures_util::future::BoxFuture;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -22,32 +20,10 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::OpenError;
-use crate::failure::Failure;
+use crate::error::OpenError;
 
 /// How long it may take to connect to one host.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long a request waits for a connection of the pool before it is refused as overloaded.
-const WAIT_AT_MOST: Duration = Duration::from_secs(2);
-
-/// The settings of each session, whatever the database or the role says.
-const SESSION: &str = "
-    SET application_name = 'dataapi';
-    SET client_min_messages = 'error';
-    SET lock_timeout = '10s';
-    SET statement_timeout = '30s';
-    SET idle_in_transaction_session_timeout = '30s';
-    -- Each statement was written for its index. A plan of its own for each call takes longer than most calls.
-    SET plan_cache_mode = 'force_generic_plan';
-    SET enable_seqscan = off;
-    SET enable_sort = off;
-    SET enable_bitmapscan = off;
-    -- What is off counts as dear, and what is dear would be compiled: for 40 ms.
-    SET jit = off;
-    -- Acknowledged means on disk; what waits for replicas as well is left as it is.
-    SELECT set_config('synchronous_commit', 'on', false)
-     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a URL says, with the password in it: never shown.
 pub(crate) struct Address {
@@ -102,44 +78,15 @@ impl Address {
         Ok(Self { configs, root_certificates, primary: Arc::default() })
     }
 
-    /// A pool of connections to whichever host takes writes.
-    pub(crate) fn primary(&self, connections: usize) -> Result<Pool, OpenError> {
-        self.pool(TargetSessionAttrs::ReadWrite, connections)
-    }
-
-    /// A pool of connections that only read, to whichever host answers.
-    pub(crate) fn replica(&self, connections: usize) -> Result<Pool, OpenError> {
-        self.pool(TargetSessionAttrs::Any, connections)
-    }
-
-    fn pool(&self, target: TargetSessionAttrs, connections: usize) -> Result<Pool, OpenError> {
+    /// What connects to these hosts: to the one that takes writes, or to each in turn.
+    pub(crate) fn hosts(&self, target: TargetSessionAttrs) -> Result<Hosts, OpenError> {
         let mut configs = self.configs.clone();
         for config in &mut configs {
             config.target_session_attrs(target);
         }
-        let give_up_after = CONNECT_WITHIN * u32::try_from(configs.len() + 1).unwrap_or(u32::MAX);
-        let first = configs.first().cloned().ok_or(OpenError::Url)?;
         let is_spread = target == TargetSessionAttrs::Any;
         let next = if is_spread { Arc::default() } else { Arc::clone(&self.primary) };
-        let hosts = Hosts { configs, tls: self.tls()?, next, is_spread };
-        let recycling_method = RecyclingMethod::Fast;
-        let manager = Manager::from_connect(first, hosts, ManagerConfig { recycling_method });
-        let settings = Hook::async_fn(|client, _| {
-            Box::pin(async move {
-                match timeout(CONNECT_WITHIN, client.batch_execute(SESSION)).await {
-                    Ok(set) => set.map_err(HookError::Backend),
-                    Err(_) => Err(HookError::message("the server hangs")),
-                }
-            })
-        });
-        Pool::builder(manager)
-            .max_size(connections)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(WAIT_AT_MOST))
-            .create_timeout(Some(give_up_after))
-            .post_create(settings)
-            .build()
-            .map_err(|_| OpenError::Url)
+        Ok(Hosts { configs, tls: self.tls()?, next, is_spread })
     }
 
     fn tls(&self) -> Result<MakeRustlsConnect, OpenError> {
@@ -177,13 +124,23 @@ fn hosts(url: &str) -> (&str, &str, &str) {
 
 /// Connects to one host after the other: one that takes connections and never answers must not keep from
 /// those behind it.
-struct Hosts {
+pub(crate) struct Hosts {
     configs: Vec<Config>,
     tls: MakeRustlsConnect,
     /// Where to begin: with the one that was found last.
     next: Arc<AtomicUsize>,
     /// Whether to begin with another one each time.
     is_spread: bool,
+}
+
+impl Hosts {
+    pub(crate) fn count(&self) -> usize {
+        self.configs.len()
+    }
+
+    pub(crate) fn first(&self) -> Option<&Config> {
+        self.configs.first()
+    }
 }
 
 impl Connect for Hosts {
@@ -230,37 +187,6 @@ fn is_here(host: &Host) -> bool {
     }
 }
 
-/// A connection of a pool, which goes back there only if its work came to its end: one that was left in
-/// the middle of a transaction is closed.
-pub(crate) struct Lent(Option<Object>);
-
-impl Lent {
-    pub(crate) async fn from(pool: &Pool) -> Result<Self, Failure> {
-        Ok(Self(Some(pool.get().await?)))
-    }
-
-    pub(crate) fn client(&self) -> Result<&deadpool_postgres::Client, Failure> {
-        self.0.as_ref().ok_or(Failure::Lost)
-    }
-
-    pub(crate) fn client_mut(&mut self) -> Result<&mut deadpool_postgres::Client, Failure> {
-        self.0.as_mut().ok_or(Failure::Lost)
-    }
-
-    /// Gives it back for the next one.
-    pub(crate) fn give_back(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(Object::take(connection));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +227,6 @@ mod tests {
     #[test]
     fn root_certificates_are_read_from_their_file() {
         let address = Address::parse("postgres://h/d?sslrootcert=/nowhere.pem").expect("one");
-        assert!(matches!(address.primary(1), Err(OpenError::RootCertificates)));
+        assert!(matches!(address.hosts(TargetSessionAttrs::Any), Err(OpenError::RootCertificates)));
     }
 }

@@ -6,22 +6,22 @@ use dataapi_core::{
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
-use crate::connect::Lent;
-use crate::failure::Failure;
-use crate::readers::{Query, Readers};
+use crate::error::PostgresError;
+use crate::pool::Lent;
+use crate::read::{Readers, SqlQuery};
 use crate::rows::{self, damaged, get};
 
 const COLUMNS: &str =
     "name, roles, languages, customers, hash, created, expires, revoked, last_used";
 
 /// All keys, by name.
-pub(crate) async fn all(readers: &Readers) -> Result<Vec<Key>, Failure> {
-    let query = Query::new(format!("SELECT {COLUMNS} FROM dataapi.api_key ORDER BY name"));
+pub(crate) async fn all(readers: &Readers) -> Result<Vec<Key>, PostgresError> {
+    let query = SqlQuery::new(format!("SELECT {COLUMNS} FROM dataapi.api_key ORDER BY name"));
     readers.rows(&query).await?.iter().map(read).collect()
 }
 
 /// Adds a key, unless its name is taken.
-pub(crate) async fn add(lent: Lent, key: NewKey, now: Date) -> Result<Date, Failure> {
+pub(crate) async fn add(lent: Lent, key: NewKey, now: Date) -> Result<Date, PostgresError> {
     let is_added = insert(lent.client()?, &key.kept(now)).await?;
     lent.give_back();
     if is_added {
@@ -32,7 +32,7 @@ pub(crate) async fn add(lent: Lent, key: NewKey, now: Date) -> Result<Date, Fail
 }
 
 /// Adds a key as it is, and tells whether its name was free.
-pub(crate) async fn insert(client: &impl GenericClient, key: &Key) -> Result<bool, Failure> {
+pub(crate) async fn insert(client: &impl GenericClient, key: &Key) -> Result<bool, PostgresError> {
     let reach = key.grant.reach();
     let languages: Vec<_> = reach.languages().iter().map(Language::as_str).collect();
     let sql = format!(
@@ -59,7 +59,7 @@ pub(crate) async fn insert(client: &impl GenericClient, key: &Key) -> Result<boo
 }
 
 /// Revokes a key unless it is; false if there is none.
-pub(crate) async fn revoke(lent: Lent, name: &KeyName, now: Date) -> Result<bool, Failure> {
+pub(crate) async fn revoke(lent: Lent, name: &KeyName, now: Date) -> Result<bool, PostgresError> {
     let client = lent.client()?;
     let sql = "UPDATE dataapi.api_key SET revoked = coalesce(revoked, $2) WHERE name = $1";
     let statement = client.prepare_cached(sql).await?;
@@ -69,7 +69,7 @@ pub(crate) async fn revoke(lent: Lent, name: &KeyName, now: Date) -> Result<bool
 }
 
 /// Notes when keys were used.
-pub(crate) async fn note_use(lent: Lent, used: &[(KeyName, Date)]) -> Result<(), Failure> {
+pub(crate) async fn note_use(lent: Lent, used: &[(KeyName, Date)]) -> Result<(), PostgresError> {
     let client = lent.client()?;
     let sql = "UPDATE dataapi.api_key SET last_used = $2
                 WHERE name = $1 AND (last_used IS NULL OR last_used < $2)";
@@ -81,7 +81,7 @@ pub(crate) async fn note_use(lent: Lent, used: &[(KeyName, Date)]) -> Result<(),
     Ok(())
 }
 
-fn read(row: &Row) -> Result<Key, Failure> {
+fn read(row: &Row) -> Result<Key, PostgresError> {
     let roles = u8::try_from(get::<i16>(row, 1)?).map_err(|_| damaged("key"))?;
     Ok(Key {
         name: rows::parsed(row, 0)?,

@@ -1,8 +1,8 @@
 //! The store of DataAPI on PostgreSQL: for several servers on one database, and, where the operator has
 //! installed Citus in it, for a database that is spread over many machines.
 //!
-//! Writes go through a few lanes ([`writer`]), each of which commits all requests that wait as one
-//! transaction; reads go through a pool of connections ([`readers`]). No process keeps anything that
+//! Writes go through a few lanes ([`write`]), each of which commits all requests that wait as one
+//! transaction; reads go through a pool of connections ([`Readers`]). No process keeps anything that
 //! another one has to know.
 //!
 //! **Shards.** A dialog, its tombstone, and the events about it lie in one of a number of shards that its
@@ -27,24 +27,19 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod connect;
+mod copy;
 mod dates;
-mod erasures;
-mod failure;
+mod erase;
+mod error;
 mod keys;
-mod ledger;
 mod pipeline;
-mod queries;
-mod readers;
-mod replicas;
+mod pool;
+mod read;
 mod rows;
 mod schema;
 mod shards;
-mod tally;
-mod transaction;
-mod transfer;
-mod unit;
 mod upkeep;
-mod writer;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,19 +54,19 @@ use dataapi_core::{
     Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, SystemClock, Upkeep,
 };
 
-use crate::connect::{Address, Lent};
+use crate::connect::Address;
 use crate::dates::Dates;
-use crate::erasures::Erasures;
-use crate::failure::Failure;
+use crate::erase::{Erasures, due, held_on, oldest_first};
+use crate::error::PostgresError;
 use crate::pipeline::patiently;
-use crate::readers::{Query, Readers};
-use crate::replicas::Replicas;
-use crate::schema::{Beginning, Identity};
-use crate::unit::Unit;
+use crate::pool::Lent;
+use crate::read::{Readers, Replicas, SqlQuery, counts, dialogs, last_date, ledger, pages};
+use crate::schema::{Identity, NewStore};
 use crate::upkeep::UpkeepTask;
-use crate::writer::{Shared, Writer};
+use crate::write::{StoreContext, Unit, Writer};
 
-pub use crate::transfer::{TransferSource, TransferTarget};
+pub use crate::copy::{CopySource, CopyTarget};
+pub use crate::error::OpenError;
 
 /// As many as a purge takes in one transaction, so that others do not wait for long.
 const PURGED_AT_ONCE: u32 = 1_000;
@@ -155,7 +150,7 @@ pub struct PostgresStore {
     replicas: Replicas,
     writer: Writer,
     upkeep: UpkeepTask,
-    shared: Arc<Shared>,
+    shared: Arc<StoreContext>,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -187,17 +182,18 @@ impl PostgresStore {
         let (lanes, readers) = (lanes.max(1), readers.max(1));
         let address = Address::parse(url)?;
         // The lanes keep theirs; beside them come those that write much at once, and the upkeep.
-        let writing = address.primary(lanes + 4)?;
+        let writing = pool::primary(&address, lanes + 4)?;
         let Identity { key, shards, is_spread } = {
-            let mut connection = writing.get().await.map_err(Failure::from)?;
-            let beginning = if create { Some(Beginning::anew(shards)?) } else { None };
+            let mut connection = writing.get().await.map_err(PostgresError::from)?;
+            let beginning = if create { Some(NewStore::empty(shards)?) } else { None };
             schema::prepare(&mut connection, beginning).await?
         };
         // On Citus a transaction of one shard is one of one node.
         let lanes = if is_spread { shards.keys().len() } else { lanes };
         writing.resize(lanes + 4);
-        let reading = Readers::new(address.primary(readers)?);
-        let replica = |url: &String| Ok(Readers::new(Address::parse(url)?.replica(readers)?));
+        let reading = Readers::new(pool::primary(&address, readers)?);
+        let replica =
+            |url: &String| Ok(Readers::new(pool::replica(&Address::parse(url)?, readers)?));
         let replicas = read_replicas.iter().map(replica).collect::<Result<_, OpenError>>()?;
         let last = last_date(&reading).await?;
         let dates = Arc::new(Dates::new(clock, last));
@@ -210,99 +206,10 @@ impl PostgresStore {
             Arc::clone(&dates),
             erase_within,
         );
-        let shared = Arc::new(Shared::new(writing, key, shards, is_spread, dates, erasures));
+        let shared = Arc::new(StoreContext::new(writing, key, shards, is_spread, dates, erasures));
         let writer = Writer::start(Arc::clone(&shared), lanes, queue);
         let replicas = Replicas::new(replicas);
         Ok(Self { readers: reading, replicas, writer, upkeep, shared })
-    }
-}
-
-/// The last date that the store has handed out: of its events, which consented dialogs have as well, of
-/// pending dialogs, and of the few other things. Imported dates were handed out by others.
-async fn last_date(readers: &Readers) -> Result<Date, Failure> {
-    let query = Query::new(
-        "SELECT greatest(
-             (SELECT max(date) FROM dataapi.chain),
-             (SELECT max(date) FROM dataapi.dialog
-               WHERE state = 1 AND NOT is_imported AND date > (SELECT max(date) FROM dataapi.chain)),
-             (SELECT max(date) FROM dataapi.early_grant),
-             (SELECT max(greatest(created, revoked)) FROM dataapi.api_key))",
-    );
-    let row = readers.row(&query).await?.ok_or(Failure::Lost)?;
-    Ok(rows::optional_date(&row, 0)?.unwrap_or(Date::MIN))
-}
-
-/// Why a store could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The URL is none.
-    #[error("the URL must be 'postgres://USER:PASSWORD@HOST:PORT/DATABASE'")]
-    Url,
-
-    /// There is no store, and none was to be created.
-    #[error("there is no store in this database; create it with 'dataapi migrate'")]
-    Missing,
-
-    /// A newer program has changed the schema. The store was left alone.
-    #[error("the store was written by a newer version of DataAPI; use that version or a later one")]
-    NewerSchema,
-
-    /// The number of shards of a new store is out of its bounds.
-    #[error("a store has 1 to 1024 shards")]
-    Shards,
-
-    /// The database has another encoding.
-    #[error(
-        "the database must have the encoding UTF8; create it with ENCODING 'UTF8' TEMPLATE template0"
-    )]
-    Encoding,
-
-    /// Citus did not spread the tables as it was asked to.
-    #[error("Citus has not spread the tables evenly; check that its nodes are there")]
-    Spread,
-
-    /// There is a store, where a new one was to be made.
-    #[error("there is a store in this database already; a copy takes a database without one")]
-    IsThere,
-
-    /// It was to be a copy of another store, and has not come to its end.
-    #[error(
-        "a copy of another store was begun in this database and has not ended; run it again, or drop the \
-         schema 'dataapi'"
-    )]
-    Unfinished,
-
-    /// What is in the store cannot be.
-    #[error("the store is damaged")]
-    Damaged,
-
-    /// The certificates could not be read.
-    #[error("the file that 'sslrootcert' names cannot be read, or holds no certificate")]
-    RootCertificates,
-
-    /// TLS could not be set up.
-    #[error("TLS cannot be set up")]
-    Tls(#[source] rustls::Error),
-
-    /// The operating system gave no random bytes for the store's key.
-    #[error("the operating system gave no random bytes for a key")]
-    Randomness(#[source] getrandom::Error),
-
-    /// PostgreSQL was not to be had, or refused what the schema needs.
-    #[error(transparent)]
-    Store(StoreError),
-}
-
-impl From<Failure> for OpenError {
-    fn from(failure: Failure) -> Self {
-        Self::Store(failure.into())
-    }
-}
-
-impl From<tokio_postgres::Error> for OpenError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Failure::from(error).into()
     }
 }
 
@@ -321,7 +228,7 @@ impl Dialogs for PostgresStore {
         let import = move |unit: &mut Unit<'_>| {
             let answer = |imported| match unit.import(imported) {
                 Ok(()) => Ok(Ok(())),
-                Err(Failure::Refused(refusal)) => Ok(Err(refusal)),
+                Err(PostgresError::Refused(refusal)) => Ok(Err(refusal)),
                 Err(failure) => Err(failure),
             };
             batch.iter().map(answer).collect()
@@ -354,8 +261,8 @@ impl Dialogs for PostgresStore {
     }
 
     async fn consent(&self, dialog_id: &DialogId) -> Result<ConsentStatus, StoreError> {
-        let Shared { key, shards, .. } = &*self.shared;
-        Ok(queries::consent(&self.readers, key, shards, dialog_id).await?)
+        let StoreContext { key, shards, .. } = &*self.shared;
+        Ok(dialogs::consent(&self.readers, key, shards, dialog_id).await?)
     }
 
     async fn dialog(
@@ -364,25 +271,25 @@ impl Dialogs for PostgresStore {
         dialog_id: &DialogId,
         reach: &Reach,
     ) -> Result<Dialog, StoreError> {
-        let Shared { key, shards, .. } = &*self.shared;
+        let StoreContext { key, shards, .. } = &*self.shared;
         let ids = (customer_id, dialog_id);
-        Ok(queries::dialog(&self.readers, key, shards, ids, reach).await?)
+        Ok(dialogs::dialog(&self.readers, key, shards, ids, reach).await?)
     }
 
     async fn is_within(&self, reach: &Reach, dialog_id: &DialogId) -> Result<bool, StoreError> {
-        let Shared { key, shards, .. } = &*self.shared;
-        Ok(queries::is_within(&self.readers, key, shards, reach, dialog_id).await?)
+        let StoreContext { key, shards, .. } = &*self.shared;
+        Ok(dialogs::is_within(&self.readers, key, shards, reach, dialog_id).await?)
     }
 
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
         match self.replicas.page(&self.readers, request).await? {
             Some(page) => Ok(page),
-            None => Ok(queries::page(&self.readers, request).await?),
+            None => Ok(pages::page(&self.readers, request).await?),
         }
     }
 
     async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
-        Ok(queries::subject_page(&self.readers, request).await?)
+        Ok(pages::subject_page(&self.readers, request).await?)
     }
 
     async fn erase_dialog(
@@ -397,13 +304,13 @@ impl Dialogs for PostgresStore {
     }
 
     async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
-        let held = self.references(&queries::held_on(customer_id)).await?;
+        let held = self.references(&held_on(customer_id)).await?;
         let customer_id = customer_id.clone();
         self.each(held, move |unit, reference| unit.erase_of(&customer_id, reference)).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        Ok(queries::stats(&self.readers).await?)
+        Ok(counts::stats(&self.readers).await?)
     }
 }
 
@@ -459,10 +366,10 @@ impl Upkeep for PostgresStore {
     async fn purge(&self, which: Purge, before: Date, at_most: u32) -> Result<u64, StoreError> {
         let mut purged = 0;
         loop {
-            let mut due = queries::due("ref", which, before);
+            let mut query = due("ref", which, before);
             let wanted = at_most.saturating_sub(u32::try_from(purged).unwrap_or(u32::MAX));
-            queries::oldest_first(&mut due, which, wanted.min(PURGED_AT_ONCE));
-            let due = match self.references(&due).await {
+            oldest_first(&mut query, which, wanted.min(PURGED_AT_ONCE));
+            let due = match self.references(&query).await {
                 Ok(due) if due.is_empty() => return Ok(purged),
                 Ok(due) => due,
                 Err(error) if purged == 0 => return Err(error),
@@ -479,8 +386,8 @@ impl Upkeep for PostgresStore {
     }
 
     async fn purgeable(&self, which: Purge, before: Date) -> Result<u64, StoreError> {
-        let query = queries::due("count(*)", which, before);
-        Ok(queries::count(&self.readers, &query).await?)
+        let query = due("count(*)", which, before);
+        Ok(counts::count(&self.readers, &query).await?)
     }
 
     fn reference(&self, dialog_id: &DialogId) -> DialogRef {
@@ -488,12 +395,12 @@ impl Upkeep for PostgresStore {
     }
 
     async fn info(&self) -> Result<StoreInfo, StoreError> {
-        let schema = queries::schema_version(&self.readers).await?;
+        let schema = counts::schema_version(&self.readers).await?;
         Ok(StoreInfo { backend: "postgres", schema: Some(schema), last_scrub: None })
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        queries::stats(&self.readers).await?;
+        counts::stats(&self.readers).await?;
         // Of a primary that has become a standby, reads tell nothing.
         let lent = self.lend().await?;
         let locked = "SELECT 1 FROM dataapi.store FOR UPDATE";
@@ -517,11 +424,11 @@ impl Upkeep for PostgresStore {
 }
 
 impl PostgresStore {
-    async fn lend(&self) -> Result<Lent, Failure> {
+    async fn lend(&self) -> Result<Lent, PostgresError> {
         Lent::from(&self.shared.pool).await
     }
 
-    async fn references(&self, query: &Query) -> Result<Vec<DialogRef>, StoreError> {
+    async fn references(&self, query: &SqlQuery) -> Result<Vec<DialogRef>, StoreError> {
         let rows = self.readers.rows(query).await?;
         let references = rows.iter().map(|row| rows::reference(row, 0));
         Ok(references.collect::<Result<_, _>>()?)
@@ -531,7 +438,7 @@ impl PostgresStore {
     async fn each(
         &self,
         references: Vec<DialogRef>,
-        mut work: impl FnMut(&mut Unit<'_>, &DialogRef) -> Result<bool, Failure> + Send + 'static,
+        mut work: impl FnMut(&mut Unit<'_>, &DialogRef) -> Result<bool, PostgresError> + Send + 'static,
     ) -> Result<u64, StoreError> {
         if references.is_empty() {
             return Ok(0);

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
 
-use crate::failure::Failure;
+use crate::error::PostgresError;
 
 /// A server that says nothing for so long is not there: longer than it lets any statement run.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -69,7 +69,7 @@ impl<'c> Pipeline<'c> {
     }
 
     /// The rows that each statement yielded, in order.
-    pub(crate) async fn answers(self) -> Result<Vec<Vec<Row>>, Failure> {
+    pub(crate) async fn answers(self) -> Result<Vec<Vec<Row>>, PostgresError> {
         let answers = async {
             let mut answers = Vec::with_capacity(self.sent.len());
             for sent in self.sent {
@@ -86,7 +86,7 @@ impl<'c> Pipeline<'c> {
 
 /// What the server answers, unless it hangs: then the connection is as good as lost.
 pub(crate) async fn patiently<T>(
-    asked: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    timeout(PATIENCE, asked).await.unwrap_or(Err(Failure::Lost))
+    asked: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    timeout(PATIENCE, asked).await.unwrap_or(Err(PostgresError::Lost))
 }

@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use dataapi_core::StoreError;
 
-use crate::connect::Lent;
 use crate::dates::Dates;
-use crate::erasures::Erasures;
-use crate::failure::{Failure, closed, unavailable};
+use crate::erase::{Erasures, vacuum};
+use crate::error::{PostgresError, closed, unavailable};
+use crate::pool::Lent;
 use crate::rows::get;
 
 /// How often counts are added up: a page that counts reads what a second's commits have added.
@@ -22,12 +22,6 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Fewer rows of counts than these are no burden to a page.
 const FEW_COUNTS: i64 = 256;
-
-/// Vacuums take what time they need, but do not wait for others' locks for long.
-const LOCK_WITHIN: Duration = Duration::from_secs(5);
-
-/// Where index entries are left to later vacuums, they keep ids and customers.
-const VACUUM: &str = "VACUUM (INDEX_CLEANUP ON, PROCESS_TOAST ON) dataapi.dialog";
 
 /// The task, and the way to it. It ends when this is dropped.
 pub(crate) struct UpkeepTask {
@@ -102,29 +96,15 @@ impl Task {
     /// Cleans up after the erasures so far; tells whether that was possible.
     async fn clean_up(&self) -> bool {
         let since = self.erasures.take();
-        let is_done = self.vacuum().await.is_ok();
+        let is_done = vacuum(&self.pool).await.is_ok();
         if let (false, Some(since)) = (is_done, since) {
             self.erasures.put_back(since);
         }
         is_done
     }
 
-    async fn vacuum(&self) -> Result<(), Failure> {
-        let lent = Lent::from(&self.pool).await?;
-        let client = lent.client()?;
-        let limits = format!(
-            "SET statement_timeout = 0; SET lock_timeout = '{} ms'",
-            LOCK_WITHIN.as_millis()
-        );
-        client.batch_execute(&limits).await?;
-        // A vacuum that another process runs is waited for; this one then finds what it left.
-        client.batch_execute(VACUUM).await?;
-        // The connection has other limits now: it does not go back.
-        Ok(())
-    }
-
     /// Adds up the rows of counts, each of its shard, in the place of which one is put.
-    async fn add_up(&self) -> Result<(), Failure> {
+    async fn add_up(&self) -> Result<(), PostgresError> {
         let lent = Lent::from(&self.pool).await?;
         let client = lent.client()?;
         let count = client.prepare_cached("SELECT count(*) FROM dataapi.tally").await?;
@@ -156,7 +136,7 @@ impl Task {
         Ok(())
     }
 
-    async fn end_early_grants(&self) -> Result<(), Failure> {
+    async fn end_early_grants(&self) -> Result<(), PostgresError> {
         let lent = Lent::from(&self.pool).await?;
         let client = lent.client()?;
         let now = self.dates.now().as_micros();

@@ -15,11 +15,12 @@ use std::time::Duration;
 use dataapi_conformance::ManualClock;
 use dataapi_core::transfer::{TransferError, Transferred, transfer};
 use dataapi_core::{
-    Audit, Clock, CustomerId, Date, Decision, DialogId, DialogStore, Event, Evidence, Filter,
-    Grant, HeldDialog, ImportedDialog, KeySecret, Language, Limit, NewDialog, NewKey, PageRequest,
-    Positions, Purge, Reach, Roles, StoreError, SubjectRequest, Window,
+    Audit, Clock, CustomerId, CustomerPrefix, Date, Decision, DialogId, DialogStore, Dialogs,
+    Event, Evidence, Filter, Grant, HeldDialog, ImportedDialog, KeySecret, Keys, Language, Limit,
+    NewDialog, NewKey, PageRequest, Positions, Purge, Reach, Roles, StoreError, SubjectRequest,
+    Upkeep, Window,
 };
-use dataapi_postgres::{OpenError, Options, PostgresStore, TransferSource, TransferTarget};
+use dataapi_postgres::{CopySource, CopyTarget, OpenError, Options, PostgresStore};
 
 const IDS: [&str; 13] = [
     "pending",
@@ -137,7 +138,7 @@ async fn reads(store: &dyn DialogStore) -> String {
             "key {}: {} {languages:?} {:?} {} {:?} {:?} {:?}",
             key.name,
             key.grant.roles(),
-            reach.customers().map(|prefix| prefix.as_str()),
+            reach.customers().map(CustomerPrefix::as_str),
             key.created,
             key.expires.map(|date| date.to_string()),
             key.revoked.map(|date| date.to_string()),
@@ -336,8 +337,8 @@ fn parsed<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 
 /// Copies up to the step of that number, if there are as many.
 async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Transferred, TransferError> {
-    let mut source = TransferSource::open(from).await.expect("a source");
-    let mut target = TransferTarget::open(to, 2).await.expect("a target");
+    let mut source = CopySource::open(from).await.expect("a source");
+    let mut target = CopyTarget::open(to, 2).await.expect("a target");
     let mut steps = 0;
     let watch = &mut |_, _, _| {
         steps += 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dataapi_core::DialogStore;
 use dataapi_core::transfer::{Source, Target};
-use dataapi_postgres::{Options, PostgresStore, TransferSource, TransferTarget};
+use dataapi_postgres::{CopySource, CopyTarget, Options, PostgresStore};
 
 use super::backend::{Backend, without_secrets};
 use crate::errors::OpenError;
@@ -36,11 +36,11 @@ impl Backend for Postgres {
     }
 
     async fn copy_source(&self, url: &str) -> Result<Box<dyn Source>, OpenError> {
-        Ok(Box::new(TransferSource::open(url).await?))
+        Ok(Box::new(CopySource::open(url).await?))
     }
 
     async fn copy_target(&self, url: &str, shards: u16) -> Result<Box<dyn Target>, OpenError> {
-        Ok(Box::new(TransferTarget::open(url, shards).await?))
+        Ok(Box::new(CopyTarget::open(url, shards).await?))
     }
 
     fn shown(&self, url: &str) -> String {

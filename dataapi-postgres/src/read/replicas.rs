@@ -9,9 +9,10 @@ use dataapi_core::{Dialog, Page, PageRequest};
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
-use crate::failure::Failure;
-use crate::queries;
-use crate::readers::{Query, Readers};
+use crate::error::PostgresError;
+use crate::read::pages;
+use crate::read::query::SqlQuery;
+use crate::read::readers::Readers;
 use crate::rows::get;
 
 /// A standby that takes longer is not waited for.
@@ -49,7 +50,7 @@ impl Replicas {
         &self,
         primary: &Readers,
         request: &PageRequest,
-    ) -> Result<Option<Page<Dialog>>, Failure> {
+    ) -> Result<Option<Page<Dialog>>, PostgresError> {
         if self.all.is_empty() || request.filter().is_out_of_reach() {
             return Ok(None);
         }
@@ -57,9 +58,9 @@ impl Replicas {
         if replica.rests() {
             return Ok(None);
         }
-        let ends = ends(&primary.rows(&Query::new(ENDS)).await?)?;
-        let mut queries = vec![Query::new(ENDS)];
-        queries.extend(queries::page_queries(request));
+        let ends = ends(&primary.rows(&SqlQuery::new(ENDS)).await?)?;
+        let mut queries = vec![SqlQuery::new(ENDS)];
+        queries.extend(pages::page_queries(request));
         let Ok(Ok(answers)) = timeout(PATIENCE, replica.readers.together(&queries)).await else {
             replica.rest();
             return Ok(None);
@@ -71,7 +72,7 @@ impl Replicas {
                 .iter()
                 .zip(&seen)
                 .all(|((shard, end), (other, seen))| shard == other && seen >= end);
-        if has_all { queries::page_of(request, page).map(Some) } else { Ok(None) }
+        if has_all { pages::page_of(request, page).map(Some) } else { Ok(None) }
     }
 }
 
@@ -87,6 +88,6 @@ impl Replica {
     }
 }
 
-fn ends(rows: &[Row]) -> Result<Vec<(i32, i64)>, Failure> {
+fn ends(rows: &[Row]) -> Result<Vec<(i32, i64)>, PostgresError> {
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }

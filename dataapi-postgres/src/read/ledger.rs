@@ -3,8 +3,9 @@
 use dataapi_core::{ChainHead, Change, Event, LedgerHead, Limit, Positions, Reach, StoredDialog};
 use tokio_postgres::Row;
 
-use crate::failure::Failure;
-use crate::readers::{Query, Readers, Value};
+use crate::error::PostgresError;
+use crate::read::query::{SqlQuery, SqlValue};
+use crate::read::readers::Readers;
 use crate::rows::{self, EVENT_COLUMNS, get, signed, state};
 use crate::shards::Shards;
 
@@ -23,7 +24,7 @@ pub(crate) async fn changes(
     after: &Positions,
     limit: Limit,
     reach: &Reach,
-) -> Result<Vec<Change>, Failure> {
+) -> Result<Vec<Change>, PostgresError> {
     let change = |row: &Row| {
         let event = rows::event(row, 0)?;
         let stored = match get::<Option<i16>>(row, 14)? {
@@ -43,7 +44,7 @@ pub(crate) async fn events(
     shards: &Shards,
     after: &Positions,
     limit: Limit,
-) -> Result<Vec<Event>, Failure> {
+) -> Result<Vec<Event>, PostgresError> {
     each_after(readers, shards, "1 FROM dataapi.event e", after, limit, |row| rows::event(row, 0))
         .await
 }
@@ -55,23 +56,23 @@ async fn each_after<T>(
     rest: &str,
     after: &Positions,
     limit: Limit,
-    read: impl Fn(&Row) -> Result<T, Failure>,
-) -> Result<Vec<T>, Failure> {
+    read: impl Fn(&Row) -> Result<T, PostgresError>,
+) -> Result<Vec<T>, PostgresError> {
     let mut found = Vec::new();
     for ChainEnd { head, shard } in ends(readers).await? {
         let seen = after.of(head.chain);
         if head.position <= seen || found.len() >= limit.get() {
             continue;
         }
-        let chain = Value::Small(i16::try_from(head.chain).unwrap_or(i16::MAX));
-        let count = Value::Number(signed((limit.get() - found.len()) as u64));
-        let part = |query: &mut Query, shard: i32| {
+        let chain = SqlValue::Small(i16::try_from(head.chain).unwrap_or(i16::MAX));
+        let count = SqlValue::Number(signed((limit.get() - found.len()) as u64));
+        let part = |query: &mut SqlQuery, shard: i32| {
             query.append(&format!("SELECT {EVENT_COLUMNS}, {rest}"), []);
-            let place = [Value::Integer(shard), chain.clone(), Value::Number(signed(seen))];
+            let place = [SqlValue::Integer(shard), chain.clone(), SqlValue::Number(signed(seen))];
             query.append(" WHERE e.shard = ? AND e.chain = ? AND e.position > ?", place);
             query.append(" ORDER BY e.position LIMIT ?", [count.clone()]);
         };
-        let mut query = Query::new("");
+        let mut query = SqlQuery::new("");
         if let Some(shard) = shard {
             part(&mut query, shard);
         } else {
@@ -92,12 +93,12 @@ async fn each_after<T>(
 }
 
 /// The last events of all chains, signed off.
-pub(crate) async fn head(readers: &Readers) -> Result<LedgerHead, Failure> {
+pub(crate) async fn head(readers: &Readers) -> Result<LedgerHead, PostgresError> {
     Ok(LedgerHead::of(heads(readers).await?))
 }
 
 /// The last event of each chain that has one.
-pub(crate) async fn heads(readers: &Readers) -> Result<Vec<ChainHead>, Failure> {
+pub(crate) async fn heads(readers: &Readers) -> Result<Vec<ChainHead>, PostgresError> {
     Ok(ends(readers).await?.into_iter().map(|end| end.head).collect())
 }
 
@@ -107,11 +108,11 @@ struct ChainEnd {
     shard: Option<i32>,
 }
 
-async fn ends(readers: &Readers) -> Result<Vec<ChainEnd>, Failure> {
-    let past = Query::new(
+async fn ends(readers: &Readers) -> Result<Vec<ChainEnd>, PostgresError> {
+    let past = SqlQuery::new(
         "SELECT number, position, hash, NULL::integer FROM dataapi.past_chain ORDER BY number",
     );
-    let live = Query::new(
+    let live = SqlQuery::new(
         "SELECT number, position, hash, shard FROM dataapi.chain WHERE position > 0 ORDER BY number",
     );
     let mut ends = Vec::new();

@@ -13,23 +13,23 @@ use dataapi_core::{
     Receipt, Received, RefKey, StoreError, Transition,
 };
 
-use crate::failure::Failure;
+use crate::error::PostgresError;
 use crate::rows::{damaged, state_after};
 use crate::shards::{Shard, Shards};
-use crate::tally::Tally;
+use crate::write::tally::Tally;
 
 /// What is known of a dialog.
 #[derive(Clone, Debug)]
-pub(crate) enum State {
+pub(crate) enum DialogState {
     Absent,
     /// A yes came before it.
     Awaited(EarlyGrant),
-    Held(Held),
+    Present(PresentDialog),
     /// Gone, by that event.
     Gone(Event),
 }
 
-impl State {
+impl DialogState {
     /// Whether that very yes is held.
     pub(crate) fn awaits(&self, grant: &EarlyGrant) -> bool {
         matches!(self, Self::Awaited(held) if held == grant)
@@ -45,7 +45,7 @@ pub(crate) struct EarlyGrant {
 
 /// A dialog that is there, as far as a write has to know it.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(crate) struct PresentDialog {
     pub(crate) customer_id: CustomerId,
     pub(crate) language: Language,
     pub(crate) received: Date,
@@ -55,7 +55,7 @@ pub(crate) struct Held {
     pub(crate) granted: Option<Event>,
 }
 
-impl Held {
+impl PresentDialog {
     /// Before when nothing can have happened to it: its date may be by the clock of another server.
     fn since(&self) -> Date {
         if self.is_imported { Date::MIN } else { self.received }
@@ -64,24 +64,24 @@ impl Held {
 
 /// The row of a dialog, as it was read and as it is to be.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) before: State,
-    pub(crate) now: State,
+pub(crate) struct WorkingRow {
+    pub(crate) before: DialogState,
+    pub(crate) now: DialogState,
     /// The words, where a request has to compare them.
     pub(crate) text: Option<String>,
     /// The dialog that is put in.
     pub(crate) inserted: Option<NewDialog>,
 }
 
-impl Entry {
-    pub(crate) fn read(state: State) -> Self {
+impl WorkingRow {
+    pub(crate) fn read(state: DialogState) -> Self {
         Self { before: state.clone(), now: state, text: None, inserted: None }
     }
 }
 
 /// The end of a chain.
 #[derive(Clone, Debug)]
-pub(crate) struct Chain {
+pub(crate) struct ShardChain {
     pub(crate) head: ChainHead,
     pub(crate) date: Date,
     pub(crate) is_longer: bool,
@@ -94,8 +94,8 @@ pub(crate) struct Unit<'s> {
     now: Date,
     /// The latest date that somebody will be told.
     pub(crate) handed_out: Date,
-    pub(crate) entries: HashMap<DialogRef, Entry>,
-    pub(crate) chains: BTreeMap<Shard, Chain>,
+    pub(crate) entries: HashMap<DialogRef, WorkingRow>,
+    pub(crate) chains: BTreeMap<Shard, ShardChain>,
     pub(crate) events: Vec<Event>,
     pub(crate) tally: Tally,
     pub(crate) erases: bool,
@@ -106,8 +106,8 @@ impl<'s> Unit<'s> {
         key: &'s RefKey,
         shards: &'s Shards,
         now: Date,
-        chains: BTreeMap<Shard, Chain>,
-        entries: HashMap<DialogRef, Entry>,
+        chains: BTreeMap<Shard, ShardChain>,
+        entries: HashMap<DialogRef, WorkingRow>,
     ) -> Self {
         Self {
             key,
@@ -122,7 +122,7 @@ impl<'s> Unit<'s> {
         }
     }
 
-    pub(crate) fn insert(&mut self, dialog: &NewDialog) -> Result<Received, Failure> {
+    pub(crate) fn insert(&mut self, dialog: &NewDialog) -> Result<Received, PostgresError> {
         let reference = self.free(dialog)?;
         let date = self.received(&reference);
         let is_consented = self.store(reference, dialog, (date, false), None)?;
@@ -130,7 +130,7 @@ impl<'s> Unit<'s> {
         Ok(Received { date, is_consented })
     }
 
-    pub(crate) fn import(&mut self, imported: &ImportedDialog) -> Result<(), Failure> {
+    pub(crate) fn import(&mut self, imported: &ImportedDialog) -> Result<(), PostgresError> {
         let ImportedDialog { dialog, date, consented } = imported;
         let reference = self.free(dialog)?;
         if date.is_some_and(|date| date > self.now) {
@@ -151,7 +151,7 @@ impl<'s> Unit<'s> {
         dialog_id: &DialogId,
         decision: Decision,
         evidence: &Evidence,
-    ) -> Result<Receipt, Failure> {
+    ) -> Result<Receipt, PostgresError> {
         let reference = self.key.reference(dialog_id);
         let event = match self.decide_known(&reference, decision, evidence)? {
             Some(event) => event,
@@ -170,7 +170,7 @@ impl<'s> Unit<'s> {
         decision: Decision,
         evidence: &Evidence,
         hold_for: Duration,
-    ) -> Result<EarlyDecision, Failure> {
+    ) -> Result<EarlyDecision, PostgresError> {
         let (reference, dialog_id) = (self.key.reference(dialog_id), dialog_id.clone());
         if let Some(event) = self.decide_known(&reference, decision, evidence)? {
             return Ok(EarlyDecision::Recorded(Receipt { dialog_id, decision, event }));
@@ -186,7 +186,7 @@ impl<'s> Unit<'s> {
                 let held = held.unwrap_or(EarlyGrant { evidence, date, until });
                 let told = (held.date, Some(held.until));
                 self.handed_out = self.handed_out.max(self.now);
-                self.entry(&reference)?.now = State::Awaited(held);
+                self.entry(&reference)?.now = DialogState::Awaited(held);
                 told
             }
         };
@@ -197,7 +197,7 @@ impl<'s> Unit<'s> {
         &mut self,
         customer_id: &CustomerId,
         dialog_id: &DialogId,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), PostgresError> {
         let reference = self.key.reference(dialog_id);
         if self.erase_of(customer_id, &reference)? {
             Ok(())
@@ -211,9 +211,9 @@ impl<'s> Unit<'s> {
         &mut self,
         customer_id: &CustomerId,
         reference: &DialogRef,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, PostgresError> {
         match &self.entry(reference)?.now {
-            State::Held(held) if held.customer_id == *customer_id => {
+            DialogState::Present(held) if held.customer_id == *customer_id => {
                 self.bury(reference, EventKind::Erased, Evidence::default())?;
                 Ok(true)
             }
@@ -227,32 +227,32 @@ impl<'s> Unit<'s> {
         which: Purge,
         before: Date,
         reference: &DialogRef,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, PostgresError> {
         match (&self.entry(reference)?.now, which) {
-            (State::Held(held), Purge::Pending | Purge::Consented)
+            (DialogState::Present(held), Purge::Pending | Purge::Consented)
                 if which.takes(held.granted.is_some()) && held.received < before =>
             {
                 self.bury(reference, EventKind::Expired, Evidence::default())?;
                 Ok(true)
             }
-            (State::Gone(event), Purge::Tombstones) if event.date < before => {
+            (DialogState::Gone(event), Purge::Tombstones) if event.date < before => {
                 let state = state_after(event.kind);
                 self.tally.gone(state, -1);
-                self.entry(reference)?.now = State::Absent;
+                self.entry(reference)?.now = DialogState::Absent;
                 Ok(true)
             }
             _ => Ok(false),
         }
     }
 
-    fn entry(&mut self, reference: &DialogRef) -> Result<&mut Entry, Failure> {
+    fn entry(&mut self, reference: &DialogRef) -> Result<&mut WorkingRow, PostgresError> {
         self.entries.get_mut(reference).ok_or_else(|| damaged("row"))
     }
 
     /// The yes that is held for a dialog, if it has not ended.
     fn awaited(&self, reference: &DialogRef) -> Option<&EarlyGrant> {
         match &self.entries.get(reference)?.now {
-            State::Awaited(held) => Some(held).filter(|held| self.now < held.until),
+            DialogState::Awaited(held) => Some(held).filter(|held| self.now < held.until),
             _ => None,
         }
     }
@@ -264,13 +264,13 @@ impl<'s> Unit<'s> {
     }
 
     /// The reference of a dialog whose id is free.
-    fn free(&mut self, dialog: &NewDialog) -> Result<DialogRef, Failure> {
+    fn free(&mut self, dialog: &NewDialog) -> Result<DialogRef, PostgresError> {
         let reference = self.key.reference(&dialog.dialog_id);
         let entry = self.entry(&reference)?;
         match &entry.now {
-            State::Absent | State::Awaited(_) => Ok(reference),
-            State::Gone(_) => Err(StoreError::Gone.into()),
-            State::Held(held) => {
+            DialogState::Absent | DialogState::Awaited(_) => Ok(reference),
+            DialogState::Gone(_) => Err(StoreError::Gone.into()),
+            DialogState::Present(held) => {
                 let same_content = match &entry.inserted {
                     Some(inserted) => inserted == dialog,
                     None => {
@@ -292,7 +292,7 @@ impl<'s> Unit<'s> {
         dialog: &NewDialog,
         (received, is_imported): (Date, bool),
         imported: Option<Evidence>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, PostgresError> {
         let since = self.received(&reference);
         let evidence = self.awaited(&reference).map(|held| held.evidence.clone()).or(imported);
         let granted = match evidence {
@@ -307,7 +307,13 @@ impl<'s> Unit<'s> {
         }
         let (customer_id, language) = (dialog.customer_id.clone(), dialog.language.clone());
         let entry = self.entry(&reference)?;
-        entry.now = State::Held(Held { customer_id, language, received, is_imported, granted });
+        entry.now = DialogState::Present(PresentDialog {
+            customer_id,
+            language,
+            received,
+            is_imported,
+            granted,
+        });
         entry.inserted = Some(dialog.clone());
         Ok(is_consented)
     }
@@ -318,15 +324,14 @@ impl<'s> Unit<'s> {
         reference: &DialogRef,
         decision: Decision,
         evidence: &Evidence,
-    ) -> Result<Option<Event>, Failure> {
+    ) -> Result<Option<Event>, PostgresError> {
         let record = match &self.entry(reference)?.now {
-            State::Absent | State::Awaited(_) => return Ok(None),
-            State::Held(Held { received, granted: None, .. }) => {
+            DialogState::Absent | DialogState::Awaited(_) => return Ok(None),
+            DialogState::Present(PresentDialog { received, granted: None, .. }) => {
                 ConsentRecord::Pending { received: *received }
             }
-            State::Held(Held { granted: Some(event), .. }) | State::Gone(event) => {
-                ConsentRecord::Decided(event.clone())
-            }
+            DialogState::Present(PresentDialog { granted: Some(event), .. })
+            | DialogState::Gone(event) => ConsentRecord::Decided(event.clone()),
         };
         Ok(Some(match record.decide(decision)? {
             Transition::None(event) => event,
@@ -335,15 +340,15 @@ impl<'s> Unit<'s> {
         }))
     }
 
-    fn grant(&mut self, reference: &DialogRef, evidence: Evidence) -> Result<Event, Failure> {
-        let State::Held(mut held) = self.entry(reference)?.now.clone() else {
+    fn grant(&mut self, reference: &DialogRef, evidence: Evidence) -> Result<Event, PostgresError> {
+        let DialogState::Present(mut held) = self.entry(reference)?.now.clone() else {
             return Err(damaged("row"));
         };
         let event = self.append(*reference, EventKind::Granted, held.since(), evidence)?;
         self.tally.pending(-1);
         self.tally.consented(&held.language, 1);
         held.granted = Some(event.clone());
-        self.entry(reference)?.now = State::Held(held);
+        self.entry(reference)?.now = DialogState::Present(held);
         Ok(event)
     }
 
@@ -353,13 +358,15 @@ impl<'s> Unit<'s> {
         reference: &DialogRef,
         kind: EventKind,
         evidence: Evidence,
-    ) -> Result<Event, Failure> {
+    ) -> Result<Event, PostgresError> {
         let since = match &self.entry(reference)?.now {
-            State::Held(held) => {
+            DialogState::Present(held) => {
                 let (language, since) = (held.language.clone(), held.since());
                 self.erases = true;
-                if matches!(&self.entry(reference)?.now, State::Held(Held { granted: Some(_), .. }))
-                {
+                if matches!(
+                    &self.entry(reference)?.now,
+                    DialogState::Present(PresentDialog { granted: Some(_), .. })
+                ) {
                     self.tally.consented(&language, -1);
                 } else {
                     self.tally.pending(-1);
@@ -371,7 +378,7 @@ impl<'s> Unit<'s> {
         let event = self.append(*reference, kind, since, evidence)?;
         self.tally.gone(state_after(kind), 1);
         let entry = self.entry(reference)?;
-        entry.now = State::Gone(event.clone());
+        entry.now = DialogState::Gone(event.clone());
         entry.inserted = None;
         Ok(event)
     }
@@ -383,12 +390,12 @@ impl<'s> Unit<'s> {
         kind: EventKind,
         since: Date,
         evidence: Evidence,
-    ) -> Result<Event, Failure> {
+    ) -> Result<Event, PostgresError> {
         let shard = self.shards.of(&reference);
         let chain = self.chains.get_mut(&shard).ok_or_else(|| damaged("chain"))?;
         let date = self.now.max(chain.date).max(since);
         let event = chain.head.next(reference, kind, date, evidence);
-        *chain = Chain { head: event.head(), date, is_longer: true };
+        *chain = ShardChain { head: event.head(), date, is_longer: true };
         self.handed_out = self.handed_out.max(date);
         self.events.push(event.clone());
         Ok(event)

@@ -1,131 +1,44 @@
-//! A store in PostgreSQL as what a transfer reads from, and as what it makes.
+//! The copy that is made, which becomes a store when it is whole.
 
 use async_trait::async_trait;
 use dataapi_core::transfer::{
-    Digest, EarlyGrant, Fingerprint, HeldRow, LastEvent, Manifest, Permit, Progress, Rest,
-    Row as StoreRow, Rows, SealedRow, Source, Target, TransferError,
+    Digest, EarlyGrant, Fingerprint, HeldRow, Manifest, Permit, Progress, Rest, Row as StoreRow,
+    Rows, SealedRow, Source, Target, TransferError,
 };
-use dataapi_core::{Event, EventKind, Limit, Positions, RefKey, StoreError};
+use dataapi_core::{Event, Limit, Positions, StoreError};
 use deadpool_postgres::Transaction;
 use futures_util::pin_mut;
-use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::connect::{Address, Lent};
-use crate::failure::{Failure, unavailable};
+use crate::connect::Address;
+use crate::copy::store_reader::StoreReader;
+use crate::error::{OpenError, PostgresError, unavailable};
+use crate::keys;
 use crate::pipeline::{Parameter, parameters};
-use crate::readers::{Query, Readers, Value};
-use crate::rows::{self, DIALOG_COLUMNS, get, signed, state, state_after};
-use crate::schema::{self, Beginning, Identity};
+use crate::pool::{Lent, primary};
+use crate::rows::{self, get, signed, state, state_after};
+use crate::schema::{self, NewStore};
 use crate::shards::Shards;
-use crate::{OpenError, keys, last_date, ledger, queries};
-
-/// How many rows are read at once; with the longest texts that are taken by default, 64 MiB.
-const ROWS_AT_ONCE: i64 = 1_000;
-
-/// Reads go on meanwhile. In the order in which most transactions come to them.
-const LOCK: &str = "BEGIN;
-    SET LOCAL idle_in_transaction_session_timeout = 0;
-    LOCK TABLE dataapi.dialog, dataapi.event, dataapi.chain, dataapi.early_grant, dataapi.tally,
-        dataapi.api_key IN SHARE MODE";
-
-/// How often the lock is tried for, where it and a transaction of the store wait for each other.
-const TRIES: usize = 3;
 
 /// Two copies into one database would each undo the other: "`DlgC`".
 const ONE_AT_A_TIME: i64 = 0x446c_6743;
 
-/// What reads a store whole that nobody writes to.
-struct Reading {
-    readers: Readers,
-    key: RefKey,
-    shards: Shards,
-}
-
-/// A store to be copied. While it is there, nobody writes to the store, on whatever server: who tries waits,
-/// and is refused as unavailable after a while.
-pub struct TransferSource {
-    reading: Reading,
-    /// The connection in whose transaction the tables are locked.
-    lock: Lent,
-}
-
-impl std::fmt::Debug for TransferSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TransferSource").finish_non_exhaustive()
-    }
-}
-
-impl TransferSource {
-    /// Opens the store that `url` names, and locks it.
-    ///
-    /// # Errors
-    /// See [`OpenError`]; [`OpenError::Store`] when others write to it without end.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let address = Address::parse(url)?;
-        let pool = address.primary(1)?;
-        let identity = {
-            let mut connection = pool.get().await.map_err(Failure::from)?;
-            schema::prepare(&mut connection, None).await?
-        };
-        let lock = Lent::from(&pool).await?;
-        let client = lock.client()?;
-        for tried in 1.. {
-            match client.batch_execute(LOCK).await.map_err(Failure::from) {
-                Ok(()) => break,
-                Err(Failure::InTheWay) if tried < TRIES => client.batch_execute("ROLLBACK").await?,
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-        Ok(Self { reading: Reading::new(&address, identity)?, lock })
-    }
-
-    /// Whether the lock still stands: with its connection it is gone.
-    async fn check(&self) -> Result<(), Failure> {
-        Ok(self.lock.client()?.batch_execute("SELECT 1").await?)
-    }
-}
-
-#[async_trait]
-impl Source for TransferSource {
-    async fn manifest(&mut self) -> Result<Manifest, StoreError> {
-        self.check().await?;
-        Ok(self.reading.manifest().await?)
-    }
-
-    async fn events(&mut self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        Ok(self.reading.events(after, limit).await?)
-    }
-
-    async fn rows(&mut self, after: &[u8]) -> Result<Rows, StoreError> {
-        Ok(self.reading.rows(after).await?)
-    }
-
-    async fn rest(&mut self) -> Result<Rest, StoreError> {
-        self.check().await?;
-        Ok(self.reading.rest().await?)
-    }
-}
-
 /// A store in the making: [`PostgresStore::open`](crate::PostgresStore::open) refuses it until it is released.
-pub struct TransferTarget {
+pub struct CopyTarget {
     address: Address,
     connection: Lent,
     shards: u16,
-    made: Option<Reading>,
+    made: Option<StoreReader>,
 }
 
-impl std::fmt::Debug for TransferTarget {
+impl std::fmt::Debug for CopyTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TransferTarget").finish_non_exhaustive()
+        f.debug_struct("CopyTarget").finish_non_exhaustive()
     }
 }
 
-impl TransferTarget {
+impl CopyTarget {
     /// Connects to the database that `url` names, in which there must be no store but one that was begun as a
     /// copy. It will have that many shards, unless it was begun before.
     ///
@@ -140,7 +53,7 @@ impl TransferTarget {
             return Err(OpenError::Shards);
         }
         let address = Address::parse(url)?;
-        let connection = Lent::from(&address.primary(1)?).await?;
+        let connection = Lent::from(&primary(&address, 1)?).await?;
         let client = connection.client()?;
         // What counts and adds up a whole store reads all of it, for as long as that takes.
         let settings = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
@@ -157,8 +70,8 @@ impl TransferTarget {
         Ok(Self { address, connection, shards, made: None })
     }
 
-    fn made(&self) -> Result<&Reading, Failure> {
-        self.made.as_ref().ok_or(Failure::Damaged("transfer"))
+    fn made(&self) -> Result<&StoreReader, PostgresError> {
+        self.made.as_ref().ok_or(PostgresError::Damaged("transfer"))
     }
 
     async fn make(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
@@ -166,7 +79,7 @@ impl TransferTarget {
             OpenError::Store(error) => error,
             other => StoreError::backend(other),
         };
-        let beginning = Beginning::copy_of(manifest, self.shards);
+        let beginning = NewStore::copy_of(manifest, self.shards);
         let client = self.connection.client_mut().map_err(StoreError::from)?;
         if schema::version(client).await.map_err(open)?.is_none() {
             schema::migrate(client, Some(beginning)).await.map_err(open)?;
@@ -178,7 +91,7 @@ impl TransferTarget {
             return Err(TransferError::Changed);
         }
         let identity = schema::identity(client).await.map_err(open)?;
-        self.made = Some(Reading::new(&self.address, identity).map_err(open)?);
+        self.made = Some(StoreReader::new(&self.address, identity).map_err(open)?);
         Ok(progress)
     }
 
@@ -189,7 +102,7 @@ impl TransferTarget {
         types: &[Type],
         rows: Vec<Vec<Parameter>>,
         progress: &Progress,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), PostgresError> {
         let transaction = self.connection.client_mut()?.transaction().await?;
         let writer = BinaryCopyInWriter::new(transaction.copy_in(copy).await?, types);
         pin_mut!(writer);
@@ -204,7 +117,7 @@ impl TransferTarget {
 }
 
 #[async_trait]
-impl Source for TransferTarget {
+impl Source for CopyTarget {
     async fn manifest(&mut self) -> Result<Manifest, StoreError> {
         Ok(self.made()?.manifest().await?)
     }
@@ -223,7 +136,7 @@ impl Source for TransferTarget {
 }
 
 #[async_trait]
-impl Target for TransferTarget {
+impl Target for CopyTarget {
     async fn begin(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
         let past = manifest.next_chain();
         if usize::from(past) + usize::from(self.shards) > Positions::MAX_CHAINS {
@@ -332,7 +245,8 @@ impl Target for TransferTarget {
     async fn complete(&mut self, _: &Manifest, rest: &Rest) -> Result<(), StoreError> {
         let shards = self.made()?.shards.clone();
         let client = self.connection.client_mut()?;
-        Ok(complete(client.transaction().await.map_err(Failure::from)?, &shards, rest).await?)
+        Ok(complete(client.transaction().await.map_err(PostgresError::from)?, &shards, rest)
+            .await?)
     }
 
     async fn release(&mut self) -> Result<(), StoreError> {
@@ -343,99 +257,9 @@ impl Target for TransferTarget {
             "VACUUM (ANALYZE) dataapi.event",
             "DELETE FROM dataapi.transfer",
         ] {
-            client.batch_execute(statement).await.map_err(Failure::from)?;
+            client.batch_execute(statement).await.map_err(PostgresError::from)?;
         }
         Ok(())
-    }
-}
-
-impl Reading {
-    fn new(address: &Address, identity: Identity) -> Result<Self, OpenError> {
-        let Identity { key, shards, .. } = identity;
-        Ok(Self { readers: Readers::new(address.primary(1)?), key, shards })
-    }
-
-    async fn manifest(&self) -> Result<Manifest, Failure> {
-        Ok(Manifest {
-            key: self.key.clone(),
-            heads: ledger::heads(&self.readers).await?,
-            stats: queries::stats(&self.readers).await?,
-            last_date: last_date(&self.readers).await?,
-        })
-    }
-
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, Failure> {
-        ledger::events(&self.readers, &self.shards, after, limit).await
-    }
-
-    /// In the order of references, the last of which is the bookmark.
-    async fn rows(&self, after: &[u8]) -> Result<Rows, Failure> {
-        let mut query = Query::new(format!(
-            "SELECT {DIALOG_COLUMNS}, d.ref, d.is_imported, d.chain, d.position, kind, event_date
-               FROM (SELECT d.*, e.kind, e.date AS event_date
-                       FROM dataapi.dialog d
-                       LEFT JOIN dataapi.event e
-                         ON e.shard = d.shard AND e.chain = d.chain AND e.position = d.position
-                            AND e.ref = d.ref
-                      WHERE d.state > 0) AS d"
-        ));
-        query.append(" WHERE d.ref > ?", [Value::Bytes(after.to_vec())]);
-        query.append(" ORDER BY d.ref LIMIT ?", [Value::Number(ROWS_AT_ONCE)]);
-        let found = self.readers.rows(&query).await?;
-        let bookmark = match found.last() {
-            Some(last) => rows::reference(last, 6)?.as_bytes().to_vec(),
-            None => after.to_vec(),
-        };
-        let rows = found.iter().map(|row| self.row(row)).collect::<Result<_, _>>()?;
-        Ok(Rows { rows, bookmark })
-    }
-
-    fn row(&self, row: &Row) -> Result<SealedRow, Failure> {
-        let reference = rows::reference(row, 6)?;
-        let state = get::<i16>(row, 5)?;
-        let last = match get::<Option<i16>>(row, 8)? {
-            None => None,
-            Some(chain) => {
-                let kind = u8::try_from(get::<i16>(row, 10)?).ok().and_then(EventKind::from_code);
-                Some(LastEvent {
-                    chain: u16::try_from(chain).map_err(|_| rows::damaged("chain"))?,
-                    position: rows::position(row, 9)?,
-                    kind: kind.ok_or_else(|| rows::damaged("event"))?,
-                    date: rows::date(row, 11)?,
-                })
-            }
-        };
-        if state != last.map_or(state::PENDING, |last| state_after(last.kind)) {
-            return Err(rows::damaged("event"));
-        }
-        let held = match state {
-            state::PENDING | state::CONSENTED => {
-                let (dialog, received) = rows::whole_dialog(row, 0)?;
-                if self.key.reference(&dialog.dialog_id) != reference {
-                    return Err(rows::damaged("id"));
-                }
-                Some(HeldRow { dialog, received, is_imported: get(row, 7)? })
-            }
-            _ => None,
-        };
-        Ok(SealedRow::new(StoreRow { reference, held, last }))
-    }
-
-    async fn rest(&self) -> Result<Rest, Failure> {
-        let query = Query::new(
-            "SELECT ref, date, until, notice, method, locale FROM dataapi.early_grant ORDER BY ref",
-        );
-        let early_grant = |row: &Row| {
-            Ok(EarlyGrant {
-                reference: rows::reference(row, 0)?,
-                date: rows::date(row, 1)?,
-                until: rows::date(row, 2)?,
-                evidence: rows::evidence(row, 3)?,
-            })
-        };
-        let early_grants = self.readers.rows(&query).await?;
-        let early_grants = early_grants.iter().map(early_grant).collect::<Result<_, Failure>>()?;
-        Ok(Rest { early_grants, keys: keys::all(&self.readers).await? })
     }
 }
 
@@ -460,7 +284,7 @@ async fn progress(
     Ok(Some((Fingerprint::from_bytes(rows::bytes32(&row, 0)?), progress)))
 }
 
-async fn note(transaction: &Transaction<'_>, progress: &Progress) -> Result<(), Failure> {
+async fn note(transaction: &Transaction<'_>, progress: &Progress) -> Result<(), PostgresError> {
     let Progress { positions, rows, digest, bookmark } = progress;
     let note = "UPDATE dataapi.transfer SET positions = $1, rows = $2, digest = $3, bookmark = $4";
     let values: [&(dyn ToSql + Sync); 4] =
@@ -474,7 +298,7 @@ async fn complete(
     transaction: Transaction<'_>,
     shards: &Shards,
     rest: &Rest,
-) -> Result<(), Failure> {
+) -> Result<(), PostgresError> {
     transaction
         .batch_execute(
             "DELETE FROM dataapi.early_grant;

@@ -6,7 +6,7 @@ use dataapi_core::transfer::{Source, Stage, TransferError, Transferred, transfer
 use dataapi_core::{
     Decision, DialogId, Dialogs, Evidence, ImportedDialog, NewDialog, Stats, StoreError,
 };
-use dataapi_postgres::{OpenError, Options, PostgresStore, TransferSource, TransferTarget};
+use dataapi_postgres::{CopySource, CopyTarget, OpenError, Options, PostgresStore};
 
 /// Enough for several steps of each stage.
 const DIALOGS: usize = 2_100;
@@ -59,8 +59,8 @@ async fn filled() -> Option<String> {
 
 /// Copies up to the step of that number, if there are as many.
 async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Transferred, TransferError> {
-    let mut source = TransferSource::open(from).await.expect("a source");
-    let mut target = TransferTarget::open(to, SHARDS).await.expect("a target");
+    let mut source = CopySource::open(from).await.expect("a source");
+    let mut target = CopyTarget::open(to, SHARDS).await.expect("a target");
     let mut steps = 0;
     let watch = &mut |_: Stage, done: u64, total: u64| {
         assert!(done <= total);
@@ -139,17 +139,17 @@ async fn a_store_is_never_copied_over() {
     let Some(from) = filled().await else { return };
     let to = database().expect("another one");
     drop(open(&to).await);
-    let refused = TransferTarget::open(&to, SHARDS).await;
+    let refused = CopyTarget::open(&to, SHARDS).await;
     assert!(matches!(refused, Err(OpenError::IsThere)), "{refused:?}");
-    let itself = TransferTarget::open(&from, SHARDS).await;
+    let itself = CopyTarget::open(&from, SHARDS).await;
     assert!(matches!(itself, Err(OpenError::IsThere)), "{itself:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_do_not_copy_into_one_database() {
     let Some(to) = database() else { return };
-    let first = TransferTarget::open(&to, SHARDS).await.expect("it is free");
-    let second = TransferTarget::open(&to, SHARDS).await;
+    let first = CopyTarget::open(&to, SHARDS).await.expect("it is free");
+    let second = CopyTarget::open(&to, SHARDS).await;
     assert!(matches!(second, Err(OpenError::Store(StoreError::Unavailable { .. }))), "{second:?}");
     drop(first);
 }
@@ -159,7 +159,7 @@ async fn while_it_is_copied_a_store_is_read_and_not_written_to() {
     let Some(from) = database() else { return };
     let store = open(&from).await;
     store.insert(dialog(1)).await.expect("a new id");
-    let mut source = TransferSource::open(&from).await.expect("a source");
+    let mut source = CopySource::open(&from).await.expect("a source");
     let before = source.manifest().await.expect("a manifest").fingerprint();
     let anna = dialog(1).customer_id;
     let (inserted, decided, erased) = tokio::join!(
@@ -180,8 +180,8 @@ async fn while_it_is_copied_a_store_is_read_and_not_written_to() {
 async fn a_ledger_of_too_many_chains_is_not_begun() {
     let Some(from) = filled().await else { return };
     let to = database().expect("another one");
-    let mut source = TransferSource::open(&from).await.expect("a source");
-    let mut target = TransferTarget::open(&to, 1_024).await.expect("a target");
+    let mut source = CopySource::open(&from).await.expect("a source");
+    let mut target = CopyTarget::open(&to, 1_024).await.expect("a target");
     let refused =
         transfer(&mut source, &mut target, &mut |_, _, _| ControlFlow::Continue(())).await;
     assert!(

@@ -1,0 +1,180 @@
+//! Pages: each straight off the index made for its filter.
+
+use dataapi_core::{
+    CustomerId, Dialog, Filter, HeldDialog, Language, Page, PageRequest, Position, SubjectRequest,
+    Upper,
+};
+
+use crate::error::PostgresError;
+use crate::read::counts::number;
+use crate::read::query::{SqlQuery, SqlValue};
+use crate::read::readers::Readers;
+use crate::rows::{self, DIALOG_COLUMNS};
+use crate::write::folded;
+
+pub(crate) async fn page(
+    readers: &Readers,
+    request: &PageRequest,
+) -> Result<Page<Dialog>, PostgresError> {
+    if request.filter().is_out_of_reach() {
+        return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
+    }
+    let answers = readers.together(&page_queries(request)).await?;
+    page_of(request, &answers)
+}
+
+/// The statements of a page: its dialogs, and their total if it is asked for.
+pub(crate) fn page_queries(request: &PageRequest) -> Vec<SqlQuery> {
+    let items = page_items(request);
+    if request.window().total { vec![items, page_total(request.filter())] } else { vec![items] }
+}
+
+/// The page that the statements of it yielded.
+pub(crate) fn page_of(
+    request: &PageRequest,
+    answers: &[Vec<tokio_postgres::Row>],
+) -> Result<Page<Dialog>, PostgresError> {
+    let [items, totals @ ..] = answers else { return Err(PostgresError::Lost) };
+    let readable = |row| Ok::<_, PostgresError>(rows::stored_dialog(row, 0)?.readable()?);
+    let found = items.iter().map(readable).collect::<Result<_, _>>()?;
+    let total = totals.first().map(|rows| number(rows)).transpose()?;
+    Ok(request.page(found, total))
+}
+
+pub(crate) async fn subject_page(
+    readers: &Readers,
+    request: &SubjectRequest,
+) -> Result<Page<HeldDialog>, PostgresError> {
+    let subject = request.customer_id();
+    let mut items =
+        SqlQuery::new(format!("SELECT {DIALOG_COLUMNS} FROM dataapi.dialog WHERE state IN (1, 2)"));
+    of_customer(&mut items, subject);
+    if let Some(position) = request.after() {
+        after(&mut items, position);
+    }
+    limited(&mut items, request.window().limit.get(), request.window().offset());
+    let mut queries = vec![items];
+    if request.window().total {
+        let mut total = SqlQuery::new("SELECT count(*) FROM dataapi.dialog WHERE state IN (1, 2)");
+        of_customer(&mut total, subject);
+        queries.push(total);
+    }
+    let answers = readers.together(&queries).await?;
+    let [items, totals @ ..] = &answers[..] else { return Err(PostgresError::Lost) };
+    let stored =
+        items.iter().map(|row| rows::stored_dialog(row, 0)).collect::<Result<Vec<_>, _>>()?;
+    let found = stored.into_iter().filter_map(|stored| stored.for_subject(subject)).collect();
+    let total = totals.first().map(|rows| number(rows)).transpose()?;
+    Ok(request.page(found, total))
+}
+
+pub(crate) fn page_items(request: &PageRequest) -> SqlQuery {
+    let (filter, window) = (request.filter(), request.window());
+    let (limit, offset) = (window.limit.get(), window.offset());
+    let part = |query: &mut SqlQuery, language: Option<&Language>| {
+        query.append("SELECT ", []);
+        query.append(DIALOG_COLUMNS, []);
+        query.append(" FROM dataapi.dialog WHERE state = 2", []);
+        matching(query, filter, language);
+        match request.upper() {
+            Upper::None => {}
+            Upper::Before(date) => {
+                query.append(" AND date < ?", [SqlValue::Number(date.as_micros())]);
+            }
+            Upper::After(position) => after(query, position),
+        }
+    };
+    let mut query = SqlQuery::new("");
+    match &languages(filter)[..] {
+        [language] => part(&mut query, *language),
+        several => {
+            // Each off its index, as many as there may be in all.
+            let of_each = limit.saturating_add(usize::try_from(offset).unwrap_or(usize::MAX));
+            query.append("SELECT * FROM (", []);
+            for (number, language) in several.iter().enumerate() {
+                query.append(if number == 0 { "(" } else { " UNION ALL (" }, []);
+                part(&mut query, *language);
+                limited(&mut query, of_each, 0);
+                query.append(")", []);
+            }
+            query.append(") AS found", []);
+        }
+    }
+    limited(&mut query, limit, offset);
+    query
+}
+
+/// Kept counts, unless there is a customer or a range of dates: those are counted along an index.
+pub(crate) fn page_total(filter: &Filter) -> SqlQuery {
+    let is_kept = filter.customer_id().is_none()
+        && filter.reach().customers().is_none()
+        && filter.from().is_none()
+        && filter.to().is_none();
+    let bound = languages(filter);
+    if is_kept {
+        let mut query =
+            SqlQuery::new("SELECT coalesce(sum(n), 0)::bigint FROM dataapi.tally WHERE state = 2");
+        if let [Some(_), ..] = bound[..] {
+            let tags = bound.into_iter().flatten().map(folded).collect();
+            query.append(" AND language = ANY(?)", [SqlValue::Texts(tags)]);
+        }
+        return query;
+    }
+    let mut query = SqlQuery::new("SELECT 0");
+    for language in bound {
+        query.append(" + (SELECT count(*) FROM dataapi.dialog WHERE state = 2", []);
+        matching(&mut query, filter, language);
+        if let Some(to) = filter.to() {
+            query.append(" AND date < ?", [SqlValue::Number(to.as_micros())]);
+        }
+        query.append(")", []);
+    }
+    query
+}
+
+/// Each language that is asked for one by one; `None` for any.
+fn languages(filter: &Filter) -> Vec<Option<&Language>> {
+    match (filter.language_tag(), filter.reach().languages()) {
+        (None, bound @ [_, ..]) => bound.iter().map(Some).collect(),
+        (language, _) => vec![language],
+    }
+}
+
+/// What a filter says, down to its `from`.
+fn matching(query: &mut SqlQuery, filter: &Filter, language: Option<&Language>) {
+    match (filter.customer_id(), filter.reach().customers()) {
+        (Some(customer_id), _) => of_customer(query, customer_id),
+        (None, Some(prefix)) => {
+            query.append(" AND customer_id >= ?", [SqlValue::Text(prefix.as_str().to_owned())]);
+            if let Some(end) = prefix.end() {
+                query.append(" AND customer_id < ?", [SqlValue::Text(end)]);
+            }
+        }
+        (None, None) => {}
+    }
+    if let Some(language) = language {
+        query.append(" AND lower(language) = ?", [SqlValue::Text(folded(language))]);
+    }
+    if let Some(from) = filter.from() {
+        query.append(" AND date >= ?", [SqlValue::Number(from.as_micros())]);
+    }
+}
+
+pub(crate) fn of_customer(query: &mut SqlQuery, customer_id: &CustomerId) {
+    query.append(" AND customer_id = ?", [SqlValue::Text(customer_id.as_str().to_owned())]);
+}
+
+fn after(query: &mut SqlQuery, position: &Position) {
+    let dialog_id = SqlValue::Text(position.dialog_id.as_str().to_owned());
+    let place = [SqlValue::Number(position.date.as_micros()), dialog_id];
+    query.append(" AND (date, dialog_id) < (?, ?)", place);
+}
+
+/// The newest first, and one more than the limit: it tells whether there is a next page.
+fn limited(query: &mut SqlQuery, limit: usize, offset: u64) {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    query.append(" ORDER BY date DESC, dialog_id DESC LIMIT ?", [SqlValue::Number(limit)]);
+    if offset > 0 {
+        query.append(" OFFSET ?", [SqlValue::Number(rows::signed(offset))]);
+    }
+}

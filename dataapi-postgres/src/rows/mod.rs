@@ -1,0 +1,14 @@
+//! Rows of the database as values of the domain.
+//!
+//! A row that holds what it cannot hold was damaged from outside: that is an error of the backend,
+//! never a wrong answer.
+
+mod dialogs;
+mod events;
+mod values;
+
+pub(crate) use dialogs::{DIALOG_COLUMNS, state, state_after, stored_dialog, whole_dialog};
+pub(crate) use events::{EVENT_COLUMNS, event, evidence};
+pub(crate) use values::{
+    bytes32, count, damaged, date, get, hash, optional_date, parsed, position, reference, signed,
+};

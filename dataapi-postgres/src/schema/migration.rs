@@ -1,0 +1,74 @@
+//! Brings the schema up to date.
+
+use tokio_postgres::Client;
+
+use crate::error::OpenError;
+use crate::schema::identity::{Identity, identity};
+use crate::schema::new_store::{NewStore, make};
+use crate::schema::versions::VERSIONS;
+
+/// Servers that start at once bring the schema up to date one after the other: "DlgS".
+const LOCK: i64 = 0x446c_6753;
+
+/// Brings the schema up to date, and makes the store if there is none and it may begin.
+pub(crate) async fn prepare(
+    client: &mut Client,
+    beginning: Option<NewStore>,
+) -> Result<Identity, OpenError> {
+    if version(client).await? != Some(VERSIONS.len()) {
+        migrate(client, beginning).await?;
+    }
+    let unfinished = client.query_one("SELECT count(*) FROM dataapi.transfer", &[]).await?;
+    if unfinished.try_get::<_, i64>(0)? > 0 {
+        return Err(OpenError::Unfinished);
+    }
+    identity(client).await
+}
+
+/// How many versions the store has seen; `None` if there is none.
+pub(crate) async fn version(client: &Client) -> Result<Option<usize>, OpenError> {
+    // Not by a cast to `regclass`: what that finds may be older than a lock that was waited for.
+    let there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables
+                  WHERE schemaname = 'dataapi' AND tablename = 'migration')";
+    let there = client.query_one(there, &[]).await?;
+    if !there.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let seen = client.query_one("SELECT count(*) FROM dataapi.migration", &[]).await?;
+    let seen = usize::try_from(seen.try_get::<_, i64>(0)?).unwrap_or(usize::MAX);
+    if seen > VERSIONS.len() { Err(OpenError::NewerSchema) } else { Ok(Some(seen)) }
+}
+
+/// Brings the schema up to date, and makes the store if there is none.
+pub(crate) async fn migrate(
+    client: &mut Client,
+    beginning: Option<NewStore>,
+) -> Result<(), OpenError> {
+    let encoding = client.query_one("SHOW server_encoding", &[]).await?;
+    if encoding.try_get::<_, &str>(0)? != "UTF8" {
+        return Err(OpenError::Encoding);
+    }
+    let transaction = client.transaction().await?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    let seen = version(transaction.client()).await?;
+    if seen.is_none() && beginning.is_none() {
+        return Err(OpenError::Missing);
+    }
+    if seen.is_none() {
+        transaction
+            .batch_execute(
+                "CREATE SCHEMA IF NOT EXISTS dataapi;
+                 CREATE TABLE dataapi.migration (version integer PRIMARY KEY, applied timestamptz NOT NULL)",
+            )
+            .await?;
+    }
+    for (number, version) in (1..).zip(VERSIONS).skip(seen.unwrap_or(0)) {
+        transaction.batch_execute(version).await?;
+        transaction.execute("INSERT INTO dataapi.migration VALUES ($1, now())", &[&number]).await?;
+    }
+    if let (None, Some(beginning)) = (seen, beginning) {
+        make(transaction.client(), &beginning).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Fills the tables of a new store, and has Citus spread them.
+
+use dataapi_core::transfer::{Fingerprint, Manifest};
+use dataapi_core::{ChainHead, Date, RefKey};
+use tokio_postgres::Client;
+
+use crate::error::OpenError;
+use crate::rows::signed;
+
+/// What lies with its dialog, in the order in which Citus is told of it.
+const SPREAD: [&str; 5] = ["chain", "dialog", "event", "early_grant", "tally"];
+
+/// What each node has a copy of.
+const COPIED: [&str; 3] = ["store", "past_chain", "api_key"];
+
+/// What a new store begins with.
+pub(crate) struct NewStore {
+    pub(crate) shards: u16,
+    key: RefKey,
+    /// The number of its first chain.
+    first_chain: u16,
+    last_date: Date,
+    /// What it is to be a copy of, and the ends of the chains that it then has from there.
+    copied: Option<(Fingerprint, Vec<ChainHead>)>,
+}
+
+impl NewStore {
+    /// With a key of its own, and nothing in it.
+    pub(crate) fn empty(shards: u16) -> Result<Self, OpenError> {
+        let mut key = [0_u8; 32];
+        getrandom::fill(&mut key).map_err(OpenError::Randomness)?;
+        let (key, last_date) = (RefKey::from_bytes(key), Date::MIN);
+        Ok(Self { shards, key, first_chain: 0, last_date, copied: None })
+    }
+
+    /// Of a copy of that store.
+    pub(crate) fn copy_of(manifest: &Manifest, shards: u16) -> Self {
+        Self {
+            shards,
+            key: manifest.key.clone(),
+            first_chain: manifest.next_chain(),
+            last_date: manifest.last_date,
+            copied: Some((manifest.fingerprint(), manifest.heads.clone())),
+        }
+    }
+}
+
+/// Fills a new store's tables.
+pub(crate) async fn make(client: &Client, beginning: &NewStore) -> Result<(), OpenError> {
+    let NewStore { shards, key, first_chain, last_date, copied } = beginning;
+    let has_citus = "SELECT count(*) FROM pg_extension WHERE extname = 'citus'";
+    let keys = if client.query_one(has_citus, &[]).await?.try_get::<_, i64>(0)? > 0 {
+        spread(client, *shards).await?
+    } else {
+        (0..i32::from(*shards)).collect()
+    };
+    client
+        .execute("INSERT INTO dataapi.store VALUES (1, $1)", &[&key.as_bytes().as_slice()])
+        .await?;
+    for (number, key) in (*first_chain..).zip(keys) {
+        client
+            .execute(
+                "INSERT INTO dataapi.chain VALUES ($1, $2, 0, $3, $4)",
+                &[&key, &small(number), &[0_u8; 32].as_slice(), &last_date.as_micros()],
+            )
+            .await?;
+    }
+    let Some((fingerprint, heads)) = copied else { return Ok(()) };
+    for ChainHead { chain, position, hash } in heads {
+        client
+            .execute(
+                "INSERT INTO dataapi.past_chain VALUES ($1, $2, $3)",
+                &[&small(*chain), &signed(*position), &hash.as_bytes().as_slice()],
+            )
+            .await?;
+    }
+    client
+        .execute(
+            "INSERT INTO dataapi.transfer VALUES (1, $1, '0', 0, $2, '')",
+            &[&fingerprint.as_bytes().as_slice(), &[0_u8; 32].as_slice()],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Has Citus spread the tables over its nodes; yields a key for each shard that it then has.
+async fn spread(client: &Client, shards: u16) -> Result<Vec<i32>, OpenError> {
+    client.batch_execute("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'").await?;
+    for table in COPIED {
+        let sql = format!("SELECT create_reference_table('dataapi.{table}')");
+        client.batch_execute(&sql).await?;
+    }
+    for table in SPREAD {
+        let with = if table == SPREAD[0] {
+            format!("colocate_with => 'none', shard_count => {shards}")
+        } else {
+            format!("colocate_with => 'dataapi.{}'", SPREAD[0])
+        };
+        let sql = format!("SELECT create_distributed_table('dataapi.{table}', 'shard', {with})");
+        client.batch_execute(&sql).await?;
+    }
+    // The first number that each of them takes: so all are of one size.
+    let keys = client
+        .query(
+            "SELECT min(key) FROM (
+                 SELECT key, get_shard_id_for_distribution_column('dataapi.chain', key) AS shard
+                   FROM generate_series(0, $1) AS key) AS found
+              GROUP BY shard ORDER BY 1",
+            &[&(i32::from(shards) * 40)],
+        )
+        .await?;
+    let keys = keys.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
+    if keys.len() == usize::from(shards) { Ok(keys) } else { Err(OpenError::Spread) }
+}
+
+/// There are fewer chains than it counts.
+fn small(chain: u16) -> i16 {
+    i16::try_from(chain).unwrap_or(i16::MAX)
+}

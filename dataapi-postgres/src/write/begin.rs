@@ -1,0 +1,198 @@
+//! The first round trip of a transaction: locks the chains, reads the rows, and puts new dialogs in.
+//!
+//! Where Citus spreads the tables, each statement names its shard, so that it goes to one node.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use dataapi_core::{ChainHead, DialogRef, NewDialog};
+use deadpool_postgres::Client;
+use tokio_postgres::Row;
+
+use crate::error::PostgresError;
+use crate::pipeline::{Pipeline, parameters};
+use crate::rows::{self, EVENT_COLUMNS, get, state};
+use crate::shards::{Shard, Shards};
+use crate::write::references::{bytes, groups};
+use crate::write::unit::{DialogState, EarlyGrant, PresentDialog, ShardChain, WorkingRow};
+use crate::write::values::{chunks, values};
+
+/// A dialog with a new id, most likely: it is put in without a look.
+#[derive(Debug)]
+pub(crate) struct FreshInsert<'r> {
+    pub(crate) reference: DialogRef,
+    pub(crate) dialog: &'r NewDialog,
+}
+
+/// What was found when the transaction had begun.
+pub(crate) struct Begun {
+    /// The transaction's own id, by which its outcome can be asked for.
+    pub(crate) id: String,
+    pub(crate) chains: BTreeMap<Shard, ShardChain>,
+    pub(crate) entries: HashMap<DialogRef, WorkingRow>,
+    /// Of the fresh ones, those that are in.
+    pub(crate) fresh: BTreeSet<DialogRef>,
+}
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+const ID: &str = "SELECT pg_current_xact_id()::text";
+
+const LOCK: &str =
+    "SELECT number, position, hash, date FROM dataapi.chain WHERE shard = $1 FOR UPDATE";
+
+const TEXT: &str = "SELECT ref, text FROM dataapi.dialog WHERE ref = ANY($1) AND shard = ANY($2)";
+
+/// Begins, locks the chains of the shards of those references, and reads their rows; puts the fresh
+/// dialogs in, as received at that date.
+pub(crate) async fn begin(
+    client: &Client,
+    shards: &Shards,
+    is_spread: bool,
+    references: &[DialogRef],
+    with_texts: &[DialogRef],
+    fresh: &[FreshInsert<'_>],
+    received: i64,
+) -> Result<Begun, PostgresError> {
+    let locked: BTreeSet<Shard> = references.iter().map(|reference| shards.of(reference)).collect();
+    let id = client.prepare_cached(ID).await?;
+    let lock = client.prepare_cached(LOCK).await?;
+    let read = client.prepare_cached(&read_rows()).await?;
+    let text = client.prepare_cached(TEXT).await?;
+    let inserts = chunks(fresh.len());
+    let mut put_in = Vec::new();
+    for rows in &inserts {
+        put_in.push(client.prepare_cached(&insert_pending(*rows)).await?);
+    }
+
+    let mut pipeline = Pipeline::new(client);
+    pipeline.command(BEGIN);
+    pipeline.ask(id, Vec::new());
+    for shard in &locked {
+        pipeline.ask(lock.clone(), parameters![shards.key(*shard)]);
+    }
+    let row_groups = groups(references, shards, is_spread);
+    for (keys, references) in &row_groups {
+        pipeline.ask(read.clone(), parameters![bytes(references), keys.clone()]);
+    }
+    let text_groups = groups(with_texts, shards, is_spread);
+    for (keys, references) in &text_groups {
+        pipeline.ask(text.clone(), parameters![bytes(references), keys.clone()]);
+    }
+    let mut rest = fresh;
+    for (statement, rows) in put_in.into_iter().zip(&inserts) {
+        let (these, others) = rest.split_at(*rows);
+        rest = others;
+        let values = these.iter().flat_map(|one| {
+            let NewDialog { customer_id, dialog_id, language, text } = one.dialog;
+            parameters![
+                one.reference.as_bytes().to_vec(),
+                received,
+                shards.key(shards.of(&one.reference)),
+                dialog_id.as_str().to_owned(),
+                customer_id.as_str().to_owned(),
+                language.as_str().to_owned(),
+                text.as_str().to_owned(),
+            ]
+        });
+        pipeline.ask(statement, values.collect());
+    }
+
+    let mut answers = pipeline.answers().await?.into_iter().skip(1);
+    let mut next = || answers.next().unwrap_or_default();
+    let id = get::<String>(next().first().ok_or(PostgresError::Lost)?, 0)?;
+    let mut chains = BTreeMap::new();
+    for shard in locked {
+        let found = next();
+        let row = found.first().ok_or_else(|| rows::damaged("chain"))?;
+        chains.insert(shard, chain(row)?);
+    }
+    let mut entries = HashMap::new();
+    for _ in &row_groups {
+        for row in next() {
+            let (reference, state) = entry(&row)?;
+            entries.insert(reference, WorkingRow::read(state));
+        }
+    }
+    for reference in references {
+        entries.entry(*reference).or_insert_with(|| WorkingRow::read(DialogState::Absent));
+    }
+    for _ in &text_groups {
+        for row in next() {
+            if let Some(entry) = entries.get_mut(&rows::reference(&row, 0)?) {
+                entry.text = get(&row, 1)?;
+            }
+        }
+    }
+    let mut put_in = BTreeSet::new();
+    for _ in &inserts {
+        for row in next() {
+            put_in.insert(rows::reference(&row, 0)?);
+        }
+    }
+    Ok(Begun { id, chains, entries, fresh: put_in })
+}
+
+fn read_rows() -> String {
+    format!(
+        "SELECT d.ref, d.state, d.date, d.customer_id, d.language, {EVENT_COLUMNS},
+                g.date, g.until, g.notice, g.method, g.locale, d.is_imported
+           FROM dataapi.dialog d
+           LEFT JOIN dataapi.event e
+             ON e.shard = d.shard AND e.chain = d.chain AND e.position = d.position
+           LEFT JOIN dataapi.early_grant g ON g.ref = d.ref AND g.shard = d.shard
+          WHERE d.ref = ANY($1) AND d.shard = ANY($2)"
+    )
+}
+
+/// Reads a row of [`read_rows`].
+fn entry(row: &Row) -> Result<(DialogRef, DialogState), PostgresError> {
+    let reference = rows::reference(row, 0)?;
+    let event = || {
+        let event = rows::event(row, 5)?;
+        if event.reference == reference { Ok(event) } else { Err(rows::damaged("event")) }
+    };
+    let state = match get::<i16>(row, 1)? {
+        state::AWAITED => DialogState::Awaited(EarlyGrant {
+            date: rows::date(row, 14)?,
+            until: rows::date(row, 15)?,
+            evidence: rows::evidence(row, 16)?,
+        }),
+        now @ (state::PENDING | state::CONSENTED) => DialogState::Present(PresentDialog {
+            customer_id: rows::parsed(row, 3)?,
+            language: rows::parsed(row, 4)?,
+            received: rows::date(row, 2)?,
+            is_imported: get(row, 19)?,
+            granted: if now == state::CONSENTED { Some(event()?) } else { None },
+        }),
+        _ => DialogState::Gone(event()?),
+    };
+    Ok((reference, state))
+}
+
+fn chain(row: &Row) -> Result<ShardChain, PostgresError> {
+    let chain = u16::try_from(get::<i16>(row, 0)?).map_err(|_| rows::damaged("chain"))?;
+    let head = ChainHead { chain, position: rows::position(row, 1)?, hash: rows::hash(row, 2)? };
+    Ok(ShardChain { head, date: rows::date(row, 3)?, is_longer: false })
+}
+
+fn insert_pending(rows: usize) -> String {
+    let columns = "ref, date, shard, dialog_id, customer_id, language, text";
+    let values = values(&format!("INSERT INTO dataapi.dialog ({columns}, state)"), 7, rows);
+    let values = values.replace(')', ", 1)").replacen(", state, 1)", ", state)", 1);
+    format!("{values} ON CONFLICT DO NOTHING RETURNING ref")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pending_dialog_has_a_place_for_each_value() {
+        assert_eq!(
+            insert_pending(2),
+            "INSERT INTO dataapi.dialog (ref, date, shard, dialog_id, customer_id, language, text, state) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 1), ($8, $9, $10, $11, $12, $13, $14, 1) \
+             ON CONFLICT DO NOTHING RETURNING ref"
+        );
+    }
+}

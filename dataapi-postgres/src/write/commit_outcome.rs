@@ -1,0 +1,40 @@
+//! What became of a transaction whose commit nobody answered.
+
+use deadpool_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use crate::error::PostgresError;
+use crate::rows::get;
+
+/// What the id of a transaction belongs to.
+#[derive(PartialEq)]
+pub(super) struct ServerLife {
+    /// Changes when another server takes over.
+    pub(super) timeline: String,
+    /// Changes with a crash as well.
+    id: i64,
+}
+
+/// Which life of the server this is: after a crash, and on a standby that takes over, ids of transactions
+/// that were lost are given out again.
+pub(super) async fn life(client: &Client) -> Result<ServerLife, PostgresError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|_| PostgresError::Lost)?;
+    let begin = "INSERT INTO dataapi.life VALUES (1, $1) ON CONFLICT DO NOTHING";
+    client.execute(begin, &[&i64::from_be_bytes(bytes)]).await?;
+    let found = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), id FROM dataapi.life";
+    let row = client.query_one(found, &[]).await?;
+    Ok(ServerLife { timeline: get(&row, 0)?, id: get(&row, 1)? })
+}
+
+/// What became of a transaction; `None` if that was too long ago.
+pub(super) async fn status(client: &Client, id: &str) -> Result<Option<String>, PostgresError> {
+    let statement = client.prepare_cached("SELECT pg_xact_status($1::text::xid8)").await?;
+    match client.query_one(&statement, &[&id]).await.map_err(PostgresError::from) {
+        Ok(row) => get(&row, 0),
+        Err(PostgresError::Database(SqlState::INVALID_PARAMETER_VALUE)) => {
+            Ok(Some("in the future".into()))
+        }
+        Err(failure) => Err(failure),
+    }
+}

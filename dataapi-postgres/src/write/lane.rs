@@ -1,0 +1,366 @@
+//! A lane that writes: it has a connection, and commits all requests that wait as one transaction.
+//!
+//! While one commit waits for the disk, the next requests gather; the busier the store, the more of them
+//! share a transaction. A request is answered after the commit that holds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataapi_core::{Received, StoreError};
+use deadpool_postgres::Client;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use crate::error::{PostgresError, overloaded, unavailable, unknown};
+use crate::pipeline::{Pipeline, parameters, patiently};
+use crate::pool::Lent;
+use crate::write::begin::{self, FreshInsert};
+use crate::write::commit_outcome::{ServerLife, life, status};
+use crate::write::context::StoreContext;
+use crate::write::references::{bytes, groups};
+use crate::write::request::{Batch, InsertRequest, Job, WriteRequest};
+use crate::write::statements;
+use crate::write::taken::{TAKEN, Taken, taken};
+use crate::write::tally::Tally;
+use crate::write::unit::Unit;
+
+/// How many requests one commit takes at most, so that the first of them does not wait for ever.
+const MAX_BATCH: usize = 256;
+
+/// How often a transaction is tried whose way others were in, or whose connection was lost.
+const TRIES: u32 = 8;
+
+/// How long the outcome of a commit is asked for that nobody answered.
+const ASK_FOR: Duration = Duration::from_secs(10);
+
+/// A connection, and the life of the server that it belongs to.
+struct LaneConnection {
+    lent: Lent,
+    life: ServerLife,
+}
+
+pub(super) struct Lane {
+    shared: Arc<StoreContext>,
+    connection: Option<LaneConnection>,
+}
+
+/// What came of a batch that is committed.
+struct Committed {
+    /// For each insert, in order.
+    inserts: Vec<Result<Received, Taken>>,
+}
+
+/// Why a batch is not known to be committed.
+enum AttemptError {
+    /// Before its commit was on the way: nothing happened.
+    Before(PostgresError),
+    /// After that: by that id its outcome can be asked for; and what it is if it happened.
+    Commit(String, Committed),
+}
+
+impl From<PostgresError> for AttemptError {
+    fn from(failure: PostgresError) -> Self {
+        Self::Before(failure)
+    }
+}
+
+impl From<tokio_postgres::Error> for AttemptError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Before(error.into())
+    }
+}
+
+impl Lane {
+    /// One that connects when it has something to write.
+    pub(super) fn new(shared: Arc<StoreContext>) -> Self {
+        Self { shared, connection: None }
+    }
+
+    /// Commits what comes in until the queue is closed.
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<WriteRequest>) {
+        let mut waiting = Vec::new();
+        while requests.recv_many(&mut waiting, MAX_BATCH).await > 0 {
+            self.commit(Batch::of(std::mem::take(&mut waiting))).await;
+        }
+        self.give_back();
+    }
+
+    pub(super) fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.lent.give_back();
+        }
+    }
+
+    /// Commits the batch and answers each of it.
+    pub(super) async fn commit(&mut self, batch: Batch) {
+        let mut left = vec![batch];
+        while let Some(batch) = left.pop() {
+            left.extend(self.commit_once(batch).await);
+        }
+    }
+
+    /// Commits the batch and answers each of it that is done; yields what takes another transaction.
+    async fn commit_once(&mut self, mut batch: Batch) -> Vec<Batch> {
+        for tried in 0..TRIES {
+            let failure = match self.attempt(&mut batch).await {
+                Ok(committed) => return self.answer(batch, committed),
+                Err(AttemptError::Commit(id, committed)) => match self.outcome(&id).await {
+                    Some(true) => return self.answer(batch, committed),
+                    Some(false) => PostgresError::Lost,
+                    None => {
+                        batch.fail(unknown);
+                        return Vec::new();
+                    }
+                },
+                Err(AttemptError::Before(failure)) => failure,
+            };
+            match failure {
+                PostgresError::InTheWay => self.roll_back().await,
+                PostgresError::Lost => {
+                    self.connection = None;
+                    // The others of the pool are no better.
+                    self.shared.pool.retain(|_, _| false);
+                }
+                // Nothing was committed: one request that cannot succeed must not fail the others.
+                PostgresError::Database(_)
+                | PostgresError::Damaged(_)
+                | PostgresError::Refused(_)
+                    if batch.len() > 1 =>
+                {
+                    self.roll_back().await;
+                    return batch.apart().collect();
+                }
+                failure => {
+                    self.roll_back().await;
+                    let failure = SharedError::from(failure);
+                    batch.fail(|| failure.error());
+                    return Vec::new();
+                }
+            }
+            sleep(pause(tried)).await;
+        }
+        batch.fail(|| PostgresError::InTheWay.into());
+        Vec::new()
+    }
+
+    /// Answers the requests of a batch that is committed; yields those that take another look.
+    fn answer(&self, batch: Batch, committed: Committed) -> Vec<Batch> {
+        self.shared.commits.count(batch.len());
+        let mut unclear = Batch::default();
+        for (insert, outcome) in batch.inserts.into_iter().zip(committed.inserts) {
+            let answer = match outcome {
+                Ok(received) => Ok(received),
+                Err(Taken::By(stored)) => {
+                    Err(StoreError::Exists { same_content: stored.same_content(&insert.dialog) })
+                }
+                Err(Taken::Gone) => Err(StoreError::Gone),
+                Err(Taken::Unclear) => {
+                    unclear.jobs.push(insert.into_job());
+                    continue;
+                }
+            };
+            let _ = insert.reply.send(answer);
+        }
+        batch.jobs.into_iter().for_each(Job::answer);
+        if unclear.jobs.is_empty() { Vec::new() } else { vec![unclear] }
+    }
+
+    /// Does all of it in one transaction.
+    async fn attempt(&mut self, batch: &mut Batch) -> Result<Committed, AttemptError> {
+        let shared = Arc::clone(&self.shared);
+        let client = self.connected().await?;
+        let references: Vec<_> =
+            batch.jobs.iter().flat_map(|job| job.references()).copied().collect();
+        let with_texts: Vec<_> =
+            batch.jobs.iter().flat_map(|job| job.with_texts()).copied().collect();
+        let fresh: Vec<_> = batch
+            .inserts
+            .iter()
+            .map(|insert| FreshInsert { reference: insert.reference, dialog: &insert.dialog })
+            .collect();
+        let date = shared.dates.now();
+        let (shards, is_spread) = (&shared.shards, shared.is_spread);
+        let begun = patiently(begin::begin(
+            client,
+            shards,
+            is_spread,
+            &references,
+            &with_texts,
+            &fresh,
+            date.as_micros(),
+        ))
+        .await?;
+
+        let mut unit =
+            Unit::new(&shared.key, shards, shared.dates.now(), begun.chains, begun.entries);
+        for job in &mut batch.jobs {
+            job.run(&mut unit)?;
+        }
+        if !begun.fresh.is_empty() {
+            unit.tally.pending(i64::try_from(begun.fresh.len()).unwrap_or(i64::MAX));
+            unit.handed_out = unit.handed_out.max(date);
+        }
+        let (handed_out, erases) = (unit.handed_out, unit.erases);
+        let counts = std::mem::take::<Tally>(&mut unit.tally);
+        // Any shard that this transaction writes to.
+        let first = fresh.first().map(|one| one.reference).or(references.first().copied());
+        let mut pending = patiently(statements::of_unit(client, shards, unit)).await?;
+        if let Some(first) = first {
+            let key = shards.key(shards.of(&first));
+            patiently(pending.count(client, key, counts.rows())).await?;
+        }
+        let not_put_in: Vec<_> = fresh
+            .iter()
+            .map(|one| one.reference)
+            .filter(|reference| !begun.fresh.contains(reference))
+            .collect();
+        let look = async { Ok(client.prepare_cached(TAKEN).await?) };
+        let taken_by = if not_put_in.is_empty() { None } else { Some(patiently(look).await?) };
+
+        let mut pipeline = Pipeline::new(client);
+        if !pending.are_certain() {
+            let expected = pending.inserted();
+            pending.send(&mut pipeline);
+            let put: usize = pipeline.answers().await?.iter().map(Vec::len).sum();
+            if put != expected {
+                return Err(PostgresError::InTheWay.into());
+            }
+            pipeline = Pipeline::new(client);
+        }
+        let sent_before = pending.len();
+        pending.send(&mut pipeline);
+        let mut looks = 0;
+        if let Some(statement) = taken_by {
+            for (keys, references) in groups(&not_put_in, shards, is_spread) {
+                let values = parameters![bytes(&references), keys];
+                pipeline.ask(statement.clone(), values);
+                looks += 1;
+            }
+        }
+        if erases {
+            shared.erasures.note();
+        }
+        shared.dates.hand_out(handed_out);
+        pipeline.command("COMMIT");
+        let received = |insert: &InsertRequest| {
+            if begun.fresh.contains(&insert.reference) {
+                Ok(Received { date, is_consented: false })
+            } else {
+                Err(Taken::Unclear)
+            }
+        };
+        let mut committed = Committed { inserts: batch.inserts.iter().map(received).collect() };
+        let answers = match pipeline.answers().await {
+            Ok(answers) => answers,
+            Err(failure) if failure.is_a_refused_statement() => return Err(failure.into()),
+            Err(_) => return Err(AttemptError::Commit(begun.id, committed)),
+        };
+        for row in answers.iter().skip(sent_before).take(looks).flatten() {
+            // It is committed: what cannot be read is looked at again.
+            if let Ok((reference, by)) = taken(row)
+                && let Ok(at) = batch.inserts.binary_search_by_key(&reference, |it| it.reference)
+            {
+                committed.inserts[at] = Err(by);
+            }
+        }
+        Ok(committed)
+    }
+
+    async fn connected(&mut self) -> Result<&Client, PostgresError> {
+        if let Some(connection) = &self.connection
+            && connection.lent.client()?.is_closed()
+        {
+            self.connection = None;
+        }
+        let connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let lent = Lent::from(&self.shared.pool).await?;
+            let life = patiently(life(lent.client()?)).await?;
+            LaneConnection { lent, life }
+        };
+        self.connection.insert(connection).lent.client()
+    }
+
+    async fn roll_back(&mut self) {
+        if let Some(connection) = &self.connection
+            && let Ok(client) = connection.lent.client()
+            && !matches!(timeout(ASK_FOR, client.batch_execute("ROLLBACK")).await, Ok(Ok(())))
+        {
+            self.connection = None;
+        }
+    }
+
+    /// Whether a transaction was committed whose commit nobody answered; `None` if that cannot be told.
+    async fn outcome(&mut self, id: &str) -> Option<bool> {
+        let before = self.connection.take()?.life;
+        // What Citus has committed on its nodes, the transaction here does not tell.
+        let can_tell_no = !self.shared.is_spread;
+        let asked = async {
+            let mut tried = 0;
+            loop {
+                if let Ok(client) = self.connected().await
+                    && let Ok(status) = status(client, id).await
+                {
+                    match status.as_deref() {
+                        Some("committed") => break Some(true),
+                        // The second: nothing of it came to the disk before a crash.
+                        Some("aborted" | "in the future") => break can_tell_no.then_some(false),
+                        // The server has not noticed yet that nobody is there any more.
+                        Some(_) => {}
+                        None => break None,
+                    }
+                } else {
+                    self.connection = None;
+                }
+                tried += 1;
+                sleep(pause(tried)).await;
+            }
+        };
+        let told = timeout(ASK_FOR, asked).await.ok().flatten();
+        let now = &self.connection.as_ref()?.life;
+        let is_same = *now == before;
+        // After a crash another transaction may have the id of ours, and be committed. If it is not, ours was
+        // not either.
+        told.filter(|is_committed| is_same || (now.timeline == before.timeline && !is_committed))
+    }
+}
+
+/// A failure that several requests are told of.
+enum SharedError {
+    Overloaded,
+    Unavailable(&'static str),
+    Backend(String),
+}
+
+impl From<PostgresError> for SharedError {
+    fn from(failure: PostgresError) -> Self {
+        match StoreError::from(failure) {
+            StoreError::Overloaded { .. } => Self::Overloaded,
+            StoreError::Unavailable { reason: std::borrow::Cow::Borrowed(reason), .. } => {
+                Self::Unavailable(reason)
+            }
+            StoreError::Backend { source } => Self::Backend(source.to_string()),
+            other => Self::Backend(other.to_string()),
+        }
+    }
+}
+
+impl SharedError {
+    fn error(&self) -> StoreError {
+        match self {
+            Self::Overloaded => overloaded(),
+            Self::Unavailable(reason) => unavailable(reason),
+            Self::Backend(what) => StoreError::backend(what.clone()),
+        }
+    }
+}
+
+/// How long to wait before the next try: longer each time, and not for all the same.
+fn pause(tried: u32) -> Duration {
+    let mut byte = [0];
+    // Without it they only wait alike.
+    let _ = getrandom::fill(&mut byte);
+    let longest = Duration::from_millis(4) * 2_u32.pow(tried.min(7));
+    longest.mul_f64(0.5 + f64::from(byte[0]) / 512.0)
+}

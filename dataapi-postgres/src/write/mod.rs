@@ -1,0 +1,19 @@
+//! Writes: a few lanes, each of which commits all requests that wait as one transaction.
+
+mod begin;
+mod commit_outcome;
+mod context;
+mod lane;
+mod references;
+mod request;
+mod statements;
+mod taken;
+mod tally;
+mod unit;
+mod values;
+mod writer;
+
+pub(crate) use context::StoreContext;
+pub(crate) use tally::folded;
+pub(crate) use unit::Unit;
+pub(crate) use writer::Writer;

@@ -1,0 +1,30 @@
+//! References as parameters of statements.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dataapi_core::DialogRef;
+
+use crate::shards::{Shard, Shards};
+
+/// Those of one statement, with the keys of their shards: all of them, or by shard where each has a node.
+pub(crate) fn groups(
+    references: &[DialogRef],
+    shards: &Shards,
+    is_spread: bool,
+) -> Vec<(Vec<i32>, Vec<DialogRef>)> {
+    let mut groups: BTreeMap<Option<Shard>, Vec<DialogRef>> = BTreeMap::new();
+    for reference in references {
+        let group = is_spread.then(|| shards.of(reference));
+        groups.entry(group).or_default().push(*reference);
+    }
+    let keyed = |references: Vec<DialogRef>| {
+        let keys: BTreeSet<_> =
+            references.iter().map(|reference| shards.key(shards.of(reference))).collect();
+        (keys.into_iter().collect(), references)
+    };
+    groups.into_values().map(keyed).collect()
+}
+
+pub(crate) fn bytes(references: &[DialogRef]) -> Vec<Vec<u8>> {
+    references.iter().map(|reference| reference.as_bytes().to_vec()).collect()
+}

@@ -1,0 +1,166 @@
+//! Requests that wait for a lane, and batches of them.
+
+use std::collections::HashSet;
+
+use dataapi_core::{DialogRef, NewDialog, Received, StoreError};
+use tokio::sync::oneshot;
+
+use crate::error::{PostgresError, closed};
+use crate::write::unit::Unit;
+
+/// What waits for a lane.
+pub(super) enum WriteRequest {
+    Insert(InsertRequest),
+    Job(Box<dyn Job>),
+}
+
+pub(super) struct InsertRequest {
+    pub(super) reference: DialogRef,
+    pub(super) dialog: NewDialog,
+    pub(super) reply: oneshot::Sender<Result<Received, StoreError>>,
+}
+
+impl InsertRequest {
+    /// The same with a look at what is there.
+    pub(super) fn into_job(self) -> Box<dyn Job> {
+        let dialog = self.dialog;
+        let references = vec![self.reference];
+        let work = move |unit: &mut Unit<'_>| unit.insert(&dialog);
+        Box::new(Work {
+            with_texts: references.clone(),
+            references,
+            on_unit: work,
+            outcome: None,
+            reply: self.reply,
+        })
+    }
+}
+
+/// A request that needs a look at what is there, on its way through a lane.
+pub(super) trait Job: Send {
+    fn references(&self) -> &[DialogRef];
+    fn with_texts(&self) -> &[DialogRef];
+
+    /// Does its work; an error means that the transaction must be rolled back.
+    fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), PostgresError>;
+
+    /// Answers with what its work yielded.
+    fn answer(self: Box<Self>);
+
+    fn fail(self: Box<Self>, error: StoreError);
+}
+
+struct Work<T, W> {
+    references: Vec<DialogRef>,
+    with_texts: Vec<DialogRef>,
+    on_unit: W,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+/// Work on dialogs as a job, and where its answer comes.
+#[allow(clippy::type_complexity, reason = "a job and where its answer comes")]
+pub(super) fn job<T, W>(
+    references: Vec<DialogRef>,
+    with_texts: Vec<DialogRef>,
+    on_unit: W,
+) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    W: FnMut(&mut Unit<'_>) -> Result<T, PostgresError> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    (Box::new(Work { references, with_texts, on_unit, outcome: None, reply }), answer)
+}
+
+impl<T, W> Job for Work<T, W>
+where
+    T: Send,
+    W: FnMut(&mut Unit<'_>) -> Result<T, PostgresError> + Send,
+{
+    fn references(&self) -> &[DialogRef] {
+        &self.references
+    }
+
+    fn with_texts(&self) -> &[DialogRef] {
+        &self.with_texts
+    }
+
+    fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), PostgresError> {
+        self.outcome = Some(match (self.on_unit)(unit) {
+            Ok(answer) => Ok(answer),
+            Err(PostgresError::Refused(refusal)) => Err(refusal),
+            Err(failure) => return Err(failure),
+        });
+        Ok(())
+    }
+
+    // Nobody may be waiting any more: a dropped call still happened whole.
+
+    fn answer(self: Box<Self>) {
+        let _ = self.reply.send(self.outcome.unwrap_or_else(|| Err(closed())));
+    }
+
+    fn fail(self: Box<Self>, error: StoreError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+/// The requests of one transaction.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) inserts: Vec<InsertRequest>,
+    pub(super) jobs: Vec<Box<dyn Job>>,
+}
+
+impl Batch {
+    /// A dialog that only one request is about, and that is new, is put in without a look.
+    pub(super) fn of(requests: Vec<WriteRequest>) -> Self {
+        let (mut seen, mut again) = (HashSet::new(), HashSet::new());
+        let mut note = |reference: DialogRef| {
+            if !seen.insert(reference) {
+                again.insert(reference);
+            }
+        };
+        for request in &requests {
+            match request {
+                WriteRequest::Insert(insert) => note(insert.reference),
+                WriteRequest::Job(job) => job.references().iter().copied().for_each(&mut note),
+            }
+        }
+        let mut batch = Self::default();
+        for request in requests {
+            match request {
+                WriteRequest::Insert(insert) if again.contains(&insert.reference) => {
+                    batch.jobs.push(insert.into_job());
+                }
+                WriteRequest::Insert(insert) => batch.inserts.push(insert),
+                WriteRequest::Job(job) => batch.jobs.push(job),
+            }
+        }
+        // In one order everywhere, so that no two wait for each other.
+        batch.inserts.sort_by_key(|insert| insert.reference);
+        batch
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.inserts.len() + self.jobs.len()
+    }
+
+    pub(super) fn fail(self, error: impl Fn() -> StoreError) {
+        for insert in self.inserts {
+            let _ = insert.reply.send(Err(error()));
+        }
+        for job in self.jobs {
+            job.fail(error());
+        }
+    }
+
+    /// Each request on its own.
+    pub(super) fn apart(self) -> impl Iterator<Item = Self> {
+        let inserts = self.inserts.into_iter();
+        let inserts = inserts.map(|insert| Self { inserts: vec![insert], jobs: Vec::new() });
+        let jobs = self.jobs.into_iter().map(|job| Self { inserts: Vec::new(), jobs: vec![job] });
+        inserts.chain(jobs)
+    }
+}
