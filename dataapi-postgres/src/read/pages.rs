@@ -9,8 +9,7 @@ use crate::error::PostgresError;
 use crate::read::counts::number;
 use crate::read::query::{SqlQuery, SqlValue};
 use crate::read::readers::Readers;
-use crate::rows::{self, DIALOG_COLUMNS};
-use crate::write::folded;
+use crate::rows::{self, DIALOG_COLUMNS, folded};
 
 pub(crate) async fn page(
     readers: &Readers,

@@ -1,6 +1,6 @@
 //! Rows of dialogs and tombstones.
 
-use dataapi_core::{Date, EventKind, NewDialog, StoredDialog, Text};
+use dataapi_core::{Date, EventKind, Language, NewDialog, StoredDialog, Text};
 use tokio_postgres::Row;
 
 use crate::error::PostgresError;
@@ -46,4 +46,9 @@ pub(crate) fn whole_dialog(row: &Row, first: usize) -> Result<(NewDialog, Date),
         text: Text::parse(get(row, first + 3)?, usize::MAX).map_err(|_| damaged("text"))?,
     };
     Ok((dialog, date(row, first + 4)?))
+}
+
+/// A language as it is compared.
+pub(crate) fn folded(language: &Language) -> String {
+    language.as_str().to_ascii_lowercase()
 }

@@ -7,7 +7,7 @@ mod dialogs;
 mod events;
 mod values;
 
-pub(crate) use dialogs::{DIALOG_COLUMNS, state, state_after, stored_dialog, whole_dialog};
+pub(crate) use dialogs::{DIALOG_COLUMNS, folded, state, state_after, stored_dialog, whole_dialog};
 pub(crate) use events::{EVENT_COLUMNS, event, evidence};
 pub(crate) use values::{
     bytes32, count, damaged, date, get, hash, optional_date, parsed, position, reference, signed,

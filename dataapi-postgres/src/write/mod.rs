@@ -14,6 +14,5 @@ mod values;
 mod writer;
 
 pub(crate) use context::StoreContext;
-pub(crate) use tally::folded;
 pub(crate) use unit::Unit;
 pub(crate) use writer::Writer;

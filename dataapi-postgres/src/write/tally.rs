@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dataapi_core::Language;
 
-use crate::rows::state;
+use crate::rows::{folded, state};
 
 /// What a transaction changes in the counts.
 #[derive(Debug, Default)]
@@ -32,9 +32,4 @@ impl Tally {
     fn add(&mut self, state: i16, language: String, by: i64) {
         *self.0.entry((state, language)).or_default() += by;
     }
-}
-
-/// A language as it is compared.
-pub(crate) fn folded(language: &Language) -> String {
-    language.as_str().to_ascii_lowercase()
 }
