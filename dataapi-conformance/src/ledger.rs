@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dataapi_core::{
-    Audit, Change, Clock, Decision, DialogStore, Event, EventKind, Evidence, ImportedDialog,
-    LedgerHead, Limit, Positions, Purge, Reach, StoreError,
+    Change, Clock, Decision, DialogStore, Event, EventKind, Evidence, ImportedDialog, LedgerHead,
+    Limit, Positions, Purge, Reach, StoreError,
 };
 
 use crate::ManualClock;
 use crate::parallel::at_once;
 use crate::scene::{
-    Ending, SECOND, assert_refused, customer, decide, dialog, grant, id, insert, insert_consented,
-    largest, page, status, withdraw,
+    self, Ending, SECOND, assert_refused, customer, decide, dialog, grant, id, insert,
+    insert_consented, largest, page, status, withdraw,
 };
 
 /// All events, which are less than a page, chain by chain.
@@ -30,15 +30,9 @@ async fn end(store: &dyn DialogStore) -> Positions {
     store.ledger_head().await.expect("the ledger has a head").positions
 }
 
-/// The events, after it was seen that their chain holds up to the ledger's head.
+/// The events chain by chain, after it was seen that the chains hold up to the ledger's head.
 async fn audited(store: &dyn DialogStore) -> Vec<Event> {
-    let head = store.ledger_head().await.expect("the ledger has a head");
-    let events = events(store).await;
-    let mut audit = Audit::new(Some(head.clone()));
-    for event in &events {
-        audit.check(event).expect("each event follows the one before");
-    }
-    assert_eq!(audit.finish().expect("the chains reach the head"), head);
+    let events = scene::audited(store, None).await;
     assert!(events.is_sorted_by_key(|event| (event.chain, event.position)), "chain by chain");
     events
 }

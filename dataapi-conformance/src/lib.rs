@@ -47,6 +47,8 @@
 //! | [`races`] | of calls that compete, exactly the promised ones win |
 //! | [`meanwhile`] | what readers see while writers are at work |
 //! | [`model`] | random histories are answered as by the reference model |
+//!
+//! [`scene`] has what they and a backend's own tests begin with.
 
 #![deny(missing_docs)]
 #![allow(clippy::missing_panics_doc, reason = "a promise that is not kept panics, as tests do")]
@@ -55,7 +57,6 @@ mod clock;
 mod harness;
 mod parallel;
 mod promises;
-mod scene;
 
 pub mod crawl;
 pub mod dates;
@@ -73,6 +74,7 @@ pub mod pages;
 pub mod races;
 pub mod reach;
 pub mod revision;
+pub mod scene;
 pub mod stats;
 pub mod subject;
 pub mod values;

@@ -5,8 +5,8 @@ use std::io::{Write, stderr};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use dataapi_conformance::scene::insert_consented;
 use dataapi_conformance::{Fixture, Harness, ManualClock};
-use dataapi_core::{Decision, Dialogs, Evidence, NewDialog};
 use dataapi_postgres::{Options, PostgresStore};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_postgres::{Client, NoTls};
@@ -57,10 +57,7 @@ dataapi_conformance::conformance!(OnCitus);
 async fn inserts_and_decisions_go_to_one_shard() {
     let Some(url) = url() else { return };
     let (store, _turn) = fresh(&url, Options { shards: 8, ..Options::default() }).await;
-    let dialog = NewDialog::parse("anna", "d", "en", "the words").expect("a dialog");
-    let id = dialog.dialog_id.clone();
-    store.insert(dialog).await.expect("it is stored");
-    store.decide(id, Decision::Granted, Evidence::default()).await.expect("a yes");
+    insert_consented(&store, "anna", "d").await;
     let client = connect(&url).await;
     let spread = client
         .query_one(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dataapi_conformance::{Fixture, Harness, ManualClock};
 use dataapi_postgres::{Options, PostgresStore};
+use postgres_cluster::new_database;
 
 /// Stores of so many shards, each in a database of its own.
 struct OfShards(u16);
@@ -12,8 +13,6 @@ struct OfShards(u16);
 #[async_trait]
 impl Harness for OfShards {
     async fn fresh(&self, clock: ManualClock) -> Fixture {
-        let cluster = postgres_cluster::shared().expect("PostgreSQL is there");
-        let url = cluster.new_database().expect("a database");
         let options = Options {
             clock: Arc::new(clock),
             shards: self.0,
@@ -21,7 +20,7 @@ impl Harness for OfShards {
             lanes: 2,
             ..Options::default()
         };
-        Fixture::new(PostgresStore::open(&url, options).await.expect("a store"))
+        Fixture::new(PostgresStore::open(&new_database(), options).await.expect("a store"))
     }
 
     fn is_available(&self) -> bool {

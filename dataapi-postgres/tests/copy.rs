@@ -2,29 +2,23 @@
 
 use std::ops::ControlFlow;
 
+use dataapi_conformance::scene::{decide, withdraw, worded};
 use dataapi_core::transfer::{Source, Stage, TransferError, Transferred, transfer};
-use dataapi_core::{
-    Decision, DialogId, Dialogs, Evidence, ImportedDialog, NewDialog, Stats, StoreError,
-};
+use dataapi_core::{Decision, Dialogs, ImportedDialog, NewDialog, Stats, StoreError};
 use dataapi_postgres::{CopySource, CopyTarget, OpenError, Options, PostgresStore};
+use postgres_cluster::{new_database, skip_without_postgres};
 
 /// Enough for several steps of each stage.
 const DIALOGS: usize = 2_100;
 
 const SHARDS: u16 = 3;
 
-fn database() -> Option<String> {
-    let cluster = postgres_cluster::shared()?;
-    Some(cluster.new_database().expect("a database"))
-}
-
-fn id(number: usize) -> DialogId {
-    format!("d-{number}").parse().expect("an id")
+fn name(number: usize) -> String {
+    format!("d-{number}")
 }
 
 fn dialog(number: usize) -> NewDialog {
-    NewDialog::parse("anna", &format!("d-{number}"), "en", &format!("words {number}"))
-        .expect("a dialog")
+    worded("anna", &name(number), "en", &format!("words {number}"))
 }
 
 async fn open(url: &str) -> PostgresStore {
@@ -34,8 +28,8 @@ async fn open(url: &str) -> PostgresStore {
 }
 
 /// A store with dialogs and tombstones, closed.
-async fn filled() -> Option<String> {
-    let url = database()?;
+async fn filled() -> String {
+    let url = new_database();
     let store = open(&url).await;
     for first in (0..DIALOGS).step_by(1_000) {
         let imported = |number| ImportedDialog {
@@ -49,12 +43,9 @@ async fn filled() -> Option<String> {
         }
     }
     for number in (0..DIALOGS).step_by(400) {
-        store
-            .decide(id(number), Decision::Withdrawn, Evidence::default())
-            .await
-            .expect("a no is always recorded");
+        withdraw(&store, &name(number)).await;
     }
-    Some(url)
+    url
 }
 
 /// Copies up to the step of that number, if there are as many.
@@ -70,18 +61,15 @@ async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Transferred, Tr
     transfer(&mut source, &mut target, watch).await
 }
 
-fn name(url: &str) -> &str {
-    url.rsplit('/').next().expect("a URL")
-}
-
 async fn stats(url: &str) -> Stats {
     open(url).await.stats().await.expect("counts")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_stopped_again_and_again_comes_to_its_end() {
-    let Some(from) = filled().await else { return };
-    let to = database().expect("another one");
+    skip_without_postgres!();
+    let from = filled().await;
+    let to = new_database();
     let mut stopped = 0;
     let copied = loop {
         // One step at a time: each goes on where the one before has stopped, until verification, which is whole.
@@ -101,8 +89,9 @@ async fn a_copy_that_is_stopped_again_and_again_comes_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_was_written_to_since_is_not_gone_on_with() {
-    let Some(from) = filled().await else { return };
-    let to = database().expect("another one");
+    skip_without_postgres!();
+    let from = filled().await;
+    let to = new_database();
     let stopped = copy_until(&from, &to, 4).await;
     assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
     open(&from).await.insert(dialog(DIALOGS)).await.expect("a new id");
@@ -112,18 +101,19 @@ async fn a_store_that_was_written_to_since_is_not_gone_on_with() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_not_what_was_read_does_not_become_a_store() {
-    let Some(from) = filled().await else { return };
-    let cluster = postgres_cluster::shared().expect("it is there");
+    skip_without_postgres!();
+    let from = filled().await;
+    let cluster = postgres_cluster::shared().expect("PostgreSQL is there");
     for damage in [
         "UPDATE dataapi.dialog SET text = 'other words' WHERE dialog_id = (SELECT min(dialog_id) FROM dataapi.dialog)",
         "DELETE FROM dataapi.dialog WHERE dialog_id = (SELECT min(dialog_id) FROM dataapi.dialog)",
         "UPDATE dataapi.event SET notice = 'another' WHERE position = 7",
         "DELETE FROM dataapi.event WHERE position > 600",
     ] {
-        let to = database().expect("another one");
+        let to = new_database();
         let stopped = copy_until(&from, &to, 7).await;
         assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
-        cluster.sql(name(&to), damage).expect("it is done");
+        cluster.sql(&to, damage).expect("it is done");
         let refused = copy_until(&from, &to, usize::MAX).await;
         assert!(
             matches!(refused, Err(TransferError::Differs(_) | TransferError::Ledger(_))),
@@ -136,8 +126,9 @@ async fn a_copy_that_is_not_what_was_read_does_not_become_a_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_is_never_copied_over() {
-    let Some(from) = filled().await else { return };
-    let to = database().expect("another one");
+    skip_without_postgres!();
+    let from = filled().await;
+    let to = new_database();
     drop(open(&to).await);
     let refused = CopyTarget::open(&to, SHARDS).await;
     assert!(matches!(refused, Err(OpenError::IsThere)), "{refused:?}");
@@ -147,7 +138,8 @@ async fn a_store_is_never_copied_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_do_not_copy_into_one_database() {
-    let Some(to) = database() else { return };
+    skip_without_postgres!();
+    let to = new_database();
     let first = CopyTarget::open(&to, SHARDS).await.expect("it is free");
     let second = CopyTarget::open(&to, SHARDS).await;
     assert!(matches!(second, Err(OpenError::Store(StoreError::Unavailable { .. }))), "{second:?}");
@@ -156,15 +148,16 @@ async fn two_do_not_copy_into_one_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_it_is_copied_a_store_is_read_and_not_written_to() {
-    let Some(from) = database() else { return };
+    skip_without_postgres!();
+    let from = new_database();
     let store = open(&from).await;
     store.insert(dialog(1)).await.expect("a new id");
     let mut source = CopySource::open(&from).await.expect("a source");
     let before = source.manifest().await.expect("a manifest").fingerprint();
-    let anna = dialog(1).customer_id;
+    let (first, anna) = (name(1), dialog(1).customer_id);
     let (inserted, decided, erased) = tokio::join!(
         store.insert(dialog(2)),
-        store.decide(id(1), Decision::Granted, Evidence::default()),
+        decide(&store, &first, Decision::Granted),
         store.erase_customer(&anna),
     );
     assert!(matches!(inserted, Err(StoreError::Unavailable { .. })), "{inserted:?}");
@@ -178,8 +171,9 @@ async fn while_it_is_copied_a_store_is_read_and_not_written_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_of_too_many_chains_is_not_begun() {
-    let Some(from) = filled().await else { return };
-    let to = database().expect("another one");
+    skip_without_postgres!();
+    let from = filled().await;
+    let to = new_database();
     let mut source = CopySource::open(&from).await.expect("a source");
     let mut target = CopyTarget::open(&to, 1_024).await.expect("a target");
     let refused =

@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataapi_conformance::ManualClock;
+use dataapi_conformance::scene::{audited, grant, withdraw, worded};
 use dataapi_core::transfer::{TransferError, Transferred, transfer};
 use dataapi_core::{
-    Audit, Clock, CustomerId, CustomerPrefix, Date, Decision, DialogId, DialogStore, Dialogs,
-    Event, Evidence, Filter, Grant, HeldDialog, ImportedDialog, KeySecret, Keys, Language, Limit,
-    NewDialog, NewKey, PageRequest, Positions, Purge, Reach, Roles, StoreError, SubjectRequest,
-    Upkeep, Window,
+    Clock, CustomerId, CustomerPrefix, Date, Decision, DialogId, DialogStore, Dialogs, Event,
+    Evidence, Filter, Grant, HeldDialog, ImportedDialog, KeySecret, Keys, Language, Limit, NewKey,
+    PageRequest, Positions, Purge, Reach, Roles, StoreError, SubjectRequest, Upkeep, Window,
 };
 use dataapi_postgres::{CopySource, CopyTarget, OpenError, Options, PostgresStore};
+use postgres_cluster::{new_database, shared, skip_without_postgres};
 
 const IDS: [&str; 13] = [
     "pending",
@@ -114,12 +115,9 @@ async fn reads(store: &dyn DialogStore) -> String {
     }
     let head = store.ledger_head().await.expect("a head");
     tell!("ledger {head}");
-    let mut audit = Audit::new(Some(head));
-    for event in store.events(&Positions::START, Limit::MAX).await.expect("events") {
-        audit.check(&event).expect("the chain is whole");
+    for event in audited(store, None).await {
         tell!("  {}", told_event(&event));
     }
-    audit.finish().expect("the chains reach the head");
     let changes = store.changes(&Positions::START, Limit::MAX, &Reach::default()).await;
     for change in changes.expect("changes") {
         if let Some(dialog) = change.dialog {
@@ -179,33 +177,32 @@ fn told_held(held: &HeldDialog) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_of_earlier_versions_open_and_read_as_before() {
-    let Some(cluster) = postgres_cluster::shared() else { return };
+    skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     for version in [2] {
-        let url = cluster.new_database().expect("a database");
-        cluster.sql(postgres_cluster_name(&url), &stored(version, "store.sql")).expect("a store");
+        let url = new_database();
+        cluster.sql(&url, &stored(version, "store.sql")).expect("a store");
         let store = open(&url).await.expect("it opens");
         assert_eq!(reads(&store).await, stored(version, "reads.txt"), "version {version}");
 
         // It takes writes as it did there.
-        let early = NewDialog::parse("anna", "early-granted", "en", "words").expect("a dialog");
+        let early = worded("anna", "early-granted", "en", "words");
         assert!(store.insert(early).await.expect("a new id").is_consented);
-        let gone = NewDialog::parse("anna", "withdrawn", "en", "words").expect("a dialog");
+        let gone = worded("anna", "withdrawn", "en", "words");
         assert!(matches!(store.insert(gone).await, Err(StoreError::Gone)));
-        store
-            .decide(parsed("pending"), Decision::Granted, Evidence::default())
-            .await
-            .expect("a yes");
+        grant(&store, "pending").await;
         assert_eq!(store.erase_customer(&parsed("anna")).await.expect("it is erased"), 4);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_that_earlier_versions_began_are_gone_on_with() {
-    let Some(cluster) = postgres_cluster::shared() else { return };
+    skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     for version in [2] {
         let [from, to] = ["store.sql", "copy_in_progress.sql"].map(|file| {
-            let url = cluster.new_database().expect("a database");
-            cluster.sql(postgres_cluster_name(&url), &stored(version, file)).expect("a store");
+            let url = new_database();
+            cluster.sql(&url, &stored(version, file)).expect("a store");
             url
         });
         let unfinished = open(&to).await;
@@ -220,8 +217,8 @@ async fn copies_that_earlier_versions_began_are_gone_on_with() {
 #[ignore = "writes into tests/stores"]
 #[tokio::test(flavor = "multi_thread")]
 async fn record() {
-    let cluster = postgres_cluster::shared().expect("PostgreSQL is there");
-    let [older, url, copy] = std::array::from_fn(|_| cluster.new_database().expect("a database"));
+    let cluster = shared().expect("PostgreSQL is there");
+    let [older, url, copy] = std::array::from_fn(|_| new_database());
     let clock = ManualClock::starting_at(Date::from_micros(1_772_366_400_123_456).expect("a date"));
     let options = || Options { clock: Arc::new(clock.clone()), shards: 2, ..Options::default() };
     let tick = || clock.advance(Duration::from_secs(1));
@@ -238,10 +235,7 @@ async fn record() {
         tick();
         let text = format!("The text of {id}");
         let language = if whose == "ben" { "pt-BR" } else { "en" };
-        store
-            .insert(NewDialog::parse(whose, id, language, &text).expect("one"))
-            .await
-            .expect("new");
+        store.insert(worded(whose, id, language, &text)).await.expect("new");
     }
     let evidence = || {
         let [notice, method, locale] =
@@ -253,7 +247,7 @@ async fn record() {
         store.decide(parsed(id), Decision::Granted, evidence()).await.expect("a yes");
     }
     tick();
-    store.decide(parsed("refused"), Decision::Withdrawn, Evidence::default()).await.expect("a no");
+    withdraw(&store, "refused").await;
     drop(store);
     copy_until(&older, &url, usize::MAX).await.expect("a copy");
 
@@ -262,9 +256,7 @@ async fn record() {
     store.decide(parsed("withdrawn"), Decision::Withdrawn, evidence()).await.expect("a no");
     store.decide(parsed("since-granted"), Decision::Granted, evidence()).await.expect("a yes");
     store.erase_dialog(&parsed("ben"), &parsed("erased")).await.expect("it is erased");
-    let dialog = |whose, id: &str| {
-        NewDialog::parse(whose, id, "EN", &format!("The text of {id}")).expect("a dialog")
-    };
+    let dialog = |whose, id: &str| worded(whose, id, "EN", &format!("The text of {id}"));
     store.insert(dialog("ben", "expired")).await.expect("a new id");
     tick();
     assert_eq!(store.purge(Purge::Pending, clock.now(), 10).await.expect("a purge"), 1);
@@ -305,9 +297,8 @@ async fn record() {
     let stopped = copy_until(&url, &copy, 2).await;
     assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
 
-    let version = cluster
-        .sql(postgres_cluster_name(&url), "SELECT max(version) FROM dataapi.migration")
-        .expect("a version");
+    let version =
+        cluster.sql(&url, "SELECT max(version) FROM dataapi.migration").expect("a version");
     let folder = folder(version.parse().expect("a number"));
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("reads.txt"), told).expect("a file");
@@ -325,10 +316,6 @@ async fn record() {
         let lines: Vec<_> = lines.collect();
         std::fs::write(folder.join(file), lines.join("\n") + "\n").expect("a file");
     }
-}
-
-fn postgres_cluster_name(url: &str) -> &str {
-    url.rsplit('/').next().expect("a name")
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {

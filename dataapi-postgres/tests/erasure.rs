@@ -59,17 +59,10 @@ fn seen(folder: &Path) -> BTreeSet<usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_the_steps_of_the_readme_no_byte_of_what_was_erased_is_left() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let extra = [("wal_recycle", "off"), ("min_wal_size", "32MB"), ("wal_keep_size", "0")];
-    let settings = Settings {
-        durable: true,
-        extra: extra.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-    };
-    let cluster = Cluster::start(&settings).expect("a cluster");
+    let cluster = Cluster::start(&Settings::durable().with(&extra)).expect("a cluster");
     let url = cluster.new_database().expect("a database");
-    let database = url.rsplit('/').next().expect("a URL");
     let options = Options { erase_within: Duration::from_millis(100), ..Options::default() };
     let store = PostgresStore::open(&url, options).await.expect("a store");
     let imported =
@@ -77,7 +70,7 @@ async fn by_the_steps_of_the_readme_no_byte_of_what_was_erased_is_left() {
     for outcome in store.import((0..DIALOGS).map(imported).collect()).await.expect("an import") {
         outcome.expect("a new id");
     }
-    cluster.sql(database, "ANALYZE; CHECKPOINT").expect("it is done");
+    cluster.sql(&url, "ANALYZE; CHECKPOINT").expect("it is done");
     let all: BTreeSet<_> = (0..DIALOGS).collect();
     assert_eq!(seen(cluster.folder()), all, "each can be found while it is there");
 
@@ -89,14 +82,14 @@ async fn by_the_steps_of_the_readme_no_byte_of_what_was_erased_is_left() {
     }
     store.scrub().await.expect("it is vacuumed away");
     let dump = "SELECT string_agg(d::text, ' ') FROM dataapi.dialog d";
-    let rows = cluster.sql(database, dump).expect("rows");
+    let rows = cluster.sql(&url, dump).expect("rows");
     assert!(erased.iter().all(|number| !rows.contains(&marker(*number))), "of no row it is a part");
 
     // What the README asks the operator for, on top of that.
-    cluster.sql(database, "VACUUM FULL dataapi.dialog").expect("it is done");
+    cluster.sql(&url, "VACUUM FULL dataapi.dialog").expect("it is done");
     for _ in 0..2 {
-        cluster.sql(database, "SELECT pg_switch_wal()").expect("it is done");
-        cluster.sql(database, "CHECKPOINT").expect("it is done");
+        cluster.sql(&url, "SELECT pg_switch_wal()").expect("it is done");
+        cluster.sql(&url, "CHECKPOINT").expect("it is done");
     }
     let left = seen(cluster.folder());
     assert_eq!(left.intersection(&erased).count(), 0, "{left:?}");

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataapi_core::{Decision, Dialogs, Evidence, NewDialog, PageRequest};
+use dataapi_conformance::scene::{insert_consented, withdraw};
+use dataapi_core::{Dialogs, PageRequest};
 use dataapi_postgres::{Options, PostgresStore};
 use postgres_cluster::{Cluster, Settings};
 
@@ -16,9 +17,7 @@ async fn count(store: &PostgresStore) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_is_behind_or_stands_still_shows_nothing_that_was_withdrawn() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let primary = Cluster::start(&Settings::default()).expect("a cluster");
     let url = primary.new_database().expect("a database");
     let name = url.rsplit('/').next().expect("a name").to_owned();
@@ -30,32 +29,25 @@ async fn a_standby_that_is_behind_or_stands_still_shows_nothing_that_was_withdra
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for number in 0..20 {
-        let dialog = NewDialog::parse("anna", &format!("d-{number}"), "en", "words").expect("one");
-        let id = dialog.dialog_id.clone();
-        store.insert(dialog).await.expect("it is stored");
-        store.decide(id, Decision::Granted, Evidence::default()).await.expect("a yes");
+        insert_consented(&*store, "anna", &format!("d-{number}")).await;
         assert_eq!(count(&store).await, number + 1, "as soon as it was said");
     }
     let asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dataapi'";
     assert_ne!(standby.sql(&name, asked).expect("a count").trim(), "0", "the standby is asked");
 
-    let withdraw = async |number: u64| {
-        let id = format!("d-{number}").parse().expect("an id");
-        store.decide(id, Decision::Withdrawn, Evidence::default()).await.expect("a no");
-    };
     standby.sql(&name, "SELECT pg_wal_replay_pause()").expect("it replays no more");
     for number in 0..5 {
-        withdraw(number).await;
+        withdraw(&*store, &format!("d-{number}")).await;
         assert_eq!(count(&store).await, 19 - number, "it is behind, and not read from");
     }
     standby.sql(&name, "SELECT pg_wal_replay_resume()").expect("it goes on");
     standby.freeze().expect("it stands still");
     for number in 5..10 {
-        withdraw(number).await;
+        withdraw(&*store, &format!("d-{number}")).await;
         assert_eq!(count(&store).await, 19 - number, "it does not answer");
     }
     standby.thaw().expect("it goes on");
     standby.kill().expect("it dies");
-    withdraw(10).await;
+    withdraw(&*store, "d-10").await;
     assert_eq!(count(&store).await, 9, "the primary answers");
 }

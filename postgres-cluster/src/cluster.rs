@@ -55,6 +55,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Those of a cluster that keeps what it acknowledges through a crash.
+    pub fn durable() -> Self {
+        Self { durable: true, ..Self::default() }
+    }
+
+    /// With more settings of `postgresql.conf`.
+    #[must_use]
+    pub fn with(mut self, extra: &[(&str, &str)]) -> Self {
+        let owned = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.extra.extend(owned);
+        self
+    }
+
     /// The lines of `postgresql.conf`, of which the last one of a name holds.
     fn lines(&self) -> String {
         let volatile = if self.durable { &[] } else { VOLATILE };
@@ -221,8 +234,8 @@ impl Cluster {
         }
     }
 
-    /// Runs statements in a database by a `psql` of their own, for what a test does on the side. Returns
-    /// rows as lines and columns separated by `|`.
+    /// Runs statements in a database, given by its name or url, by a `psql` of their own: for what a test
+    /// does on the side. Returns rows as lines and columns separated by `|`.
     pub fn sql(&self, database: &str, statements: &str) -> Result<String, Error> {
         self.postmaster.ok_or(Error::Stopped)?;
         let output = self
@@ -239,6 +252,7 @@ impl Cluster {
     }
 
     fn psql(&self, database: &str) -> Command {
+        let database = database.rsplit('/').next().unwrap_or(database);
         let mut psql = self.account.command(&self.binaries.program("psql"), self.folder());
         psql.args(["-X", "-q", "-A", "-t", "-d", &self.url(database)]);
         psql

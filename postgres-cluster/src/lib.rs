@@ -1,12 +1,7 @@
 //! Throw-away PostgreSQL clusters, so that tests and benches have a real server and can break it.
 //!
-//! Most tests want an empty database, and take it from the one cluster of their process:
-//!
-//! ```
-//! let Some(cluster) = postgres_cluster::shared() else { return };
-//! let url = cluster.new_database().expect("a database");
-//! assert!(url.starts_with("postgres://postgres@127.0.0.1:"));
-//! ```
+//! Most tests want an empty database, and take it from the one cluster of their process by
+//! [`new_database`]. Each test that needs PostgreSQL begins with [`skip_without_postgres!`].
 //!
 //! Those that kill, freeze or promote a server start their own [`Cluster`], and those that want the
 //! network to fail put a [`Proxy`] before it. All of it blocks; within an async test it belongs on a
@@ -31,4 +26,4 @@ pub use binaries::Binaries;
 pub use cluster::{Cluster, Settings};
 pub use error::Error;
 pub use proxy::Proxy;
-pub use shared::{available, shared};
+pub use shared::{available, new_database, shared};

@@ -9,8 +9,29 @@ use crate::cluster::{Cluster, Settings};
 const ADVICE: &str = "PostgreSQL is not installed: install it (on Debian: apt-get install postgresql), \
                       or name the folder of its programs in DATAAPI_POSTGRES_BIN";
 
-/// Whether there is a PostgreSQL to start. A test that needs its own cluster returns if there is none,
-/// which is said once on standard error.
+/// Returns from a test on a machine without PostgreSQL, which is said once on standard error.
+///
+/// Stands first in each test that needs PostgreSQL. Where `DATAAPI_REQUIRE_POSTGRES` is 1 the test fails
+/// instead.
+///
+/// ```
+/// fn a_test() {
+///     postgres_cluster::skip_without_postgres!();
+///     let url = postgres_cluster::new_database();
+///     assert!(url.starts_with("postgres://postgres@127.0.0.1:"));
+/// }
+/// # a_test();
+/// ```
+#[macro_export]
+macro_rules! skip_without_postgres {
+    () => {
+        if !$crate::available() {
+            return;
+        }
+    };
+}
+
+/// Whether there is a PostgreSQL to start. That there is none is said once on standard error.
 ///
 /// # Panics
 ///
@@ -45,4 +66,14 @@ pub fn shared() -> Option<&'static Cluster> {
             .then(|| Cluster::start(&Settings::default()).unwrap_or_else(|error| panic!("{error}")))
     };
     CLUSTER.get_or_init(start).as_ref()
+}
+
+/// The url of a new, empty database in the [`shared`] cluster.
+///
+/// # Panics
+///
+/// If there is no PostgreSQL, or it makes no database.
+pub fn new_database() -> String {
+    let cluster = shared().expect("PostgreSQL is there");
+    cluster.new_database().unwrap_or_else(|error| panic!("{error}"))
 }

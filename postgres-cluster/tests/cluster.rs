@@ -6,16 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use postgres_cluster::{Cluster, Proxy, Settings, available, shared};
-
-fn durable() -> Settings {
-    Settings { durable: true, extra: Vec::new() }
-}
-
-/// The name of a database in its url.
-fn name(url: &str) -> &str {
-    url.rsplit_once('/').expect("a path").1
-}
+use postgres_cluster::{Cluster, Proxy, Settings, shared, skip_without_postgres};
 
 fn becomes(what: &str, so: impl Fn() -> bool) {
     let begun = Instant::now();
@@ -44,21 +35,23 @@ fn runs(pid: u32) -> bool {
 
 #[test]
 fn each_database_is_new_and_empty() {
-    let Some(cluster) = shared() else { return };
+    skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let (first, second) = (cluster.new_database().unwrap(), cluster.new_database().unwrap());
     assert_ne!(first, second);
-    cluster.sql(name(&first), "CREATE TABLE t (i int)").unwrap();
+    cluster.sql(&first, "CREATE TABLE t (i int)").unwrap();
     let tables = "SELECT count(*) FROM pg_class WHERE relname = 't'";
-    assert_eq!(cluster.sql(name(&first), tables).unwrap(), "1");
-    assert_eq!(cluster.sql(name(&second), tables).unwrap(), "0");
+    assert_eq!(cluster.sql(&first, tables).unwrap(), "1");
+    assert_eq!(cluster.sql(&second, tables).unwrap(), "0");
     let encoding = "SELECT getdatabaseencoding(), datcollate FROM pg_database \
                     WHERE datname = current_database()";
-    assert_eq!(cluster.sql(name(&second), encoding).unwrap(), "UTF8|C");
+    assert_eq!(cluster.sql(&second, encoding).unwrap(), "UTF8|C");
 }
 
 #[test]
 fn many_take_databases_of_the_shared_cluster_at_once() {
-    let Some(cluster) = shared() else { return };
+    skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let make = || cluster.new_database().unwrap();
     let mut urls: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
@@ -71,33 +64,30 @@ fn many_take_databases_of_the_shared_cluster_at_once() {
 
 #[test]
 fn what_the_server_refuses_is_an_error_with_its_answer() {
-    let Some(cluster) = shared() else { return };
+    skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let error = cluster.sql("postgres", "SELECT nonsense").unwrap_err().to_string();
     assert!(error.contains("\"nonsense\" does not exist"), "{error}");
 }
 
 #[test]
 fn a_cluster_that_does_not_start_says_why() {
-    if !available() {
-        return;
-    }
-    let extra = vec![("nonsense".to_owned(), "1".to_owned())];
-    let error = Cluster::start(&Settings { durable: false, extra }).unwrap_err().to_string();
+    skip_without_postgres!();
+    let settings = Settings::default().with(&[("nonsense", "1")]);
+    let error = Cluster::start(&settings).unwrap_err().to_string();
     assert!(error.contains("unrecognized configuration parameter \"nonsense\""), "{error}");
 }
 
 #[test]
 fn killed_and_started_again_a_durable_one_has_what_it_committed() {
-    if !available() {
-        return;
-    }
-    let mut cluster = Cluster::start(&durable()).unwrap();
+    skip_without_postgres!();
+    let mut cluster = Cluster::start(&Settings::durable()).unwrap();
     assert_eq!(cluster.sql("postgres", "SHOW fsync").unwrap(), "on");
     assert_eq!(cluster.sql("postgres", "SHOW synchronous_commit").unwrap(), "on");
     let url = cluster.new_database().unwrap();
     for round in 1..4 {
         let write = format!("CREATE TABLE t{round} AS SELECT generate_series(1, 1000) AS i");
-        cluster.sql(name(&url), &write).unwrap();
+        cluster.sql(&url, &write).unwrap();
         let client = ask(&cluster, &url, "SELECT pg_sleep(100)");
         let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sleep(100)' \
                       AND state = 'active' AND pid <> pg_backend_pid()";
@@ -113,7 +103,7 @@ fn killed_and_started_again_a_durable_one_has_what_it_committed() {
 
         cluster.start_again().unwrap();
         let rows = format!("SELECT count(*) FROM t{round}");
-        assert_eq!(cluster.sql(name(&url), &rows).unwrap(), "1000");
+        assert_eq!(cluster.sql(&url, &rows).unwrap(), "1000");
         cluster.new_database().unwrap();
     }
     assert!(cluster.log().contains("automatic recovery in progress"), "{}", cluster.log());
@@ -121,9 +111,7 @@ fn killed_and_started_again_a_durable_one_has_what_it_committed() {
 
 #[test]
 fn stopped_fast_it_ends_in_good_order_and_starts_again() {
-    if !available() {
-        return;
-    }
+    skip_without_postgres!();
     let mut cluster = Cluster::start(&Settings::default()).unwrap();
     let url = cluster.new_database().unwrap();
     let address = cluster.address();
@@ -133,15 +121,13 @@ fn stopped_fast_it_ends_in_good_order_and_starts_again() {
     cluster.start_again().unwrap();
     cluster.start_again().unwrap();
     assert_eq!(cluster.address(), address);
-    assert_eq!(cluster.sql(name(&url), "SELECT 1").unwrap(), "1");
+    assert_eq!(cluster.sql(&url, "SELECT 1").unwrap(), "1");
     assert!(!cluster.log().contains("automatic recovery"), "{}", cluster.log());
 }
 
 #[test]
 fn frozen_it_answers_nobody_until_it_is_thawed() {
-    if !available() {
-        return;
-    }
+    skip_without_postgres!();
     let mut cluster = Cluster::start(&Settings::default()).unwrap();
     let busy = ask(&cluster, &cluster.url("postgres"), "SELECT pg_sleep(0.2)");
     cluster.freeze().unwrap();
@@ -164,44 +150,40 @@ fn frozen_it_answers_nobody_until_it_is_thawed() {
 
 #[test]
 fn a_replica_follows_survives_its_primary_and_takes_its_place() {
-    if !available() {
-        return;
-    }
-    let mut primary = Cluster::start(&durable()).unwrap();
+    skip_without_postgres!();
+    let mut primary = Cluster::start(&Settings::durable()).unwrap();
     let url = primary.new_database().unwrap();
-    primary.sql(name(&url), "CREATE TABLE t AS SELECT 1 AS i").unwrap();
+    primary.sql(&url, "CREATE TABLE t AS SELECT 1 AS i").unwrap();
     let mut replica = primary.replica().unwrap();
-    let rows = || replica.sql(name(&url), "SELECT count(*) FROM t").unwrap();
+    let rows = || replica.sql(&url, "SELECT count(*) FROM t").unwrap();
     assert_eq!(rows(), "1");
-    primary.sql(name(&url), "INSERT INTO t VALUES (2)").unwrap();
+    primary.sql(&url, "INSERT INTO t VALUES (2)").unwrap();
     becomes("it follows", || rows() == "2");
 
     replica.freeze().unwrap();
-    primary.sql(name(&url), "INSERT INTO t VALUES (3)").unwrap();
+    primary.sql(&url, "INSERT INTO t VALUES (3)").unwrap();
     replica.thaw().unwrap();
-    let rows = || replica.sql(name(&url), "SELECT count(*) FROM t").unwrap();
+    let rows = || replica.sql(&url, "SELECT count(*) FROM t").unwrap();
     becomes("it follows again", || rows() == "3");
 
     replica.kill().unwrap();
-    primary.sql(name(&url), "INSERT INTO t VALUES (4)").unwrap();
+    primary.sql(&url, "INSERT INTO t VALUES (4)").unwrap();
     replica.start_again().unwrap();
-    let rows = || replica.sql(name(&url), "SELECT count(*) FROM t").unwrap();
+    let rows = || replica.sql(&url, "SELECT count(*) FROM t").unwrap();
     becomes("it finds what it missed", || rows() == "4");
 
-    replica.sql(name(&url), "INSERT INTO t VALUES (5)").unwrap_err();
+    replica.sql(&url, "INSERT INTO t VALUES (5)").unwrap_err();
     primary.kill().unwrap();
     replica.promote().unwrap();
-    replica.sql(name(&url), "INSERT INTO t VALUES (5)").unwrap();
+    replica.sql(&url, "INSERT INTO t VALUES (5)").unwrap();
     replica.new_database().unwrap();
     drop(primary);
-    assert_eq!(replica.sql(name(&url), "SELECT count(*) FROM t").unwrap(), "5");
+    assert_eq!(replica.sql(&url, "SELECT count(*) FROM t").unwrap(), "5");
 }
 
 #[test]
 fn dropped_it_leaves_nothing() {
-    if !available() {
-        return;
-    }
+    skip_without_postgres!();
     for killed in [false, true] {
         let mut cluster = Cluster::start(&Settings::default()).unwrap();
         cluster.new_database().unwrap();
@@ -244,9 +226,7 @@ fn a_process_that_ends_in_whatever_way_takes_its_cluster_along() {
     if let Ok(ends) = std::env::var(ENDS) {
         return end(&ends);
     }
-    if !available() {
-        return;
-    }
+    skip_without_postgres!();
     for ends in ["killed", "killed frozen", "by itself", "aborted"] {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
             .args(["--exact", TEST, "--nocapture"])
@@ -287,7 +267,7 @@ fn end(how: &str) {
         cluster.freeze().unwrap();
         &*own.insert(cluster)
     } else {
-        shared().expect("a cluster")
+        shared().expect("PostgreSQL is there")
     };
     if how != "killed frozen" {
         cluster.new_database().unwrap();
@@ -303,7 +283,8 @@ fn end(how: &str) {
 
 #[test]
 fn through_a_cut_proxy_nobody_comes_and_through_a_stalled_one_nobody_is_answered() {
-    let Some(cluster) = shared() else { return };
+    skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let proxy = Proxy::to(cluster.address()).unwrap();
     let url = proxy.url(&cluster.new_database().unwrap());
     let ask = |statements| ask(cluster, &url, statements);
@@ -328,17 +309,18 @@ fn through_a_cut_proxy_nobody_comes_and_through_a_stalled_one_nobody_is_answered
 
 #[test]
 fn what_became_of_a_commit_is_not_known_to_who_gets_no_answer() {
-    let Some(cluster) = shared() else { return };
+    skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let proxy = Proxy::to(cluster.address()).unwrap();
     let url = cluster.new_database().unwrap();
-    cluster.sql(name(&url), "CREATE TABLE t (i int)").unwrap();
+    cluster.sql(&url, "CREATE TABLE t (i int)").unwrap();
     let insert = |number: u32| {
         let mut psql = Command::new(cluster.binaries().folder().join("psql"));
         psql.args(["-X", "-q", "-d", &proxy.url(&url), "-v", "ON_ERROR_STOP=1", "-c", "BEGIN"]);
         psql.args(["-c", &format!("INSERT INTO t VALUES ({number})"), "-c", "COMMIT"]);
         psql.output().expect("psql runs").status.success()
     };
-    let rows = || cluster.sql(name(&url), "SELECT i FROM t ORDER BY i").unwrap();
+    let rows = || cluster.sql(&url, "SELECT i FROM t ORDER BY i").unwrap();
     assert!(insert(1));
     assert_eq!(rows(), "1");
 
@@ -358,7 +340,8 @@ fn what_became_of_a_commit_is_not_known_to_who_gets_no_answer() {
 
 #[test]
 fn its_port_is_not_one_that_the_kernel_gives_to_others() {
-    let Some(cluster) = shared() else { return };
+    skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let own = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let own: SocketAddr = own.expect("a port");
     assert!(cluster.address().port() < own.port(), "{} {own}", cluster.address());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataapi_conformance::scene::{audited, decide, id, is_for_later};
 use dataapi_core::{
     Decision, Dialogs, EarlyDecision, EventKind, Evidence, ImportedDialog, Purge, StoreError,
     Upkeep,
@@ -11,9 +12,7 @@ use rand_chacha::rand_core::Rng;
 use tokio::time::sleep;
 
 use crate::load::Load;
-use crate::scene::{
-    audited, choices, customer, decide, dialog, durable, from_env, id, is_for_later, open, read,
-};
+use crate::scene::{choices, customer, dialog, durable, from_env, open, read};
 
 /// What a client sends to commit.
 const COMMIT: &[u8] = b"COMMIT\0";
@@ -73,25 +72,19 @@ async fn each_write_once(lose: impl Fn(&Proxy)) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_commit_never_came_to_the_server_succeeds_once() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     each_write_once(|proxy| proxy.lose_request(COMMIT)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_commit_was_never_answered_succeeds_once() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     each_write_once(|proxy| proxy.lose_answer(COMMIT)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_can_be_asked_about_is_told_to_be_unknown() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let (proxy, url) = line();
     let store = open(&url).await;
     proxy.lose_answer(COMMIT);
@@ -116,9 +109,7 @@ async fn what_nobody_can_be_asked_about_is_told_to_be_unknown() {
 /// them to others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_a_crash_swallowed_is_not_taken_for_another_one() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     // Nothing comes to the disk but with a commit.
     let mut cluster = durable(&[("wal_writer_delay", "10s"), ("autovacuum", "off")]);
     let proxy = Proxy::to(cluster.address()).unwrap();
@@ -149,9 +140,7 @@ async fn a_commit_that_a_crash_swallowed_is_not_taken_for_another_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_nothing_is_lost_or_false_however_often_the_line_is_cut() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let (proxy, url) = line();
     let store = open(&url).await;
     let mut choices = choices();

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use dataapi_conformance::scene::{self, Told, audited, id, is_for_later, until_told};
 use dataapi_core::{
-    ConsentState, Decision, DialogStore, EventKind, Evidence, Filter, Limit, PageRequest, Start,
-    StoreError, Window,
+    ConsentState, Decision, DialogStore, EventKind, Filter, Limit, PageRequest, Start, StoreError,
+    Window,
 };
 use futures_util::future::{join, join_all};
 use tokio::time::timeout;
 
-use crate::scene::{self, Told, audited, customer, dialog, id, is_for_later, read, until_told};
+use crate::scene::{customer, dialog, read};
 
 /// How long a load may take before it is said never to end.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -188,7 +189,7 @@ async fn look(store: &dyn DialogStore, brought: &HashMap<String, Ending>) {
     assert_eq!(listed, of(Ending::Granted));
     // Nothing is left of what an acknowledged no was said to, not even for its customer.
     for (name, _) in brought.iter().filter(|(_, ending)| ending.kinds().len() == 2) {
-        let again = store.decide(id(name), Decision::Granted, Evidence::default()).await;
+        let again = scene::decide(store, name, Decision::Granted).await;
         assert!(matches!(again, Err(StoreError::Conflict)), "{name}: {again:?}");
     }
 }

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
+use dataapi_conformance::scene::{audited, decide, until_told};
 use dataapi_core::{
     Date, Decision, Dialogs, Filter, Ledger, Limit, PageRequest, Positions, Purge, Reach, Start,
     SubjectRequest, Upkeep, Window,
 };
 use postgres_cluster::{Cluster, Settings};
 
-use crate::scene::{audited, customer, decide, dialog, open, until_told};
+use crate::scene::{customer, dialog, open};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_read_sorts_or_walks_through_all_dialogs() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let cluster = Cluster::start(&Settings::default()).unwrap();
     if cluster.sql("postgres", "LOAD 'auto_explain'").is_err() {
         eprintln!("SKIPPED: PostgreSQL's auto_explain is not installed");

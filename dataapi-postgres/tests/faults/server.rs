@@ -2,28 +2,24 @@
 
 use std::time::Duration;
 
+use dataapi_conformance::scene::{audited, decide, id, is_for_later, until_told};
 use dataapi_core::{Date, Decision, Dialogs, ImportedDialog, Keys, Ledger, StoreError, Upkeep};
 use dataapi_postgres::{Options, PostgresStore};
 use futures_util::future::join_all;
-use postgres_cluster::{Cluster, Proxy, Settings};
+use postgres_cluster::{Cluster, Proxy, Settings, new_database, shared};
 use rand_chacha::rand_core::Rng;
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
 use crate::load::Load;
-use crate::scene::{
-    audited, choices, customer, decide, dialog, durable, from_env, id, is_for_later, open, options,
-    read, until_told,
-};
+use crate::scene::{choices, customer, dialog, durable, from_env, open, options, read};
 
 /// How long a call may take before it is said never to end.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_nothing_is_lost_or_false_however_often_the_server_is_killed() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let mut cluster = durable(&[]);
     let store = open(&cluster.new_database().unwrap()).await;
     let mut choices = choices();
@@ -39,9 +35,7 @@ async fn under_load_nothing_is_lost_or_false_however_often_the_server_is_killed(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_a_server_that_hangs_for_a_while_loses_nothing() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let mut cluster = Cluster::start(&Settings::default()).unwrap();
     let store = open(&cluster.new_database().unwrap()).await;
     let breaks = async {
@@ -70,9 +64,7 @@ fn both(url: &str, primary: &Cluster, replica: &Cluster) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_a_failover_loses_nothing() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let (mut primary, mut replica) = pair();
     let url = both(&primary.new_database().unwrap(), &primary, &replica);
     let store = open(&url).await;
@@ -94,9 +86,7 @@ async fn under_load_a_failover_loses_nothing() {
 /// A machine that hangs still takes connections, which it never answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_finds_the_new_primary_behind_an_old_one_that_hangs() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let mut primary = Cluster::start(&Settings::default()).unwrap();
     let url = primary.new_database().unwrap();
     let first = open(&url).await;
@@ -114,15 +104,13 @@ async fn a_store_finds_the_new_primary_behind_an_old_one_that_hangs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_server_takes_no_more_connections_callers_are_told_to_come_again() {
-    if !postgres_cluster::available() {
-        return;
-    }
-    let extra = vec![
-        ("max_connections".to_owned(), "8".to_owned()),
-        ("superuser_reserved_connections".to_owned(), "0".to_owned()),
-        ("max_wal_senders".to_owned(), "0".to_owned()),
+    postgres_cluster::skip_without_postgres!();
+    let few = [
+        ("max_connections", "8"),
+        ("superuser_reserved_connections", "0"),
+        ("max_wal_senders", "0"),
     ];
-    let cluster = Cluster::start(&Settings { durable: false, extra }).unwrap();
+    let cluster = Cluster::start(&Settings::default().with(&few)).unwrap();
     let url = cluster.new_database().unwrap();
     let store = open(&url).await;
     let mut others = Vec::new();
@@ -149,10 +137,8 @@ async fn where_the_server_takes_no_more_connections_callers_are_told_to_come_aga
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_calls_than_connections_are_answered_all_the_same() {
-    if !postgres_cluster::available() {
-        return;
-    }
-    let url = postgres_cluster::shared().unwrap().new_database().unwrap();
+    postgres_cluster::skip_without_postgres!();
+    let url = new_database();
     let few = Options { lanes: 1, readers: 1, ..options() };
     let store = PostgresStore::open(&url, few).await.unwrap();
     let calls = (0..200).map(|number| {
@@ -167,16 +153,13 @@ async fn more_calls_than_connections_are_answered_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_writes_that_share_a_commit_one_that_the_server_refuses_fails_alone() {
-    if !postgres_cluster::available() {
-        return;
-    }
-    let cluster = postgres_cluster::shared().unwrap();
+    postgres_cluster::skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let url = cluster.new_database().unwrap();
-    let database = url.rsplit('/').next().unwrap();
     let store = PostgresStore::open(&url, Options { lanes: 1, ..options() }).await.unwrap();
     store.insert(dialog("before")).await.unwrap();
     let refuse = "ALTER TABLE dataapi.dialog ADD CHECK (text <> 'The text of bad')";
-    cluster.sql(database, refuse).unwrap();
+    cluster.sql(&url, refuse).unwrap();
     let names: Vec<_> = (0..50).map(|number| format!("d-{number}")).collect();
     let mut writes: Vec<_> = names.iter().map(|name| store.insert(dialog(name))).collect();
     writes.insert(25, store.insert(dialog("bad")));
@@ -193,15 +176,12 @@ async fn of_writes_that_share_a_commit_one_that_the_server_refuses_fails_alone()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_row_makes_no_other_answer_false() {
-    if !postgres_cluster::available() {
-        return;
-    }
-    let cluster = postgres_cluster::shared().unwrap();
+    postgres_cluster::skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let url = cluster.new_database().unwrap();
-    let database = url.rsplit('/').next().unwrap();
     let store = PostgresStore::open(&url, Options { lanes: 1, ..options() }).await.unwrap();
     store.insert(dialog("damaged")).await.unwrap();
-    cluster.sql(database, "UPDATE dataapi.dialog SET language = '!'").unwrap();
+    cluster.sql(&url, "UPDATE dataapi.dialog SET language = '!'").unwrap();
     let names: Vec<_> = (0..20).map(|number| format!("d-{number}")).collect();
     let mut writes: Vec<_> = names.iter().map(|name| store.insert(dialog(name))).collect();
     writes.insert(10, store.insert(dialog("damaged")));
@@ -214,12 +194,9 @@ async fn a_damaged_row_makes_no_other_answer_false() {
 /// The server has many words for that; here it waits for a client that hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_session_the_server_ends_is_tried_again() {
-    if !postgres_cluster::available() {
-        return;
-    }
-    let cluster = postgres_cluster::shared().unwrap();
+    postgres_cluster::skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let url = cluster.new_database().unwrap();
-    let database = url.rsplit('/').next().unwrap();
     let proxy = Proxy::to(cluster.address()).unwrap();
     let store = open(&proxy.url(&url)).await;
     let end = "CREATE SEQUENCE public.seen;
@@ -231,7 +208,7 @@ async fn a_write_whose_session_the_server_ends_is_tried_again() {
             RETURN NULL;
         END $$;
         CREATE TRIGGER ends AFTER INSERT ON dataapi.dialog EXECUTE FUNCTION public.end_it()";
-    cluster.sql(database, end).unwrap();
+    cluster.sql(&url, end).unwrap();
     let (answer, ()) = futures_util::future::join(store.insert(dialog("a")), async {
         sleep(Duration::from_millis(200)).await;
         proxy.stall();
@@ -247,10 +224,8 @@ async fn a_write_whose_session_the_server_ends_is_tried_again() {
 #[ignore = "takes two minutes"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_never_answers_again_holds_no_caller_for_ever() {
-    if !postgres_cluster::available() {
-        return;
-    }
-    let cluster = postgres_cluster::shared().unwrap();
+    postgres_cluster::skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
     let url = cluster.new_database().unwrap();
     for is_warm in [false, true] {
         let proxy = Proxy::to(cluster.address()).unwrap();

@@ -1,26 +1,23 @@
-//! Several stores on one database, as of several servers.
+//! Several stores on one database, as of several servers: what one has answered holds for all.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use dataapi_conformance::ManualClock;
+use dataapi_conformance::scene::{audited, decide, grant, id, worded};
 use dataapi_core::{
     Clock, ConsentState, Decision, DialogStore, Dialogs, EarlyDecision, Evidence, Filter, Grant,
-    ImportedDialog, KeySecret, Keys, Limit, NewDialog, NewKey, PageRequest, Reach, Start,
-    StoreError, Upkeep, Window,
+    ImportedDialog, KeySecret, Keys, Limit, NewKey, PageRequest, Reach, Roles, Start, StoreError,
+    Upkeep, Window,
 };
-use dataapi_postgres::{Options, PostgresStore};
+use dataapi_postgres::PostgresStore;
 use futures_util::future::join_all;
+use postgres_cluster::new_database;
 
 use crate::load::Load;
-use crate::scene::{CUSTOMER, audited, customer, decide, dialog, id, open, options, read};
+use crate::scene::{CUSTOMER, customer, dialog, open, open_at, read};
 
 const HOUR: Duration = Duration::from_hours(1);
-
-fn new_database() -> String {
-    postgres_cluster::shared().expect("PostgreSQL is there").new_database().unwrap()
-}
 
 async fn stores(how_many: usize) -> Vec<PostgresStore> {
     let url = new_database();
@@ -29,9 +26,7 @@ async fn stores(how_many: usize) -> Vec<PostgresStore> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stores_that_open_at_once_on_an_empty_database_make_one() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let stores = stores(10).await;
     let references: BTreeSet<_> = stores.iter().map(|store| store.reference(&id("a"))).collect();
     assert_eq!(references.len(), 1, "they have one key");
@@ -43,24 +38,19 @@ async fn stores_that_open_at_once_on_an_empty_database_make_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_inserts_of_one_id_at_several_stores_exactly_one_wins() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let stores = stores(3).await;
     for round in 0..30 {
         let name = format!("d-{round}");
-        let worded = |number: usize| {
-            NewDialog::parse(CUSTOMER, &name, "en", &format!("Of {number}")).unwrap()
-        };
-        let answers =
-            join_all((0..9).map(|number| stores[number % 3].insert(worded(number)))).await;
+        let of = |number: usize| worded(CUSTOMER, &name, "en", &format!("Of {number}"));
+        let answers = join_all((0..9).map(|number| stores[number % 3].insert(of(number)))).await;
         let winners: Vec<_> = (0..9).filter(|number| answers[*number].is_ok()).collect();
         assert_eq!(winners.len(), 1, "{answers:?}");
         for answer in answers.iter().filter(|answer| answer.is_err()) {
             let refused = matches!(answer, Err(StoreError::Exists { same_content: false }));
             assert!(refused, "{answer:?}");
         }
-        let again = stores[1].insert(worded(winners[0])).await;
+        let again = stores[1].insert(of(winners[0])).await;
         assert!(matches!(again, Err(StoreError::Exists { same_content: true })), "{again:?}");
     }
     assert_eq!(stores[2].stats().await.unwrap().pending, 30);
@@ -68,9 +58,7 @@ async fn of_inserts_of_one_id_at_several_stores_exactly_one_wins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_yes_and_a_no_at_two_stores_the_no_has_the_last_word() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let stores = stores(2).await;
     for round in 0..30 {
         let name = format!("d-{round}");
@@ -92,9 +80,7 @@ async fn of_a_yes_and_a_no_at_two_stores_the_no_has_the_last_word() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_store_erases_or_revokes_the_other_knows_at_once() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let stores = stores(2).await;
     let (here, there) = (&stores[0], &stores[1]);
     for round in 0..10 {
@@ -127,9 +113,7 @@ async fn what_one_store_erases_or_revokes_the_other_knows_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crawl_goes_on_at_another_store() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let stores = stores(2).await;
     for number in 0..20 {
         let name = format!("d-{number}");
@@ -152,15 +136,12 @@ async fn a_crawl_goes_on_at_another_store() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_dates_of_a_dialog_go_on_at_a_store_whose_clock_is_behind() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let url = new_database();
     let (early, late) = (ManualClock::default(), ManualClock::default());
     late.advance(HOUR);
-    let of = |clock: &ManualClock| Options { clock: Arc::new(clock.clone()), ..options() };
-    let behind = PostgresStore::open(&url, of(&early)).await.unwrap();
-    let ahead = PostgresStore::open(&url, of(&late)).await.unwrap();
+    let behind = open_at(&url, &early).await;
+    let ahead = open_at(&url, &late).await;
 
     let received = ahead.insert(dialog("a")).await.unwrap().date;
     let yes = decide(&behind, "a", Decision::Granted).await.unwrap().event.date;
@@ -175,15 +156,12 @@ async fn the_dates_of_a_dialog_go_on_at_a_store_whose_clock_is_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dialog_is_received_no_earlier_than_the_yes_that_came_before_it() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let url = new_database();
     let (early, late) = (ManualClock::default(), ManualClock::default());
     late.advance(HOUR);
-    let of = |clock: &ManualClock| Options { clock: Arc::new(clock.clone()), ..options() };
-    let behind = PostgresStore::open(&url, of(&early)).await.unwrap();
-    let ahead = PostgresStore::open(&url, of(&late)).await.unwrap();
+    let behind = open_at(&url, &early).await;
+    let ahead = open_at(&url, &late).await;
     for name in ["inserted", "imported", "dated"] {
         let (yes, evidence) = (Decision::Granted, Evidence::default());
         let told = ahead.decide_early(id(name), yes, evidence, HOUR * 2).await.unwrap();
@@ -206,10 +184,160 @@ async fn a_dialog_is_received_no_earlier_than_the_yes_that_came_before_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_several_stores_agree() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let stores = stores(3).await;
     let stores: Vec<_> = stores.iter().map(|store| store as &dyn DialogStore).collect();
     Load { clients: 24, dialogs: 20 }.run(&stores, std::future::ready(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_start_at_once_make_one_store() {
+    postgres_cluster::skip_without_postgres!();
+    let url = new_database();
+    let stores = join_all((0..8).map(|_| open(&url))).await;
+    let references: BTreeSet<_> = stores.iter().map(|store| store.reference(&id("d"))).collect();
+    assert_eq!(references.len(), 1, "there is one secret key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_inserts_of_one_id_at_several_servers_exactly_one_wins() {
+    postgres_cluster::skip_without_postgres!();
+    let url = new_database();
+    let stores = join_all((0..3).map(|_| open(&url))).await;
+    for round in 0..20 {
+        let name = format!("d-{round}");
+        let tries = stores.iter().enumerate().flat_map(|(number, store)| {
+            let name = name.clone();
+            (0..4).map(move |again| {
+                let text = format!("text {number} {again}");
+                store.insert(worded(CUSTOMER, &name, "en", &text))
+            })
+        });
+        let answers = join_all(tries).await;
+        let won = answers.iter().filter(|answer| answer.is_ok()).count();
+        let lost = answers
+            .iter()
+            .filter(|answer| matches!(answer, Err(StoreError::Exists { same_content: false })))
+            .count();
+        assert_eq!((won, lost), (1, 11), "{answers:?}");
+    }
+    assert_eq!(stores[0].stats().await.expect("counts").pending, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_decisions_at_several_servers_a_no_has_the_last_word() {
+    postgres_cluster::skip_without_postgres!();
+    let url = new_database();
+    let stores = join_all((0..3).map(|_| open(&url))).await;
+    for round in 0..30 {
+        let name = format!("d-{round}");
+        stores[round % 3].insert(dialog(&name)).await.expect("a dialog");
+        let decide = |at: usize, decision| decide(&stores[at], &name, decision);
+        let [yes, no] = [Decision::Granted, Decision::Withdrawn];
+        let (a, b, c) = tokio::join!(decide(0, yes), decide(1, no), decide(2, yes));
+        assert!(b.is_ok(), "{b:?}");
+        for granted in [a, c] {
+            assert!(matches!(granted, Ok(_) | Err(StoreError::Conflict)), "{granted:?}");
+        }
+        for store in &stores {
+            let read = read(store, &name).await;
+            assert!(matches!(read, Err(StoreError::NotFound)), "the no holds everywhere");
+        }
+    }
+    let counts = stores[1].stats().await.expect("counts");
+    assert_eq!((counts.pending, counts.consented, counts.withdrawn), (0, 0, 30));
+    audited(&stores[2], None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_of_one_server_goes_on_at_another_and_erasures_show_at_once() {
+    postgres_cluster::skip_without_postgres!();
+    let url = new_database();
+    let (one, other) = (open(&url).await, open(&url).await);
+    for number in 0..30 {
+        let name = format!("d-{number}");
+        one.insert(dialog(&name)).await.expect("a dialog");
+        grant(&other, &name).await;
+    }
+    let window = |start| Window { limit: Limit::new(10).expect("a limit"), start, total: true };
+    let mut window_now = window(Start::default());
+    let mut met = BTreeSet::new();
+    for (number, store) in [&one, &other, &one].into_iter().enumerate() {
+        let request = PageRequest::new(Filter::default(), window_now).expect("a page");
+        let page = store.query(&request).await.expect("a page");
+        assert_eq!(page.total, Some(30));
+        met.extend(page.items.iter().map(|dialog| dialog.dialog_id().as_str().to_owned()));
+        let next = page.next.map(Start::After).unwrap_or_default();
+        assert_eq!(next == Start::default(), number == 2, "three pages");
+        window_now = window(next);
+    }
+    assert_eq!(met.len(), 30);
+    assert_eq!(one.erase_customer(&customer()).await.expect("erased"), 30);
+    let page = other.query(&PageRequest::default()).await.expect("a page");
+    assert_eq!((page.items.len(), page.total), (0, Some(0)));
+    assert_eq!(audited(&other, None).await.len(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialogs_dates_never_go_backwards_from_one_server_to_another() {
+    postgres_cluster::skip_without_postgres!();
+    let url = new_database();
+    let (late, early) = (ManualClock::default(), ManualClock::default());
+    late.advance(Duration::from_hours(1));
+    let (ahead, behind) = (open_at(&url, &late).await, open_at(&url, &early).await);
+    let received = ahead.insert(dialog("d")).await.expect("a dialog").date;
+    let granted = decide(&behind, "d", Decision::Granted).await;
+    let granted = granted.expect("a yes").event.date;
+    assert!(received <= granted && early.now() < received, "the clock of one is behind");
+    let withdrawn = decide(&behind, "d", Decision::Withdrawn).await;
+    assert!(granted <= withdrawn.expect("a no").event.date);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_stay_right_while_they_are_added_up() {
+    postgres_cluster::skip_without_postgres!();
+    let url = new_database();
+    let stores = join_all((0..2).map(|_| open(&url))).await;
+    // More commits than rows of counts are left alone.
+    for round in 0..320 {
+        let name = format!("d-{round}");
+        stores[round % 2].insert(dialog(&name)).await.expect("a dialog");
+        if round % 2 == 0 {
+            grant(&stores[1], &name).await;
+        }
+        let counts = stores[0].stats().await.expect("counts");
+        let consented = round as u64 / 2 + 1;
+        assert_eq!((counts.pending, counts.consented), (round as u64 + 1 - consented, consented));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_that_no_dialog_has_binds_the_next_server_as_well() {
+    postgres_cluster::skip_without_postgres!();
+    let url = new_database();
+    let clock = ManualClock::default();
+    let store = open_at(&url, &clock).await;
+    clock.advance(Duration::from_secs(100));
+    let held = Duration::from_mins(10);
+    let yes = store.decide_early(id("early"), Decision::Granted, Evidence::default(), held).await;
+    let Ok(EarlyDecision::Held(yes)) = yes else { panic!("{yes:?}") };
+    clock.jump_back(Duration::from_secs(50));
+    drop(store);
+
+    let store = open_at(&url, &clock).await;
+    let received = store.insert(dialog("d")).await.expect("a dialog");
+    assert!(received.date >= yes.date);
+    clock.advance(Duration::from_secs(200));
+    let key = NewKey {
+        name: "key".parse().expect("a name"),
+        grant: "read".parse::<Roles>().expect("a role").into(),
+        hash: KeySecret::from_bytes([1; 32]).hash(),
+        expires: None,
+    };
+    let created = store.create_key(key).await.expect("a key");
+    clock.jump_back(Duration::from_secs(100));
+    drop(store);
+
+    let received = open_at(&url, &clock).await.insert(dialog("e")).await.expect("a dialog");
+    assert!(received.date >= created);
 }

@@ -1,4 +1,12 @@
-//! The scenes that promises play in: dialogs in every state, and short ways to ask for them.
+//! The scenes that tests play in: dialogs in every state, and short ways to ask for them.
+//!
+//! A backend's own tests use them, too.
+
+mod ledger;
+mod retries;
+
+pub use ledger::audited;
+pub use retries::{Told, is_for_later, until_told};
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,11 +35,13 @@ macro_rules! assert_refused {
 }
 pub(crate) use assert_refused;
 
-pub(crate) fn customer(id: &str) -> CustomerId {
+/// A customer's id.
+pub fn customer(id: &str) -> CustomerId {
     id.parse().expect("the scene uses valid customer ids")
 }
 
-pub(crate) fn id(id: &str) -> DialogId {
+/// A dialog's id.
+pub fn id(id: &str) -> DialogId {
     id.parse().expect("the scene uses valid dialog ids")
 }
 
@@ -44,11 +54,12 @@ pub(crate) fn limit(limit: usize) -> Limit {
 }
 
 /// An English dialog.
-pub(crate) fn dialog(customer: &str, id: &str) -> NewDialog {
+pub fn dialog(customer: &str, id: &str) -> NewDialog {
     worded(customer, id, "en", "Where is my parcel?")
 }
 
-pub(crate) fn worded(customer: &str, id: &str, language: &str, text: &str) -> NewDialog {
+/// A dialog with those words.
+pub fn worded(customer: &str, id: &str, language: &str, text: &str) -> NewDialog {
     NewDialog::parse(customer, id, language, text).expect("the scene uses valid dialogs")
 }
 
@@ -57,25 +68,30 @@ pub(crate) fn evidence(notice: &str) -> Evidence {
         .expect("the scene uses valid evidence")
 }
 
-pub(crate) async fn insert(store: &dyn DialogStore, customer: &str, id: &str) -> Date {
+/// Stores an English dialog with a new id; yields when it was received.
+pub async fn insert(store: &dyn DialogStore, customer: &str, id: &str) -> Date {
     store.insert(dialog(customer, id)).await.expect("a dialog with a new id is stored").date
 }
 
-pub(crate) async fn insert_consented(store: &dyn DialogStore, customer: &str, id: &str) -> Date {
+/// Stores an English dialog with a new id, and consents to it; yields when it was received.
+pub async fn insert_consented(store: &dyn DialogStore, customer: &str, id: &str) -> Date {
     let date = insert(store, customer, id).await;
     grant(store, id).await;
     date
 }
 
-pub(crate) async fn grant(store: &dyn DialogStore, id: &str) -> Receipt {
+/// Consents to a dialog that is not gone.
+pub async fn grant(store: &dyn DialogStore, id: &str) -> Receipt {
     decide(store, id, Decision::Granted).await.expect("a yes to what is not gone is recorded")
 }
 
-pub(crate) async fn withdraw(store: &dyn DialogStore, id: &str) -> Receipt {
+/// Withdraws a dialog.
+pub async fn withdraw(store: &dyn DialogStore, id: &str) -> Receipt {
     decide(store, id, Decision::Withdrawn).await.expect("a no is always recorded")
 }
 
-pub(crate) async fn decide(
+/// Decides on a dialog, without evidence.
+pub async fn decide(
     store: &dyn DialogStore,
     dialog: &str,
     decision: Decision,
@@ -152,7 +168,8 @@ impl Ending {
     }
 }
 
-pub(crate) async fn read(
+/// Reads a dialog.
+pub async fn read(
     store: &dyn DialogStore,
     whose: &str,
     dialog: &str,
