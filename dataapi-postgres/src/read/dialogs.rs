@@ -1,7 +1,7 @@
 //! One dialog, or its consent, by its id.
 
 use dataapi_core::{
-    ConsentRecord, ConsentStatus, CustomerId, Dialog, DialogId, Reach, RefKey, StoreError,
+    ConsentState, ConsentStatus, CustomerId, Dialog, DialogId, Reach, RefKey, StoreError,
     StoredDialog,
 };
 
@@ -69,16 +69,16 @@ pub(crate) async fn consent(
                 ON e.shard = d.shard AND e.chain = d.chain AND e.position = d.position";
     query.sql = query.sql.replace("dataapi.dialog d", join);
     let row = readers.row(&query).await?.ok_or(StoreError::NotFound)?;
-    let record = match get::<i16>(&row, 0)? {
+    let (state, date, event) = match get::<i16>(&row, 0)? {
         state::AWAITED => return Err(StoreError::NotFound.into()),
-        state::PENDING => ConsentRecord::Pending { received: rows::date(&row, 1)? },
+        state::PENDING => (ConsentState::Pending, rows::date(&row, 1)?, None),
         _ => {
             let event = rows::event(&row, 2)?;
             if event.reference != key.reference(dialog_id) {
                 return Err(rows::damaged("event"));
             }
-            ConsentRecord::Decided(event)
+            (ConsentState::after(event.kind), event.date, Some(event))
         }
     };
-    Ok(record.status(dialog_id.clone()))
+    Ok(ConsentStatus { dialog_id: dialog_id.clone(), state, date, event })
 }

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use dataapi_core::{ChainHead, DialogRef, NewDialog};
+use dataapi_core::consent::rules::{EarlyGrant, HeldRecord, Record};
+use dataapi_core::{ChainHead, Date, DialogRef, NewDialog};
 use deadpool_postgres::Client;
 use tokio_postgres::Row;
 
@@ -13,7 +14,7 @@ use crate::pipeline::{Pipeline, parameters};
 use crate::rows::{self, EVENT_COLUMNS, get, state};
 use crate::shards::{Shard, Shards};
 use crate::write::references::{bytes, groups};
-use crate::write::unit::{DialogState, EarlyGrant, PresentDialog, ShardChain, WorkingRow};
+use crate::write::unit::{ShardChain, WorkingRow};
 use crate::write::values::{chunks, values};
 
 /// A dialog with a new id, most likely: it is put in without a look.
@@ -28,7 +29,7 @@ pub(crate) struct Begun {
     /// The transaction's own id, by which its outcome can be asked for.
     pub(crate) id: String,
     pub(crate) chains: BTreeMap<Shard, ShardChain>,
-    pub(crate) entries: HashMap<DialogRef, WorkingRow>,
+    pub(crate) working_rows: HashMap<DialogRef, WorkingRow>,
     /// Of the fresh ones, those that are in.
     pub(crate) fresh: BTreeSet<DialogRef>,
 }
@@ -51,7 +52,7 @@ pub(crate) async fn begin(
     references: &[DialogRef],
     with_texts: &[DialogRef],
     fresh: &[FreshInsert<'_>],
-    received: i64,
+    received: Date,
 ) -> Result<Begun, PostgresError> {
     let locked: BTreeSet<Shard> = references.iter().map(|reference| shards.of(reference)).collect();
     let id = client.prepare_cached(ID).await?;
@@ -86,7 +87,7 @@ pub(crate) async fn begin(
             let NewDialog { customer_id, dialog_id, language, text } = one.dialog;
             parameters![
                 one.reference.as_bytes().to_vec(),
-                received,
+                received.as_micros(),
                 shards.key(shards.of(&one.reference)),
                 dialog_id.as_str().to_owned(),
                 customer_id.as_str().to_owned(),
@@ -106,20 +107,20 @@ pub(crate) async fn begin(
         let row = found.first().ok_or_else(|| rows::damaged("chain"))?;
         chains.insert(shard, chain(row)?);
     }
-    let mut entries = HashMap::new();
+    let mut working_rows = HashMap::new();
     for _ in &row_groups {
         for row in next() {
-            let (reference, state) = entry(&row)?;
-            entries.insert(reference, WorkingRow::read(state));
+            let (reference, record) = record(&row)?;
+            working_rows.insert(reference, WorkingRow::read(record));
         }
     }
     for reference in references {
-        entries.entry(*reference).or_insert_with(|| WorkingRow::read(DialogState::Absent));
+        working_rows.entry(*reference).or_insert_with(|| WorkingRow::read(Record::Absent));
     }
     for _ in &text_groups {
         for row in next() {
-            if let Some(entry) = entries.get_mut(&rows::reference(&row, 0)?) {
-                entry.text = get(&row, 1)?;
+            if let Some(working) = working_rows.get_mut(&rows::reference(&row, 0)?) {
+                working.text = get(&row, 1)?;
             }
         }
     }
@@ -129,7 +130,7 @@ pub(crate) async fn begin(
             put_in.insert(rows::reference(&row, 0)?);
         }
     }
-    Ok(Begun { id, chains, entries, fresh: put_in })
+    Ok(Begun { id, chains, working_rows, fresh: put_in })
 }
 
 fn read_rows() -> String {
@@ -145,28 +146,28 @@ fn read_rows() -> String {
 }
 
 /// Reads a row of [`read_rows`].
-fn entry(row: &Row) -> Result<(DialogRef, DialogState), PostgresError> {
+fn record(row: &Row) -> Result<(DialogRef, Record), PostgresError> {
     let reference = rows::reference(row, 0)?;
     let event = || {
         let event = rows::event(row, 5)?;
         if event.reference == reference { Ok(event) } else { Err(rows::damaged("event")) }
     };
-    let state = match get::<i16>(row, 1)? {
-        state::AWAITED => DialogState::Awaited(EarlyGrant {
+    let record = match get::<i16>(row, 1)? {
+        state::AWAITED => Record::Awaited(EarlyGrant {
             date: rows::date(row, 14)?,
             until: rows::date(row, 15)?,
             evidence: rows::evidence(row, 16)?,
         }),
-        now @ (state::PENDING | state::CONSENTED) => DialogState::Present(PresentDialog {
+        now @ (state::PENDING | state::CONSENTED) => Record::Held(HeldRecord {
             customer_id: rows::parsed(row, 3)?,
             language: rows::parsed(row, 4)?,
             received: rows::date(row, 2)?,
             is_imported: get(row, 19)?,
             granted: if now == state::CONSENTED { Some(event()?) } else { None },
         }),
-        _ => DialogState::Gone(event()?),
+        _ => Record::Gone(event()?),
     };
-    Ok((reference, state))
+    Ok((reference, record))
 }
 
 fn chain(row: &Row) -> Result<ShardChain, PostgresError> {

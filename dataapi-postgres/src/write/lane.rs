@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataapi_core::{Received, StoreError};
+use dataapi_core::consent::rules::{self, Arrival, Slot};
+use dataapi_core::{Date, Received, StoreError};
 use deadpool_postgres::Client;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -17,10 +18,10 @@ use crate::pool::Lent;
 use crate::write::begin::{self, FreshInsert};
 use crate::write::commit_outcome::{ServerLife, life, status};
 use crate::write::context::StoreContext;
+use crate::write::insert_outcome::{InsertOutcome, TAKEN, taken};
 use crate::write::references::{bytes, groups};
 use crate::write::request::{Batch, InsertRequest, Job, WriteRequest};
 use crate::write::statements;
-use crate::write::taken::{TAKEN, Taken, taken};
 use crate::write::tally::Tally;
 use crate::write::unit::Unit;
 
@@ -46,8 +47,10 @@ pub(super) struct Lane {
 
 /// What came of a batch that is committed.
 struct Committed {
-    /// For each insert, in order.
-    inserts: Vec<Result<Received, Taken>>,
+    /// When the dialogs were received that were put in without a look.
+    now: Date,
+    /// What came of each of those, in order.
+    inserts: Vec<InsertOutcome>,
 }
 
 /// Why a batch is not known to be committed.
@@ -148,17 +151,15 @@ impl Lane {
         self.shared.commits.count(batch.len());
         let mut unclear = Batch::default();
         for (insert, outcome) in batch.inserts.into_iter().zip(committed.inserts) {
-            let answer = match outcome {
-                Ok(received) => Ok(received),
-                Err(Taken::By(stored)) => {
-                    Err(StoreError::Exists { same_content: stored.same_content(&insert.dialog) })
-                }
-                Err(Taken::Gone) => Err(StoreError::Gone),
-                Err(Taken::Unclear) => {
-                    unclear.jobs.push(insert.into_job());
-                    continue;
-                }
+            let Some(slot) = outcome.slot(&insert.dialog) else {
+                unclear.jobs.push(insert.into_job());
+                continue;
             };
+            let arrival = rules::insert(slot, committed.now);
+            let answer = arrival.map(|Arrival { received, grant, .. }| Received {
+                date: received,
+                is_consented: grant.is_some(),
+            });
             let _ = insert.reply.send(answer);
         }
         batch.jobs.into_iter().for_each(Job::answer);
@@ -178,7 +179,8 @@ impl Lane {
             .iter()
             .map(|insert| FreshInsert { reference: insert.reference, dialog: &insert.dialog })
             .collect();
-        let date = shared.dates.now();
+        let now = shared.dates.now();
+        let received = rules::insert(Slot::Free, now).map_err(PostgresError::from)?.received;
         let (shards, is_spread) = (&shared.shards, shared.is_spread);
         let begun = patiently(begin::begin(
             client,
@@ -187,18 +189,18 @@ impl Lane {
             &references,
             &with_texts,
             &fresh,
-            date.as_micros(),
+            received,
         ))
         .await?;
 
         let mut unit =
-            Unit::new(&shared.key, shards, shared.dates.now(), begun.chains, begun.entries);
+            Unit::new(&shared.key, shards, shared.dates.now(), begun.chains, begun.working_rows);
         for job in &mut batch.jobs {
             job.run(&mut unit)?;
         }
         if !begun.fresh.is_empty() {
             unit.tally.pending(i64::try_from(begun.fresh.len()).unwrap_or(i64::MAX));
-            unit.handed_out = unit.handed_out.max(date);
+            unit.handed_out = unit.handed_out.max(received);
         }
         let (handed_out, erases) = (unit.handed_out, unit.erases);
         let counts = std::mem::take::<Tally>(&mut unit.tally);
@@ -242,14 +244,14 @@ impl Lane {
         }
         shared.dates.hand_out(handed_out);
         pipeline.command("COMMIT");
-        let received = |insert: &InsertRequest| {
+        let outcome = |insert: &InsertRequest| {
             if begun.fresh.contains(&insert.reference) {
-                Ok(Received { date, is_consented: false })
+                InsertOutcome::Stored
             } else {
-                Err(Taken::Unclear)
+                InsertOutcome::Unclear
             }
         };
-        let mut committed = Committed { inserts: batch.inserts.iter().map(received).collect() };
+        let mut committed = Committed { now, inserts: batch.inserts.iter().map(outcome).collect() };
         let answers = match pipeline.answers().await {
             Ok(answers) => answers,
             Err(failure) if failure.is_a_refused_statement() => return Err(failure.into()),
@@ -257,10 +259,10 @@ impl Lane {
         };
         for row in answers.iter().skip(sent_before).take(looks).flatten() {
             // It is committed: what cannot be read is looked at again.
-            if let Ok((reference, by)) = taken(row)
+            if let Ok((reference, outcome)) = taken(row)
                 && let Ok(at) = batch.inserts.binary_search_by_key(&reference, |it| it.reference)
             {
-                committed.inserts[at] = Err(by);
+                committed.inserts[at] = outcome;
             }
         }
         Ok(committed)

@@ -3,11 +3,11 @@
 mod begin;
 mod commit_outcome;
 mod context;
+mod insert_outcome;
 mod lane;
 mod references;
 mod request;
 mod statements;
-mod taken;
 mod tally;
 mod unit;
 mod values;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use dataapi_core::consent::rules::{EarlyGrant, HeldRecord, Record};
 use dataapi_core::{DialogRef, Event, NewDialog};
 use deadpool_postgres::Client;
 use tokio_postgres::Statement;
@@ -13,7 +14,7 @@ use crate::pipeline::{Parameter, Pipeline, parameters};
 use crate::rows::{self, signed, state, state_after};
 use crate::shards::{Shard, Shards};
 use crate::write::references::bytes;
-use crate::write::unit::{DialogState, EarlyGrant, PresentDialog, Unit};
+use crate::write::unit::Unit;
 use crate::write::values::{chunks, values};
 
 /// The statements that are still to be sent in a transaction that began.
@@ -33,49 +34,46 @@ pub(crate) async fn of_unit(
     let mut granted: BTreeMap<Shard, Vec<(DialogRef, Event)>> = BTreeMap::new();
     let mut buried: BTreeMap<(Shard, i16), Vec<(DialogRef, Event)>> = BTreeMap::new();
     // In one order everywhere, so that no two wait for each other.
-    let mut entries: Vec<_> = unit.entries.into_iter().collect();
-    entries.sort_by_key(|(reference, _)| *reference);
+    let mut working_rows: Vec<_> = unit.rows.into_iter().collect();
+    working_rows.sort_by_key(|(reference, _)| *reference);
     let mut new = Vec::new();
-    for (reference, entry) in entries {
+    for (reference, row) in working_rows {
         let shard = shards.of(&reference);
-        match (entry.before, entry.now) {
-            (DialogState::Present(before), DialogState::Present(now)) => {
+        match (row.before, row.now) {
+            (Record::Held(before), Record::Held(now)) => {
                 if let (None, Some(event)) = (before.granted, now.granted) {
                     granted.entry(shard).or_default().push((reference, event));
                 }
             }
-            (DialogState::Present(_), DialogState::Gone(event)) => {
+            (Record::Held(_), Record::Gone(event)) => {
                 let state = state_after(event.kind);
                 buried.entry((shard, state)).or_default().push((reference, event));
             }
-            (before, DialogState::Present(now)) => {
-                let dialog = entry.inserted.ok_or_else(|| rows::damaged("row"))?;
-                let row = NewRow::held(reference, shards.key(shard), &now, dialog);
+            (before, Record::Held(now)) => {
+                let dialog = row.inserted.ok_or_else(|| rows::damaged("row"))?;
+                let new_row = NewRow::held(reference, shards.key(shard), &now, dialog);
                 match before {
-                    DialogState::Absent => new.push(row),
-                    _ => pending.replace(client, row).await?,
+                    Record::Absent => new.push(new_row),
+                    _ => pending.replace(client, new_row).await?,
                 }
                 pending.end_early(client, reference, shards.key(shard), &before).await?;
             }
-            (
-                before @ (DialogState::Absent | DialogState::Awaited(_)),
-                DialogState::Gone(event),
-            ) => {
-                let row = NewRow::gone(reference, shards.key(shard), &event);
+            (before @ (Record::Absent | Record::Awaited(_)), Record::Gone(event)) => {
+                let new_row = NewRow::gone(reference, shards.key(shard), &event);
                 match before {
-                    DialogState::Absent => new.push(row),
-                    _ => pending.replace(client, row).await?,
+                    Record::Absent => new.push(new_row),
+                    _ => pending.replace(client, new_row).await?,
                 }
                 pending.end_early(client, reference, shards.key(shard), &before).await?;
             }
-            (before, DialogState::Awaited(grant)) if !before.awaits(&grant) => {
+            (before, Record::Awaited(grant)) if !awaits(&before, &grant) => {
                 let key = shards.key(shard);
-                if matches!(before, DialogState::Absent) {
+                if matches!(before, Record::Absent) {
                     new.push(NewRow::awaited(reference, key, &grant));
                 }
                 pending.hold(client, reference, key, &grant).await?;
             }
-            (DialogState::Gone(_), DialogState::Absent) => {
+            (Record::Gone(_), Record::Absent) => {
                 let forget = "DELETE FROM dataapi.dialog WHERE ref = $1 AND shard = $2";
                 let bytes = reference.as_bytes().to_vec();
                 pending.add(client, forget, parameters![bytes, shards.key(shard)]).await?;
@@ -189,9 +187,9 @@ impl PendingStatements {
         client: &Client,
         reference: DialogRef,
         shard: i32,
-        before: &DialogState,
+        before: &Record,
     ) -> Result<(), PostgresError> {
-        if !matches!(before, DialogState::Awaited(_)) {
+        if !matches!(before, Record::Awaited(_)) {
             return Ok(());
         }
         let end = "DELETE FROM dataapi.early_grant WHERE ref = $1 AND shard = $2";
@@ -292,6 +290,11 @@ impl PendingStatements {
     }
 }
 
+/// Whether that very grant is held already.
+fn awaits(record: &Record, grant: &EarlyGrant) -> bool {
+    matches!(record, Record::Awaited(held) if held == grant)
+}
+
 /// A row of a dialog, with all that stands in it.
 struct NewRow {
     reference: DialogRef,
@@ -304,7 +307,7 @@ struct NewRow {
 }
 
 impl NewRow {
-    fn held(reference: DialogRef, shard: i32, held: &PresentDialog, dialog: NewDialog) -> Self {
+    fn held(reference: DialogRef, shard: i32, held: &HeldRecord, dialog: NewDialog) -> Self {
         let state = if held.granted.is_some() { state::CONSENTED } else { state::PENDING };
         let (date, event) = (held.received.as_micros(), held.granted.as_ref().map(place));
         let (dialog, is_imported) = (Some(dialog), held.is_imported);
