@@ -1,0 +1,292 @@
+//! The body of a request: read strictly, and what is wrong with it told without quoting it.
+
+use std::fmt;
+
+use dataapi_core::Invalid;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::consent::Decision;
+use crate::dialog::NewDialog;
+
+/// Why a body is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is not JSON in UTF-8; the reason is to be read on its own.
+    NotJson(&'static str),
+    /// It is JSON of the wrong shape.
+    WrongShape(Invalid),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson(reason) => f.write_str(reason),
+            Self::WrongShape(invalid) => invalid.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+/// A body with a shape of its own.
+pub trait Shape: for<'de> Deserialize<'de> {
+    /// What it is, to be read after "the body must be".
+    const WHOLE: &'static str;
+    /// Its members.
+    const MEMBERS: &'static [Member];
+}
+
+/// One member of a body.
+#[derive(Debug)]
+pub struct Member {
+    name: &'static str,
+    kind: JsonType,
+    required: bool,
+}
+
+impl Shape for NewDialog {
+    const WHOLE: &'static str = "an object with the members 'text' and 'language'";
+    const MEMBERS: &'static [Member] = &[
+        Member { name: "text", kind: JsonType::String, required: true },
+        Member { name: "language", kind: JsonType::String, required: true },
+    ];
+}
+
+impl Shape for Decision {
+    const WHOLE: &'static str =
+        "true, false, or an object with 'consent' and if need be 'notice', 'method', 'locale'";
+    const MEMBERS: &'static [Member] = &[
+        Member { name: "consent", kind: JsonType::Bool, required: true },
+        Member { name: "notice", kind: JsonType::String, required: false },
+        Member { name: "method", kind: JsonType::String, required: false },
+        Member { name: "locale", kind: JsonType::String, required: false },
+    ];
+}
+
+/// Parses a whole body; what is wrong with it is told without quoting it.
+///
+/// # Errors
+/// When it is not JSON in UTF-8, or has another shape.
+///
+/// ```
+/// use dataapi_wire::{Decision, body};
+///
+/// assert!(body::parse::<Decision>(b" true ").is_ok());
+/// let wrong = body::parse::<Decision>(br#"{"consent":"yes"}"#).expect_err("a string");
+/// assert_eq!(wrong.to_string(), "consent must be true or false");
+/// ```
+pub fn parse<T: Shape>(body: &[u8]) -> Result<T, BodyError> {
+    let Ok(json) = std::str::from_utf8(body) else {
+        return Err(BodyError::NotJson("the body must be UTF-8"));
+    };
+    // A derived struct would also be read out of an array of its members.
+    let is_array = json.trim_start().starts_with('[');
+    match serde_json::from_str::<T>(json) {
+        Ok(value) if !is_array => Ok(value),
+        _ if serde_json::from_str::<IgnoredAny>(json).is_err() => {
+            Err(BodyError::NotJson("the body must be one JSON value"))
+        }
+        _ => Err(BodyError::WrongShape(explain::<T>(json))),
+    }
+}
+
+/// The JSON type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JsonType {
+    String,
+    Bool,
+    Null,
+    Other,
+}
+
+/// Finds out what is wrong with JSON that has the wrong shape. The parser's own message will not
+/// do: it quotes the value.
+fn explain<T: Shape>(json: &str) -> Invalid {
+    let mut fault = None;
+    let seen = serde_json::Deserializer::from_str(json)
+        .deserialize_any(Inspection { members: T::MEMBERS, fault: &mut fault });
+    let whole = || Invalid::new("body", format!("must be {}", T::WHOLE));
+    match (fault, seen) {
+        (Some(fault), _) => fault,
+        (None, Ok(seen)) => T::MEMBERS
+            .iter()
+            .find(|member| member.required && !seen.contains(&member.name))
+            .map_or_else(whole, |missing| Invalid::new(missing.name, "is missing")),
+        (None, Err(_)) => whole(),
+    }
+}
+
+/// Walks the members of an object up to the first that is wrong.
+struct Inspection<'f> {
+    members: &'static [Member],
+    fault: &'f mut Option<Invalid>,
+}
+
+impl<'de> Visitor<'de> for Inspection<'_> {
+    type Value = Vec<&'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let Self { members: known, fault } = self;
+        let mut seen = Vec::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let Some(member) = known.iter().find(|member| member.name == name) else {
+                let names = known.iter().map(|member| member.name).collect::<Vec<_>>().join(", ");
+                *fault = Some(Invalid::new("body", format!("must have no members but {names}")));
+                break;
+            };
+            if seen.contains(&member.name) {
+                *fault = Some(Invalid::new(member.name, "must be given only once"));
+                break;
+            }
+            seen.push(member.name);
+            let wanted = match member.kind {
+                JsonType::Bool => "must be true or false",
+                _ => "must be a string of Unicode characters",
+            };
+            // Set beforehand, because an unreadable value leaves this function at once.
+            *fault = Some(Invalid::new(member.name, wanted));
+            let kind = members.next_value::<JsonType>()?;
+            if kind != member.kind && (member.required || kind != JsonType::Null) {
+                break;
+            }
+            *fault = None;
+        }
+        Ok(seen)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+
+        impl<'de> Visitor<'de> for Value {
+            type Value = JsonType;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<JsonType, E> {
+                Ok(JsonType::String)
+            }
+
+            fn visit_bool<E: Error>(self, _: bool) -> Result<JsonType, E> {
+                Ok(JsonType::Bool)
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<JsonType, E> {
+                Ok(JsonType::Null)
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<JsonType, E> {
+                Ok(JsonType::Other)
+            }
+
+            fn visit_u64<E: Error>(self, _: u64) -> Result<JsonType, E> {
+                Ok(JsonType::Other)
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<JsonType, E> {
+                Ok(JsonType::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<JsonType, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(JsonType::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<JsonType, A::Error> {
+                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(JsonType::Other)
+            }
+        }
+
+        deserializer.deserialize_any(Value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The status that it is answered with, and the member it is about.
+    fn refused<T: Shape>(body: &str) -> (u16, Option<&'static str>) {
+        match parse::<T>(body.as_bytes()).err().expect("it is refused") {
+            BodyError::NotJson(_) => (400, None),
+            BodyError::WrongShape(Invalid { field, .. }) => (422, Some(field)),
+        }
+    }
+
+    #[test]
+    fn a_wrong_shape_names_the_member() {
+        for (body, field) in [
+            (r#"{"text":"x"}"#, "language"),
+            (r#"{"language":"en"}"#, "text"),
+            (r#"{"text":1,"language":"en"}"#, "text"),
+            (r#"{"text":"x","language":null}"#, "language"),
+            (r#"{"text":"x","language":{"a":[1,{}]}}"#, "language"),
+            (r#"{"text":"x","text":"y","language":"en"}"#, "text"),
+            (r#"{"text":"x","language":"en","customer":"c"}"#, "body"),
+            (r#"{"text":1e999,"language":"en"}"#, "text"),
+            (r#"{"text":"\ud800","language":"en"}"#, "text"),
+            (r#"["x","en"]"#, "body"),
+            (r#""x""#, "body"),
+            ("null", "body"),
+            ("12", "body"),
+            ("{}", "text"),
+        ] {
+            assert_eq!(refused::<NewDialog>(body), (422, Some(field)), "{body}");
+        }
+        for (body, field) in [
+            ("[true]", "body"),
+            (r#""true""#, "body"),
+            ("1", "body"),
+            ("null", "body"),
+            ("{}", "consent"),
+            (r#"{"consent":null}"#, "consent"),
+            (r#"{"consent":"yes"}"#, "consent"),
+            (r#"{"consent":true,"consent":false}"#, "consent"),
+            (r#"{"consent":true,"notice":7}"#, "notice"),
+            (r#"{"consent":true,"because":"x"}"#, "body"),
+        ] {
+            assert_eq!(refused::<Decision>(body), (422, Some(field)), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_apart() {
+        for body in ["", " ", "{", r#"{"text":"x""#, "tru", "true false", "{'a':1}", "\u{feff}true"]
+        {
+            assert_eq!(refused::<NewDialog>(body).0, 400, "{body}");
+            assert_eq!(refused::<Decision>(body).0, 400, "{body}");
+        }
+        assert!(parse::<Decision>(b"\xff").is_err());
+    }
+
+    #[test]
+    fn nesting_without_end_is_only_a_wrong_shape() {
+        let deep =
+            format!(r#"{{"text":{}{},"language":"en"}}"#, "[".repeat(50_000), "]".repeat(50_000));
+        assert_eq!(refused::<NewDialog>(&deep), (422, Some("text")));
+    }
+
+    #[test]
+    fn space_around_and_nulls_for_evidence_are_fine() {
+        assert!(parse::<Decision>(b" \n true\r\n").is_ok());
+        assert!(parse::<Decision>(br#"{"consent":false,"notice":null}"#).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = parse::<NewDialog>(&body);
+            let _ = parse::<Decision>(&body);
+        }
+    }
+}

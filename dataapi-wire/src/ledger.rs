@@ -1,0 +1,286 @@
+//! Events of the ledger: as `GET /changes` tells them, and as an audit's export has them.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use dataapi_core::{
+    self as core, Date, DialogRef, EventHash, Evidence, Invalid, Limit, Positions, StoreError,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::as_text::{self, redacted};
+use crate::dialog::Dialog;
+use crate::query::{Parameter, Parameters, once};
+
+/// Where the proof of it stands in the ledger.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LedgerEntry {
+    /// Which chain it is in; left out for the first, which is the only one of a store on one machine.
+    #[serde(default, skip_serializing_if = "is_first")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub chain: u16,
+    /// Its place there: 1 for the first event.
+    pub position: u64,
+    /// The dialog as the ledger names it: a keyed hash of its id, 64 hexadecimal digits.
+    #[serde(rename = "ref", with = "as_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub reference: DialogRef,
+    /// What happened.
+    pub kind: EventKind,
+    /// SHA-256 over the event and the one before it, 64 hexadecimal digits.
+    #[serde(with = "as_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub hash: EventHash,
+}
+
+impl From<&core::Event> for LedgerEntry {
+    fn from(event: &core::Event) -> Self {
+        Self {
+            chain: event.chain,
+            position: event.position,
+            reference: event.reference,
+            kind: event.kind.into(),
+            hash: event.hash,
+        }
+    }
+}
+
+/// What happened to a dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "a description here would be one of the schema")]
+pub enum EventKind {
+    Granted,
+    Withdrawn,
+    Erased,
+    Expired,
+}
+
+impl From<core::EventKind> for EventKind {
+    fn from(kind: core::EventKind) -> Self {
+        match kind {
+            core::EventKind::Granted => Self::Granted,
+            core::EventKind::Withdrawn => Self::Withdrawn,
+            core::EventKind::Erased => Self::Erased,
+            core::EventKind::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<EventKind> for core::EventKind {
+    fn from(kind: EventKind) -> Self {
+        match kind {
+            EventKind::Granted => Self::Granted,
+            EventKind::Withdrawn => Self::Withdrawn,
+            EventKind::Erased => Self::Erased,
+            EventKind::Expired => Self::Expired,
+        }
+    }
+}
+
+/// One event of the ledger.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Event<'a> {
+    #[allow(missing_docs, reason = "the type's schema says it")]
+    #[serde(flatten)]
+    pub entry: LedgerEntry,
+    /// When it happened.
+    #[serde(with = "as_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub date: Date,
+    /// Which notice the customer was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub notice: Option<Cow<'a, str>>,
+    /// How the customer answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub method: Option<Cow<'a, str>>,
+    /// The language in which the customer was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub locale: Option<Cow<'a, str>>,
+    /// The dialog that can be read by it; there only when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub dialog: Option<Dialog<'a>>,
+}
+
+impl<'a> From<&'a core::Change> for Event<'a> {
+    fn from(core::Change { event, dialog }: &'a core::Change) -> Self {
+        let [notice, method, locale] =
+            event.evidence.pieces().map(|piece| piece.map(Cow::Borrowed));
+        let dialog = dialog.as_ref().map(Dialog::from);
+        Self { entry: event.into(), date: event.date, notice, method, locale, dialog }
+    }
+}
+
+impl Event<'_> {
+    /// The event, and its dialog if there is one.
+    ///
+    /// # Errors
+    /// When a member is outside its bounds, or the dialog is one that nobody consented to.
+    pub fn into_domain(self) -> Result<core::Change, StoreError> {
+        let LedgerEntry { chain, position, reference, kind, hash } = self.entry;
+        let evidence = evidence([self.notice, self.method, self.locale])?;
+        let kind = kind.into();
+        let event =
+            core::Event { chain, position, reference, kind, date: self.date, evidence, hash };
+        let dialog = self.dialog.map(Dialog::into_domain).transpose()?;
+        Ok(core::Change { event, dialog })
+    }
+}
+
+/// Events of the ledger, and how far it goes.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Changes<'a> {
+    /// Chain by chain, each position one more than that before.
+    pub events: Vec<Event<'a>>,
+    /// What to give as `after` the next time.
+    #[serde(with = "as_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub next: Positions,
+    /// The ledger's last events.
+    pub head: LedgerHead,
+}
+
+/// The last events of the ledger: noted elsewhere, they show later whether anything was changed.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Head))]
+pub struct LedgerHead {
+    /// How many events each chain has, with dots between.
+    #[serde(with = "as_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub positions: Positions,
+    /// The hash of the last one, or over the last ones of several chains; all zeros before the first.
+    #[serde(with = "as_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub hash: EventHash,
+}
+
+impl From<core::LedgerHead> for LedgerHead {
+    fn from(core::LedgerHead { positions, hash }: core::LedgerHead) -> Self {
+        Self { positions, hash }
+    }
+}
+
+/// An event as a line of an audit's export: what [`Event`] has, with the hash last.
+///
+/// ```
+/// use dataapi_wire::EventLine;
+///
+/// let line = r#"{"position":1,"ref":"0000000000000000000000000000000000000000000000000000000000000000","kind":"erased","date":"2026-03-01T10:00:00.000000Z","hash":"1111111111111111111111111111111111111111111111111111111111111111"}"#;
+/// let event = serde_json::from_str::<EventLine>(line).expect("a line").into_domain()?;
+/// assert_eq!(event.position, 1);
+/// assert_eq!(serde_json::to_string(&EventLine::from(&event)).expect("JSON"), line);
+/// # Ok::<(), dataapi_core::Invalid>(())
+/// ```
+#[derive(Serialize, Deserialize)]
+pub struct EventLine<'a> {
+    #[serde(default, skip_serializing_if = "is_first")]
+    chain: u16,
+    position: u64,
+    #[serde(rename = "ref", with = "as_text")]
+    reference: DialogRef,
+    kind: EventKind,
+    #[serde(with = "as_text")]
+    date: Date,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locale: Option<Cow<'a, str>>,
+    #[serde(with = "as_text")]
+    hash: EventHash,
+}
+
+impl<'a> From<&'a core::Event> for EventLine<'a> {
+    fn from(event: &'a core::Event) -> Self {
+        let [notice, method, locale] =
+            event.evidence.pieces().map(|piece| piece.map(Cow::Borrowed));
+        Self {
+            chain: event.chain,
+            position: event.position,
+            reference: event.reference,
+            kind: event.kind.into(),
+            date: event.date,
+            notice,
+            method,
+            locale,
+            hash: event.hash,
+        }
+    }
+}
+
+impl EventLine<'_> {
+    /// The event.
+    ///
+    /// # Errors
+    /// Names the first piece of evidence that is outside its bounds.
+    pub fn into_domain(self) -> Result<core::Event, Invalid> {
+        let Self { chain, position, reference, kind, date, hash, .. } = self;
+        let evidence = evidence([self.notice, self.method, self.locale])?;
+        let kind = kind.into();
+        Ok(core::Event { chain, position, reference, kind, date, evidence, hash })
+    }
+}
+
+redacted!(Event, Changes, EventLine);
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_first(chain: &u16) -> bool {
+    *chain == 0
+}
+
+fn evidence(pieces: [Option<Cow<'_, str>>; 3]) -> Result<Evidence, Invalid> {
+    let [notice, method, locale] = pieces.map(|piece| piece.map(Cow::into_owned));
+    Evidence::parse(notice, method, locale)
+}
+
+const PARAMETERS: &[Parameter] = &[once("after"), once("limit"), once("dialogs"), once("wait")];
+
+/// The longest that a request may wait for an event, in seconds.
+const LONGEST_WAIT: u64 = 60;
+
+/// Which events are asked for, and how long to wait for one.
+#[derive(Clone, Debug)]
+pub struct ChangesRequest {
+    /// The events after those positions.
+    pub after: Positions,
+    /// How many at most.
+    pub limit: Limit,
+    /// Whether each grant that still holds comes with its dialog.
+    pub dialogs: bool,
+    /// How long to wait for an event.
+    pub wait: Duration,
+}
+
+/// Reads the query of `GET /changes`.
+///
+/// # Errors
+/// Names the parameter that is not understood.
+pub fn changes_request(query: &str) -> Result<ChangesRequest, Invalid> {
+    let parameters = Parameters::parse(query, &[PARAMETERS])?;
+    let limit = parameters.number("limit")?.map(Limit::new).transpose()?.unwrap_or_default();
+    let after = parameters.parsed::<Positions>("after")?.unwrap_or_default();
+    let dialogs = parameters.flag("dialogs", false)?;
+    Ok(ChangesRequest { after, limit, dialogs, wait: wait(&parameters)? })
+}
+
+/// Whole seconds, with or without their unit.
+fn wait(parameters: &Parameters) -> Result<Duration, Invalid> {
+    let Some(value) = parameters.get("wait") else { return Ok(Duration::ZERO) };
+    let digits = value.strip_suffix('s').unwrap_or(value);
+    match digits.parse() {
+        Ok(seconds) if seconds <= LONGEST_WAIT && !digits.starts_with('+') => {
+            Ok(Duration::from_secs(seconds))
+        }
+        _ => Err(Invalid::new("wait", "must be 0s to 60s, such as '30s'")),
+    }
+}

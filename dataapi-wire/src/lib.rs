@@ -1,0 +1,75 @@
+//! What `DataAPI` writes and reads as text, each form written once: the JSON of its HTTP API, of exported
+//! files and of receipts, and the query strings of its URLs. The server, the command line and clients
+//! use it; it knows no HTTP library, no files and no store.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`dialog`] | a dialog as it is sent, read and exported, and its URL |
+//! | [`consent`] | decisions, receipts, and how a dialog stands |
+//! | [`ledger`] | events of the ledger, and the query of `GET /changes` |
+//! | [`filter`] | a filter in all its text forms |
+//! | [`page`] | a page, its query, and the URL of the next one |
+//! | [`subject`] | what a customer gets of their own data |
+//! | [`import`] | a dialog as other programs write it |
+//! | [`manifest`] | the last line of an export |
+//! | [`stats`] | counts |
+//! | [`problem`] | why a request was refused |
+//! | [`body`] | reads the body of a request, and says what is wrong with it without quoting it |
+//! | [`query`] | query strings and percent-encoding |
+//!
+//! Writing borrows from the domain, so that a text is copied once, into the answer. What is read has owned
+//! values, which are checked as they go into the domain.
+//!
+//! ```
+//! use dataapi_core::{Cursor, Position, Reach};
+//!
+//! let request = dataapi_wire::page_request("language=en&limit=10", Reach::default())?;
+//! let place = Position { date: "2026-03-01T10:00:00Z".parse()?, dialog_id: "d-1".parse()? };
+//! let next = Cursor::in_filter(request.filter(), place);
+//! let url = dataapi_wire::next_page_url("/v1", &request, &next);
+//! assert!(url.starts_with("/v1/data/?language=en&limit=10&cursor="));
+//! # Ok::<(), dataapi_core::Invalid>(())
+//! ```
+
+#![deny(missing_docs)]
+
+mod as_text;
+pub mod body;
+pub mod consent;
+pub mod dialog;
+pub mod filter;
+#[cfg(test)]
+mod fuzz;
+pub mod health;
+pub mod import;
+pub mod ledger;
+pub mod manifest;
+pub mod page;
+pub mod problem;
+pub mod query;
+#[cfg(feature = "openapi")]
+pub mod schema;
+pub mod stats;
+pub mod subject;
+
+pub use body::BodyError;
+pub use consent::{ConsentReceipt, ConsentStatus, Decision, HeldDecision, Receipt};
+pub use dialog::{Dialog, Erasure, ExportedDialog, ExportedLine, NewDialog, dialog_url};
+pub use filter::FilterMembers;
+#[cfg(feature = "openapi")]
+pub use filter::FilterParameters;
+pub use health::Health;
+pub use import::{FieldValue, ImportFields};
+pub use ledger::{Changes, ChangesRequest, Event, EventLine, changes_request};
+pub use manifest::{Manifest, ManifestLine};
+#[cfg(feature = "openapi")]
+pub use page::WindowParameters;
+pub use page::{Page, next_page_url, page_request};
+pub use problem::{ProblemDocument, ProblemKind};
+pub use query::{no_parameters, percent_decode};
+#[cfg(feature = "openapi")]
+pub use schema::{Id, LanguageTag};
+pub use stats::Stats;
+pub use subject::{
+    SubjectDialog, SubjectHeading, SubjectReceipt, next_subject_url, subject_request,
+};

@@ -1,0 +1,21 @@
+//! The schemas of values that the domain has types for.
+
+use utoipa::ToSchema;
+
+/// The id of a customer or a dialog: 1 to 255 bytes of UTF-8, no control characters, not `.` or
+/// `..`.
+#[derive(Debug, ToSchema)]
+#[schema(
+    example = "d-1",
+    min_length = 1,
+    max_length = 255,
+    pattern = r"^(?!\.{1,2}$)[^\u0000-\u001F\u007F-\u009F]+$"
+)]
+#[expect(dead_code, reason = "a schema alone: the domain has the type")]
+pub struct Id(String);
+
+/// A well-formed BCP 47 tag, such as `en` or `pt-BR`; case does not matter.
+#[derive(Debug, ToSchema)]
+#[schema(example = "en", format = "bcp47", min_length = 1, max_length = 255)]
+#[expect(dead_code, reason = "a schema alone: the domain has the type")]
+pub struct LanguageTag(String);

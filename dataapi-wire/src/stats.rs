@@ -1,0 +1,37 @@
+//! Counts.
+
+use std::collections::BTreeMap;
+
+use dataapi_core as core;
+use serde::{Deserialize, Serialize};
+
+/// How many dialogs there are in each state.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Stats {
+    /// Stored, no decision yet.
+    pub pending: u64,
+    /// Readable.
+    pub consented: u64,
+    /// Erased because the customer said no.
+    pub withdrawn: u64,
+    /// Erased for other reasons.
+    pub erased: u64,
+    /// Readable, by language tag in its recommended case.
+    pub consented_by_language: BTreeMap<String, u64>,
+}
+
+impl From<&core::Stats> for Stats {
+    fn from(stats: &core::Stats) -> Self {
+        let by_language = stats.consented_by_language.iter();
+        Self {
+            pending: stats.pending,
+            consented: stats.consented,
+            withdrawn: stats.withdrawn,
+            erased: stats.erased,
+            consented_by_language: by_language
+                .map(|(language, count)| (language.canonical(), *count))
+                .collect(),
+        }
+    }
+}
