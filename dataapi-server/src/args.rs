@@ -1,5 +1,6 @@
 //! The command line: what was typed or stands in the environment, and what it comes to.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ pub(crate) struct Args {
         value_name = "URL",
         default_value = "sqlite:./dialogs.db"
     )]
-    store: String,
+    store: StoreUrl,
 
     /// How many connections there are at most; others wait until one ends
     #[arg(
@@ -221,7 +222,7 @@ pub(crate) struct Args {
         value_name = "URL",
         value_delimiter = ','
     )]
-    read_replicas: Vec<String>,
+    read_replicas: Vec<StoreUrl>,
 
     /// About how many bytes of the store are kept in memory for writes
     #[arg(long, env = "DATAAPI_STORE_CACHE_BYTES", value_name = "BYTES", default_value_t = 16 << 20)]
@@ -316,17 +317,46 @@ pub(crate) enum LogFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Retention(Option<Duration>);
 
-/// What the arguments come to.
+/// The URL of a store, which may hold a password.
+#[derive(Clone)]
+pub(crate) struct StoreUrl(String);
+
+impl StoreUrl {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for StoreUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+/// Without the password.
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        dataapi::shown(&self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreUrl({self})")
+    }
+}
+
+/// What the arguments and the environment come to: all that the program goes by.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) insecure_plaintext: bool,
-    pub(crate) store: String,
-    pub(crate) read_replicas: Vec<String>,
+    pub(crate) store: StoreUrl,
+    pub(crate) read_replicas: Vec<StoreUrl>,
     pub(crate) store_cache_bytes: usize,
     pub(crate) erase_within: Duration,
-    pub(crate) serve: Config,
+    pub(crate) config: Config,
     pub(crate) access_log: Option<PathBuf>,
     pub(crate) log: EnvFilter,
     pub(crate) log_format: LogFormat,
@@ -334,7 +364,7 @@ pub(crate) struct Settings {
 
 /// Arguments that are fine each by itself, but not to be served with.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum ArgsError {
     #[error(
         "refusing to listen on {0}: the store has no keys and no tokens are taken, so anyone who reaches that address could \
          read the dialogs. Make a key with 'dataapi key create', or listen on loopback (such as \
@@ -356,8 +386,8 @@ pub(crate) enum Refusal {
 }
 
 impl Args {
-    pub(crate) fn resolve(self) -> Result<Settings, Refusal> {
-        let log = EnvFilter::try_new(&self.log).map_err(|_| Refusal::Log)?;
+    pub(crate) fn resolve(self) -> Result<Settings, ArgsError> {
+        let log = EnvFilter::try_new(&self.log).map_err(|_| ArgsError::Log)?;
         let tokens = match (self.jwt_keys, self.jwt_issuer, self.jwt_audience) {
             (Some(keys), Some(issuer), Some(audience)) => {
                 let mut tokens = TokenOptions::new(keys, issuer, audience);
@@ -370,7 +400,7 @@ impl Args {
             }
             _ => None,
         };
-        let serve = Config {
+        let config = Config {
             max_text_bytes: self.max_text_bytes,
             max_connections: self.max_connections,
             max_in_flight: self.max_in_flight,
@@ -406,7 +436,7 @@ impl Args {
             read_replicas,
             store_cache_bytes,
             erase_within,
-            serve,
+            config,
             access_log,
             log,
             log_format,
@@ -420,13 +450,13 @@ pub(crate) fn may_listen(
     has_keys: bool,
     is_encrypted: bool,
     insecure_plaintext: bool,
-) -> Result<(), Refusal> {
+) -> Result<(), ArgsError> {
     if listen.ip().to_canonical().is_loopback() {
         Ok(())
     } else if !has_keys {
-        Err(Refusal::OpenToTheNetwork(listen))
+        Err(ArgsError::OpenToTheNetwork(listen))
     } else if !is_encrypted && !insecure_plaintext {
-        Err(Refusal::Plaintext(listen))
+        Err(ArgsError::Plaintext(listen))
     } else {
         Ok(())
     }
@@ -490,7 +520,7 @@ fn some_time(value: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    fn resolve(args: &[&str]) -> Result<Settings, Refusal> {
+    fn resolve(args: &[&str]) -> Result<Settings, ArgsError> {
         Args::try_parse_from([&["dataapi-server"], args].concat()).expect("arguments").resolve()
     }
 
@@ -511,10 +541,10 @@ mod tests {
         for address in ["0.0.0.0:8080", "[::]:8080", "192.168.0.1:80", "[::ffff:10.0.0.1]:1"] {
             for (tls, plain) in [(false, false), (false, true), (true, false)] {
                 let refused = may(address, false, tls, plain);
-                assert!(matches!(refused, Err(Refusal::OpenToTheNetwork(_))), "{address}");
+                assert!(matches!(refused, Err(ArgsError::OpenToTheNetwork(_))), "{address}");
             }
             let refused = may(address, true, false, false);
-            assert!(matches!(refused, Err(Refusal::Plaintext(_))), "{address}");
+            assert!(matches!(refused, Err(ArgsError::Plaintext(_))), "{address}");
             assert!(may(address, true, false, true).is_ok(), "{address}");
             assert!(may(address, true, true, false).is_ok(), "{address}");
         }
@@ -556,7 +586,7 @@ mod tests {
             let parsed = Args::try_parse_from(["dataapi-server", args[0], args[1]]);
             assert!(parsed.is_err(), "{args:?}");
         }
-        assert!(matches!(resolve(&["--log", "a=b=c"]), Err(Refusal::Log)));
+        assert!(matches!(resolve(&["--log", "a=b=c"]), Err(ArgsError::Log)));
     }
 
     #[test]

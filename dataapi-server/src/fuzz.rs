@@ -1,6 +1,5 @@
-//! Whatever comes in where a path, a query, a body or a whole request should: what is understood means
-//! one thing, no refusal says again what was sent, and the server is at fault in nothing.
-//! `./check --long` searches on for hours.
+//! Fuzz targets for paths and whole requests: what is understood means one thing, no problem repeats what
+//! was sent, and no answer says that the server is at fault. `./check --long` searches on for hours.
 
 use std::future;
 use std::net::SocketAddr;
@@ -10,11 +9,9 @@ use std::time::Duration;
 
 use bolero::check;
 use dataapi_core::{
-    Cursor, CustomerId, Decision, Dialogs, Evidence, Invalid, MemoryStore, NewDialog, PageRequest,
-    Position, Reach, RefKey, Start, SystemClock, Window,
+    Decision, Dialogs, Evidence, Invalid, MemoryStore, NewDialog, RefKey, SystemClock,
 };
-use http::{Method, StatusCode};
-use serde::de::IgnoredAny;
+use dataapi_wire::dialog_url;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,11 +19,8 @@ use tokio::runtime;
 use tokio::time::timeout;
 
 use crate::problem::Problem;
-use crate::query::{
-    changes_request, dialog_url, next_page_url, next_subject_url, page_request, subject_request,
-};
-use crate::routes::{Operation, Path, Prefix};
-use crate::{Config, body, dto, serve};
+use crate::router::Found;
+use crate::{Config, serve};
 
 /// What the inputs have in them where a text or an id would stand.
 const MARKER: &str = "MARKER";
@@ -38,111 +32,31 @@ const PATIENCE: Duration = Duration::from_mins(1);
 fn path() {
     check!(name = "path").for_each(|input: &[u8]| {
         let Ok(path) = str::from_utf8(input) else { return };
-        let Some(found) = Path::find(path) else { return };
+        let Some(found) = Found::at(path) else { return };
         assert!(path.starts_with(found.prefix.as_str()));
         assert!(!found.allowed().is_empty(), "whatever is found takes a method");
-        for method in [Method::GET, Method::POST, Method::DELETE] {
-            match found.operation(&method) {
-                Some(Operation::ReadDialog { customer, dialog }) => {
-                    let (customer, dialog) = match (customer.customer_id(), dialog.dialog_id()) {
-                        (Ok(customer), Ok(dialog)) => (customer, dialog),
-                        (Err(refusal), _) | (_, Err(refusal)) => return tells_nothing(refusal),
-                    };
-                    let url = dialog_url(found.prefix, customer.as_str(), dialog.as_str());
-                    let again = Path::find(&url).expect("a path");
-                    let Some(Operation::ReadDialog { customer: c, dialog: d }) =
-                        again.operation(&method)
-                    else {
-                        panic!("another route");
-                    };
-                    assert_eq!(again.prefix, found.prefix);
-                    assert_eq!((c.customer_id(), d.dialog_id()), (Ok(customer), Ok(dialog)));
-                }
-                Some(Operation::ReadConsent { dialog } | Operation::ReadReceipt { dialog }) => {
-                    dialog.dialog_id().map_or_else(tells_nothing, drop);
-                }
-                Some(
-                    Operation::ReadCustomerData { customer }
-                    | Operation::EraseCustomer { customer },
-                ) => customer.customer_id().map_or_else(tells_nothing, drop),
-                _ => {}
+        let [first, second] = found.parameters;
+        match found.template() {
+            "/data/{customerId}/{dialogId}" => {
+                let (customer, dialog) = match (first.customer_id(), second.dialog_id()) {
+                    (Ok(customer), Ok(dialog)) => (customer, dialog),
+                    (Err(invalid), _) | (_, Err(invalid)) => return tells_nothing(invalid),
+                };
+                let prefix = found.prefix.as_str();
+                let url = dialog_url(prefix, customer.as_str(), dialog.as_str());
+                let again = Found::at(&url).expect("a path");
+                assert_eq!(again.template(), found.template());
+                assert_eq!(again.prefix, found.prefix);
+                let [c, d] = again.parameters;
+                assert_eq!((c.customer_id(), d.dialog_id()), (Ok(customer), Ok(dialog)));
             }
-        }
-    });
-}
-
-#[test]
-fn query() {
-    check!(name = "query").for_each(|input: &[u8]| {
-        let Ok(query) = str::from_utf8(input) else { return };
-        match page_request(query, Reach::default()) {
-            Ok(request) => {
-                let next = Cursor::in_filter(request.filter(), place());
-                let url = next_page_url(Prefix::V1, &request, &next);
-                let rest = url.strip_prefix("/v1/data/?").expect("the same route");
-                let window = Window { start: Start::After(next), ..request.window().clone() };
-                let following = PageRequest::new(request.filter().clone(), window);
-                assert_eq!(page_request(rest, Reach::default()).ok(), following.ok());
+            "/consents/{dialogId}" | "/consents/{dialogId}/receipt" => {
+                first.dialog_id().map_or_else(tells_nothing, drop);
             }
-            Err(problem) => is_told(problem, 400),
-        }
-        let anna: CustomerId = "anna".parse().expect("an id");
-        match subject_request(anna.clone(), query) {
-            Ok(request) => {
-                let next = Cursor::in_subject(&anna, place());
-                let url = next_subject_url(Prefix::Bare, &request, &next);
-                let rest = url.strip_prefix("/customers/anna/data?").expect("the same route");
-                let window = Window { start: Start::After(next), ..request.window().clone() };
-                let following = subject_request(anna, rest).expect("a good query");
-                assert_eq!(following.window(), &window);
+            "/customers/{customerId}" | "/customers/{customerId}/data" => {
+                first.customer_id().map_or_else(tells_nothing, drop);
             }
-            Err(problem) => is_told(problem, 400),
-        }
-        match changes_request(query) {
-            Ok(request) => assert!(request.wait.as_secs() <= 60),
-            Err(problem) => is_told(problem, 400),
-        }
-    });
-}
-
-#[test]
-fn body() {
-    check!(name = "body").for_each(|input: &[u8]| {
-        let is_json =
-            str::from_utf8(input).is_ok() && serde_json::from_slice::<IgnoredAny>(input).is_ok();
-        let refused = if is_json { 422 } else { 400 };
-        let (anna, id) = ("anna".parse().expect("an id"), "d-1".parse().expect("an id"));
-        match body::parse::<dto::NewDialog>(input) {
-            Ok(new) => {
-                let sent: Value = serde_json::from_slice(input).expect("JSON");
-                assert_eq!(sent.as_object().map(serde_json::Map::len), Some(2));
-                match new.into_domain(anna, id, 100) {
-                    Ok(dialog) => {
-                        assert_eq!(sent["text"], dialog.text.as_str());
-                        assert_eq!(sent["language"], dialog.language.as_str());
-                    }
-                    Err(refusal) => tells_nothing(refusal),
-                }
-            }
-            Err(problem) => is_told(problem, refused),
-        }
-        match body::parse::<dto::Decision>(input) {
-            Ok(decision) => {
-                let sent: Value = serde_json::from_slice(input).expect("JSON");
-                let consent = sent.as_bool().or(sent["consent"].as_bool()).expect("a decision");
-                match decision.into_domain() {
-                    Ok((decision, evidence)) => {
-                        assert_eq!(consent, decision == Decision::Granted);
-                        for (name, piece) in
-                            ["notice", "method", "locale"].into_iter().zip(evidence.pieces())
-                        {
-                            assert_eq!(sent[name].as_str(), piece, "{name}");
-                        }
-                    }
-                    Err(refusal) => tells_nothing(refusal),
-                }
-            }
-            Err(problem) => is_told(problem, refused),
+            _ => {}
         }
     });
 }
@@ -191,18 +105,9 @@ fn is_fault(bytes: &[u8]) -> bool {
     matches!(bytes, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', b'5', _])
 }
 
-fn place() -> Position {
-    let date = "2026-03-01T10:00:00Z".parse().expect("a date");
-    Position { date, dialog_id: "d/1".parse().expect("an id") }
-}
-
-fn tells_nothing(refusal: Invalid) {
-    is_told(refusal.into(), 422);
-}
-
-fn is_told(problem: Problem, status: u16) {
-    let answer = problem.into_response();
-    assert_eq!(answer.status(), StatusCode::from_u16(status).expect("a status"));
+fn tells_nothing(invalid: Invalid) {
+    let answer = Problem::from(invalid).into_response();
+    assert_eq!(answer.status(), 422);
     let document: Value = serde_json::from_slice(answer.body()).expect("JSON");
     assert!(!document.to_string().contains(MARKER), "{document}");
 }

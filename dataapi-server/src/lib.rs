@@ -17,153 +17,56 @@
 //!
 //! Once the store has a key, every request but those for health and the API's description needs one, or a
 //! token of the identity provider in [`Config::tokens`].
-//! A store without keys is open to whoever reaches the listener: then listen on loopback only.
+//! A store without keys is open to anyone who reaches the listener: then listen on loopback only.
 //!
-//! A request goes through `connections`, then `service` (request id, metrics, log), `routes` (path
-//! and method), `keyring` (who may do that), `query` and `body` (what was sent), and a handler, which answers from the store or
-//! with a `problem`.
+//! A request goes through `net` (connections and bytes), then `service` (request id, time limits, metrics, log),
+//! `router` (path, method and role), `auth` (who may do that), and its handler in `api`, which reads what was
+//! sent, asks the store, and answers with JSON or a `problem`.
 //!
 //! Who asked for what goes to the target [`ACCESS_TARGET`] if [`Config::log_access`] says so, for an
 //! auditor: the name of the key, the route, the status, and keyed hashes in place of ids.
 
 #![deny(missing_docs)]
 
-mod access;
-mod body;
-mod buffers;
-mod connections;
-mod docs;
-mod dto;
+mod api;
+mod auth;
+mod config;
+mod erasure_watch;
 #[cfg(test)]
 mod fuzz;
-mod handlers;
-mod keyring;
 mod metrics;
+mod net;
 mod openapi;
+mod path;
 mod problem;
-mod purge;
-mod query;
-mod rates;
 mod ready_pages;
-mod routes;
+mod request;
+mod retention;
+mod router;
 mod service;
-mod tls;
-mod tokens;
-mod watch;
+mod state;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataapi_core::{Clock, DialogStore, Purge, SystemClock, Text};
+use dataapi_core::{DialogStore, Purge};
 use futures_util::FutureExt;
 use futures_util::future::{self, Either};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::TcpListener;
-use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_layer::Layer;
 use tower_service::Service as _;
 
+pub use crate::auth::tokens::{JwksSource, TokenOptions};
+pub use crate::config::{ACCESS_TARGET, Config};
+use crate::metrics::Metrics;
+use crate::net::connections::{self, ConnectionLimits};
+use crate::net::cors;
+pub use crate::net::tls::{Tls, TlsError, TlsFiles};
 use crate::problem::Cut;
-use crate::service::Service;
-pub use crate::tls::{Tls, TlsError, TlsFiles};
-pub use crate::tokens::{JwksSource, TokenOptions};
-
-/// The target of the access log's events, at the level of `info`: for a subscriber that gives them a sink of
-/// their own.
-pub const ACCESS_TARGET: &str = access::TARGET;
-
-/// How to serve.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The most bytes a text has. A body may be some six times as long, for its escapes.
-    pub max_text_bytes: usize,
-    /// The most bytes of newest pages that are kept ready to be sent again; 0 for none.
-    pub page_cache_bytes: usize,
-    /// When a pending dialog is erased because its consent never came; `None` for never.
-    pub purge_pending_after: Option<Duration>,
-    /// When a consented dialog is erased because it was kept for long enough, counted from when it was
-    /// received; `None` for never.
-    pub retain_consented: Option<Duration>,
-    /// When the tombstone of a withdrawn or erased dialog is forgotten, which frees its id: a retry or
-    /// an import that comes after that brings its text back. `None` for never.
-    pub retain_tombstones: Option<Duration>,
-    /// For how long a *yes* is held whose dialog was not received yet; `None` to hold none, and no
-    /// early *no* either: a decision on an unknown dialog is then refused.
-    pub hold_early_decisions: Option<Duration>,
-    /// The erasure delay of the store: an erasure that has waited for longer to leave its files is
-    /// warned of in the log.
-    pub erase_within: Duration,
-    /// Whether it is told at [`ACCESS_TARGET`] who asked for what.
-    pub log_access: bool,
-    /// The clock that tells how long a dialog has been pending: the store's own.
-    pub clock: Arc<dyn Clock>,
-    /// Which tokens of an identity provider are taken beside the store's keys; `None` for none. With them
-    /// a store that has no keys is not open to everybody.
-    pub tokens: Option<TokenOptions>,
-    /// How many requests each key, and each subject of a token, may make a second; as many may come at
-    /// once after a pause. `None` for any number.
-    pub max_rate: Option<NonZeroU32>,
-    /// How many connections there are at most; others wait until one ends.
-    pub max_connections: usize,
-    /// How many requests for data are answered at once at most; others are told to come back. One that
-    /// waits for changes, or for the rest of its body, does not count.
-    pub max_in_flight: usize,
-    /// What encrypts the connections; `None` for none. Then whoever reads the network reads keys and
-    /// dialogs: listen on loopback only.
-    pub tls: Option<Arc<Tls>>,
-    /// How much of bodies and answers is held in memory at once at most, in bytes, whoever is slow to send
-    /// or to take them; what goes beyond is told to come back. Half of it is for bodies, an eighth for answers
-    /// of up to 64 KiB, the rest for larger ones.
-    pub max_buffered_bytes: usize,
-    /// The origins, such as `https://console.example`, of web pages that may ask; none for only those of
-    /// this server.
-    pub cors_origins: Vec<HeaderValue>,
-    /// How long a connection may take to send the head of a request, be idle before it, or agree on TLS.
-    /// Over HTTP/2, one on which no request begins ends after up to twice that.
-    pub head_timeout: Duration,
-    /// How long a request may take to send its body.
-    pub body_timeout: Duration,
-    /// How long a request may take in all, its body included. A write that is not done by then gets no
-    /// answer, but the end of its connection: nobody can say whether it will be.
-    pub answer_timeout: Duration,
-    /// How long a client may take nothing of its answer before it is cut.
-    pub write_timeout: Duration,
-    /// How long what runs at the shutdown may take to finish before it is cut.
-    pub grace: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            max_text_bytes: Text::DEFAULT_MAX_BYTES,
-            page_cache_bytes: 8 << 20,
-            purge_pending_after: None,
-            retain_consented: None,
-            retain_tombstones: None,
-            hold_early_decisions: None,
-            erase_within: Duration::from_secs(1),
-            log_access: false,
-            clock: Arc::new(SystemClock),
-            tokens: None,
-            max_rate: None,
-            max_connections: 10_000,
-            max_in_flight: 1_024,
-            max_buffered_bytes: 512 << 20,
-            cors_origins: Vec::new(),
-            tls: None,
-            head_timeout: Duration::from_mins(1),
-            body_timeout: Duration::from_secs(30),
-            answer_timeout: Duration::from_mins(1),
-            write_timeout: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
-        }
-    }
-}
+use crate::state::State;
 
 /// Serves `store` on `listener` until `shutdown` is ready; then takes no more connections, finishes
 /// the requests that run, and returns.
@@ -175,16 +78,18 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) {
-    let service = Arc::new(Service::new(Arc::clone(&store), &config));
-    service.keyring.load(&*store).await;
-    let limits = connections::Limits {
+    let metrics = Metrics::new(router::routes().iter().map(|route| route.template.as_str()));
+    let state = State::new(Arc::clone(&store), &config, metrics, openapi::document());
+    let state = Arc::new(state);
+    state.keyring.load(&*store).await;
+    let limits = ConnectionLimits {
         head: config.head_timeout,
         write: config.write_timeout,
         most: config.max_connections,
         grace: config.grace,
     };
-    let filter = warp::service(service::filter(Arc::clone(&service)));
-    let cors = cors(&config.cors_origins).map(|cors| cors.layer(filter.clone()));
+    let filter = warp::service(service::filter(Arc::clone(&state)));
+    let cors = cors::layer(&config.cors_origins).map(|cors| cors.layer(filter.clone()));
     let answering = service_fn(move |mut request: Request<Incoming>| {
         service::keep_target(&mut request);
         // Both are always ready.
@@ -205,10 +110,10 @@ pub async fn serve(
         }
     };
     let purging = |which, after: Option<Duration>| {
-        let (store, clock, metrics) = (&store, &config.clock, &service.metrics);
+        let (store, clock, metrics) = (&store, &config.clock, &state.metrics);
         async move {
             match after {
-                Some(after) => purge::run(&**store, &**clock, metrics, which, after).await,
+                Some(after) => retention::run(&**store, &**clock, metrics, which, after).await,
                 None => future::pending().await,
             }
         }
@@ -218,21 +123,8 @@ pub async fn serve(
         () = purging(Purge::Pending, config.purge_pending_after) => {}
         () = purging(Purge::Consented, config.retain_consented) => {}
         () = purging(Purge::Tombstones, config.retain_tombstones) => {}
-        () = service.keyring.run(&*store) => {}
+        () = state.keyring.run(&*store) => {}
         () = reloading => {}
-        () = watch::run(&*store, config.erase_within) => {}
+        () = erasure_watch::run(&*store, config.erase_within) => {}
     }
-}
-
-/// What browsers are told that ask for pages of other sites; `None` where none may.
-fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
-    if origins.is_empty() {
-        return None;
-    }
-    let layer = CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE]);
-    Some(layer)
 }

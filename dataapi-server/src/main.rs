@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use args::{Args, LogFormat, Settings, may_listen};
+use args::{Args, LogFormat, Settings, StoreUrl, may_listen};
 use clap::Parser;
 use dataapi::OpenOptions;
 use dataapi_server::{ACCESS_TARGET, Tls};
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dataapi-server: {}", chain(&*error));
+            eprintln!("dataapi-server: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }
@@ -44,32 +44,31 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     allow_connections();
     let settings = args.resolve()?;
     let Settings { listen, insecure_plaintext, store: url, log, log_format, .. } = settings;
-    let mut serve = settings.serve;
+    let mut config = settings.config;
     start_log(log, log_format, settings.access_log.as_deref())?;
     // From before the first request on: a signal must find someone who waits for it.
     let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    serve.tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
+    config.tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
 
+    let read_replicas = settings.read_replicas.iter().map(|url| url.as_str().to_owned()).collect();
     let store = OpenOptions::default()
         .cache_bytes(settings.store_cache_bytes)
         .erase_within(settings.erase_within)
-        .read_replicas(settings.read_replicas)
-        .open(&url)
+        .read_replicas(read_replicas)
+        .open(url.as_str())
         .await
-        .map_err(|error| {
-            format!("cannot open the store '{}': {}", dataapi::shown(&url), chain(&error))
-        })?;
-    let has_keys = !store.keys().await?.is_empty() || serve.tokens.is_some();
-    may_listen(listen, has_keys, serve.tls.is_some(), insecure_plaintext)?;
+        .map_err(|error| format!("cannot open the store '{url}': {}", with_causes(&error)))?;
+    let has_keys = !store.keys().await?.is_empty() || config.tokens.is_some();
+    may_listen(listen, has_keys, config.tls.is_some(), insecure_plaintext)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    if let Some(tls) = &serve.tls {
+    if let Some(tls) = &config.tls {
         tokio::spawn(reload_at_each(signal(SignalKind::hangup())?, Arc::clone(tls)));
     }
-    announce(listener.local_addr()?, serve.tls.is_some(), &url, log_format);
+    announce(listener.local_addr()?, config.tls.is_some(), &url, log_format);
 
-    dataapi_server::serve(store, serve, listener, first_of(stop)).await;
+    dataapi_server::serve(store, config, listener, first_of(stop)).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -122,8 +121,8 @@ fn open_access_log(path: &Path) -> io::Result<File> {
 }
 
 /// The one line on standard output, for people and for scripts that look for the port.
-fn announce(address: SocketAddr, is_encrypted: bool, store: &str, format: LogFormat) {
-    let store = dataapi::shown(store);
+fn announce(address: SocketAddr, is_encrypted: bool, store: &StoreUrl, format: LogFormat) {
+    let store = store.to_string();
     let version = env!("CARGO_PKG_VERSION");
     let scheme = if is_encrypted { "https" } else { "http" };
     let url = format!("{scheme}://{address}");
@@ -140,14 +139,16 @@ fn announce(address: SocketAddr, is_encrypted: bool, store: &str, format: LogFor
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Reads the certificate anew at each signal, without the wait for the next look at its file.
+/// Reads the certificate again at each signal, without waiting for the next look at its file.
 async fn reload_at_each(mut signal: Signal, tls: Arc<Tls>) {
     while signal.recv().await.is_some() {
         let tls = Arc::clone(&tls);
         match tokio::task::spawn_blocking(move || tls.reload()).await {
             Ok(Ok(true)) => tracing::info!("took a new certificate"),
             Ok(Ok(false)) => tracing::info!("the certificate has not changed"),
-            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the old certificate stays"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = with_causes(&error), "the old certificate stays");
+            }
             Err(error) => tracing::error!(%error, "the certificate was not looked at"),
         }
     }
@@ -171,7 +172,7 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> SignalKind {
 }
 
 /// An error with all that lies behind it, on one line.
-fn chain(error: &dyn Error) -> String {
+fn with_causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

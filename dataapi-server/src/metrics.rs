@@ -18,13 +18,14 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::routes::Template;
-
 /// From a quarter of a millisecond, where a single durable insert lies, to ten seconds.
 const LATENCIES: [f64; 15] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
     10.0,
 ];
+
+/// The label of a request that has no route.
+pub(crate) const NO_ROUTE: &str = "none";
 
 /// The content type of what [`Metrics::render`] writes.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,7 +35,7 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
-    /// By the index of the template, so that a request looks nothing up.
+    /// By the index of the route, so that a request looks nothing up.
     latencies: Vec<Histogram>,
     in_flight: Gauge,
     purged: Family<StateLabel, Counter>,
@@ -58,16 +59,15 @@ struct StateLabel {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// Of those routes, by their templates.
+    pub(crate) fn new(routes: impl Iterator<Item = &'static str>) -> Self {
         let requests = Family::default();
         let latency: Family<RouteLabel, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(LATENCIES));
         let in_flight = Gauge::default();
         let purged = Family::default();
-        let latencies = Template::ALL
-            .iter()
-            .map(|template| latency.get_or_create_owned(&RouteLabel { route: template.as_str() }))
-            .collect();
+        let latencies =
+            routes.map(|route| latency.get_or_create_owned(&RouteLabel { route })).collect();
 
         let mut registry = Registry::with_prefix("dataapi");
         registry.register(
@@ -103,15 +103,15 @@ impl Metrics {
     /// Notes an answer.
     pub(crate) fn answered(
         &self,
-        template: Option<Template>,
+        index: Option<usize>,
+        route: &'static str,
         method: &'static str,
         status: StatusCode,
         took: Duration,
     ) {
-        if let Some(latency) = template.and_then(|template| self.latencies.get(template as usize)) {
+        if let Some(latency) = index.and_then(|index| self.latencies.get(index)) {
             latency.observe(took.as_secs_f64());
         }
-        let route = template.map_or("none", Template::as_str);
         let labels = RequestLabels { route, method, status: status.as_u16() };
         self.requests.get_or_create(&labels).inc();
     }

@@ -1,16 +1,16 @@
-//! `/openapi.json`: the API's description, made from the handlers and the DTOs, so that it says
-//! what they do.
+//! `/openapi.json`: the API's description, made from the handlers and the types of the JSON, so that
+//! it says what they do.
 
 use bytes::Bytes;
+use dataapi_wire as wire;
 use http::Method;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use crate::dto;
-use crate::handlers::{changes, consents, customers, dialogs, operations};
-use crate::routes::Path;
+use crate::router::{Descriptions, Needs, Route, routes};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,29 +34,9 @@ use crate::routes::Path;
         (name = "customers", description = "What customers have a right to"),
         (name = "operations", description = "Counts, health, metrics, and this description"),
     ),
-    paths(
-        dialogs::query,
-        dialogs::insert,
-        dialogs::read,
-        dialogs::erase,
-        consents::decide,
-        consents::read,
-        consents::receipt,
-        changes::read,
-        customers::data,
-        customers::erase,
-        operations::stats,
-        operations::live,
-        operations::ready,
-        operations::metrics,
-        operations::openapi,
-        operations::docs_entrance,
-        operations::docs_file,
-    ),
-    components(schemas(dto::Id, dto::LanguageTag, dto::Problem<'_>)),
-    modifiers(&Keys, &Problems),
+    components(schemas(wire::Id, wire::LanguageTag, wire::ProblemDocument<'_>)),
 )]
-struct Description;
+struct General;
 
 /// Tells of each operation which role a key needs for it, and how it is refused without.
 struct Keys;
@@ -72,15 +52,9 @@ impl Modify for Keys {
             .build();
         let components = description.components.get_or_insert_default();
         components.add_security_scheme(SCHEME, SecurityScheme::Http(scheme));
-        for (path, item) in &mut description.paths.paths {
-            for (method, operation) in [
-                (Method::GET, &mut item.get),
-                (Method::POST, &mut item.post),
-                (Method::DELETE, &mut item.delete),
-            ] {
-                let Some(operation) = operation else { continue };
-                let route = Path::find(path).and_then(|path| path.operation(&method));
-                let Some(role) = route.and_then(|route| route.role()) else { continue };
+        for route in routes() {
+            let Needs::Key(role) = route.needs else { continue };
+            if let Some(operation) = operation(description, route) {
                 let needed = SecurityRequirement::new(SCHEME, [role.name()]);
                 operation.security = Some(vec![needed]);
                 let responses = &mut operation.responses.responses;
@@ -93,6 +67,20 @@ impl Modify for Keys {
                 add("429", "More requests a second than a key may make");
             }
         }
+    }
+}
+
+/// What is said of a route.
+fn operation<'d>(
+    description: &'d mut utoipa::openapi::OpenApi,
+    route: &Route,
+) -> Option<&'d mut Operation> {
+    let path = description.paths.paths.get_mut(route.template.as_str())?;
+    match route.method {
+        Method::GET => path.get.as_mut(),
+        Method::POST => path.post.as_mut(),
+        Method::DELETE => path.delete.as_mut(),
+        _ => None,
     }
 }
 
@@ -150,8 +138,38 @@ fn headers(status: &str) -> &'static [Header] {
     }
 }
 
+fn description() -> utoipa::openapi::OpenApi {
+    let mut description = General::openapi();
+    description.merge(Descriptions::openapi());
+    Keys.modify(&mut description);
+    Problems.modify(&mut description);
+    description
+}
+
 /// The description as JSON.
 pub(crate) fn document() -> Bytes {
     // Made of what was compiled in: it does not fail on one machine and succeed on another.
-    serde_json::to_vec(&Description::openapi()).unwrap_or_default().into()
+    serde_json::to_vec(&description()).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::openapi::PathItem;
+
+    use super::*;
+
+    #[test]
+    fn what_handlers_say_of_their_method_and_path_is_what_the_router_does() {
+        let mut description = description();
+        for route in routes() {
+            let said = operation(&mut description, route);
+            assert!(said.is_some(), "{} {}", route.method, route.template.as_str());
+        }
+        let paths = description.paths.paths.into_values();
+        let said = paths.map(|path| {
+            let PathItem { get, post, delete, put, patch, .. } = path;
+            [get, post, delete, put, patch].into_iter().flatten().count()
+        });
+        assert_eq!(said.sum::<usize>(), routes().len());
+    }
 }

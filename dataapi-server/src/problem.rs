@@ -9,137 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataapi_core::{Invalid, Role, StoreError};
+use dataapi_wire::{BodyError, ProblemDocument, ProblemKind};
 use http::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Response, StatusCode};
-
-use crate::dto;
-use crate::tokens::Refusal;
-
-/// What went wrong, as far as a client reacts to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    BadQuery,
-    NotJson,
-    KeyNeeded,
-    KeyRefused,
-    TokenRefused,
-    OriginRefused,
-    RoleMissing,
-    OutOfReach,
-    ConsentRequired,
-    NoSuchRoute,
-    NotFound,
-    MethodNotAllowed,
-    BodyTimeout,
-    Exists,
-    Conflict,
-    Gone,
-    BodyTooLarge,
-    Invalid,
-    RateLimited,
-    Internal,
-    Overloaded,
-    Unavailable,
-}
-
-impl Kind {
-    fn parts(self) -> (StatusCode, &'static str, &'static str) {
-        match self {
-            Self::BadQuery => {
-                (StatusCode::BAD_REQUEST, "urn:dataapi:problem:bad-query", "Bad query")
-            }
-            Self::NotJson => {
-                (StatusCode::BAD_REQUEST, "urn:dataapi:problem:not-json", "The body is not JSON")
-            }
-            Self::KeyNeeded => {
-                (StatusCode::UNAUTHORIZED, "urn:dataapi:problem:key-needed", "A key is needed")
-            }
-            Self::KeyRefused => {
-                (StatusCode::UNAUTHORIZED, "urn:dataapi:problem:key-refused", "The key is refused")
-            }
-            Self::TokenRefused => (
-                StatusCode::UNAUTHORIZED,
-                "urn:dataapi:problem:token-refused",
-                "The token is refused",
-            ),
-            Self::OriginRefused => (
-                StatusCode::FORBIDDEN,
-                "urn:dataapi:problem:origin-refused",
-                "Another site's page asks",
-            ),
-            Self::RoleMissing => {
-                (StatusCode::FORBIDDEN, "urn:dataapi:problem:role-missing", "A role is missing")
-            }
-            Self::OutOfReach => (
-                StatusCode::FORBIDDEN,
-                "urn:dataapi:problem:out-of-reach",
-                "Out of the key's reach",
-            ),
-            Self::ConsentRequired => (
-                StatusCode::FORBIDDEN,
-                "urn:dataapi:problem:consent-required",
-                "Consent is required",
-            ),
-            Self::NoSuchRoute => {
-                (StatusCode::NOT_FOUND, "urn:dataapi:problem:no-such-route", "No such route")
-            }
-            Self::NotFound => {
-                (StatusCode::NOT_FOUND, "urn:dataapi:problem:not-found", "No such dialog")
-            }
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "urn:dataapi:problem:method-not-allowed",
-                "Method not allowed",
-            ),
-            Self::BodyTimeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "urn:dataapi:problem:body-timeout",
-                "The body took too long",
-            ),
-            Self::Exists => {
-                (StatusCode::CONFLICT, "urn:dataapi:problem:exists", "The dialog id is taken")
-            }
-            Self::Conflict => (
-                StatusCode::CONFLICT,
-                "urn:dataapi:problem:conflict",
-                "A withdrawal or an erasure stands",
-            ),
-            Self::Gone => (StatusCode::GONE, "urn:dataapi:problem:gone", "The dialog is gone"),
-            Self::BodyTooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "urn:dataapi:problem:body-too-large",
-                "The body is too large",
-            ),
-            Self::Invalid => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "urn:dataapi:problem:invalid",
-                "A value is outside its bounds",
-            ),
-            Self::RateLimited => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "urn:dataapi:problem:rate-limited",
-                "Too many requests with this key",
-            ),
-            Self::Internal => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "urn:dataapi:problem:internal",
-                "The server failed",
-            ),
-            Self::Overloaded => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "urn:dataapi:problem:overloaded",
-                "The server is overloaded",
-            ),
-            Self::Unavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "urn:dataapi:problem:unavailable",
-                "The store is not available",
-            ),
-        }
-    }
-}
 
 /// What a client is told to bring (RFC 6750, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +40,7 @@ impl Challenge {
 /// A request that was refused or failed, on its way to an answer.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    kind: Kind,
+    kind: ProblemKind,
     detail: Cow<'static, str>,
     field: Option<&'static str>,
     same_content: Option<bool>,
@@ -179,7 +53,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+    fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -196,24 +70,24 @@ impl Problem {
 
     /// A query string that is not understood; the field is the parameter.
     pub(crate) fn bad_query(Invalid { field, reason, .. }: Invalid) -> Self {
-        Self { field: Some(field), ..Self::new(Kind::BadQuery, format!("{field} {reason}")) }
+        Self { field: Some(field), ..Self::new(ProblemKind::BadQuery, format!("{field} {reason}")) }
     }
 
     /// A body that is not JSON in UTF-8.
-    pub(crate) fn not_json(detail: &'static str) -> Self {
-        Self::new(Kind::NotJson, detail)
+    fn not_json(detail: &'static str) -> Self {
+        Self::new(ProblemKind::NotJson, detail)
     }
 
     /// A request without a key, where one is needed.
     pub(crate) fn key_needed() -> Self {
         let detail = "send a key, as 'Authorization: Bearer' and the key";
-        Self { challenge: Some(Challenge::NoKey), ..Self::new(Kind::KeyNeeded, detail) }
+        Self { challenge: Some(Challenge::NoKey), ..Self::new(ProblemKind::KeyNeeded, detail) }
     }
 
     /// A key that does not work; which of the reasons it is, is the operator's to know.
     pub(crate) fn key_refused() -> Self {
         let detail = "the key is not known, or it has expired, or it was revoked";
-        Self { challenge: Some(Challenge::BadKey), ..Self::new(Kind::KeyRefused, detail) }
+        Self { challenge: Some(Challenge::BadKey), ..Self::new(ProblemKind::KeyRefused, detail) }
     }
 
     /// A token that is not taken; why it is not is for the log.
@@ -222,7 +96,7 @@ impl Problem {
         Self {
             challenge: Some(Challenge::BadKey),
             cause: Some(cause.into()),
-            ..Self::new(Kind::TokenRefused, detail)
+            ..Self::new(ProblemKind::TokenRefused, detail)
         }
     }
 
@@ -231,7 +105,7 @@ impl Problem {
         Self {
             retry_after: Some(retry_after),
             ..Self::new(
-                Kind::RateLimited,
+                ProblemKind::RateLimited,
                 "this key has made as many requests as it may; ask again later",
             )
         }
@@ -240,60 +114,66 @@ impl Problem {
     /// A browser that asks for a page of another site.
     pub(crate) fn origin_refused() -> Self {
         let detail = "requests of pages of other sites are not taken; see --cors-origin";
-        Self::new(Kind::OriginRefused, detail)
+        Self::new(ProblemKind::OriginRefused, detail)
     }
 
     /// A key that works, but not for this.
     pub(crate) fn role_missing(role: Role) -> Self {
         let detail = format!("this takes a key with the role '{}'", role.name());
-        Self { challenge: Some(Challenge::Role(role)), ..Self::new(Kind::RoleMissing, detail) }
+        Self {
+            challenge: Some(Challenge::Role(role)),
+            ..Self::new(ProblemKind::RoleMissing, detail)
+        }
     }
 
     /// A key that is bound to other customers or languages.
     pub(crate) fn out_of_reach() -> Self {
         let detail = "the key is bound to customers or languages, and this lies beyond them";
-        Self::new(Kind::OutOfReach, detail)
+        Self::new(ProblemKind::OutOfReach, detail)
     }
 
     /// A path that leads nowhere.
     pub(crate) fn no_such_route() -> Self {
-        Self::new(Kind::NoSuchRoute, "nothing is served at this path")
+        Self::new(ProblemKind::NoSuchRoute, "nothing is served at this path")
     }
 
     /// A method that the path does not take.
     pub(crate) fn method_not_allowed(allowed: String) -> Self {
         let detail = format!("this path takes {allowed}");
-        Self { allow: Some(allowed), ..Self::new(Kind::MethodNotAllowed, detail) }
+        Self { allow: Some(allowed), ..Self::new(ProblemKind::MethodNotAllowed, detail) }
     }
 
     /// A body that did not arrive in time. What is left of it is not waited for.
     pub(crate) fn body_timeout() -> Self {
         let detail = "the body did not arrive in time";
-        Self { closes: true, ..Self::new(Kind::BodyTimeout, detail) }
+        Self { closes: true, ..Self::new(ProblemKind::BodyTimeout, detail) }
     }
 
     /// A body that broke off. Its rest cannot be told from a next request.
     pub(crate) fn body_broke_off() -> Self {
-        Self { closes: true, ..Self::new(Kind::NotJson, "the body broke off") }
+        Self { closes: true, ..Self::new(ProblemKind::NotJson, "the body broke off") }
     }
 
     /// A body longer than any right one can be.
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let detail = format!("the body must be at most {limit} bytes");
-        Self { closes: true, ..Self::new(Kind::BodyTooLarge, detail) }
+        Self { closes: true, ..Self::new(ProblemKind::BodyTooLarge, detail) }
     }
 
     /// A failure that is nobody's business but the operator's.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = "the request failed in the server; its log says more";
-        Self { cause: Some(cause.into()), ..Self::new(Kind::Internal, detail) }
+        Self { cause: Some(cause.into()), ..Self::new(ProblemKind::Internal, detail) }
     }
 
     /// As many requests are being answered as may be.
     pub(crate) fn too_many_requests() -> Self {
         Self {
             retry_after: Some(Duration::from_secs(1)),
-            ..Self::new(Kind::Overloaded, "too many requests are being answered; ask again later")
+            ..Self::new(
+                ProblemKind::Overloaded,
+                "too many requests are being answered; ask again later",
+            )
         }
     }
 
@@ -302,7 +182,10 @@ impl Problem {
         Self {
             retry_after: Some(Duration::from_secs(1)),
             closes: true,
-            ..Self::new(Kind::Overloaded, "too much is being sent and received; ask again later")
+            ..Self::new(
+                ProblemKind::Overloaded,
+                "too much is being sent and received; ask again later",
+            )
         }
     }
 
@@ -319,7 +202,10 @@ impl Problem {
         Self {
             cause: Some(cause.into()),
             retry_after: Some(retry_after),
-            ..Self::new(Kind::Unavailable, "the store cannot be had just now; ask again later")
+            ..Self::new(
+                ProblemKind::Unavailable,
+                "the store cannot be had just now; ask again later",
+            )
         }
     }
 
@@ -330,23 +216,24 @@ impl Problem {
 
     /// The answer that tells the client.
     pub(crate) fn into_response(self) -> Response<Bytes> {
-        let (status, kind, title) = self.kind.parts();
-        let document = dto::Problem {
-            kind,
-            title,
-            status: status.as_u16(),
-            detail: &self.detail,
-            field: self.field,
+        let status = self.kind.status();
+        let document = ProblemDocument {
+            kind: self.kind.urn().into(),
+            title: self.kind.title().into(),
+            status,
+            detail: Cow::Borrowed(&self.detail),
+            field: self.field.map(Cow::Borrowed),
             same_content: self.same_content,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = Response::new(body.into());
-        *response.status_mut() = status;
+        *response.status_mut() =
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if self.is_cut {
             response.extensions_mut().insert(Cut);
         }
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(ProblemDocument::CONTENT_TYPE));
         if let Some(allow) = self.allow.and_then(|allow| allow.try_into().ok()) {
             headers.insert(ALLOW, allow);
         }
@@ -375,49 +262,48 @@ fn whole_seconds(duration: Duration) -> u64 {
     seconds.max(1)
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NoKeys => {
-                let cause = "the identity provider's keys cannot be read";
-                Self::unavailable(cause, Duration::from_secs(10))
-            }
-            Refusal::Token(cause) => Self::token_refused(cause),
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::NotJson(detail) => Self::not_json(detail),
+            BodyError::WrongShape(invalid) => invalid.into(),
         }
     }
 }
 
 impl From<Invalid> for Problem {
     fn from(Invalid { field, reason, .. }: Invalid) -> Self {
-        Self { field: Some(field), ..Self::new(Kind::Invalid, format!("{field} {reason}")) }
+        Self { field: Some(field), ..Self::new(ProblemKind::Invalid, format!("{field} {reason}")) }
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound => Self::new(Kind::NotFound, "there is no such dialog"),
+            StoreError::NotFound => Self::new(ProblemKind::NotFound, "there is no such dialog"),
             StoreError::Exists { same_content } => {
                 let detail = if same_content {
                     "this very dialog is already stored"
                 } else {
                     "the dialog id is taken; choose another"
                 };
-                Self { same_content: Some(same_content), ..Self::new(Kind::Exists, detail) }
+                Self { same_content: Some(same_content), ..Self::new(ProblemKind::Exists, detail) }
             }
             StoreError::ConsentRequired => {
-                Self::new(Kind::ConsentRequired, "the customer has not consented yet")
+                Self::new(ProblemKind::ConsentRequired, "the customer has not consented yet")
             }
-            StoreError::Gone => {
-                Self::new(Kind::Gone, "the dialog was withdrawn or erased, and its id stays taken")
-            }
-            StoreError::Conflict => {
-                Self::new(Kind::Conflict, "a later yes does not undo a withdrawal or an erasure")
-            }
+            StoreError::Gone => Self::new(
+                ProblemKind::Gone,
+                "the dialog was withdrawn or erased, and its id stays taken",
+            ),
+            StoreError::Conflict => Self::new(
+                ProblemKind::Conflict,
+                "a later yes does not undo a withdrawal or an erasure",
+            ),
             StoreError::Invalid { field, reason } => Invalid::new(field, reason).into(),
             StoreError::Overloaded { retry_after } => Self {
                 retry_after: Some(retry_after),
-                ..Self::new(Kind::Overloaded, "too many requests wait; nothing was done")
+                ..Self::new(ProblemKind::Overloaded, "too many requests wait; nothing was done")
             },
             StoreError::Unavailable { reason, retry_after } => {
                 Self::unavailable(reason, retry_after)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dataapi_core::{DialogStore, PageRequest, Revision, Start};
 use http::HeaderValue;
 
-use crate::routes::Prefix;
+use crate::path::Prefix;
 
 /// The answer to a page's request.
 #[derive(Clone, Debug)]

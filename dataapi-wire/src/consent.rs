@@ -12,16 +12,6 @@ use crate::as_text::{self, redacted};
 use crate::ledger::{EventKind, LedgerEntry};
 
 /// What the customer answered when asked for consent: `true`, `false`, or either with evidence.
-///
-/// ```
-/// use dataapi_wire::Decision;
-///
-/// let sent: Decision = dataapi_wire::body::parse(br#"{"consent":true,"method":"button"}"#).expect("a yes");
-/// let (decision, evidence) = sent.into_domain()?;
-/// assert_eq!(decision, dataapi_core::Decision::Granted);
-/// assert_eq!(evidence.pieces(), [None, Some("button"), None]);
-/// # Ok::<(), dataapi_core::Invalid>(())
-/// ```
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!(true)))]
@@ -58,6 +48,16 @@ impl Decision {
     ///
     /// # Errors
     /// Names the first piece of evidence that is outside its bounds.
+    ///
+    /// ```
+    /// use dataapi_wire::Decision;
+    ///
+    /// let sent: Decision = dataapi_wire::body::parse(br#"{"consent":true,"method":"button"}"#).expect("a yes");
+    /// let (decision, evidence) = sent.into_domain()?;
+    /// assert_eq!(decision, dataapi_core::Decision::Granted);
+    /// assert_eq!(evidence.pieces(), [None, Some("button"), None]);
+    /// # Ok::<(), dataapi_core::Invalid>(())
+    /// ```
     pub fn into_domain(self) -> Result<(core::Decision, core::Evidence), Invalid> {
         let (consent, evidence) = match self {
             Self::Bare(consent) => (consent, core::Evidence::default()),

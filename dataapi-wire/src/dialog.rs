@@ -95,7 +95,7 @@ impl<'a> Dialog<'a> {
     ///
     /// # Errors
     /// When a member is outside its bounds, or its customer has not consented. The limit on a text is that
-    /// of whoever sent it.
+    /// of its sender.
     pub fn into_domain(self) -> Result<core::Dialog, StoreError> {
         let dialog = core::NewDialog {
             dialog_id: self.dialog_id.into_owned().try_into()?,

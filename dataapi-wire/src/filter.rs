@@ -1,5 +1,5 @@
 //! A filter in all its text forms: parameters of a query, the same in the URL of the next page, what an
-//! access log says, and members of an export's manifest. Whoever adds a condition adds it here, to each.
+//! access log says, and members of an export's manifest. A new condition is added here, to each of them.
 
 use std::fmt::Write;
 
@@ -7,6 +7,8 @@ use dataapi_core::{CustomerId, Date, Filter, Invalid, Language};
 use serde::{Deserialize, Serialize};
 
 use crate::query::{Parameter, Parameters, append, once};
+#[cfg(feature = "openapi")]
+use crate::schema::{Id, LanguageTag};
 
 /// What a query may have.
 pub(crate) const PARAMETERS: &[Parameter] =
@@ -145,13 +147,13 @@ impl std::fmt::Debug for FilterMembers {
 #[expect(dead_code, reason = "a description alone: the parameters are read one by one")]
 pub struct FilterParameters {
     /// Only this language's; case does not matter
-    #[param(value_type = Option<crate::LanguageTag>, example = "en")]
+    #[param(value_type = Option<LanguageTag>, example = "en")]
     language: Option<String>,
     /// Only this customer's
-    #[param(value_type = Option<crate::Id>, rename = "customerId")]
+    #[param(value_type = Option<Id>, rename = "customerId")]
     customer_id: Option<String>,
     /// The same as `customerId`
-    #[param(value_type = Option<crate::Id>, rename = "customer_id")]
+    #[param(value_type = Option<Id>, rename = "customer_id")]
     customer_id_alias: Option<String>,
     /// Only those received then or later
     #[param(format = DateTime)]

@@ -1,5 +1,5 @@
-//! Whatever comes in where a query or a body should: what is understood means one thing, and no refusal
-//! says again what was sent. `./check --long` searches on for hours.
+//! Fuzz targets for queries and bodies: what is understood means one thing, and no error repeats what was
+//! sent. `./check --long` searches on for hours.
 
 use bolero::check;
 use dataapi_core::{

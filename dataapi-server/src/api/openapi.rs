@@ -1,0 +1,22 @@
+//! The API's description, for programs.
+
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
+
+use crate::api::answer::{Answer, typed};
+use crate::request::Request;
+
+/// This description
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operations",
+    operation_id = "openapi",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+pub(crate) async fn read_description(request: Request<'_>) -> Answer {
+    let body = request.state.openapi.clone();
+    let mut response = typed(body, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}

@@ -1,0 +1,190 @@
+//! The routes: one line for each, from which all else follows that depends on the route alone.
+
+use dataapi_core::Role::{self, Admin, Consent, Ingest, Read, Subject};
+use http::Method;
+
+use crate::api::answer::Answer;
+use crate::path::{Parameters, Path, Prefix, Template};
+use crate::request::Request;
+
+use self::Needs::{Key, Nothing};
+use self::Time::{Bounded, Own};
+
+/// What a request must bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Neither key nor token: anyone may ask.
+    Nothing,
+    /// A key or token with that role, once there are keys.
+    Key(Role),
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Time {
+    /// As long as the server allows for any answer.
+    Bounded,
+    /// As long as the request asks for.
+    Own,
+}
+
+/// Makes, of one line for each route, the list of all, the call of their handlers, and the paths of the API's
+/// description, which stand beside the handlers.
+macro_rules! routes {
+    ($($method:ident $path:literal $needs:expr, $time:expr => $resource:ident::$handler:ident;)+) => {
+        #[derive(Clone, Copy, Debug)]
+        #[allow(non_camel_case_types, reason = "each is called as its handler")]
+        enum Handler {
+            $($handler),+
+        }
+
+        static ROUTES: &[Route] = &[$(
+            Route {
+                method: Method::$method,
+                template: Template::new($path),
+                needs: $needs,
+                time: $time,
+                handler: Handler::$handler,
+            }
+        ),+];
+
+        impl Route {
+            /// Hands the request to its handler. Not through a pointer, which would need another box.
+            pub(crate) async fn answer(&self, request: Request<'_>) -> Answer {
+                match self.handler {
+                    $(Handler::$handler => crate::api::$resource::$handler(request).await),+
+                }
+            }
+        }
+
+        /// What the handlers say of their routes.
+        #[derive(utoipa::OpenApi)]
+        #[openapi(paths($(crate::api::$resource::$handler),+))]
+        pub(crate) struct Descriptions;
+    };
+}
+
+// Those of one path stand together, in the order in which `Allow` names their methods.
+routes! {
+    GET    "/data/"                        Key(Read), Bounded    => dialogs::query_dialogs;
+    GET    "/data/{customerId}/{dialogId}" Key(Read), Bounded    => dialogs::read_dialog;
+    POST   "/data/{customerId}/{dialogId}" Key(Ingest), Bounded  => dialogs::insert_dialog;
+    DELETE "/data/{customerId}/{dialogId}" Key(Subject), Bounded => dialogs::erase_dialog;
+    GET    "/consents/{dialogId}"          Key(Consent), Bounded => consents::read_consent;
+    POST   "/consents/{dialogId}"          Key(Consent), Bounded => consents::decide;
+    GET    "/consents/{dialogId}/receipt"  Key(Consent), Bounded => consents::read_receipt;
+    GET    "/changes"                      Key(Read), Own        => changes::read_changes;
+    DELETE "/customers/{customerId}"       Key(Subject), Bounded => customers::erase_customer;
+    GET    "/customers/{customerId}/data"  Key(Subject), Bounded => customers::read_customer_data;
+    GET    "/stats"                        Key(Read), Bounded    => stats::read_stats;
+    GET    "/metrics"                      Key(Admin), Bounded   => metrics::read_metrics;
+    GET    "/health/live"                  Nothing, Bounded      => health::live;
+    GET    "/health/ready"                 Nothing, Bounded      => health::ready;
+    GET    "/openapi.json"                 Nothing, Bounded      => openapi::read_description;
+    GET    "/docs"                         Nothing, Bounded      => docs::docs_entrance;
+    GET    "/docs/{file}"                  Nothing, Bounded      => docs::docs_file;
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) template: Template,
+    pub(crate) needs: Needs,
+    pub(crate) time: Time,
+    handler: Handler,
+}
+
+impl Route {
+    /// Whether it changes anything.
+    pub(crate) fn writes(&self) -> bool {
+        !self.method.is_safe()
+    }
+}
+
+/// All routes, those of one path one after another.
+pub(crate) fn routes() -> &'static [Route] {
+    ROUTES
+}
+
+/// What is served at a path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'p> {
+    pub(crate) prefix: Prefix,
+    pub(crate) parameters: Parameters<'p>,
+    /// The index of the first of its routes.
+    pub(crate) index: usize,
+}
+
+impl<'p> Found<'p> {
+    /// What is served at a raw path; `None` if nothing is.
+    pub(crate) fn at(path: &'p str) -> Option<Self> {
+        let path = Path::parse(path)?;
+        let mut routes = ROUTES.iter().enumerate();
+        let (index, parameters) =
+            routes.find_map(|(index, route)| Some((index, route.template.matches(&path)?)))?;
+        Some(Self { prefix: path.prefix, parameters, index })
+    }
+
+    pub(crate) fn template(&self) -> &'static str {
+        ROUTES[self.index].template.as_str()
+    }
+
+    /// The route of `method` here; `None` where it is not allowed.
+    pub(crate) fn route(&self, method: &Method) -> Option<&'static Route> {
+        // HEAD is GET whose body stays behind.
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        self.routes().find(|route| route.method == method)
+    }
+
+    /// The value of `Allow` for this path.
+    pub(crate) fn allowed(&self) -> String {
+        let methods = self.routes().map(|route| match route.method {
+            Method::GET => "GET, HEAD",
+            _ => route.method.as_str(),
+        });
+        methods.collect::<Vec<_>>().join(", ")
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &'static Route> {
+        let template = self.template();
+        ROUTES[self.index..].iter().take_while(move |route| route.template.as_str() == template)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_found_at_its_own_path_under_both_prefixes() {
+        for route in routes() {
+            for prefix in [Prefix::Bare, Prefix::V1] {
+                let path = format!("{}{}", prefix.as_str(), route.template.as_str());
+                let found = Found::at(&path).expect("a path");
+                assert_eq!((found.template(), found.prefix), (route.template.as_str(), prefix));
+                let there = found.route(&route.method).expect("the method is allowed");
+                assert!(std::ptr::eq(there, route), "{} {path}", route.method);
+            }
+        }
+    }
+
+    #[test]
+    fn methods_of_a_path_are_told_in_one_order() {
+        let order = [Method::GET, Method::POST, Method::DELETE];
+        let place = |route: &Route| order.iter().position(|method| *method == route.method);
+        for found in routes().iter().filter_map(|route| Found::at(route.template.as_str())) {
+            assert!(found.routes().map(place).is_sorted(), "{}", found.template());
+            assert!(found.routes().all(|route| place(route).is_some()));
+        }
+    }
+
+    #[test]
+    fn only_the_list_of_dialogs_has_a_trailing_slash() {
+        assert!(Found::at("/data/").is_some());
+        assert!(Found::at("/data").is_some());
+        for path in ["/stats/", "/consents/d/", "/customers/c/", "/data/c/d/", "/metrics/", "/v1"] {
+            assert!(Found::at(path).is_none(), "{path}");
+        }
+    }
+}
