@@ -5,9 +5,8 @@ use std::time::Duration;
 use dataapi_server::Config;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
-use crate::support::{Server, ask, memory, raw, read};
+use crate::server::{Server, ask, memory, raw, read};
 
 #[tokio::test]
 async fn wrong_bodies_are_told_apart_and_store_nothing() {
@@ -150,13 +149,13 @@ async fn a_large_body_is_413_announced_or_not() {
 #[tokio::test]
 async fn a_body_that_never_ends_is_cut_at_the_limit() {
     let server = Server::memory().await;
-    let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+    let mut connection = server.connect().await;
     let head = b"POST /data/c/d HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
     connection.write_all(head).await.expect("the head");
     let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
     // Ends because the server does no longer listen.
     while connection.write_all(chunk.as_bytes()).await.is_ok() {}
-    let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+    let mut connection = server.connect().await;
     connection.write_all(head).await.expect("the head");
     for _ in 0..60 {
         connection.write_all(chunk.as_bytes()).await.expect("a chunk");
@@ -169,7 +168,7 @@ async fn a_body_that_stalls_is_given_up() {
     let config = Config { body_timeout: Duration::from_millis(50), ..Config::default() };
     let server = Server::start(memory(), config).await;
     for part in [&b""[..], b"{\"text\":"] {
-        let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+        let mut connection = server.connect().await;
         let head = b"POST /data/c/d HTTP/1.1\r\nhost: x\r\ncontent-length: 30\r\n\r\n";
         connection.write_all(head).await.expect("the head");
         connection.write_all(part).await.expect("a part");
@@ -183,7 +182,7 @@ async fn a_body_that_stalls_is_given_up() {
 async fn a_body_that_breaks_off_stores_nothing() {
     let server = Server::memory().await;
     for framing in ["content-length: 99", "transfer-encoding: chunked"] {
-        let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+        let mut connection = server.connect().await;
         let whole = r#"{"text":"x","language":"en"}"#;
         let body = match framing {
             "transfer-encoding: chunked" => format!("{:x}\r\n{whole}\r\n", whole.len()),
@@ -205,7 +204,7 @@ async fn a_client_that_closes_its_half_gets_its_answer() {
     let server = Server::memory().await;
     let whole = r#"{"text":"x","language":"en"}"#;
     for (length, status, kind) in [(99, 400, Some("not-json")), (28, 201, None)] {
-        let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+        let mut connection = server.connect().await;
         let head =
             format!("POST /data/c/d HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
         connection.write_all(head.as_bytes()).await.expect("the head");

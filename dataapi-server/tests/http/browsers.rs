@@ -2,7 +2,7 @@
 
 use dataapi_server::Config;
 
-use crate::support::{Answer, Server, ask, memory};
+use crate::server::{Answer, DIALOG, Server, ask, memory};
 
 const CONSOLE: &str = "https://console.example";
 
@@ -24,7 +24,7 @@ async fn a_page_of_another_site_changes_and_reads_nothing() {
         {
             for (method, target, body) in [
                 ("POST", "/consents/d", "false"),
-                ("POST", "/data/anna/new", r#"{"text":"t","language":"en"}"#),
+                ("POST", "/data/anna/new", DIALOG),
                 ("DELETE", "/customers/anna", ""),
                 ("GET", "/data/", ""),
             ] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dataapi_server::Config;
 
-use crate::support::{Server, memory};
+use crate::server::{DIALOG, Server, memory};
 
 #[tokio::test]
 async fn changes_are_followed_from_any_position() {
@@ -59,7 +59,7 @@ async fn a_change_that_is_waited_for_is_told_when_it_comes() {
 async fn a_receipt_is_there_once_something_is_decided() {
     let server = Server::memory().await;
     assert_eq!(server.get("/consents/d/receipt").await.status, 404);
-    server.post("/data/anna/d", r#"{"text":"t","language":"en"}"#).await;
+    server.post("/data/anna/d", DIALOG).await;
     assert_eq!(server.get("/consents/d/receipt").await.status, 404);
     assert_eq!(server.ask("DELETE", "/data/anna/d", "").await.status, 200);
     let receipt = server.get("/consents/d/receipt").await.json();
@@ -95,7 +95,7 @@ async fn an_early_decision_is_held_where_that_is_wanted_and_refused_elsewhere() 
     let held = held.json();
     assert_eq!((&held["dialog_id"], &held["consent"]), (&"d".into(), &"granted".into()));
     assert!(held["held_until"].as_str() > held["date"].as_str(), "{held}");
-    let stored = server.post("/data/anna/d", r#"{"text":"t","language":"en"}"#).await;
+    let stored = server.post("/data/anna/d", DIALOG).await;
     assert_eq!(stored.status, 201);
     assert_eq!(stored.json()["consent_received"], true);
     assert_eq!(server.get("/data/anna/d").await.status, 200);
@@ -103,7 +103,7 @@ async fn an_early_decision_is_held_where_that_is_wanted_and_refused_elsewhere() 
     let no = server.post("/consents/e", "false").await;
     assert_eq!(no.status, 202);
     assert_eq!(no.json()["held_until"], serde_json::Value::Null);
-    assert_eq!(server.post("/data/anna/e", r#"{"text":"t","language":"en"}"#).await.status, 410);
+    assert_eq!(server.post("/data/anna/e", DIALOG).await.status, 410);
     assert_eq!(server.post("/consents/e", "false").await.status, 200, "it has a receipt by now");
     assert_eq!(server.post("/consents/e", "true").await.status, 409);
 
@@ -111,8 +111,5 @@ async fn an_early_decision_is_held_where_that_is_wanted_and_refused_elsewhere() 
     for decision in ["true", "false"] {
         assert_eq!(strict.post("/consents/d", decision).await.status, 404);
     }
-    assert_eq!(
-        strict.post("/data/anna/d", r#"{"text":"t","language":"en"}"#).await.json()["consent_received"],
-        false
-    );
+    assert_eq!(strict.post("/data/anna/d", DIALOG).await.json()["consent_received"], false);
 }

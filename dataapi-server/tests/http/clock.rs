@@ -9,15 +9,13 @@ use dataapi_conformance::ManualClock;
 use dataapi_core::{Clock, Date, DialogStore};
 use dataapi_server::Config;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Server, read};
+use crate::patience::PATIENCE;
+use crate::server::{DIALOG, Server, read};
 
 const DAY: Duration = Duration::from_hours(24);
 const YEARS: Duration = Duration::from_hours(24 * 365 * 20);
-const PATIENCE: Duration = Duration::from_mins(1);
-const DIALOG: &str = r#"{"text":"t","language":"en"}"#;
 
 async fn store(folder: &Path, clock: &ManualClock) -> Arc<dyn DialogStore> {
     let url = format!("sqlite:{}", folder.join("dialogs.db").display());
@@ -126,7 +124,7 @@ async fn who_waits_is_kept_waiting_by_no_jump_and_cut_by_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let clock = ManualClock::default();
     let server = start(folder.path(), &clock, Config::default()).await;
-    let mut begun = TcpStream::connect(server.address).await.expect("a connection");
+    let mut begun = server.connect().await;
     let head =
         "POST /data/c/slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 28\r\n\r\n";
     begun.write_all(head.as_bytes()).await.expect("the head is sent");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::Server;
+use crate::server::Server;
 
 /// The contract's routes, as the description spells them.
 const ROUTES: [(&str, &[&str]); 14] = [

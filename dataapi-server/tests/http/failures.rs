@@ -3,163 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use dataapi_core::{
-    Activity, Change, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId, DialogRef,
-    Dialogs, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key, KeyName, Keys,
-    Ledger, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
-    Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, Upkeep,
-};
+use dataapi_core::StoreError;
 use dataapi_server::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Server, memory};
-
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Does nothing but fail, or never ends to do so.
-struct Failing(Option<fn() -> StoreError>);
-
-impl Failing {
-    async fn fail<T>(&self) -> Result<T, StoreError> {
-        match self.0 {
-            Some(error) => Err(error()),
-            None => std::future::pending().await,
-        }
-    }
-}
-
-#[async_trait]
-impl Dialogs for Failing {
-    async fn insert(&self, _: NewDialog) -> Result<Received, StoreError> {
-        self.fail().await
-    }
-
-    async fn import(
-        &self,
-        _: Vec<ImportedDialog>,
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.fail().await
-    }
-
-    async fn decide(&self, _: DialogId, _: Decision, _: Evidence) -> Result<Receipt, StoreError> {
-        self.fail().await
-    }
-
-    async fn decide_early(
-        &self,
-        _: DialogId,
-        _: Decision,
-        _: Evidence,
-        _: Duration,
-    ) -> Result<EarlyDecision, StoreError> {
-        self.fail().await
-    }
-
-    async fn consent(&self, _: &DialogId) -> Result<ConsentStatus, StoreError> {
-        self.fail().await
-    }
-
-    async fn dialog(&self, _: &CustomerId, _: &DialogId, _: &Reach) -> Result<Dialog, StoreError> {
-        self.fail().await
-    }
-
-    async fn is_within(&self, _: &Reach, _: &DialogId) -> Result<bool, StoreError> {
-        self.fail().await
-    }
-
-    async fn query(&self, _: &PageRequest) -> Result<Page<Dialog>, StoreError> {
-        self.fail().await
-    }
-
-    async fn subject_data(&self, _: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
-        self.fail().await
-    }
-
-    async fn erase_dialog(&self, _: &CustomerId, _: &DialogId) -> Result<(), StoreError> {
-        self.fail().await
-    }
-
-    async fn erase_customer(&self, _: &CustomerId) -> Result<u64, StoreError> {
-        self.fail().await
-    }
-
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        self.fail().await
-    }
-}
-
-#[async_trait]
-impl Ledger for Failing {
-    async fn events(&self, _: &Positions, _: Limit) -> Result<Vec<Event>, StoreError> {
-        self.fail().await
-    }
-
-    async fn changes(&self, _: &Positions, _: Limit, _: &Reach) -> Result<Vec<Change>, StoreError> {
-        self.fail().await
-    }
-
-    async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {
-        self.fail().await
-    }
-}
-
-#[async_trait]
-impl Keys for Failing {
-    async fn create_key(&self, _: NewKey) -> Result<Date, StoreError> {
-        self.fail().await
-    }
-
-    /// None: else nobody would be let in.
-    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn revoke_key(&self, _: &KeyName) -> Result<bool, StoreError> {
-        self.fail().await
-    }
-
-    async fn note_key_use(&self, _: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
-        self.fail().await
-    }
-}
-
-#[async_trait]
-impl Upkeep for Failing {
-    async fn purge(&self, _: Purge, _: Date, _: u32) -> Result<u64, StoreError> {
-        self.fail().await
-    }
-
-    async fn purgeable(&self, _: Purge, _: Date) -> Result<u64, StoreError> {
-        self.fail().await
-    }
-
-    fn reference(&self, _: &DialogId) -> DialogRef {
-        DialogRef::from_bytes([0; 32])
-    }
-
-    async fn info(&self) -> Result<StoreInfo, StoreError> {
-        self.fail().await
-    }
-
-    async fn scrub(&self) -> Result<(), StoreError> {
-        self.fail().await
-    }
-
-    async fn ready(&self) -> Result<(), StoreError> {
-        self.fail().await
-    }
-
-    fn revision(&self) -> Option<Revision> {
-        None
-    }
-
-    fn activity(&self) -> Activity {
-        Activity::default()
-    }
-}
+use crate::failing::Failing;
+use crate::patience::PATIENCE;
+use crate::server::{Server, memory, read};
 
 async fn failing(error: fn() -> StoreError) -> Server {
     Server::start(Arc::new(Failing(Some(error))), Config::default()).await
@@ -254,7 +106,7 @@ async fn what_takes_too_long_is_503_or_where_it_writes_the_end_of_the_connection
         let request = format!(
             "{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}"
         );
-        let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+        let mut connection = server.connect().await;
         connection.write_all(request.as_bytes()).await.expect("it is sent");
         if method == "GET" {
             let mut answer = [0; 12];
@@ -271,10 +123,10 @@ async fn what_takes_too_long_is_503_or_where_it_writes_the_end_of_the_connection
 
 /// Whether a request for data is answered, or else has a place and waits for the store.
 async fn is_answered(server: &Server, waiting: &mut Vec<TcpStream>) -> bool {
-    let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+    let mut connection = server.connect().await;
     let request = b"GET /data/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     connection.write_all(request).await.expect("it is sent");
-    let answer = timeout(Duration::from_millis(200), crate::support::read(&mut connection)).await;
+    let answer = timeout(Duration::from_millis(200), read(&mut connection)).await;
     let Ok(answer) = answer else {
         waiting.push(connection);
         return false;
@@ -307,12 +159,12 @@ async fn a_client_that_is_slow_to_send_takes_no_place() {
                  content-length: 31\r\n\r\n{";
     let mut slow = Vec::new();
     for _ in 0..3 {
-        let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+        let mut connection = server.connect().await;
         connection.write_all(head).await.expect("it is sent");
         slow.push(connection);
     }
     assert_eq!(server.get("/data/").await.status, 200);
     let mut one = slow.remove(0);
     one.write_all(br#""text":"t","language":"en" }  "#).await.expect("the rest is sent");
-    assert_eq!(crate::support::read(&mut one).await.status, 201);
+    assert_eq!(read(&mut one).await.status, 201);
 }

@@ -3,19 +3,18 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use dataapi_core::{KeySecret, NewKey, Roles};
 use dataapi_server::Config;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Server, ask, memory};
-
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::keys::{key, with};
+use crate::patience::PATIENCE;
+use crate::server::{Server, memory};
 
 /// A request whose body is yet to come.
 async fn begun(server: &Server) -> TcpStream {
-    let mut stream = TcpStream::connect(server.address).await.expect("a connection");
+    let mut stream = server.connect().await;
     let head = "POST /data/anna/slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
                 content-length: 31\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("the head is sent");
@@ -39,22 +38,15 @@ async fn more_connections_than_there_may_be_wait_for_one_to_end() {
 #[tokio::test]
 async fn a_key_that_asks_too_often_is_told_to_come_back_and_others_are_served() {
     let store = memory();
-    let secret = |number: u8| KeySecret::from_bytes([number; 32]);
-    for (number, name) in [(1, "busy"), (2, "other")] {
-        let grant = "read".parse::<Roles>().expect("a role").into();
-        let name = name.parse().expect("a name");
-        let key = NewKey { name, grant, hash: secret(number).hash(), expires: None };
-        store.create_key(key).await.expect("a key is kept");
+    for number in [1, 2] {
+        key(&*store, number, "read", None).await;
     }
     let config = Config { max_rate: NonZeroU32::new(1), ..Config::default() };
     let server = Server::start(store, config).await;
-    let with = async |number| {
-        let header = format!("authorization: Bearer {}\r\n", secret(number));
-        ask(server.address, "GET", "/data/", &header, b"").await
-    };
+    let ask = async |number| with(&server, number, "GET", "/data/", "").await;
     let started = Instant::now();
     let refused = loop {
-        let answer = with(1).await;
+        let answer = ask(1).await;
         if answer.status != 200 {
             break answer;
         }
@@ -62,10 +54,10 @@ async fn a_key_that_asks_too_often_is_told_to_come_back_and_others_are_served() 
     };
     assert_eq!((refused.status, refused.problem().as_str()), (429, "rate-limited"));
     assert_eq!(refused.header("retry-after"), Some("1"));
-    assert_eq!(with(2).await.status, 200, "another key has its own rate");
-    assert_eq!(with(3).await.status, 401, "what is no key is none");
+    assert_eq!(ask(2).await.status, 200, "another key has its own rate");
+    assert_eq!(ask(3).await.status, 401, "what is no key is none");
     assert_eq!(server.get("/health/live").await.status, 200);
-    while with(1).await.status != 200 {
+    while ask(1).await.status != 200 {
         assert!(started.elapsed() < PATIENCE, "it is never served again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

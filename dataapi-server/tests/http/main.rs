@@ -2,8 +2,14 @@
 
 #[path = "../support/certificates.rs"]
 mod certificates;
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../support/failing.rs"]
+mod failing;
+#[path = "../support/keys.rs"]
+mod keys;
+#[path = "../support/patience.rs"]
+mod patience;
+#[path = "../support/server.rs"]
+mod server;
 
 mod bodies;
 mod browsers;
@@ -11,9 +17,9 @@ mod changes;
 mod clock;
 mod description;
 mod failures;
-mod keys;
 mod limits;
 mod pages;
+mod roles;
 mod shutdown;
 mod smuggling;
 mod status;

@@ -1,6 +1,6 @@
 //! Pages over HTTP: links that lead on, under the same prefix and filter, to the end.
 
-use crate::support::Server;
+use crate::server::Server;
 
 async fn with_dialogs() -> Server {
     let server = Server::memory().await;

@@ -6,14 +6,14 @@ use dataapi_server::Config;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::support::{Server, memory, read};
+use crate::server::{Server, memory, read};
 
 const HEAD: &[u8] = b"POST /data/c/d HTTP/1.1\r\nhost: x\r\ncontent-length: 28\r\n\
                       expect: 100-continue\r\n\r\n";
 
 /// A request that the server is in the midst of: it has asked for the body.
 async fn in_flight(server: &Server) -> TcpStream {
-    let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+    let mut connection = server.connect().await;
     connection.write_all(HEAD).await.expect("the head");
     let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
     tokio::io::AsyncReadExt::read_exact(&mut connection, &mut go_on).await.expect("to go on");
@@ -25,7 +25,7 @@ async fn what_runs_is_finished_and_what_is_idle_is_closed() {
     let mut server = Server::memory().await;
     let store = std::sync::Arc::clone(&server.store);
     let mut running = in_flight(&server).await;
-    let mut idle = TcpStream::connect(server.address).await.expect("a connection");
+    let mut idle = server.connect().await;
     server.stop();
     // Closed by the server: there is nothing to read, and no answer is missing.
     let mut nothing = Vec::new();
@@ -55,7 +55,7 @@ async fn a_head_that_never_comes_is_not_waited_for() {
     let config = Config { head_timeout: Duration::from_millis(20), ..Config::default() };
     let server = Server::start(memory(), config).await;
     for part in [&b""[..], b"GET /data/ HTTP/1.1\r\nhost"] {
-        let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+        let mut connection = server.connect().await;
         connection.write_all(part).await.expect("a part");
         let mut rest = Vec::new();
         let _ = tokio::io::AsyncReadExt::read_to_end(&mut connection, &mut rest).await;

@@ -2,17 +2,14 @@
 //! request hidden in another is ever answered, and no way to write a path leads past its role.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use dataapi_server::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::keys::{with, with_keys};
-use crate::support::{Answer, Server, memory};
-
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::patience::PATIENCE;
+use crate::server::{Answer, DIALOG, Server, memory};
 
 /// What is hidden in other requests: it would make a dialog readable.
 const HIDDEN: &str = "POST /consents/victim HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\ntrue";
@@ -32,7 +29,7 @@ async fn is_still_pending(server: &Server) -> bool {
 
 /// Sends it all at once and reads the answers up to the end that the server sets.
 async fn refused(server: &Server, request: &[u8]) -> Vec<Answer> {
-    let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+    let mut connection = server.connect().await;
     // The server may have closed its end before it has read all.
     let _ = connection.write_all(request).await;
     let mut bytes = Vec::new();
@@ -44,7 +41,7 @@ async fn refused(server: &Server, request: &[u8]) -> Vec<Answer> {
 
 /// Sends it all at once, and that this is all; reads the answers.
 async fn answered(server: &Server, request: &[u8]) -> Vec<Answer> {
-    let mut connection = TcpStream::connect(server.address).await.expect("a connection");
+    let mut connection = server.connect().await;
     connection.write_all(request).await.expect("a request sent");
     connection.shutdown().await.expect("the end of it");
     let mut bytes = Vec::new();
@@ -228,7 +225,7 @@ async fn requests_in_one_packet_are_answered_in_their_order() {
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n");
     let requests = [
         get("/data/anna/victim"),
-        post("/data/anna/d", r#"{"text":"t","language":"en"}"#),
+        post("/data/anna/d", DIALOG),
         get("/data/anna/d"),
         post("/consents/d", "true"),
         get("/data/anna/d"),
@@ -365,7 +362,7 @@ async fn an_id_is_decoded_once_and_stays_one_id() {
         ("%3F%23", "?#", 201),
     ] {
         let target = format!("/data/anna/{written}");
-        let answer = server.post(&target, r#"{"text":"t","language":"en"}"#).await;
+        let answer = server.post(&target, DIALOG).await;
         assert_eq!(answer.status, status, "{written}");
         let held = server.get("/customers/anna/data").await.json();
         let ids = held["items"].as_array().expect("items").iter().map(|item| &item["dialog_id"]);
@@ -373,7 +370,7 @@ async fn an_id_is_decoded_once_and_stays_one_id() {
     }
     for written in [".", "..", "%2e", "%2e%2E", "%00", "a%0d%0ab", ""] {
         let target = format!("/data/anna/{written}");
-        let answer = server.post(&target, r#"{"text":"t","language":"en"}"#).await;
+        let answer = server.post(&target, DIALOG).await;
         assert_eq!((answer.status, &*answer.problem()), (422, "invalid"), "{written}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Server, raw};
+use crate::server::{Server, raw};
 
 /// Stands in every id, text and value that is sent, and must stand in no problem.
 const MARKER: &str = "MARKER";

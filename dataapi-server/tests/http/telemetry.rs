@@ -6,7 +6,7 @@ use std::time::Duration;
 use dataapi_core::{Clock, Date, Dialogs, MemoryStore, NewDialog, RefKey};
 use dataapi_server::Config;
 
-use crate::support::{Server, ask, memory};
+use crate::server::{Server, ask, memory};
 
 #[tokio::test]
 async fn a_request_id_comes_back_if_it_is_fit_to_be_logged() {

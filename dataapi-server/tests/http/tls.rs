@@ -7,13 +7,11 @@ use dataapi_server::{Config, Tls};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::certificates::{Authority, Files, ask, client, connect, shown_by};
-use crate::support::{Server, memory};
-
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::patience::PATIENCE;
+use crate::server::{DIALOG, Server, memory};
 
 async fn serve(files: &Files, config: Config) -> (Server, Arc<Tls>) {
     let tls = Arc::new(files.load().expect("good files"));
@@ -55,7 +53,7 @@ async fn over_tls_both_versions_of_http_are_spoken() {
     }
 
     let (two, _) = over_http2(&server, &authority).await;
-    let body = r#"{"text":"t","language":"en"}"#;
+    let body = DIALOG;
     let many = (0..100).map(|number| {
         let mut two = two.clone();
         async move {
@@ -75,7 +73,7 @@ async fn what_is_not_tls_is_not_answered() {
     let authority = Authority::new();
     let files = Files::new(&authority, None);
     let (server, _) = serve(&files, Config::default()).await;
-    let mut plain = TcpStream::connect(server.address).await.expect("a connection");
+    let mut plain = server.connect().await;
     plain.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it is sent");
     let mut answer = Vec::new();
     let _ = timeout(PATIENCE, plain.read_to_end(&mut answer)).await.expect("it is closed");
@@ -148,7 +146,7 @@ async fn a_client_that_agrees_on_nothing_or_asks_for_nothing_is_cut() {
     let soon = Duration::from_millis(200);
     let config = Config { head_timeout: soon, grace: soon, ..Config::default() };
     let (server, _) = serve(&files, config).await;
-    let mut silent = TcpStream::connect(server.address).await.expect("a connection");
+    let mut silent = server.connect().await;
     let mut nothing = Vec::new();
     let _ = timeout(PATIENCE, silent.read_to_end(&mut nothing)).await.expect("it is closed");
     assert_eq!(nothing, b"");

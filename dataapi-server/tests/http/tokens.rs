@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::{Answer, Server, ask, memory};
+use crate::server::{Answer, Server, ask, memory};
 
 const ISSUER: &str = "https://id.example/";
 const AUDIENCE: &str = "dataapi";

@@ -5,9 +5,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::load::{
-    Dialogs, Known, PATIENCE, State, body, check, client, nothing_withdrawn_is_left,
-};
+use crate::load::{Dialogs, Remembered, State, body, check, client, nothing_withdrawn_is_left};
+use crate::patience::PATIENCE;
 use crate::program::{Program, store_in};
 
 fn start(store: &str, descriptors: usize) -> Result<Program, String> {
@@ -80,7 +79,7 @@ async fn without_descriptors_those_who_are_connected_are_served_and_the_rest_lat
             let get = format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n");
             assert_eq!(ask(&mut first, &get, PATIENCE), Some(200), "{target}");
         }
-        dialogs.insert(id, Known::is(state));
+        dialogs.insert(id, Remembered::is(state));
     }
     // Also the files are kept clean meanwhile.
     nothing_withdrawn_is_left(&store, &dialogs).await;

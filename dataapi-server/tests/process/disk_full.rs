@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::disk::{Disk, may_mount};
 use crate::load::{
-    Choices, Dialogs, Known, Load, State, body, check, client, from_env, nothing_withdrawn_is_left,
+    Choices, Dialogs, Load, Remembered, State, body, check, client, from_env,
+    nothing_withdrawn_is_left,
 };
 use crate::program::{Program, command, output, store_in};
 
@@ -114,7 +115,7 @@ async fn some_granted(client: &Client, program: &Program) -> Dialogs {
                 client.post(program.url(&path)).body(body).send().await.expect("an answer");
             assert!(answer.status().is_success(), "{answer:?}");
         }
-        dialogs.insert(id, Known::is(State::Granted));
+        dialogs.insert(id, Remembered::is(State::Granted));
     }
     dialogs
 }
@@ -127,7 +128,7 @@ async fn withdraw(client: &Client, program: &Program, dialogs: &mut Dialogs, odd
         let url = program.url(&format!("/consents/{id}"));
         let answer = client.post(url).body("false").send().await.expect("an answer");
         match answer.status().as_u16() {
-            200 => *known = Known::is(State::Withdrawn),
+            200 => *known = Remembered::is(State::Withdrawn),
             503 => {
                 assert!(answer.headers().contains_key("retry-after"));
                 refused += 1;

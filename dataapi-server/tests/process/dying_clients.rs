@@ -10,44 +10,45 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::load::{Choices, PATIENCE, body, from_env, text};
+use crate::load::{Choices, body, from_env, text};
+use crate::patience::PATIENCE;
 use crate::program::{Program, not_tested, store_in};
 
 /// How a dialog stands: what is said of its consent, or that it is absent.
 type Standing = &'static str;
 
 /// A kind of request: how the dialog stands before it and after it.
-struct Kind {
+struct RequestKind {
     request: fn(id: &str) -> Vec<u8>,
     from: Standing,
     to: Standing,
 }
 
 /// Those that read change nothing.
-const KINDS: [Kind; 13] = [
-    Kind { request: insert, from: "absent", to: "pending" },
-    Kind { request: insert_in_chunks, from: "absent", to: "pending" },
-    Kind {
+const KINDS: [RequestKind; 13] = [
+    RequestKind { request: insert, from: "absent", to: "pending" },
+    RequestKind { request: insert_in_chunks, from: "absent", to: "pending" },
+    RequestKind {
         request: |id| ask("POST", &format!("/consents/{id}"), "true"),
         from: "pending",
         to: "granted",
     },
-    Kind {
+    RequestKind {
         request: |id| ask("POST", &format!("/consents/{id}"), "false"),
         from: "pending",
         to: "withdrawn",
     },
-    Kind {
+    RequestKind {
         request: |id| ask("POST", &format!("/consents/{id}"), "false"),
         from: "granted",
         to: "withdrawn",
     },
-    Kind {
+    RequestKind {
         request: |id| ask("DELETE", &format!("/data/{id}/{id}"), ""),
         from: "granted",
         to: "erased",
     },
-    Kind {
+    RequestKind {
         request: |id| ask("DELETE", &format!("/customers/{id}"), ""),
         from: "pending",
         to: "erased",
@@ -60,8 +61,8 @@ const KINDS: [Kind; 13] = [
     reads(|_| ask("GET", "/changes?after=1000000&wait=1s", "")),
 ];
 
-const fn reads(request: fn(&str) -> Vec<u8>) -> Kind {
-    Kind { request, from: "granted", to: "granted" }
+const fn reads(request: fn(&str) -> Vec<u8>) -> RequestKind {
+    RequestKind { request, from: "granted", to: "granted" }
 }
 
 fn ask(method: &str, target: &str, body: &str) -> Vec<u8> {

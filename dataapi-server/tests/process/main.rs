@@ -2,18 +2,23 @@
 
 #[path = "../support/certificates.rs"]
 mod certificates;
+#[cfg(target_os = "linux")]
+#[path = "../support/disk.rs"]
+mod disk;
+#[path = "../support/load.rs"]
+mod load;
+#[path = "../support/patience.rs"]
+mod patience;
+#[path = "../support/program.rs"]
+mod program;
 
 mod crash;
 mod descriptors;
 #[cfg(target_os = "linux")]
-mod disk;
-#[cfg(target_os = "linux")]
 mod disk_full;
 mod dying_clients;
-mod load;
 mod newer_schema;
 mod overload;
-mod program;
 #[cfg(target_os = "linux")]
 mod read_only;
 mod signals;

@@ -15,7 +15,8 @@ use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::load::{PATIENCE, from_env};
+use crate::load::from_env;
+use crate::patience::PATIENCE;
 use crate::program::{Program, store_in};
 
 /// What is held for clients in memory at most, as the server is told.

@@ -2,7 +2,7 @@
 //!
 //! `./check` installs Schemathesis and runs these; `./check --long` gives them more time.
 
-#[path = "../process/program.rs"]
+#[path = "../support/program.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod program;
 

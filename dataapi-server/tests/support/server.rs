@@ -13,6 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+/// The body of a dialog that is fine.
+pub(crate) const DIALOG: &str = r#"{"text":"t","language":"en"}"#;
+
 /// A server on a free port; it ends with the runtime, or when it is told to.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -47,6 +50,11 @@ impl Server {
     pub(crate) async fn ended(mut self) {
         self.stop();
         self.serving.await.expect("no panic");
+    }
+
+    /// A connection on which nothing is asked as yet.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("a connection")
     }
 
     pub(crate) async fn ask(&self, method: &str, target: &str, body: &str) -> Answer {

@@ -1,25 +1,18 @@
 //! Keys: each role opens exactly the contract's routes, and what does not work opens none.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dataapi_conformance::ManualClock;
-use dataapi_core::{
-    Clock, ConsentState, Date, DialogStore, Grant, KeySecret, MemoryStore, NewKey, Reach, RefKey,
-    Roles,
-};
-use dataapi_server::Config;
+use dataapi_core::{Clock, ConsentState, Grant, NewKey, Reach};
 
-use crate::support::{Answer, Server, ask};
+use crate::keys::{ROLES, becomes, key, secret, with, with_keys};
+use crate::server::{Answer, DIALOG, Server, ask};
 
 /// Which roles open a route; `None` where no key is needed.
 type Route = (&'static str, &'static str, &'static str, Option<&'static [&'static str]>);
 
-const GOOD: &str = r#"{"text":"t","language":"en"}"#;
-
 /// The contract's table of who may do what.
 const ROUTES: [Route; 19] = [
-    ("POST", "/data/anna/d", GOOD, Some(&["ingest"])),
+    ("POST", "/data/anna/d", DIALOG, Some(&["ingest"])),
     ("POST", "/consents/d", "true", Some(&["consent"])),
     ("GET", "/consents/d", "", Some(&["consent"])),
     ("GET", "/consents/d/receipt", "", Some(&["consent"])),
@@ -39,41 +32,6 @@ const ROUTES: [Route; 19] = [
     ("GET", "/docs", "", None),
     ("GET", "/docs/index.html", "", None),
 ];
-
-const ROLES: [&str; 5] = ["ingest", "consent", "read", "subject", "admin"];
-
-fn secret(number: u8) -> KeySecret {
-    KeySecret::from_bytes([number; 32])
-}
-
-async fn key(store: &dyn DialogStore, number: u8, roles: &str, expires: Option<Date>) {
-    let name = format!("key-{number}").parse().expect("a name");
-    let grant = roles.parse::<Roles>().expect("roles").into();
-    let hash = secret(number).hash();
-    store.create_key(NewKey { name, grant, hash, expires }).await.expect("a key is kept");
-}
-
-/// A server over a store with a key of each role, numbered from 0 on.
-pub(crate) async fn with_keys() -> (Server, ManualClock) {
-    let clock = ManualClock::default();
-    let store = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
-    for (number, role) in (0..).zip(ROLES) {
-        key(&store, number, role, None).await;
-    }
-    let config = Config { clock: Arc::new(clock.clone()), ..Config::default() };
-    (Server::start(Arc::new(store), config).await, clock)
-}
-
-pub(crate) async fn with(
-    server: &Server,
-    number: u8,
-    method: &str,
-    target: &str,
-    body: &str,
-) -> Answer {
-    let header = format!("authorization: Bearer {}\r\n", secret(number));
-    ask(server.address, method, target, &header, body.as_bytes()).await
-}
 
 #[tokio::test]
 async fn each_role_opens_the_contracts_routes_and_no_other() {
@@ -113,7 +71,7 @@ async fn each_role_opens_the_contracts_routes_and_no_other() {
 #[tokio::test]
 async fn what_a_role_lacks_is_not_done() {
     let (server, _) = with_keys().await;
-    assert_eq!(with(&server, 0, "POST", "/data/anna/d", GOOD).await.status, 201);
+    assert_eq!(with(&server, 0, "POST", "/data/anna/d", DIALOG).await.status, 201);
     for number in [0, 2, 3] {
         assert_eq!(with(&server, number, "POST", "/consents/d", "true").await.status, 403);
     }
@@ -158,19 +116,6 @@ async fn what_is_no_key_of_the_store_is_refused() {
     }
 }
 
-/// Asks until the answer has that status, for as long as a slow machine may take.
-async fn becomes(server: &Server, number: u8, status: u16) {
-    let started = Instant::now();
-    loop {
-        let answer = with(server, number, "GET", "/data/", "").await;
-        if answer.status == status {
-            return;
-        }
-        assert!(started.elapsed() < Duration::from_mins(1), "it stays {}", answer.status);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_key_works_from_its_making_to_its_end_without_a_restart() {
     let (server, clock) = with_keys().await;
@@ -211,9 +156,8 @@ async fn bound() -> Server {
         for language in ["en", "de"] {
             server.consented(customer, &format!("{customer}-{language}"), language, "t").await;
         }
-        let body = r#"{"text":"t","language":"en"}"#;
         let pending = format!("/data/{customer}/{customer}-pending");
-        assert_eq!(server.post(&pending, body).await.status, 201);
+        assert_eq!(server.post(&pending, DIALOG).await.status, 201);
     }
     let shop = Reach::default().only_customers("shop-".parse().expect("a prefix"));
     let english = Reach::default().only_languages(vec!["EN".parse().expect("a tag")]);

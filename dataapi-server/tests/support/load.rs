@@ -11,10 +11,8 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::patience::PATIENCE;
 use crate::program::Program;
-
-/// How long something may take that a loaded machine does slowly.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -26,20 +24,20 @@ pub(crate) enum State {
 
 /// What a client knows of a dialog of its own.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct Remembered {
     pub(crate) acknowledged: State,
     /// What was asked for last, while no answer came.
     pub(crate) asked_for: State,
 }
 
-impl Known {
+impl Remembered {
     pub(crate) fn is(state: State) -> Self {
         Self { acknowledged: state, asked_for: state }
     }
 }
 
 /// By dialog id. The text of a dialog is made of its id.
-pub(crate) type Dialogs = BTreeMap<String, Known>;
+pub(crate) type Dialogs = BTreeMap<String, Remembered>;
 
 /// One in five is too long for a page of the store's file.
 pub(crate) fn text(id: &str) -> String {
@@ -225,7 +223,7 @@ impl Worker {
                 2 => plan.push(State::Withdrawn),
                 _ => plan.extend([State::Granted, State::Withdrawn]),
             }
-            let known = dialogs.entry(id.clone()).or_insert(Known::is(State::Absent));
+            let known = dialogs.entry(id.clone()).or_insert(Remembered::is(State::Absent));
             for state in plan {
                 known.asked_for = state;
                 match self.ask_for(&id, state).await {
@@ -333,7 +331,7 @@ pub(crate) async fn check(client: &Client, program: &Program, dialogs: &mut Dial
                 state == known.acknowledged || state == known.asked_for,
                 "{id} is {state:?}, but {known:?}"
             );
-            *known = Known::is(state);
+            *known = Remembered::is(state);
         }
         let state = known.acknowledged;
         let shown = readable.remove(id);
