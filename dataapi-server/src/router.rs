@@ -80,6 +80,7 @@ routes! {
     GET    "/metrics"                      Key(Admin), Bounded   => metrics::read_metrics;
     GET    "/health/live"                  Nothing, Bounded      => health::live;
     GET    "/health/ready"                 Nothing, Bounded      => health::ready;
+    GET    "/version"                      Nothing, Bounded      => version::read_version;
     GET    "/openapi.json"                 Nothing, Bounded      => openapi::read_description;
     GET    "/docs"                         Nothing, Bounded      => docs::docs_entrance;
     GET    "/docs/{file}"                  Nothing, Bounded      => docs::docs_file;

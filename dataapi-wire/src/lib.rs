@@ -13,6 +13,7 @@
 //! | [`import`] | a dialog as other programs write it |
 //! | [`manifest`] | the last line of an export |
 //! | [`stats`] | counts |
+//! | [`version`], [`health`] | what a server is, and that it is well |
 //! | [`problem`] | why a request was refused |
 //! | [`body`] | reads the body of a request, and says what is wrong with it without quoting it |
 //! | [`query`] | query strings and percent-encoding |
@@ -51,6 +52,7 @@ pub mod query;
 pub mod schema;
 pub mod stats;
 pub mod subject;
+pub mod version;
 
 pub use body::BodyError;
 pub use consent::{ConsentReceipt, ConsentStatus, Decision, HeldDecision, Receipt};
@@ -73,3 +75,4 @@ pub use stats::Stats;
 pub use subject::{
     SubjectDialog, SubjectHeading, SubjectReceipt, next_subject_url, subject_request,
 };
+pub use version::Version;

@@ -13,3 +13,4 @@ pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod stats;
+pub(crate) mod version;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::server::Server;
 
 /// The contract's routes, as the description spells them.
-const ROUTES: [(&str, &[&str]); 14] = [
+const ROUTES: [(&str, &[&str]); 15] = [
     ("/data/", &["get"]),
     ("/data/{customerId}/{dialogId}", &["get", "post", "delete"]),
     ("/consents/{dialogId}", &["get", "post"]),
@@ -19,6 +19,7 @@ const ROUTES: [(&str, &[&str]); 14] = [
     ("/health/live", &["get"]),
     ("/health/ready", &["get"]),
     ("/metrics", &["get"]),
+    ("/version", &["get"]),
     ("/openapi.json", &["get"]),
     ("/docs", &["get"]),
     ("/docs/{file}", &["get"]),

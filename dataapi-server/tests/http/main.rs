@@ -26,3 +26,4 @@ mod status;
 mod telemetry;
 mod tls;
 mod tokens;
+mod version;

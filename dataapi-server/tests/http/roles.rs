@@ -11,7 +11,7 @@ use crate::server::{Answer, DIALOG, Server, ask};
 type Route = (&'static str, &'static str, &'static str, Option<&'static [&'static str]>);
 
 /// The contract's table of who may do what.
-const ROUTES: [Route; 19] = [
+const ROUTES: [Route; 20] = [
     ("POST", "/data/anna/d", DIALOG, Some(&["ingest"])),
     ("POST", "/consents/d", "true", Some(&["consent"])),
     ("GET", "/consents/d", "", Some(&["consent"])),
@@ -28,6 +28,7 @@ const ROUTES: [Route; 19] = [
     ("GET", "/metrics", "", Some(&[])),
     ("GET", "/health/live", "", None),
     ("GET", "/health/ready", "", None),
+    ("GET", "/version", "", None),
     ("GET", "/openapi.json", "", None),
     ("GET", "/docs", "", None),
     ("GET", "/docs/index.html", "", None),

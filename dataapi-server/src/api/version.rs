@@ -1,0 +1,61 @@
+//! What the server is, for clients that have to know, and for bug reports.
+
+use std::time::Duration;
+
+use dataapi_core::Role;
+use dataapi_wire as wire;
+use tokio::time::timeout;
+
+use crate::api::answer::{Answer, json};
+use crate::auth::access_log::AccessEntry;
+use crate::auth::origin;
+use crate::request::{Request, RequestHead};
+use crate::state::State;
+
+/// How long the store may take to say what it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the server is
+///
+/// Which version it is, anyone may know; with a key for `admin`, and where the store has no keys, it tells
+/// more.
+#[utoipa::path(
+    get,
+    path = "/version",
+    tag = "operations",
+    operation_id = "readVersion",
+    responses((status = 200, description = "Its name and version", body = wire::Version))
+)]
+pub(crate) async fn read_version(request: Request<'_>) -> Answer {
+    let mut version = wire::Version {
+        name: "DataAPI".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        features: None,
+        schema: None,
+    };
+    if is_admin(&request) {
+        let state = request.state;
+        // A store that cannot tell must not hide the rest.
+        let store = timeout(PATIENCE, state.store.info()).await.ok().and_then(Result::ok);
+        version.schema = store.as_ref().and_then(|store| store.schema);
+        let features = [
+            ("tls", state.is_encrypted),
+            ("tokens", state.keyring.tokens.is_some()),
+            ("cors", !state.cors_origins.is_empty()),
+            ("access-log", state.log_access),
+            ("early-decisions", state.hold_early_decisions.is_some()),
+        ];
+        let features = features.into_iter().filter_map(|(name, is_on)| is_on.then_some(name));
+        let backend = store.map(|store| store.backend);
+        version.features = Some(backend.into_iter().chain(features).map(Into::into).collect());
+    }
+    json(&version)
+}
+
+/// Whether the caller could use a route for `admin`; this one is open to anyone.
+fn is_admin(request: &Request<'_>) -> bool {
+    let State { keyring, clock, cors_origins, .. } = request.state;
+    let RequestHead { target, headers, .. } = request.head;
+    origin::check(target, headers, cors_origins).is_ok()
+        && keyring.check(headers, Role::Admin, &**clock, &mut AccessEntry::default()).is_ok()
+}
