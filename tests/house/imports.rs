@@ -210,7 +210,12 @@ impl<'m> Search<'m> {
                         at = *child;
                         continue;
                     }
+                    // A bare name in the code is a variable: what calls a macro is seen by `visit_macro`.
+                    let may_be_macro = path.len() > 1 || !self.under_way.is_empty();
+                    let made = |search: &Self| search.modules.macros.get(name).copied();
                     let member = self.member(at, name, &path[number + 1..]);
+                    let member =
+                        member.or_else(|| made(self).filter(|_| may_be_macro).map(Named::Item));
                     // What the crate does not show was made by a macro, where the path leads into it.
                     return member.or((number > 0).then_some(Named::Item(at)));
                 }
@@ -245,7 +250,7 @@ impl<'m> Search<'m> {
                 return found;
             }
         }
-        self.modules.macros.get(name).map(|module| Named::Item(*module))
+        None
     }
 
     /// Follows an import that is not being followed already.

@@ -174,6 +174,12 @@ fn a_macro_is_of_the_file_that_defines_it() {
         ("src/b.rs", "m!();"),
     ]);
     assert_eq!(found, ["src/a.rs -> src/b.rs (crate::b::B) -> src/a.rs (m!)"]);
+    let variable = loops_in(&[
+        ("src/lib.rs", "#[macro_use] mod a; mod b;"),
+        ("src/a.rs", "use crate::b::B; macro_rules! m { () => {} }"),
+        ("src/b.rs", "pub struct B; fn f(m: u8) -> u8 { m }"),
+    ]);
+    assert!(variable.is_empty(), "{variable:?}");
 }
 
 #[test]
