@@ -167,7 +167,12 @@ impl MemoryStore {
         let event = match (self.standing(state, &dialog_id), decision) {
             (None, Decision::Granted) => return Err(StoreError::NotFound),
             (None, Decision::Withdrawn) => {
-                state.end_early_grant(&reference, now).ok_or(StoreError::NotFound)?;
+                // What is refused changes nothing, so a grant that has ended stays where it is.
+                let is_held = |held: &WaitingGrant| now < held.until;
+                if !state.early_grants.get(&reference).is_some_and(is_held) {
+                    return Err(StoreError::NotFound);
+                }
+                state.early_grants.remove(&reference);
                 self.erase(state, &dialog_id, EventKind::Withdrawn, evidence)
             }
             (Some((ConsentState::Pending, _)), Decision::Granted) => {
