@@ -1,7 +1,8 @@
 //! Backups: whole, of one moment, and nothing comes back with them that was withdrawn or erased.
 
+mod scene;
+
 use std::collections::BTreeMap;
-use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,12 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dataapi_core::{
     Audit, BrokenChain, ConsentState, Decision, DialogId, Dialogs, EarlyDecision, Event, Evidence,
-    Filter, ImportedDialog, KeySecret, Keys, Ledger, Limit, NewDialog, NewKey, PageRequest, Purge,
-    Reach, Roles, Start, Stats, StoreError, Upkeep, Window,
+    Filter, ImportedDialog, Keys, Ledger, Limit, NewDialog, PageRequest, Purge, Reach, Start,
+    Stats, StoreError, Upkeep, Window,
 };
-use dataapi_sqlite::{BackupError, Options, Restored, Since, SqliteStore, restore};
+use dataapi_sqlite::{BackupError, Restored, Since, SqliteStore, restore};
 use rusqlite::Connection;
 use tempfile::TempDir;
+
+use crate::scene::{create_keys, go_on, ledger, open, since};
 
 const HOLD: std::time::Duration = std::time::Duration::from_mins(15);
 
@@ -42,20 +45,8 @@ impl Scene {
     }
 
     async fn ledger(&self) -> Vec<Event> {
-        ledger(&self.store).await
+        ledger(&self.store, Limit::MAX).await
     }
-}
-
-fn open(path: &Path) -> SqliteStore {
-    SqliteStore::open(path, Options::default()).unwrap()
-}
-
-fn go_on() -> impl FnMut(u64) -> ControlFlow<()> + Send {
-    |_| ControlFlow::Continue(())
-}
-
-fn since(events: Vec<Event>) -> Since {
-    Since::Ledger(Box::new(events.into_iter().map(Ok::<_, io::Error>)))
 }
 
 fn id(id: &str) -> DialogId {
@@ -90,18 +81,6 @@ async fn import(store: &SqliteStore, start: &str, count: usize) {
         };
         let answers = store.import(numbers.iter().map(imported).collect()).await.unwrap();
         assert!(answers.iter().all(Result::is_ok));
-    }
-}
-
-async fn ledger(store: &SqliteStore) -> Vec<Event> {
-    let mut events: Vec<Event> = Vec::new();
-    loop {
-        let after = events.last().map_or(0, |last| last.position);
-        let more = store.events(&after.into(), Limit::MAX).await.unwrap();
-        if more.is_empty() {
-            return events;
-        }
-        events.extend(more);
     }
 }
 
@@ -179,7 +158,7 @@ async fn a_backup_is_the_whole_store() {
     let copy = open(&place);
     assert_eq!(copy.stats().await.unwrap(), store.stats().await.unwrap());
     assert_eq!(readable(&copy).await, readable(store).await);
-    assert_eq!(ledger(&copy).await, scene.ledger().await);
+    assert_eq!(ledger(&copy, Limit::MAX).await, scene.ledger().await);
     for name in ["pending", "withdrawn", "erased", "pt", "d00017"] {
         let both =
             [copy.consent(&id(name)).await.unwrap(), store.consent(&id(name)).await.unwrap()];
@@ -196,11 +175,7 @@ async fn a_backup_is_the_whole_store() {
 #[tokio::test]
 async fn keys_come_back_revoked_so_that_a_store_that_had_some_stays_closed() {
     let scene = Scene::new();
-    for name in ["revoked", "works"] {
-        let hash = KeySecret::from_bytes([7; 32]).hash();
-        let (name, grant) = (name.parse().unwrap(), "read".parse::<Roles>().unwrap().into());
-        scene.store.create_key(NewKey { name, grant, hash, expires: None }).await.unwrap();
-    }
+    create_keys(&scene.store, &["revoked", "works"]).await;
     scene.store.revoke_key(&"revoked".parse().unwrap()).await.unwrap();
     let backup = scene.back_up("backup");
     let place = scene.path("restored.db");
@@ -402,7 +377,11 @@ async fn a_store_is_restored_beside_its_ledger_without_what_was_erased_since() {
     }
 
     let store = open(&place);
-    assert_eq!(ledger(&store).await, events, "the ledger goes on from the one that was given");
+    assert_eq!(
+        ledger(&store, Limit::MAX).await,
+        events,
+        "the ledger goes on from the one that was given"
+    );
     assert_eq!(readable(&store).await.into_keys().collect::<Vec<_>>(), ["granted", "stays"]);
     assert_eq!(store.consent(&id("pending")).await.unwrap().state, ConsentState::Pending);
     for gone in ["withdrawn", "erased", "new and withdrawn"] {
@@ -416,7 +395,7 @@ async fn a_store_is_restored_beside_its_ledger_without_what_was_erased_since() {
     assert_eq!(all.keys().collect::<Vec<_>>(), ["granted", "new", "new and granted", "stays"]);
     assert_eq!(all, readable(&scene.store).await, "all that was consented to is there again");
     assert_eq!(store.stats().await.unwrap(), scene.store.stats().await.unwrap());
-    assert_eq!(ledger(&store).await, events, "to put back is no event");
+    assert_eq!(ledger(&store, Limit::MAX).await, events, "to put back is no event");
     let again = store.put_back(&late, &mut go_on()).await.unwrap();
     assert_eq!(again, Restored { restored: 0, gone: 2, already_there: 5 });
 }

@@ -3,19 +3,19 @@
 //! The promises are of stores whose ledger is empty at the start, and that of a copy never is. So what lies in
 //! the copied chains is left out of what they see of it.
 
-use std::ops::ControlFlow;
+mod scene;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi_conformance::{Fixture, ManualClock};
-use dataapi_core::transfer::transfer;
 use dataapi_core::{
     Change, Date, Decision, Dialogs, Event, Evidence, Keys, Ledger, LedgerHead, Limit, Positions,
     Purge, Reach, Stats, StoreError, Upkeep,
 };
-use dataapi_sqlite::{CopySource, CopyTarget, Options, SqliteStore};
+use dataapi_sqlite::{Options, SqliteStore};
 
 fn open(path: &Path, clock: ManualClock) -> SqliteStore {
     SqliteStore::open(path, Options { clock: Arc::new(clock), ..Options::default() }).unwrap()
@@ -38,10 +38,7 @@ async fn fresh(clock: ManualClock) -> Fixture {
         let later = Date::from_micros(Date::MIN.as_micros() + 1_000_000_000).unwrap();
         assert_eq!(store.purge(Purge::Tombstones, later, 10).await.unwrap(), 3);
         drop(store);
-        let mut source = CopySource::open(&path(from)).unwrap();
-        let mut target = CopyTarget::open(&path(to)).unwrap();
-        let mut go_on = |_, _, _| ControlFlow::Continue(());
-        transfer(&mut source, &mut target, &mut go_on).await.unwrap();
+        scene::copy(&path(from), &path(to)).await.unwrap();
     }
     let store = open(&path("dialogs.db"), clock);
     let copied = store.ledger_head().await.unwrap().positions;

@@ -2,7 +2,8 @@
 //!
 //! `DATAAPI_COPY_SEED` fixes the histories.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+mod scene;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,17 +17,19 @@ use dataapi_core::transfer::{
 };
 use dataapi_core::{
     Audit, ChainHead, Clock, ConsentState, Date, Decision, DialogId, DialogStore, Dialogs,
-    EarlyDecision, Event, EventKind, Evidence, Filter, ImportedDialog, KeySecret, Keys, Ledger,
-    Limit, NewDialog, NewKey, PageRequest, Positions, Purge, Reach, RefKey, Roles, Start, Stats,
-    StoreError, SubjectRequest, Upkeep, Window,
+    EarlyDecision, Event, EventKind, Evidence, Filter, ImportedDialog, Keys, Ledger, Limit,
+    NewDialog, PageRequest, Positions, Purge, Reach, RefKey, Start, Stats, StoreError,
+    SubjectRequest, Upkeep, Window,
 };
 use dataapi_sqlite::{
     CopySource, CopyTarget, OpenError, Options, Since, SqliteStore, check, restore,
 };
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::Rng;
 use rusqlite::Connection;
 use tempfile::TempDir;
+
+use crate::scene::{choices, copy_from, create_keys, go_on, since};
 
 const HOLD: Duration = Duration::from_mins(15);
 const IDS: usize = 120;
@@ -39,13 +42,10 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let seed = std::env::var("DATAAPI_COPY_SEED").ok().and_then(|it| it.parse().ok());
-        let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        println!("DATAAPI_COPY_SEED={seed}");
         Self {
             folder: tempfile::tempdir().unwrap(),
             clock: ManualClock::starting_at(Date::from_micros(1_700_000_000_000_000).unwrap()),
-            choices: ChaCha8Rng::seed_from_u64(seed),
+            choices: choices("DATAAPI_COPY_SEED"),
         }
     }
 
@@ -205,28 +205,14 @@ async fn fill(scene: &mut Scene, name: &str, steps: usize) {
     store.decide(id(1_002), Decision::Withdrawn, evidence(2)).await.unwrap();
     store.erase_dialog(&dialog(1_004).customer_id, &id(1_004)).await.unwrap();
     store.decide_early(id(2_000), Decision::Granted, evidence(7), HOLD).await.unwrap();
-    for key in ["analyst", "left"] {
-        let grant = "read".parse::<Roles>().unwrap().into();
-        let hash = KeySecret::from_bytes([7; 32]).hash();
-        let name = format!("{key}-{name}").parse().unwrap();
-        store.create_key(NewKey { name, grant, hash, expires: None }).await.unwrap();
-    }
+    create_keys(&store, &["analyst", "left"].map(|key| format!("{key}-{name}"))).await;
     store.revoke_key(&format!("left-{name}").parse().unwrap()).await.unwrap();
     scene.clock.advance(Duration::from_secs(1));
 }
 
 async fn ledger(store: &dyn DialogStore) -> Vec<Event> {
-    let mut events: Vec<Event> = Vec::new();
-    let mut after = Positions::START;
-    loop {
-        // Few at a time, so that they end within chains and between them.
-        let more = store.events(&after, Limit::new(7).unwrap()).await.unwrap();
-        let Some(_) = more.first() else { break };
-        for event in &more {
-            after.pass(event);
-        }
-        events.extend(more);
-    }
+    // Few at a time, so that they end within chains and between them.
+    let events = scene::ledger(store, Limit::new(7).unwrap()).await;
     assert_eq!(store.events(&Positions::START, Limit::MAX).await.unwrap(), events);
     events
 }
@@ -381,7 +367,6 @@ async fn a_copy_can_be_backed_up_and_restored() {
     let mut scene = Scene::new();
     fill(&mut scene, "a.db", 200).await;
     scene.copy("a.db", "b.db").await.unwrap();
-    let go_on = || |_: u64| ControlFlow::Continue(());
     let b = scene.open("b.db");
     b.decide(id(1_001), Decision::Granted, evidence(1)).await.unwrap();
     b.decide(id(1_000), Decision::Withdrawn, evidence(1)).await.unwrap();
@@ -400,11 +385,8 @@ async fn a_copy_can_be_backed_up_and_restored() {
     b.decide(id(1_006), Decision::Withdrawn, evidence(1)).await.unwrap();
     b.decide(id(1_003), Decision::Granted, evidence(1)).await.unwrap();
     let events = ledger(&b).await;
-    let since = |events: &Vec<Event>| {
-        Since::Ledger(Box::new(events.clone().into_iter().map(Ok::<_, std::io::Error>)))
-    };
     let place = scene.path("restored.db");
-    let back = restore(&scene.path("backup"), &place, since(&events), &mut go_on()).unwrap();
+    let back = restore(&scene.path("backup"), &place, since(events.clone()), &mut go_on()).unwrap();
     assert_eq!(back.gone, 1);
     let restored = scene.open("restored.db");
     assert_eq!(restored.ledger_head().await.unwrap(), b.ledger_head().await.unwrap());
@@ -428,7 +410,7 @@ async fn a_copy_can_be_backed_up_and_restored() {
         ("with more in the copied chain", longer(0)),
         ("with an unknown chain", longer(2)),
     ] {
-        let outcome = restore(&scene.path("backup"), &refused, since(&wrong), &mut go_on());
+        let outcome = restore(&scene.path("backup"), &refused, since(wrong), &mut go_on());
         assert!(
             matches!(outcome, Err(dataapi_sqlite::BackupError::Ledger(_))),
             "{what}: {outcome:?}"
@@ -803,10 +785,7 @@ impl Source for Spread {
 async fn the_chains_of_a_spread_store_keep_their_numbers() {
     let scene = Scene::new();
     let mut source = Spread::new();
-    let mut target = CopyTarget::open(&scene.path("b.db")).unwrap();
-    let mut watch = |_, _, _| ControlFlow::Continue(());
-    let copied = transfer(&mut source, &mut target, &mut watch).await.unwrap();
-    drop(target);
+    let copied = copy_from(&mut source, &scene.path("b.db")).await.unwrap();
     assert_eq!(check(&scene.path("b.db")).unwrap(), []);
     let b = scene.open("b.db");
     assert_eq!(copied.head, source.manifest.head());
@@ -853,10 +832,7 @@ async fn a_tombstone_that_is_not_there_is_not_forgotten_again() {
     let last = source.manifest.heads[0].next(reference, EventKind::Expired, date, evidence(8));
     source.manifest.heads[0] = last.head();
     source.events.insert(4, last);
-    let mut target = CopyTarget::open(&scene.path("b.db")).unwrap();
-    let mut watch = |_, _, _| ControlFlow::Continue(());
-    transfer(&mut source, &mut target, &mut watch).await.unwrap();
-    drop(target);
+    copy_from(&mut source, &scene.path("b.db")).await.unwrap();
     let b = scene.open("b.db");
     let later = scene.clock.now();
     assert_eq!(b.purgeable(Purge::Tombstones, later).await.unwrap(), 2);
@@ -873,9 +849,7 @@ async fn a_ledger_with_too_many_chains_is_refused_before_anything_is_copied() {
     let scene = Scene::new();
     let mut source = Spread::new();
     source.manifest.heads[2].chain = 1_023;
-    let mut target = CopyTarget::open(&scene.path("b.db")).unwrap();
-    let mut watch = |_, _, _| ControlFlow::Continue(());
-    let refused = transfer(&mut source, &mut target, &mut watch).await;
+    let refused = copy_from(&mut source, &scene.path("b.db")).await;
     assert!(matches!(refused, Err(TransferError::Chains { past: 1_024, new: 1 })), "{refused:?}");
 }
 
@@ -895,11 +869,8 @@ async fn a_source_that_contradicts_itself_is_not_released() {
         let path = scene.path(&format!("{number}.db"));
         let mut source = Spread::new();
         lie(&mut source);
-        let mut target = CopyTarget::open(&path).unwrap();
-        let mut watch = |_, _, _| ControlFlow::Continue(());
-        let outcome = transfer(&mut source, &mut target, &mut watch).await;
+        let outcome = copy_from(&mut source, &path).await;
         assert!(outcome.is_err(), "{number}");
-        drop(target);
         let refused = SqliteStore::open(&path, Options::default());
         assert!(matches!(refused, Err(OpenError::Unfinished)), "{number}");
     }
@@ -954,9 +925,8 @@ async fn a_store_of_the_first_version_opens_is_checked_restored_and_copied() {
     }
     assert_eq!(answers(&scene.open("opened.db")).await, expected);
     assert_eq!(check(&scene.path("checked.db")).unwrap(), []);
-    let mut go_on = |_| ControlFlow::Continue(());
     let accepted = Since::ResurrectionAccepted;
-    restore(&scene.path("checked.db"), &scene.path("restored.db"), accepted, &mut go_on).unwrap();
+    restore(&scene.path("checked.db"), &scene.path("restored.db"), accepted, &mut go_on()).unwrap();
     assert_eq!(check(&scene.path("restored.db")).unwrap(), []);
     let refused = CopyTarget::open(&scene.path("checked.db"));
     assert!(matches!(refused, Err(OpenError::IsThere)), "{refused:?}");

@@ -2,23 +2,24 @@
 //!
 //! `DATAAPI_DAMAGE_CASES` sets how many files are damaged, `DATAAPI_DAMAGE_SEED` fixes where.
 
+mod scene;
+
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use dataapi_core::transfer::transfer;
 use dataapi_core::{
     Audit, BrokenChain, ConsentStatus, Decision, Dialogs, Event, Evidence, Filter, ImportedDialog,
-    Key, KeySecret, Keys, Ledger, Limit, NewDialog, NewKey, PageRequest, Positions, Reach, Roles,
-    Start, StoreError, Upkeep, Window,
+    Key, Keys, Ledger, Limit, NewDialog, PageRequest, Positions, Reach, Start, StoreError, Upkeep,
+    Window,
 };
-use dataapi_sqlite::{CopySource, CopyTarget, Damage, Options, SqliteStore, check};
+use dataapi_sqlite::{Damage, Options, SqliteStore, check};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::Rng;
 use rusqlite::Connection;
 use tokio::runtime::Runtime;
+
+use crate::scene::{choices, create_keys, from_env};
 
 fn open(path: &Path) -> Result<SqliteStore, dataapi_sqlite::OpenError> {
     SqliteStore::open(path, Options { create: false, ..Options::default() })
@@ -39,25 +40,13 @@ fn fill(path: &Path) {
             consented: !number.is_multiple_of(4),
         };
         store.import((0..400).map(imported).collect()).await.unwrap();
-        for name in ["analyst", "left"] {
-            let grant = "read".parse::<Roles>().unwrap().into();
-            let hash = KeySecret::from_bytes([7; 32]).hash();
-            let name = name.parse().unwrap();
-            store.create_key(NewKey { name, grant, hash, expires: None }).await.unwrap();
-        }
+        create_keys(&store, &["analyst", "left"]).await;
         assert!(store.revoke_key(&"left".parse().unwrap()).await.unwrap());
         for number in (0..400).step_by(10) {
             let id = format!("d-{number}").parse().unwrap();
             store.decide(id, Decision::Withdrawn, Evidence::default()).await.unwrap();
         }
     });
-}
-
-async fn copy_store(from: &Path, to: &Path) {
-    let mut source = CopySource::open(from).unwrap();
-    let mut target = CopyTarget::open(to).unwrap();
-    let mut go_on = |_, _, _| ControlFlow::Continue(());
-    transfer(&mut source, &mut target, &mut go_on).await.unwrap();
 }
 
 #[test]
@@ -190,11 +179,8 @@ fn damage(bytes: &mut [u8], choices: &mut ChaCha8Rng) -> String {
 
 #[test]
 fn a_file_damaged_anywhere_is_never_answered_from_wrongly_and_panics_nowhere() {
-    let cases = std::env::var("DATAAPI_DAMAGE_CASES").ok().and_then(|it| it.parse().ok());
-    let seed = std::env::var("DATAAPI_DAMAGE_SEED").ok().and_then(|it| it.parse().ok());
-    let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-    println!("DATAAPI_DAMAGE_SEED={seed}");
-    let mut choices = ChaCha8Rng::seed_from_u64(seed);
+    let cases = from_env("DATAAPI_DAMAGE_CASES");
+    let mut choices = choices("DATAAPI_DAMAGE_SEED");
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole.db");
     fill(&whole);
@@ -203,7 +189,7 @@ fn a_file_damaged_anywhere_is_never_answered_from_wrongly_and_panics_nowhere() {
     assert_eq!((right.texts.len(), right.standings.len()), (280, 400), "the scene is whole");
     // A copy has all of that in a copied chain.
     let copy = folder.path().join("copy.db");
-    runtime.block_on(copy_store(&whole, &copy));
+    runtime.block_on(scene::copy(&whole, &copy)).unwrap();
     let bytes = [whole, copy].map(|path| std::fs::read(path).unwrap());
     for case in 0..cases.unwrap_or(60_u32) {
         let path = folder.path().join(format!("damaged-{case}.db"));

@@ -7,6 +7,8 @@
 //! - `copy.db`: a copy of a copy of it, each of which was lived in;
 //! - `begun_copy.db`: a copy of `store.db` that was stopped among its rows.
 
+mod scene;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -25,6 +27,8 @@ use dataapi_sqlite::{
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
+
+use crate::scene::go_on;
 
 /// The versions of the schema that have a folder.
 const SCHEMAS: [&str; 1] = ["schema_2"];
@@ -312,7 +316,6 @@ async fn stores_of_earlier_versions_go_on_from_where_they_were() {
 
 #[tokio::test]
 async fn stores_of_earlier_versions_are_restored_put_back_and_copied() {
-    let go_on = || |_: u64| ControlFlow::Continue(());
     for (schema, name) in SCHEMAS.into_iter().flat_map(|it| [(it, "store"), (it, "copy")]) {
         let earlier = Earlier::new(schema, name);
         let (backup, restored) = (earlier.path("dialogs.db"), earlier.path("restored.db"));

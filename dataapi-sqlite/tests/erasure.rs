@@ -3,39 +3,27 @@
 //! `DATAAPI_ERASURE_DIALOGS` and `DATAAPI_ERASURE_RACES` set how many dialogs there are,
 //! `DATAAPI_ERASURE_SEED` fixes what is chosen by chance (not how the calls are interleaved).
 
+mod scene;
+
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dataapi_core::{
     Change, Decision, Dialog, DialogRef, DialogStore, Dialogs, Evidence, Filter, ImportedDialog,
-    Ledger, Limit, NewDialog, PageRequest, Reach, Start, StoreError, Upkeep, Window,
+    Limit, NewDialog, PageRequest, Reach, Start, StoreError, Upkeep, Window,
 };
-use dataapi_sqlite::{Options, Since, SqliteStore, files, restore};
+use dataapi_sqlite::{Options, SqliteStore, files, restore};
 use futures_util::{StreamExt, stream};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::Rng;
 use rusqlite::Connection;
-use tempfile::TempDir;
+
+use crate::scene::{choices, from_env, go_on, ledger, new_path, since};
 
 /// How a test waits for what happens by itself, before it is said never to happen.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-fn from_env<T: FromStr>(name: &str) -> Option<T> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-fn choices() -> ChaCha8Rng {
-    let seed = from_env("DATAAPI_ERASURE_SEED")
-        .unwrap_or_else(|| RandomState::new().build_hasher().finish());
-    println!("DATAAPI_ERASURE_SEED={seed}");
-    ChaCha8Rng::seed_from_u64(seed)
-}
 
 /// What every marker begins with; the kind of value and the number of the dialog follow.
 const MARKER: &str = "µMARK";
@@ -72,12 +60,6 @@ fn found(store: &Path) -> BTreeSet<u64> {
         }
     }
     numbers
-}
-
-fn new_path() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("dialogs.db");
-    (folder, path)
 }
 
 fn open(path: &Path, erase_within: Duration) -> SqliteStore {
@@ -141,7 +123,7 @@ async fn write(store: Arc<SqliteStore>, next: Arc<AtomicU64>, stop: Arc<AtomicBo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_byte_of_a_withdrawn_half_is_left_while_readers_crawl_and_writers_write() {
     let count: u64 = from_env("DATAAPI_ERASURE_DIALOGS").unwrap_or(10_000);
-    let mut choices = choices();
+    let mut choices = choices("DATAAPI_ERASURE_SEED");
     let (_folder, path) = new_path();
     let store = Arc::new(open(&path, Duration::from_secs(1)));
     insert(&*store, 0..count, true).await;
@@ -264,7 +246,6 @@ impl Copy {
 async fn bereft(folder: &Path, path: &Path, count: u64) -> PathBuf {
     let (empty, full) = (folder.join("empty"), folder.join("full"));
     let lost = open(&folder.join("lost.db"), Duration::from_secs(1));
-    let go_on = || |_: u64| ControlFlow::Continue(());
     lost.back_up(&empty, &mut go_on()).unwrap();
     let numbers: Vec<_> = (0..count).map(|number| number * 5).collect();
     for numbers in numbers.chunks(1_000) {
@@ -273,19 +254,15 @@ async fn bereft(folder: &Path, path: &Path, count: u64) -> PathBuf {
         lost.import(numbers.iter().map(imported).collect()).await.unwrap();
     }
     lost.back_up(&full, &mut go_on()).unwrap();
-    let mut events = Vec::new();
-    for after in (0..count).step_by(1_000) {
-        events.extend(lost.events(&after.into(), Limit::MAX).await.unwrap());
-    }
-    let ledger = Since::Ledger(Box::new(events.into_iter().map(Ok)));
-    restore(&empty, path, ledger, &mut go_on()).unwrap();
+    let events = ledger(&lost, Limit::MAX).await;
+    restore(&empty, path, since(events), &mut go_on()).unwrap();
     full
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_race_makes_a_dialog_readable_after_an_acknowledged_no() {
     let count: u64 = from_env("DATAAPI_ERASURE_RACES").unwrap_or(10_000);
-    let mut choices = choices();
+    let mut choices = choices("DATAAPI_ERASURE_SEED");
     let (folder, path) = new_path();
     let old_backup = bereft(folder.path(), &path, count).await;
     let store = open(&path, Duration::from_secs(1));
@@ -295,7 +272,7 @@ async fn no_race_makes_a_dialog_readable_after_an_acknowledged_no() {
         stream::iter(orders).for_each_concurrent(64, |(number, order)| race(store, number, order));
     let restoring = async {
         loop {
-            store.put_back(&old_backup, &mut |_| ControlFlow::Continue(())).await.unwrap();
+            store.put_back(&old_backup, &mut go_on()).await.unwrap();
         }
     };
     let mut copy = Copy::default();

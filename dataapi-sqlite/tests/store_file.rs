@@ -1,6 +1,7 @@
 //! The file: who may open it, what is left alone, and what is found again.
 
-use std::path::{Path, PathBuf};
+mod scene;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +12,8 @@ use dataapi_core::{
 };
 use dataapi_sqlite::{OpenError, Options, SqliteStore};
 use rusqlite::Connection;
-use tempfile::TempDir;
 
-fn new_path() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("dialogs.db");
-    (folder, path)
-}
-
-fn open(path: &Path) -> SqliteStore {
-    SqliteStore::open(path, Options::default()).unwrap()
-}
+use crate::scene::{new_path, open};
 
 fn dialog(id: &str) -> NewDialog {
     NewDialog::parse("anna", id, "en", "Where is my parcel?").unwrap()
