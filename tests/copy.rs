@@ -21,17 +21,15 @@ enum Kind {
 }
 
 impl Kind {
-    /// A place without a store, and what it lies in.
-    fn place(self) -> (String, Option<TempDir>) {
+    /// Where there is no store yet.
+    fn location(self) -> Location {
         match self {
             Self::Sqlite => {
                 let folder = tempfile::tempdir().expect("a temporary folder");
-                (format!("sqlite:{}", folder.path().join("dialogs.db").display()), Some(folder))
+                let url = format!("sqlite:{}", folder.path().join("dialogs.db").display());
+                Location { url, _folder: Some(folder) }
             }
-            Self::Postgres(_) => {
-                let cluster = postgres_cluster::shared().expect("PostgreSQL is there");
-                (cluster.new_database().expect("a database"), None)
-            }
+            Self::Postgres(_) => Location { url: postgres_cluster::new_database(), _folder: None },
         }
     }
 
@@ -47,38 +45,38 @@ impl Kind {
     }
 }
 
-/// Where the store of the fixture is that was made last, and what that lies in.
-type Place = Mutex<(String, Option<TempDir>)>;
-
-/// Stores of one kind that move into one of another.
-struct Move {
-    from: Kind,
-    to: Kind,
-    place: Place,
+/// Where a store is, and the folder that it is in.
+#[derive(Default)]
+struct Location {
+    url: String,
+    _folder: Option<TempDir>,
 }
 
-impl Move {
+/// Stores of one kind that are copied into one of another.
+struct Copies {
+    from: Kind,
+    to: Kind,
+    /// Of the store that was made last.
+    location: Mutex<Location>,
+}
+
+impl Copies {
     fn new(from: Kind, to: Kind) -> Self {
-        Self { from, to, place: Mutex::default() }
+        Self { from, to, location: Mutex::default() }
     }
 
-    async fn open(
-        &self,
-        kind: Kind,
-        place: (String, Option<TempDir>),
-        clock: ManualClock,
-    ) -> Fixture {
+    async fn open(&self, kind: Kind, location: Location, clock: ManualClock) -> Fixture {
         let options = OpenOptions::default().shards(kind.shards()).clock(Arc::new(clock));
-        let store = options.open(&place.0).await.expect("a store");
-        *self.place.lock().expect("no panic before") = place;
+        let store = options.open(&location.url).await.expect("a store");
+        *self.location.lock().expect("no panic before") = location;
         Fixture::shared(store)
     }
 }
 
 #[async_trait]
-impl Harness for Move {
+impl Harness for Copies {
     async fn fresh(&self, clock: ManualClock) -> Fixture {
-        self.open(self.from, self.from.place(), clock).await
+        self.open(self.from, self.from.location(), clock).await
     }
 
     fn is_available(&self) -> bool {
@@ -87,7 +85,7 @@ impl Harness for Move {
 }
 
 #[async_trait]
-impl Movable for Move {
+impl Movable for Copies {
     fn harness(&self) -> &dyn Harness {
         self
     }
@@ -95,11 +93,11 @@ impl Movable for Move {
     async fn moved(&self, fixture: Fixture, clock: ManualClock) -> Fixture {
         let old = fixture.store().ledger_head().await.expect("a head");
         drop(fixture);
-        let (from, _folder) = std::mem::take(&mut *self.place.lock().expect("no panic before"));
-        let place = self.to.place();
-        let copied = copy(&from, &place.0, self.to.shards()).await.expect("a copy");
+        let source = std::mem::take(&mut *self.location.lock().expect("no panic before"));
+        let target = self.to.location();
+        let copied = copy(&source.url, &target.url, self.to.shards()).await.expect("a copy");
         assert_eq!(copied.head, old);
-        let fixture = self.open(self.to, place, clock).await;
+        let fixture = self.open(self.to, target, clock).await;
         assert_eq!(fixture.store().ledger_head().await.expect("a head"), old);
         fixture
     }
@@ -111,35 +109,33 @@ async fn copy(from: &str, to: &str, shards: u16) -> Result<Transferred, CopyErro
 
 #[test]
 fn from_a_file_to_a_file() {
-    moved_stores_go_on_like_the_reference_model(&Move::new(Kind::Sqlite, Kind::Sqlite));
+    moved_stores_go_on_like_the_reference_model(&Copies::new(Kind::Sqlite, Kind::Sqlite));
 }
 
 #[test]
 fn from_a_file_to_postgresql() {
-    moved_stores_go_on_like_the_reference_model(&Move::new(Kind::Sqlite, Kind::Postgres(4)));
+    moved_stores_go_on_like_the_reference_model(&Copies::new(Kind::Sqlite, Kind::Postgres(4)));
 }
 
 #[test]
 fn from_postgresql_to_a_file() {
-    moved_stores_go_on_like_the_reference_model(&Move::new(Kind::Postgres(3), Kind::Sqlite));
+    moved_stores_go_on_like_the_reference_model(&Copies::new(Kind::Postgres(3), Kind::Sqlite));
 }
 
 #[test]
 fn from_postgresql_to_one_of_more_shards() {
-    moved_stores_go_on_like_the_reference_model(&Move::new(Kind::Postgres(2), Kind::Postgres(5)));
+    moved_stores_go_on_like_the_reference_model(&Copies::new(Kind::Postgres(2), Kind::Postgres(5)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn there_and_back_again_the_ledger_and_its_chains_stay_what_they_were() {
-    if !postgres_cluster::available() {
-        return;
-    }
-    let places = [Kind::Sqlite, Kind::Postgres(3), Kind::Sqlite, Kind::Postgres(2)];
-    let places: Vec<_> = places.iter().map(|kind| (*kind, kind.place())).collect();
+    postgres_cluster::skip_without_postgres!();
+    let kinds = [Kind::Sqlite, Kind::Postgres(3), Kind::Sqlite, Kind::Postgres(2)];
+    let stores: Vec<_> = kinds.iter().map(|kind| (*kind, kind.location())).collect();
     let mut seen = Vec::new();
-    for (number, (kind, (url, _))) in places.iter().enumerate() {
-        if let Some((_, (before, _))) = number.checked_sub(1).map(|before| &places[before]) {
-            copy(before, url, kind.shards()).await.expect("a copy");
+    for (number, (kind, Location { url, .. })) in stores.iter().enumerate() {
+        if let Some((_, before)) = number.checked_sub(1).map(|before| &stores[before]) {
+            copy(&before.url, url, kind.shards()).await.expect("a copy");
         }
         let store = OpenOptions::default().shards(kind.shards()).open(url).await.expect("a store");
         // What was noted of the ledger anywhere on the way still fits.
@@ -151,11 +147,11 @@ async fn there_and_back_again_the_ledger_and_its_chains_stay_what_they_were() {
             let dialog = NewDialog::parse("anna", id.as_str(), "en", "words").expect("a dialog");
             store.insert(dialog).await.expect("a new id");
             let evidence = Evidence::default;
-            store.decide(id.clone(), Decision::Granted, evidence()).await.expect("a yes");
+            store.decide(id.clone(), Decision::Granted, evidence()).await.expect("a grant");
             // Of each store before, one that was consented to there.
             for earlier in (0..number).filter(|earlier| earlier * 4 + number == name) {
                 let id = format!("{earlier}-{name}").parse().expect("an id");
-                store.decide(id, Decision::Withdrawn, evidence()).await.expect("a no");
+                store.decide(id, Decision::Withdrawn, evidence()).await.expect("a withdrawal");
             }
         }
         seen.push(store.ledger_head().await.expect("a head"));

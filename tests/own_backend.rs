@@ -1,5 +1,7 @@
 //! The example's backend keeps every promise: what an author of a backend runs on theirs.
 
+#[path = "../examples/own_backend/list.rs"]
+mod list;
 #[path = "../examples/own_backend/list_store.rs"]
 mod list_store;
 

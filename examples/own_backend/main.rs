@@ -2,6 +2,7 @@
 //!
 //! `cargo test --test own_backend` tries every promise of the store's contract on it.
 
+mod list;
 mod list_store;
 
 use std::error::Error;
