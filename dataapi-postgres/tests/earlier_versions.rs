@@ -199,17 +199,31 @@ async fn stores_of_earlier_versions_open_and_read_as_before() {
 async fn copies_that_earlier_versions_began_are_gone_on_with() {
     skip_without_postgres!();
     let cluster = shared().expect("PostgreSQL is there");
-    for version in [2] {
+    for (version, is_opened_before) in [(2, false), (2, true)] {
         let [from, to] = ["store.sql", "copy_in_progress.sql"].map(|file| {
             let url = new_database();
             cluster.sql(&url, &stored(version, file)).expect("a store");
             url
         });
-        let unfinished = open(&to).await;
-        assert!(matches!(unfinished, Err(OpenError::Unfinished)), "{unfinished:?}");
+        if is_opened_before {
+            let unfinished = open(&to).await;
+            assert!(matches!(unfinished, Err(OpenError::Unfinished)), "{unfinished:?}");
+        }
         copy_until(&from, &to, usize::MAX).await.expect("a copy");
         let store = open(&to).await.expect("a store");
         assert_eq!(reads(&store).await, stored(version, "reads.txt"), "version {version}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_of_earlier_versions_are_never_copied_over() {
+    skip_without_postgres!();
+    let cluster = shared().expect("PostgreSQL is there");
+    for version in [2] {
+        let url = new_database();
+        cluster.sql(&url, &stored(version, "store.sql")).expect("a store");
+        let refused = CopyTarget::open(&url, 2).await;
+        assert!(matches!(refused, Err(OpenError::IsThere)), "{refused:?}");
     }
 }
 

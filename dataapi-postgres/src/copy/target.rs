@@ -71,7 +71,7 @@ impl CopyTarget {
     }
 
     fn made(&self) -> Result<&StoreReader, PostgresError> {
-        self.made.as_ref().ok_or(PostgresError::Damaged("transfer"))
+        self.made.as_ref().ok_or(PostgresError::Damaged("copy"))
     }
 
     async fn make(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
@@ -81,12 +81,10 @@ impl CopyTarget {
         };
         let beginning = NewStore::copy_of(manifest, self.shards);
         let client = self.connection.client_mut().map_err(StoreError::from)?;
-        if schema::version(client).await.map_err(open)?.is_none() {
-            schema::migrate(client, Some(beginning)).await.map_err(open)?;
-        }
+        schema::migrate(client, Some(beginning)).await.map_err(open)?;
         let kept = progress(client).await.map_err(open)?;
         let (fingerprint, progress) =
-            kept.ok_or_else(|| StoreError::from(rows::damaged("transfer")))?;
+            kept.ok_or_else(|| StoreError::from(rows::damaged("copy")))?;
         if fingerprint != manifest.fingerprint() {
             return Err(TransferError::Changed);
         }
@@ -255,7 +253,7 @@ impl Target for CopyTarget {
             // Else pages would look up in the table what an index has, until an automatic vacuum comes.
             "VACUUM (ANALYZE) dataapi.dialog",
             "VACUUM (ANALYZE) dataapi.event",
-            "DELETE FROM dataapi.transfer",
+            "DELETE FROM dataapi.copy",
         ] {
             client.batch_execute(statement).await.map_err(PostgresError::from)?;
         }
@@ -267,14 +265,15 @@ impl Target for CopyTarget {
 async fn progress(
     client: &tokio_postgres::Client,
 ) -> Result<Option<(Fingerprint, Progress)>, OpenError> {
-    let there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables
-                  WHERE schemaname = 'dataapi' AND tablename = 'transfer')";
-    if !client.query_one(there, &[]).await?.try_get::<_, bool>(0)? {
-        return Ok(None);
-    }
-    let select = "SELECT fingerprint, positions, rows, digest, bookmark FROM dataapi.transfer";
-    let Some(row) = client.query_opt(select, &[]).await? else { return Ok(None) };
-    let positions = get::<&str>(&row, 1)?.parse().map_err(|_| rows::damaged("transfer"))?;
+    // Before version 3 of the schema it had the other name.
+    let table = "SELECT tablename FROM pg_catalog.pg_tables
+                  WHERE schemaname = 'dataapi' AND tablename IN ('copy', 'transfer')";
+    let Some(table) = client.query_opt(table, &[]).await? else { return Ok(None) };
+    let table: &str = table.try_get(0)?;
+    let select =
+        format!("SELECT fingerprint, positions, rows, digest, bookmark FROM dataapi.{table}");
+    let Some(row) = client.query_opt(&select, &[]).await? else { return Ok(None) };
+    let positions = get::<&str>(&row, 1)?.parse().map_err(|_| rows::damaged("copy"))?;
     let progress = Progress {
         positions,
         rows: rows::count(&row, 2)?,
@@ -286,7 +285,7 @@ async fn progress(
 
 async fn note(transaction: &Transaction<'_>, progress: &Progress) -> Result<(), PostgresError> {
     let Progress { positions, rows, digest, bookmark } = progress;
-    let note = "UPDATE dataapi.transfer SET positions = $1, rows = $2, digest = $3, bookmark = $4";
+    let note = "UPDATE dataapi.copy SET positions = $1, rows = $2, digest = $3, bookmark = $4";
     let values: [&(dyn ToSql + Sync); 4] =
         [&positions.to_string(), &signed(*rows), &digest.as_bytes().as_slice(), bookmark];
     transaction.execute(note, &values).await?;

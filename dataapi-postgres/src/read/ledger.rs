@@ -110,7 +110,7 @@ struct ChainEnd {
 
 async fn ends(readers: &Readers) -> Result<Vec<ChainEnd>, PostgresError> {
     let past = SqlQuery::new(
-        "SELECT number, position, hash, NULL::integer FROM dataapi.past_chain ORDER BY number",
+        "SELECT number, position, hash, NULL::integer FROM dataapi.copied_chain ORDER BY number",
     );
     let live = SqlQuery::new(
         "SELECT number, position, hash, shard FROM dataapi.chain WHERE position > 0 ORDER BY number",

@@ -18,7 +18,7 @@ pub(crate) async fn prepare(
     if version(client).await? != Some(VERSIONS.len()) {
         migrate(client, beginning).await?;
     }
-    let unfinished = client.query_one("SELECT count(*) FROM dataapi.transfer", &[]).await?;
+    let unfinished = client.query_one("SELECT count(*) FROM dataapi.copy", &[]).await?;
     if unfinished.try_get::<_, i64>(0)? > 0 {
         return Err(OpenError::Unfinished);
     }

@@ -11,7 +11,7 @@ use crate::rows::signed;
 const SPREAD: [&str; 5] = ["chain", "dialog", "event", "early_grant", "tally"];
 
 /// What each node has a copy of.
-const COPIED: [&str; 3] = ["store", "past_chain", "api_key"];
+const COPIED: [&str; 3] = ["store", "copied_chain", "api_key"];
 
 /// What a new store begins with.
 pub(crate) struct NewStore {
@@ -69,14 +69,14 @@ pub(crate) async fn make(client: &Client, beginning: &NewStore) -> Result<(), Op
     for ChainHead { chain, position, hash } in heads {
         client
             .execute(
-                "INSERT INTO dataapi.past_chain VALUES ($1, $2, $3)",
+                "INSERT INTO dataapi.copied_chain VALUES ($1, $2, $3)",
                 &[&small(*chain), &signed(*position), &hash.as_bytes().as_slice()],
             )
             .await?;
     }
     client
         .execute(
-            "INSERT INTO dataapi.transfer VALUES (1, $1, '0', 0, $2, '')",
+            "INSERT INTO dataapi.copy VALUES (1, $1, '0', 0, $2, '')",
             &[&fingerprint.as_bytes().as_slice(), &[0_u8; 32].as_slice()],
         )
         .await?;

@@ -1,7 +1,7 @@
 //! The SQL of each version of the schema.
 
 /// Each entry is one version, in order; a published one is never edited.
-pub(crate) const VERSIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(crate) const VERSIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = r#"
     -- One row: the store's secret key.
@@ -133,4 +133,10 @@ const VERSION_2: &str = "
         digest      bytea    NOT NULL CHECK (length(digest) = 32),
         bookmark    bytea    NOT NULL
     );
+";
+
+const VERSION_3: &str = "
+    -- Named after what they are for: `dataapi copy`.
+    ALTER TABLE dataapi.past_chain RENAME TO copied_chain;
+    ALTER TABLE dataapi.transfer RENAME TO copy;
 ";
