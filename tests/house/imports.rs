@@ -88,7 +88,12 @@ impl Finder<'_> {
                     let is_called = matches!(tokens.get(at + 1), Some(TokenTree::Group(group))
                         if group.delimiter() == Delimiter::Parenthesis);
                     let is_type = path[0].starts_with(char::is_uppercase);
-                    if !is_part && (path.len() > 1 || is_called || is_type) {
+                    let defined_in = self.modules.macros.get(&path[path.len() - 1]);
+                    if is(at + 1, '!')
+                        && let Some(&module) = defined_in
+                    {
+                        self.note_macro(module, &path);
+                    } else if !is_part && (path.len() > 1 || is_called || is_type) {
                         self.note(&path);
                     }
                 }
@@ -148,9 +153,9 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_macro(&mut self, called: &'ast Macro) {
-        let name = called.path.segments.last().map(|last| plain(&last.ident));
-        match name.as_ref().and_then(|name| self.modules.macros.get(name)) {
-            Some(&module) => self.note_macro(module, &called.path),
+        let path: Vec<_> = called.path.segments.iter().map(|it| plain(&it.ident)).collect();
+        match path.last().and_then(|name| self.modules.macros.get(name)) {
+            Some(&module) => self.note_macro(module, &path),
             None => self.visit_path(&called.path),
         }
         self.tokens(called.tokens.clone());
@@ -170,13 +175,12 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
 impl Finder<'_> {
     /// A macro's name is its file's, wherever it is brought in from.
-    fn note_macro(&mut self, defined_in: usize, path: &syn::Path) {
+    fn note_macro(&mut self, defined_in: usize, path: &[String]) {
         let (from, to) = (&self.module().file, &self.modules.all[defined_in].file);
         if from != to {
             let (from, to) = (from.clone(), to.clone());
-            let name =
-                path.segments.iter().map(|it| plain(&it.ident)).collect::<Vec<_>>().join("::");
-            self.found.entry(from).or_default().entry(to).or_default().insert(name + "!");
+            let names = self.found.entry(from).or_default().entry(to).or_default();
+            names.insert(path.join("::") + "!");
         }
     }
 }
@@ -210,14 +214,12 @@ impl<'m> Search<'m> {
                         at = *child;
                         continue;
                     }
-                    // A bare name in the code is a variable: what calls a macro is seen by `visit_macro`.
-                    let may_be_macro = path.len() > 1 || !self.under_way.is_empty();
-                    let made = |search: &Self| search.modules.macros.get(name).copied();
                     let member = self.member(at, name, &path[number + 1..]);
-                    let member =
-                        member.or_else(|| made(self).filter(|_| may_be_macro).map(Named::Item));
+                    if member.is_some() || number == 0 {
+                        return member;
+                    }
                     // What the crate does not show was made by a macro, where the path leads into it.
-                    return member.or((number > 0).then_some(Named::Item(at)));
+                    return Some(Named::Item(*self.modules.macros.get(name).unwrap_or(&at)));
                 }
             }
         }

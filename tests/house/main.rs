@@ -168,18 +168,19 @@ fn what_a_front_passes_on_is_of_the_file_behind_it() {
 
 #[test]
 fn a_macro_is_of_the_file_that_defines_it() {
-    let found = loops_in(&[
-        ("src/lib.rs", "#[macro_use] mod a; mod b;"),
-        ("src/a.rs", "use crate::b::B; macro_rules! m { () => {} }"),
-        ("src/b.rs", "m!();"),
-    ]);
-    assert_eq!(found, ["src/a.rs -> src/b.rs (crate::b::B) -> src/a.rs (m!)"]);
-    let variable = loops_in(&[
-        ("src/lib.rs", "#[macro_use] mod a; mod b;"),
-        ("src/a.rs", "use crate::b::B; macro_rules! m { () => {} }"),
-        ("src/b.rs", "pub struct B; fn f(m: u8) -> u8 { m }"),
-    ]);
-    assert!(variable.is_empty(), "{variable:?}");
+    let used = |b: &str| {
+        loops_in(&[
+            ("src/lib.rs", "#[macro_use] mod a; mod b;"),
+            ("src/a.rs", "use crate::b::B; #[macro_export] macro_rules! m { () => {} }"),
+            ("src/b.rs", b),
+        ])
+    };
+    for (b, name) in
+        [("m!();", "m!"), ("fn f() { vec![m!()]; }", "m!"), ("use crate::m;", "crate::m")]
+    {
+        assert_eq!(used(b), [format!("src/a.rs -> src/b.rs (crate::b::B) -> src/a.rs ({name})")]);
+    }
+    assert!(used("fn f(m: u8) -> u8 { g(m) + vec![m] }").is_empty(), "a variable of that name");
 }
 
 #[test]
