@@ -8,8 +8,8 @@ use dataapi::{
     Audit, CopyError, Decision, DialogId, DialogStore, Evidence, LedgerHead, Limit, NewDialog,
     OpenOptions, Positions, Transferred,
 };
-use dataapi_conformance::model::moved_stores_go_on_like_the_reference_model;
-use dataapi_conformance::{Fixture, Harness, ManualClock, Movable};
+use dataapi_conformance::model::copied_stores_go_on_like_the_reference_model;
+use dataapi_conformance::{CopyHarness, Fixture, Harness, ManualClock};
 use tempfile::TempDir;
 
 /// A kind of store, of which new ones can be made.
@@ -85,12 +85,12 @@ impl Harness for Copies {
 }
 
 #[async_trait]
-impl Movable for Copies {
+impl CopyHarness for Copies {
     fn harness(&self) -> &dyn Harness {
         self
     }
 
-    async fn moved(&self, fixture: Fixture, clock: ManualClock) -> Fixture {
+    async fn copied(&self, fixture: Fixture, clock: ManualClock) -> Fixture {
         let old = fixture.store().ledger_head().await.expect("a head");
         drop(fixture);
         let source = std::mem::take(&mut *self.location.lock().expect("no panic before"));
@@ -109,22 +109,25 @@ async fn copy(from: &str, to: &str, shards: u16) -> Result<Transferred, CopyErro
 
 #[test]
 fn from_a_file_to_a_file() {
-    moved_stores_go_on_like_the_reference_model(&Copies::new(Kind::Sqlite, Kind::Sqlite));
+    copied_stores_go_on_like_the_reference_model(&Copies::new(Kind::Sqlite, Kind::Sqlite));
 }
 
 #[test]
 fn from_a_file_to_postgresql() {
-    moved_stores_go_on_like_the_reference_model(&Copies::new(Kind::Sqlite, Kind::Postgres(4)));
+    copied_stores_go_on_like_the_reference_model(&Copies::new(Kind::Sqlite, Kind::Postgres(4)));
 }
 
 #[test]
 fn from_postgresql_to_a_file() {
-    moved_stores_go_on_like_the_reference_model(&Copies::new(Kind::Postgres(3), Kind::Sqlite));
+    copied_stores_go_on_like_the_reference_model(&Copies::new(Kind::Postgres(3), Kind::Sqlite));
 }
 
 #[test]
 fn from_postgresql_to_one_of_more_shards() {
-    moved_stores_go_on_like_the_reference_model(&Copies::new(Kind::Postgres(2), Kind::Postgres(5)));
+    copied_stores_go_on_like_the_reference_model(&Copies::new(
+        Kind::Postgres(2),
+        Kind::Postgres(5),
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,14 +41,14 @@ where
     }
 }
 
-/// Makes stores that can be moved into another one, of the same backend or another.
+/// Makes stores that can be copied into another one, of the same backend or another.
 #[async_trait]
-pub trait Movable: Send + Sync {
-    /// Makes the stores that are moved.
+pub trait CopyHarness: Send + Sync {
+    /// Makes the stores that are copied.
     fn harness(&self) -> &dyn Harness;
 
-    /// Closes the store, moves all of it into another one, and opens that. Should panic when that fails.
-    async fn moved(&self, fixture: Fixture, clock: ManualClock) -> Fixture;
+    /// Closes the store, copies all of it into another one, and opens that. Should panic when that fails.
+    async fn copied(&self, fixture: Fixture, clock: ManualClock) -> Fixture;
 }
 
 /// A store under test, and what must live as long as it: a temporary directory, a server.

@@ -81,5 +81,5 @@ pub mod values;
 pub mod whole;
 
 pub use clock::ManualClock;
-pub use harness::{Fixture, Harness, Movable, uphold};
+pub use harness::{CopyHarness, Fixture, Harness, uphold};
 pub use promises::PROMISES;

@@ -178,7 +178,7 @@ fn told_held(held: &HeldDialog) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_of_earlier_versions_open_and_read_as_before() {
     skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     for version in [2] {
         let url = new_database();
         cluster.sql(&url, &stored(version, "store.sql")).expect("a store");
@@ -198,7 +198,7 @@ async fn stores_of_earlier_versions_open_and_read_as_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_that_earlier_versions_began_are_gone_on_with() {
     skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     for (version, is_opened_before) in [(2, false), (2, true)] {
         let [from, to] = ["store.sql", "copy_in_progress.sql"].map(|file| {
             let url = new_database();
@@ -218,7 +218,7 @@ async fn copies_that_earlier_versions_began_are_gone_on_with() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_of_earlier_versions_are_never_copied_over() {
     skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     for version in [2] {
         let url = new_database();
         cluster.sql(&url, &stored(version, "store.sql")).expect("a store");
@@ -231,7 +231,7 @@ async fn stores_of_earlier_versions_are_never_copied_over() {
 #[ignore = "writes into tests/stores"]
 #[tokio::test(flavor = "multi_thread")]
 async fn record() {
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let [older, url, copy] = std::array::from_fn(|_| new_database());
     let clock = ManualClock::starting_at(Date::from_micros(1_772_366_400_123_456).expect("a date"));
     let options = || Options { clock: Arc::new(clock.clone()), shards: 2, ..Options::default() };

@@ -52,20 +52,17 @@ pub fn available() -> bool {
 }
 
 /// The cluster of this process, started when it is first asked for, which keeps nothing through a crash.
-/// None where no PostgreSQL is [`available`].
 ///
 /// It is everybody's: a test takes a database of its own, and whoever breaks a server starts one.
 ///
 /// # Panics
 ///
-/// If it does not start, and where [`available`] does.
-pub fn shared() -> Option<&'static Cluster> {
-    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-    let start = || {
-        available()
-            .then(|| Cluster::start(&Settings::default()).unwrap_or_else(|error| panic!("{error}")))
-    };
-    CLUSTER.get_or_init(start).as_ref()
+/// If there is no PostgreSQL, or it does not start: a test begins with [`skip_without_postgres!`](crate::skip_without_postgres).
+pub fn shared() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        Cluster::start(&Settings::default()).unwrap_or_else(|error| panic!("{error}"))
+    })
 }
 
 /// The url of a new, empty database in the [`shared`] cluster.
@@ -74,6 +71,5 @@ pub fn shared() -> Option<&'static Cluster> {
 ///
 /// If there is no PostgreSQL, or it makes no database.
 pub fn new_database() -> String {
-    let cluster = shared().expect("PostgreSQL is there");
-    cluster.new_database().unwrap_or_else(|error| panic!("{error}"))
+    shared().new_database().unwrap_or_else(|error| panic!("{error}"))
 }

@@ -36,7 +36,7 @@ fn runs(pid: u32) -> bool {
 #[test]
 fn each_database_is_new_and_empty() {
     skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let (first, second) = (cluster.new_database().unwrap(), cluster.new_database().unwrap());
     assert_ne!(first, second);
     cluster.sql(&first, "CREATE TABLE t (i int)").unwrap();
@@ -51,7 +51,7 @@ fn each_database_is_new_and_empty() {
 #[test]
 fn many_take_databases_of_the_shared_cluster_at_once() {
     skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let make = || cluster.new_database().unwrap();
     let mut urls: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
@@ -65,7 +65,7 @@ fn many_take_databases_of_the_shared_cluster_at_once() {
 #[test]
 fn what_the_server_refuses_is_an_error_with_its_answer() {
     skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let error = cluster.sql("postgres", "SELECT nonsense").unwrap_err().to_string();
     assert!(error.contains("\"nonsense\" does not exist"), "{error}");
 }
@@ -267,7 +267,7 @@ fn end(how: &str) {
         cluster.freeze().unwrap();
         &*own.insert(cluster)
     } else {
-        shared().expect("PostgreSQL is there")
+        shared()
     };
     if how != "killed frozen" {
         cluster.new_database().unwrap();
@@ -284,7 +284,7 @@ fn end(how: &str) {
 #[test]
 fn through_a_cut_proxy_nobody_comes_and_through_a_stalled_one_nobody_is_answered() {
     skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let proxy = Proxy::to(cluster.address()).unwrap();
     let url = proxy.url(&cluster.new_database().unwrap());
     let ask = |statements| ask(cluster, &url, statements);
@@ -310,7 +310,7 @@ fn through_a_cut_proxy_nobody_comes_and_through_a_stalled_one_nobody_is_answered
 #[test]
 fn what_became_of_a_commit_is_not_known_to_who_gets_no_answer() {
     skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let proxy = Proxy::to(cluster.address()).unwrap();
     let url = cluster.new_database().unwrap();
     cluster.sql(&url, "CREATE TABLE t (i int)").unwrap();
@@ -341,7 +341,7 @@ fn what_became_of_a_commit_is_not_known_to_who_gets_no_answer() {
 #[test]
 fn its_port_is_not_one_that_the_kernel_gives_to_others() {
     skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let own = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let own: SocketAddr = own.expect("a port");
     assert!(cluster.address().port() < own.port(), "{} {own}", cluster.address());

@@ -16,7 +16,7 @@ use proptest::sample::Index;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::harness::{Harness, Movable, runtime};
+use crate::harness::{CopyHarness, Harness, runtime};
 use crate::{Fixture, ManualClock};
 use step::{Next, Step};
 
@@ -46,18 +46,18 @@ pub fn random_histories_match_the_reference_model(harness: &dyn Harness) {
     compare(harness, None, DEFAULT_STEPS);
 }
 
-/// The same on stores that are moved into another one somewhere in the middle of each history, by
-/// [`Movable::moved`]: that one goes on where the first has stopped.
+/// The same on stores that are copied into another one somewhere in the middle of each history, by
+/// [`CopyHarness::copied`]: that one goes on where the first has stopped.
 ///
 /// `DATAAPI_CONFORMANCE_STEPS` is 2,000 if left out.
 ///
 /// # Panics
 /// As [`random_histories_match_the_reference_model`].
-pub fn moved_stores_go_on_like_the_reference_model(harness: &dyn Movable) {
+pub fn copied_stores_go_on_like_the_reference_model(harness: &dyn CopyHarness) {
     compare(harness.harness(), Some(harness), DEFAULT_STEPS / 5);
 }
 
-fn compare(harness: &dyn Harness, movable: Option<&dyn Movable>, steps: u64) {
+fn compare(harness: &dyn Harness, copying: Option<&dyn CopyHarness>, steps: u64) {
     if !harness.is_available() {
         return;
     }
@@ -76,14 +76,14 @@ fn compare(harness: &dyn Harness, movable: Option<&dyn Movable>, steps: u64) {
             taken.fetch_add(history.len() as u64, Ordering::Relaxed);
             let clock = ManualClock::default();
             let fixture = runtime.block_on(harness.fresh(clock.clone()));
-            let moves = movable.map(|movable| (movable, at.index(history.len())));
-            runtime.block_on(replay(fixture, &clock, &history, moves)).map_err(TestCaseError::fail)
+            let copied = copying.map(|copying| (copying, at.index(history.len())));
+            runtime.block_on(replay(fixture, &clock, &history, copied)).map_err(TestCaseError::fail)
         });
         match outcome {
             Ok(_) => {}
             Err(TestError::Fail(difference, (history, at))) => {
-                let moved = movable.map(|_| at.index(history.len()));
-                panic!("{}", report(seed, &history, moved, difference.message()))
+                let copied = copying.map(|_| at.index(history.len()));
+                panic!("{}", report(seed, &history, copied, difference.message()))
             }
             Err(TestError::Abort(reason)) => panic!("no history could be made: {reason}"),
         }
@@ -91,21 +91,21 @@ fn compare(harness: &dyn Harness, movable: Option<&dyn Movable>, steps: u64) {
 }
 
 /// Takes every step on both stores; the first answer that differs ends it. Before the step of that number, the
-/// first store moves.
+/// first store is copied.
 async fn replay(
     mut subject: Fixture,
     clock: &ManualClock,
     history: &[Step],
-    moves: Option<(&dyn Movable, usize)>,
+    copied: Option<(&dyn CopyHarness, usize)>,
 ) -> Result<(), String> {
     let reference = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
     let start = step::start(clock);
     let mut nexts: Vec<Next> = Vec::new();
     for (number, step) in history.iter().cloned().chain(Step::audit()).enumerate() {
-        if let Some((movable, at)) = moves
+        if let Some((copying, at)) = copied
             && at == number
         {
-            subject = movable.moved(subject, clock.clone()).await;
+            subject = copying.copied(subject, clock.clone()).await;
         }
         step.move_clock(clock);
         let next = match step {
@@ -139,12 +139,12 @@ fn runner(seed: u64) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-fn report(seed: u64, history: &[Step], moved: Option<usize>, difference: &str) -> String {
+fn report(seed: u64, history: &[Step], copied: Option<usize>, difference: &str) -> String {
     let mut report = String::from("random histories match the reference model; this one does not:");
     for (number, step) in history.iter().enumerate() {
         // Writing to a string never fails.
-        if moved == Some(number) {
-            report.push_str("\n      the store moves");
+        if copied == Some(number) {
+            report.push_str("\n      the store is copied");
         }
         let _ = write!(report, "\n{:4}. {step:?}", number + 1);
     }

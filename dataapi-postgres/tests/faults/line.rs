@@ -19,7 +19,7 @@ const COMMIT: &[u8] = b"COMMIT\0";
 
 /// A proxy before a database of its own.
 fn line() -> (Proxy, String) {
-    let cluster = postgres_cluster::shared().expect("PostgreSQL is there");
+    let cluster = postgres_cluster::shared();
     let proxy = Proxy::to(cluster.address()).unwrap();
     let url = proxy.url(&cluster.new_database().unwrap());
     (proxy, url)

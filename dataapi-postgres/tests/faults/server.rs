@@ -154,7 +154,7 @@ async fn more_calls_than_connections_are_answered_all_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_writes_that_share_a_commit_one_that_the_server_refuses_fails_alone() {
     postgres_cluster::skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let url = cluster.new_database().unwrap();
     let store = PostgresStore::open(&url, Options { lanes: 1, ..options() }).await.unwrap();
     store.insert(dialog("before")).await.unwrap();
@@ -177,7 +177,7 @@ async fn of_writes_that_share_a_commit_one_that_the_server_refuses_fails_alone()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_row_makes_no_other_answer_false() {
     postgres_cluster::skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let url = cluster.new_database().unwrap();
     let store = PostgresStore::open(&url, Options { lanes: 1, ..options() }).await.unwrap();
     store.insert(dialog("damaged")).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_damaged_row_makes_no_other_answer_false() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_session_the_server_ends_is_tried_again() {
     postgres_cluster::skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let url = cluster.new_database().unwrap();
     let proxy = Proxy::to(cluster.address()).unwrap();
     let store = open(&proxy.url(&url)).await;
@@ -225,7 +225,7 @@ async fn a_write_whose_session_the_server_ends_is_tried_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_never_answers_again_holds_no_caller_for_ever() {
     postgres_cluster::skip_without_postgres!();
-    let cluster = shared().expect("PostgreSQL is there");
+    let cluster = shared();
     let url = cluster.new_database().unwrap();
     for is_warm in [false, true] {
         let proxy = Proxy::to(cluster.address()).unwrap();

@@ -79,8 +79,7 @@ mod postgres {
     #[async_trait]
     impl Harness for InDatabases {
         async fn fresh(&self, clock: ManualClock) -> Fixture {
-            let cluster = postgres_cluster::shared().expect("PostgreSQL is there");
-            let url = cluster.new_database().expect("a database");
+            let url = postgres_cluster::new_database();
             let options = dataapi::OpenOptions::default().clock(Arc::new(clock.clone()));
             let store = options.open(&url).await.expect("a store");
             super::served(store, clock).await

@@ -24,9 +24,7 @@ async fn of_two_servers_one_may_die_again_and_again() {
 
 #[tokio::test]
 async fn of_two_servers_on_one_postgresql_one_may_die_again_and_again() {
-    if !postgres_cluster::available() {
-        return;
-    }
+    postgres_cluster::skip_without_postgres!();
     let settings = Settings { durable: true, ..Settings::default() };
     let cluster = Cluster::start(&settings).expect("a cluster");
     let store = cluster.new_database().expect("a database");
