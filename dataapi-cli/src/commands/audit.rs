@@ -4,12 +4,12 @@ use std::io::Write;
 use std::path::Path;
 
 use dataapi::{Audit, DialogStore, LedgerHead, Limit, Positions};
+use dataapi_wire::EventLine;
 
 use crate::args::AuditArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::formats::jsonl::EventJson;
 use crate::output::Output;
 use crate::terminal::say;
 
@@ -77,7 +77,7 @@ async fn export(
         }
         for event in &events {
             after.pass(event);
-            output.json(&EventJson::from(event))?;
+            output.json(&EventLine::from(event))?;
         }
     }
     output.finish()?;

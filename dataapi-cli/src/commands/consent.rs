@@ -1,12 +1,12 @@
 //! `dataapi consent`: what a customer decided, recorded or shown.
 
 use dataapi::{Decision, DialogId, Evidence};
+use dataapi_wire::{ConsentStatus, Receipt};
 
 use crate::args::{ConsentArgs, DecideArgs};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::formats::jsonl::ConsentJson;
 use crate::output::Output;
 
 pub(super) async fn run(args: ConsentArgs, context: &Context) -> Result<Exit, CommandError> {
@@ -19,7 +19,7 @@ pub(super) async fn run(args: ConsentArgs, context: &Context) -> Result<Exit, Co
         ConsentArgs::Show { dialog } => {
             let dialog: DialogId = dialog.parse()?;
             let status = context.open_existing().await?.consent(&dialog).await?;
-            output.json(&ConsentJson::from(&status))?;
+            output.json(&ConsentStatus::from(&status))?;
             Exit::Done
         }
     };
@@ -37,7 +37,7 @@ async fn decide(
     let evidence = Evidence::parse(args.notice, args.method, args.locale)?;
     let store = context.open_existing().await?;
     let receipt = store.decide(dialog, decision, evidence).await?;
-    output.json(&ConsentJson::from(&receipt))?;
+    output.json(&Receipt::from(&receipt).without_ledger())?;
     Ok(match decision {
         Decision::Granted => Exit::Done,
         Decision::Withdrawn => context.scrub(&*store).await,

@@ -62,7 +62,7 @@ pub(super) async fn write_all<W: Write>(
         // The next page is read while this one is written: 1.4 times as fast.
         let next = page.next.map(|next| read(store, filter, Start::After(next))).transpose()?;
         for dialog in &page.items {
-            writer.write(dialog, &store.reference(dialog.dialog_id()))?;
+            writer.write(dialog, store.reference(dialog.dialog_id()))?;
         }
         let goes_on = progress(page.items.len() as u64).is_continue();
         match next {

@@ -1,12 +1,12 @@
 //! `dataapi get`: one consented dialog.
 
 use dataapi::{CustomerId, DialogId, Reach};
+use dataapi_wire::Dialog;
 
 use crate::args::GetArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::formats::jsonl::DialogJson;
 use crate::output::Output;
 
 pub(super) async fn run(args: &GetArgs, context: &Context) -> Result<Exit, CommandError> {
@@ -14,7 +14,7 @@ pub(super) async fn run(args: &GetArgs, context: &Context) -> Result<Exit, Comma
     let store = context.open_existing().await?;
     let dialog = store.dialog(&customer, &dialog, &Reach::default()).await?;
     let mut output = Output::stdout();
-    output.json(&DialogJson::from(&dialog))?;
+    output.json(&Dialog::from(&dialog))?;
     output.finish()?;
     Ok(Exit::Done)
 }

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use dataapi::{Cursor, Dialog, Filter, Invalid, Limit, Page, PageRequest, Start, Window};
+use dataapi_wire as wire;
 
 use crate::args::QueryArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::formats::jsonl::DialogJson;
 use crate::formats::table::dialog_table;
 use crate::output::Output;
 
@@ -53,7 +53,7 @@ fn page_of(
 fn write(output: &mut Output, page: &Page<Dialog>, json: bool) -> Result<(), CommandError> {
     if json {
         for dialog in &page.items {
-            output.json(&DialogJson::from(dialog))?;
+            output.json(&wire::Dialog::from(dialog))?;
         }
     } else if !page.items.is_empty() {
         writeln!(output, "{}", dialog_table(&page.items))?;

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use dataapi_wire::Stats;
+
 use crate::args::StatsArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::formats::jsonl::StatsJson;
 use crate::formats::table::stats_table;
 use crate::output::Output;
 
@@ -14,7 +15,7 @@ pub(super) async fn run(args: &StatsArgs, context: &Context) -> Result<Exit, Com
     let stats = context.open_existing().await?.stats().await?;
     let mut output = Output::stdout();
     if args.json {
-        output.json(&StatsJson::from(&stats))?;
+        output.json(&Stats::from(&stats))?;
     } else {
         writeln!(output, "{}", stats_table(&stats))?;
     }

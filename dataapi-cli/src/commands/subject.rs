@@ -7,13 +7,14 @@ use dataapi::{
     Clock, CustomerId, DialogStore, Event, HeldDialog, Limit, Start, StoreError, SubjectRequest,
     SystemClock, Window,
 };
+use dataapi_wire::{SubjectDialog, SubjectHeading};
 
 use super::erase;
 use crate::args::SubjectArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::formats::jsonl::{SubjectDialogJson, SubjectJson, write_value};
+use crate::formats::jsonl::write_value;
 use crate::output::Output;
 
 pub(super) async fn run(args: SubjectArgs, context: &Context) -> Result<Exit, CommandError> {
@@ -33,11 +34,10 @@ async fn export(
 ) -> Result<Exit, CommandError> {
     let store = context.open_existing().await?;
     let mut output = Output::to(place)?;
-    let subject =
-        SubjectJson { customer_id: customer.as_str(), exported: SystemClock.now().to_string() };
-    let subject = serde_json::to_string(&subject).map_err(StoreError::backend)?;
+    let heading = SubjectHeading::new(customer, SystemClock.now());
+    let heading = serde_json::to_string(&heading).map_err(StoreError::backend)?;
     // The dialogs go in before the brace that ends it.
-    write!(output, "{},\"dialogs\":[", subject.trim_end_matches('}'))?;
+    write!(output, "{},\"dialogs\":[", heading.trim_end_matches('}'))?;
     let mut written = 0_u64;
     let mut start = Start::default();
     loop {
@@ -47,7 +47,7 @@ async fn export(
             let Some(consent) = current_consent(&*store, held).await? else { continue };
             output.write_all(if written == 0 { b"\n" } else { b",\n" })?;
             let on_terminal = output.is_terminal();
-            let dialog = SubjectDialogJson::new(held, consent.grant());
+            let dialog = SubjectDialog::new(held, consent.grant());
             write_value(&mut output, &dialog, on_terminal)?;
             written += 1;
         }

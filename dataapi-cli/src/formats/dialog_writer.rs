@@ -36,7 +36,7 @@ impl<W: Write> DialogWriter<W> {
         })
     }
 
-    pub(crate) fn write(&mut self, dialog: &Dialog, reference: &DialogRef) -> io::Result<()> {
+    pub(crate) fn write(&mut self, dialog: &Dialog, reference: DialogRef) -> io::Result<()> {
         match self {
             Self::Jsonl(writer) => writer.write(dialog, reference),
             Self::Csv(writer) => writer.write(dialog, reference),

@@ -2,7 +2,6 @@
 //! writes it.
 
 mod csv;
-mod dialog_fields;
 mod dialog_reader;
 mod dialog_writer;
 mod file_format;

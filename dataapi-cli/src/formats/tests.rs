@@ -211,7 +211,7 @@ pub(super) async fn export(
     let mut writer = writer.map_err(StoreError::backend)?;
     for dialog in &store.query(&PageRequest::default()).await?.items {
         let reference = store.reference(dialog.dialog_id());
-        writer.write(dialog, &reference).map_err(StoreError::backend)?;
+        writer.write(dialog, reference).map_err(StoreError::backend)?;
     }
     let head = store.ledger_head().await?;
     writer.finish(&Filter::default(), &head).map_err(StoreError::backend)?;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataapi::{Change, Positions};
+use dataapi_wire::{Changes, Event};
 use rustls::crypto::aws_lc_rs;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::error::CommandError;
-use crate::formats::jsonl::parse_changes;
 
 /// More than an answer can be.
 const LONGEST_ANSWER: u64 = 512 << 20;
@@ -81,4 +81,10 @@ impl RemoteServer {
         let body = answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
         parse_changes(&body.map_err(unreachable)?).ok_or(ServerError::Strange)
     }
+}
+
+/// The changes that are in an answer; `None` if it is not one of a DataAPI server.
+fn parse_changes(body: &[u8]) -> Option<Vec<Change>> {
+    let answer: Changes<'_> = serde_json::from_slice(body).ok()?;
+    answer.events.into_iter().map(|event| Event::into_domain(event).ok()).collect()
 }

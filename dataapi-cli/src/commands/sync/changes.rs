@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use dataapi::{ChainHead, Dialog, DialogRef, Filter, LedgerHead, Positions};
+use dataapi_wire::Manifest;
 
 use super::change_source::ChangeSource;
 use super::error::SyncError;
 use crate::error::CommandError;
-use crate::formats::jsonl::Manifest;
 
 /// What has happened since, by dialog: what it is now, or that it is gone or does not match.
 pub(super) struct ChangesSinceExport {

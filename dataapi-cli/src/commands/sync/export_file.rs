@@ -3,11 +3,12 @@
 use std::io::{self, BufRead, Read, Write};
 
 use dataapi::{Dialog, Position};
+use dataapi_wire::{ExportedLine, Manifest};
 
 use super::changes::ChangesSinceExport;
 use super::error::SyncError;
 use crate::error::CommandError;
-use crate::formats::jsonl::{LineDigest, Manifest, export_line, exported_position};
+use crate::formats::jsonl::{LineDigest, export_line, parse_manifest};
 
 /// No line is longer: the longest text, each byte written in six, and the rest.
 const LONGEST_LINE: u64 = 128 << 20;
@@ -39,7 +40,7 @@ pub(super) fn check(input: impl BufRead) -> Result<Manifest, CommandError> {
         Ok(())
     })
     .map_err(CommandError::Input)?;
-    let manifest = Manifest::parse(&last).ok_or(SyncError::NoManifest)?;
+    let manifest = parse_manifest(&last).ok_or(SyncError::NoManifest)?;
     if digest.matches(&manifest) { Ok(manifest) } else { Err(SyncError::Changed.into()) }
 }
 
@@ -85,8 +86,8 @@ pub(super) fn rewrite(
         // After the last one the old manifest follows.
         let Some(rest) = left.checked_sub(1) else { return Ok(()) };
         left = rest;
-        let (old, reference) = exported_position(line).ok_or_else(stale)?;
-        match changes.by_dialog.get(&reference) {
+        let old: ExportedLine = serde_json::from_slice(line).map_err(|_| stale())?;
+        match changes.by_dialog.get(&old.reference) {
             None => {}
             Some(None) => {
                 counts.removed += 1;
@@ -98,13 +99,14 @@ pub(super) fn rewrite(
                 return Ok(());
             }
         }
+        let old = old.position();
         while let Some((_, reference, dialog)) = new.next_if(|(new, ..)| *new < old) {
-            write(out, &export_line(dialog, reference)?)?;
+            write(out, &export_line(dialog, *reference)?)?;
         }
         write(out, line)
     })?;
     for (_, reference, dialog) in new {
-        write(out, &export_line(dialog, reference)?)?;
+        write(out, &export_line(dialog, *reference)?)?;
     }
     digest.write_manifest(out, &filter, &changes.head)?;
     Ok(counts)

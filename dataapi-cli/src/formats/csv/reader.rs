@@ -4,8 +4,8 @@ use std::io::{self, BufRead, ErrorKind};
 
 use csv_core::{ReadRecordResult, Reader};
 use dataapi::{ImportedDialog, Invalid};
+use dataapi_wire::{FieldValue, ImportFields};
 
-use crate::formats::dialog_fields::{DialogFields, FieldValue};
 use crate::formats::import_line::{ImportLine, longest_line, not_utf8, too_long};
 
 /// The records of a CSV input after its header.
@@ -37,7 +37,7 @@ impl<R: BufRead> CsvReader<R> {
             let fields = self.header.len();
             return Err(Invalid::new("the line", format!("must have {fields} fields")));
         }
-        let mut fields = DialogFields::default();
+        let mut fields = ImportFields::default();
         for (name, cell) in self.header.iter().zip(self.records.fields()?) {
             if let Some(field) = fields.named(name) {
                 *field = value(name, cell);
@@ -70,7 +70,7 @@ fn value<'a>(name: &str, cell: &'a str) -> Option<FieldValue<'a>> {
 }
 
 fn check_header(header: &[String]) -> Result<(), Invalid> {
-    let mut fields = DialogFields::default();
+    let mut fields = ImportFields::default();
     for name in header {
         if let Some(field) = fields.named(name)
             && field.replace(FieldValue::Other).is_some()

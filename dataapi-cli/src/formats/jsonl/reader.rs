@@ -3,9 +3,9 @@
 use std::io::{self, BufRead, Read};
 
 use dataapi::{ImportedDialog, Invalid};
+use dataapi_wire::import;
 
-use crate::formats::dialog_fields::DialogFields;
-use crate::formats::import_line::{ImportLine, longest_line, not_utf8, too_long};
+use crate::formats::import_line::{ImportLine, longest_line, too_long};
 
 /// The lines of a JSON Lines input that are neither blank nor an export's manifest.
 pub(crate) struct JsonlReader<R> {
@@ -37,7 +37,7 @@ impl<R: BufRead> JsonlReader<R> {
             if line.is_empty() {
                 continue;
             }
-            if let Some(dialog) = parse(line, self.max_text).transpose() {
+            if let Some(dialog) = import::line(line, self.max_text).transpose() {
                 return Ok(Some(self.line(dialog)));
             }
         }
@@ -56,22 +56,4 @@ impl<R: BufRead> Iterator for JsonlReader<R> {
     fn next(&mut self) -> Option<io::Result<ImportLine>> {
         self.next_line().transpose()
     }
-}
-
-/// The dialog of a line; `None` for a manifest.
-fn parse(line: &[u8], max_text: usize) -> Result<Option<ImportedDialog>, Invalid> {
-    let line = std::str::from_utf8(line).map_err(not_utf8)?;
-    // The fields would also be read from a list of values.
-    if !line.starts_with('{') {
-        return Err(Invalid::new("the line", "must be a JSON object"));
-    }
-    let fields = serde_json::from_str::<DialogFields<'_>>(line).map_err(|error| {
-        if error.is_data() {
-            Invalid::new("the line", "must have no field twice")
-        } else {
-            let rule = format!("must be JSON; it is not at byte {}", error.column());
-            Invalid::new("the line", rule)
-        }
-    })?;
-    if fields.is_manifest() { Ok(None) } else { fields.into_dialog(max_text).map(Some) }
 }

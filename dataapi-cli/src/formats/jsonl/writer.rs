@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use dataapi::{Dialog, DialogRef, Filter, LedgerHead};
+use dataapi_wire::ExportedDialog;
 
-use super::dialog::DialogJson;
 use super::line::write_line;
 use super::manifest::LineDigest;
 
@@ -22,13 +22,10 @@ impl<W: Write> JsonlWriter<W> {
         Self { out, on_terminal, line: Vec::new(), written: references.then(LineDigest::default) }
     }
 
-    pub(crate) fn write(&mut self, dialog: &Dialog, reference: &DialogRef) -> io::Result<()> {
-        let mut json = DialogJson::from(dialog);
-        if self.written.is_some() {
-            json = json.with_reference(reference);
-        }
+    pub(crate) fn write(&mut self, dialog: &Dialog, reference: DialogRef) -> io::Result<()> {
+        let exported = ExportedDialog::new(dialog, self.written.is_some().then_some(reference));
         self.line.clear();
-        write_line(&mut self.line, &json, self.on_terminal)?;
+        write_line(&mut self.line, &exported, self.on_terminal)?;
         if let Some(written) = &mut self.written {
             written.add(&self.line);
         }
@@ -48,8 +45,8 @@ impl<W: Write> JsonlWriter<W> {
 }
 
 /// The line of a dialog as an export has it, with its end.
-pub(crate) fn export_line(dialog: &Dialog, reference: &DialogRef) -> io::Result<Vec<u8>> {
+pub(crate) fn export_line(dialog: &Dialog, reference: DialogRef) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    write_line(&mut line, &DialogJson::from(dialog).with_reference(reference), false)?;
+    write_line(&mut line, &ExportedDialog::new(dialog, Some(reference)), false)?;
     Ok(line)
 }
