@@ -3,10 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use dataapi::{
-    BackupError, CopyError, Invalid, OpenError, PostgresOpenError, SqliteBackupError,
-    SqliteOpenError, StoreError, TransferError,
-};
+use dataapi::{BackupError, CopyError, Invalid, OpenError, Reaction, StoreError};
 
 use crate::exit::Exit;
 
@@ -58,10 +55,10 @@ impl CommandError {
         match self {
             Self::Output(_) if self.is_closed_pipe() => Exit::Done,
             Self::Invalid(_) | Self::NoSuchCommand => Exit::Usage,
-            Self::Open(error) => exit_of_open(error),
+            Self::Open(error) => exit_of(error.reaction()),
             Self::Store(error) => exit_of_store(error),
-            Self::Backup(error) => exit_of_backup(error),
-            Self::Copy(error) => exit_of_copy(error),
+            Self::Backup(error) => exit_of(error.reaction()),
+            Self::Copy(error) => exit_of(error.reaction()),
             Self::NotDone(_) => Exit::NotDone,
             Self::Failed(_) | Self::Start(_) | Self::Input(_) | Self::Output(_) => Exit::Failed,
         }
@@ -93,7 +90,7 @@ impl CommandError {
             Self::Invalid(_) | Self::NoSuchCommand | Self::Store(StoreError::Invalid { .. }) => {
                 Some("see 'dataapi --help', or --help after the command")
             }
-            Self::Backup(BackupError::Sqlite(SqliteBackupError::NothingKnown { .. })) => Some(
+            Self::Backup(error) if error.reaction() == Reaction::GiveLedger => Some(
                 "give the ledger of the lost store with --ledger FILE ('dataapi audit export' wrote \
                  it),\n       or take it upon you with --accept-resurrection, and erase by hand what \
                  you know of",
@@ -116,16 +113,11 @@ impl CommandError {
     }
 }
 
-/// A URL that names no such store is a mistake in the command line. A store that is already there, where one was
-/// to be made, is left alone.
-fn exit_of_open(error: &OpenError) -> Exit {
-    match error {
-        OpenError::UnknownUrl
-        | OpenError::NoFiles
-        | OpenError::InDatabase
-        | OpenError::Postgres(PostgresOpenError::Url) => Exit::Usage,
-        OpenError::Postgres(PostgresOpenError::IsThere)
-        | OpenError::Sqlite(SqliteOpenError::IsThere) => Exit::NotDone,
+fn exit_of(reaction: Reaction) -> Exit {
+    match reaction {
+        Reaction::Correct => Exit::Usage,
+        Reaction::ChooseAnother | Reaction::GiveLedger => Exit::NotDone,
+        Reaction::GoOn => Exit::Interrupted,
         _ => Exit::Failed,
     }
 }
@@ -138,30 +130,6 @@ fn exit_of_store(error: &StoreError) -> Exit {
         | StoreError::ConsentRequired
         | StoreError::Gone
         | StoreError::Conflict => Exit::NotDone,
-        _ => Exit::Failed,
-    }
-}
-
-fn exit_of_backup(error: &BackupError) -> Exit {
-    match error {
-        BackupError::Open(error) => exit_of_open(error),
-        BackupError::Sqlite(SqliteBackupError::Stopped) => Exit::Interrupted,
-        BackupError::HasLedger
-        | BackupError::Sqlite(
-            SqliteBackupError::IsThere
-            | SqliteBackupError::OtherStore
-            | SqliteBackupError::Ledger(_)
-            | SqliteBackupError::NothingKnown { .. },
-        ) => Exit::NotDone,
-        _ => Exit::Failed,
-    }
-}
-
-fn exit_of_copy(error: &CopyError) -> Exit {
-    match error {
-        CopyError::Source(error) | CopyError::Target(error) => exit_of_open(error),
-        CopyError::Transfer(TransferError::Stopped) => Exit::Interrupted,
-        CopyError::Transfer(TransferError::Changed | TransferError::Chains { .. }) => Exit::NotDone,
         _ => Exit::Failed,
     }
 }
