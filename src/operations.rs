@@ -16,7 +16,7 @@ use dataapi_sqlite::{Backup, Damage, Restored, Since};
 use crate::errors::BackupError;
 use crate::errors::{CopyError, OpenError};
 use crate::options::OpenOptions;
-use crate::registry::backend_of;
+use crate::registry::{REDACTED, backend_of};
 
 /// Opens the store that `url` names, with [`OpenOptions::default`].
 ///
@@ -184,12 +184,14 @@ pub async fn check(url: &str) -> Result<Vec<Damage>, OpenError> {
     backend_of(url)?.check(url).await
 }
 
-/// A store's URL as it may be shown: without a password, and without the parameters after it.
+/// A store's URL as it may be shown: without a password, and without the parameters after it. Of what names no
+/// store nothing is shown: it may be anything.
 ///
 /// ```
 /// assert_eq!(dataapi::shown("postgres://u:secret@db/d?sslrootcert=ca.pem"), "postgres://u@db/d");
 /// assert_eq!(dataapi::shown("sqlite:dialogs.db"), "sqlite:dialogs.db");
+/// assert_eq!(dataapi::shown("mysql://u:secret@db/d"), "[redacted]");
 /// ```
 pub fn shown(url: &str) -> String {
-    backend_of(url).map_or_else(|_| url.to_owned(), |backend| backend.shown(url))
+    backend_of(url).map_or_else(|_| REDACTED.to_owned(), |backend| backend.shown(url))
 }

@@ -85,15 +85,54 @@ pub(crate) trait Backend: Sync {
     }
 }
 
-/// A URL without its password, and without the parameters after it.
+/// What stands for a part of a URL that may be a password.
+pub(crate) const REDACTED: &str = "[redacted]";
+
+/// A URL without its password, and without the parameters after it. Where it cannot be told what the password
+/// is, nothing of the rest.
 pub(crate) fn without_secrets(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let rest = rest.split_once('?').map_or(rest, |(base, _)| base);
-    match rest.rsplit_once('@') {
+    let Some((scheme, rest)) = url.split_once("://") else { return REDACTED.to_owned() };
+    let (base, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    match base.rsplit_once('@') {
+        // The question mark may be one of the password.
+        _ if parameters.contains('@') => format!("{scheme}://{REDACTED}"),
         Some((credentials, place)) => {
             let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
             format!("{scheme}://{user}@{place}")
         }
-        None => format!("{scheme}://{rest}"),
+        None if has_hosts_alone(base) => format!("{scheme}://{base}"),
+        None => format!("{scheme}://{REDACTED}"),
+    }
+}
+
+/// Whether all that follows a colon is a port, and not the password of a URL that lacks its host.
+fn has_hosts_alone(base: &str) -> bool {
+    let hosts = base.split_once('/').map_or(base, |(hosts, _)| hosts);
+    hosts.split(',').all(|host| {
+        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+        host.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_a_password_is_shown_wherever_it_stands() {
+        for (url, shown) in [
+            ("postgres://u:secret@db:5432/d?sslmode=require", "postgres://u@db:5432/d"),
+            ("postgres://u:sec@ret@db/d", "postgres://u@db/d"),
+            ("postgres://u:sec/ret@db/d", "postgres://u@db/d"),
+            ("postgres://u:sec?ret@db/d", "postgres://[redacted]"),
+            ("postgres://u:s@e?c@ret@db/d", "postgres://[redacted]"),
+            ("postgres://u:secret", "postgres://[redacted]"),
+            ("postgres://u:secret/d", "postgres://[redacted]"),
+            ("postgres:u:secret@db", "[redacted]"),
+            ("postgres://[::1],one,two:5433/d?password=secret", "postgres://[::1],one,two:5433/d"),
+            ("postgres:///d?host=/run", "postgres:///d"),
+        ] {
+            assert_eq!(without_secrets(url), shown, "{url}");
+        }
     }
 }

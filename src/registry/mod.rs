@@ -12,6 +12,7 @@ mod turned_off;
 use crate::errors::OpenError;
 
 use backend::Backend;
+pub(crate) use backend::REDACTED;
 
 /// One kind of store.
 struct Entry {
