@@ -40,7 +40,8 @@ pub use dataapi_core::*;
 pub use dataapi_postgres::OpenError as PostgresOpenError;
 #[cfg(feature = "sqlite")]
 pub use dataapi_sqlite::{
-    Backup, BackupError as SqliteBackupError, Damage, OpenError as SqliteOpenError, Restored, Since,
+    Backup, BackupError as SqliteBackupError, Damage, OpenError as SqliteOpenError, Restored,
+    Since, sqlite_version,
 };
 
 #[cfg(feature = "sqlite")]
@@ -51,3 +52,6 @@ pub use operations::{backup, check, restore};
 pub use operations::{copy, files, open, shown};
 pub use options::OpenOptions;
 pub use randomness::generate_key;
+
+/// The version of this library.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -76,6 +76,7 @@ pub(crate) enum Command {
     /// Reads all of it, some ten seconds for each million dialogs, and changes nothing. Erasures in a store
     /// that is in use wait for it: rather check a backup.
     Check,
+    Doctor(DoctorArgs),
     #[command(subcommand)]
     Key(KeyArgs),
     #[command(subcommand)]
@@ -383,6 +384,22 @@ pub(crate) struct RestoreArgs {
     /// There is no such ledger; what was withdrawn or erased after the backup may be there again
     #[arg(long)]
     pub(crate) accept_resurrection: bool,
+}
+
+/// Print what a bug report needs, without any personal data
+///
+/// Versions, the kind of store and its schema, its files by what their names end in and their sizes, how many
+/// dialogs there are, how far the ledger goes, when the store was last scrubbed, and the settings. No text, no
+/// id and no key is in it; passwords and whatever may be a secret are [redacted]. Read it before you send it all
+/// the same: it has the store's path or host.
+///
+/// Of a store that cannot be opened it says why, and all the rest; it ends with the code of that error. It opens
+/// the store as any command does, which brings the schema of an older version up to date.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Make, list and revoke the keys that a server asks for

@@ -71,18 +71,24 @@ impl CommandError {
 
     /// The message for people, without its final newline.
     pub(crate) fn message(&self) -> String {
-        let mut message = format!("error: {self}");
-        let mut source = self.source();
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
+        let mut message = format!("error: {}", self.reason());
         if let Some(advice) = self.advice() {
             message.push_str("\n       ");
             message.push_str(advice);
         }
         message
+    }
+
+    /// What went wrong, and why.
+    pub(crate) fn reason(&self) -> String {
+        let mut reason = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            reason.push_str(": ");
+            reason.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        reason
     }
 
     fn advice(&self) -> Option<&'static str> {

@@ -171,6 +171,11 @@ impl SqliteStore {
     }
 }
 
+/// The version of the SQLite that is built in.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// The files of the store at `path`, as far as they are there: the database, and what stands beside
 /// it and begins with its name and a hyphen.
 ///

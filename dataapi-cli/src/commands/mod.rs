@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod consent;
 mod copy;
+mod doctor;
 mod erase;
 mod export;
 mod generate;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Exit, Com
         Command::Backup(args) => backup::run(&args, context).await,
         Command::Restore(args) => restore::run(args, context).await,
         Command::Check => check::run(context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Key(args) => key::run(args, context).await,
         Command::Audit(args) => audit::run(args, context).await,
         Command::Migrate(args) => migrate::run(&args, context).await,

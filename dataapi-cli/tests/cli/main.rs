@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod copy;
+mod doctor;
 mod exit_codes;
 mod import;
 #[cfg(unix)]

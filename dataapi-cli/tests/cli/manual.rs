@@ -2,7 +2,7 @@
 
 use crate::sandbox::Sandbox;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "import",
     "export",
     "sync",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 21] = [
     "restore",
     "audit",
     "check",
+    "doctor",
     "key",
     "migrate",
     "copy",
