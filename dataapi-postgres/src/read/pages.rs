@@ -4,6 +4,7 @@ use dataapi_core::{
     CustomerId, Dialog, Filter, HeldDialog, Language, Page, PageRequest, Position, SubjectRequest,
     Upper,
 };
+use tokio_postgres::Row;
 
 use crate::error::PostgresError;
 use crate::read::counts::number;
@@ -18,21 +19,28 @@ pub(crate) async fn page(
     if request.filter().is_out_of_reach() {
         return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
     }
-    let answers = readers.together(&page_queries(request)).await?;
-    page_of(request, &answers)
+    let (page, _) = page_with(readers, request, &[]).await?;
+    Ok(page)
 }
 
-/// The statements of a page: its dialogs, and their total if it is asked for.
-pub(crate) fn page_queries(request: &PageRequest) -> Vec<SqlQuery> {
-    let items = page_items(request);
-    if request.window().total { vec![items, page_total(request.filter())] } else { vec![items] }
-}
-
-/// The page that the statements of it yielded.
-pub(crate) fn page_of(
+/// A page, and the rows of other statements in its very snapshot.
+pub(crate) async fn page_with(
+    readers: &Readers,
     request: &PageRequest,
-    answers: &[Vec<tokio_postgres::Row>],
-) -> Result<Page<Dialog>, PostgresError> {
+    beside: &[SqlQuery],
+) -> Result<(Page<Dialog>, Vec<Vec<Row>>), PostgresError> {
+    let mut queries = beside.to_vec();
+    queries.push(page_items(request));
+    if request.window().total {
+        queries.push(page_total(request.filter()));
+    }
+    let mut answers = readers.together(&queries).await?;
+    let page = answers.split_off(beside.len());
+    Ok((page_of(request, &page)?, answers))
+}
+
+/// The page that its statements yielded.
+fn page_of(request: &PageRequest, answers: &[Vec<Row>]) -> Result<Page<Dialog>, PostgresError> {
     let [items, totals @ ..] = answers else { return Err(PostgresError::Lost) };
     let readable = |row| Ok::<_, PostgresError>(rows::stored_dialog(row, 0)?.readable()?);
     let found = items.iter().map(readable).collect::<Result<_, _>>()?;

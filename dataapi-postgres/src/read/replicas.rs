@@ -59,20 +59,25 @@ impl Replicas {
             return Ok(None);
         }
         let ends = ends(&primary.rows(&SqlQuery::new(ENDS)).await?)?;
-        let mut queries = vec![SqlQuery::new(ENDS)];
-        queries.extend(pages::page_queries(request));
-        let Ok(Ok(answers)) = timeout(PATIENCE, replica.readers.together(&queries)).await else {
-            replica.rest();
-            return Ok(None);
+        let beside = [SqlQuery::new(ENDS)];
+        let reading = pages::page_with(&replica.readers, request, &beside);
+        let (page, beside) = match timeout(PATIENCE, reading).await {
+            Ok(Ok(read)) => read,
+            // The primary refuses it as well, and knows better what is there.
+            Ok(Err(PostgresError::Refused(_))) => return Ok(None),
+            _ => {
+                replica.rest();
+                return Ok(None);
+            }
         };
-        let [seen, page @ ..] = &answers[..] else { return Ok(None) };
+        let [seen] = &beside[..] else { return Ok(None) };
         let seen = self::ends(seen)?;
         let has_all = seen.len() == ends.len()
             && ends
                 .iter()
                 .zip(&seen)
                 .all(|((shard, end), (other, seen))| shard == other && seen >= end);
-        if has_all { pages::page_of(request, page).map(Some) } else { Ok(None) }
+        Ok(has_all.then_some(page))
     }
 }
 

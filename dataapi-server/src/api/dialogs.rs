@@ -1,5 +1,6 @@
 //! Dialogs: stored by the chatbot, read by the analyst.
 
+use dataapi_core::{Invalid, StoreError};
 use dataapi_wire as wire;
 use http::StatusCode;
 use http::header::LOCATION;
@@ -33,7 +34,11 @@ pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
         return Ok(send(ready));
     }
     let asked = key.request();
-    let found = store.query(asked).await?;
+    let found = store.query(asked).await.map_err(|error| match error {
+        // What only the store can tell of a query is as wrong as what its text tells.
+        StoreError::Invalid { field, reason } => Problem::bad_query(Invalid::new(field, reason)),
+        other => other.into(),
+    })?;
     let next = found.next.as_ref();
     let next = next.map(|next| wire::next_page_url(request.prefix.as_str(), asked, next));
     let ready = page(&wire::Page::new(&found, asked.window(), next.as_deref()))?;
