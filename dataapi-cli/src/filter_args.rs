@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::Args;
-use dataapi::{CustomerId, Filter, Invalid, Language};
+use dataapi::{CustomerId, Filter, Invalid, LanguageRange};
 
 #[derive(Args, Debug)]
 pub(crate) struct FilterArgs {
@@ -11,9 +11,10 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) customer: Option<String>,
 
-    /// Only in this language, such as en or pt-BR
+    /// Only in this language, such as en or pt-BR; en-* is en and every tag that begins with en-. Give it
+    /// several times for several languages
     #[arg(long, value_name = "TAG")]
-    pub(crate) language: Option<String>,
+    pub(crate) language: Vec<String>,
 
     /// Only received then or later, such as 2026-03-01T00:00:00Z
     #[arg(long, value_name = "DATE")]
@@ -27,12 +28,12 @@ pub(crate) struct FilterArgs {
 impl FilterArgs {
     /// What was typed, once it is known to be valid.
     pub(crate) fn resolve(self) -> Result<Filter, Invalid> {
-        let mut filter = Filter::default();
+        let languages = self.language.into_iter().map(|tag| parsed("--language", &tag));
+        let languages = languages.collect::<Result<Vec<LanguageRange>, _>>()?;
+        let mut filter =
+            Filter::default().languages(languages).map_err(|error| error.of("--language"))?;
         if let Some(customer) = parse::<CustomerId>("--customer", self.customer)? {
             filter = filter.customer(customer);
-        }
-        if let Some(language) = parse::<Language>("--language", self.language)? {
-            filter = filter.language(language);
         }
         filter.between(parse("--from", self.from)?, parse("--to", self.to)?)
     }
@@ -42,5 +43,9 @@ fn parse<T: FromStr<Err = Invalid>>(
     option: &'static str,
     value: Option<String>,
 ) -> Result<Option<T>, Invalid> {
-    value.map(|value| value.parse().map_err(|error: Invalid| error.of(option))).transpose()
+    value.map(|value| parsed(option, &value)).transpose()
+}
+
+fn parsed<T: FromStr<Err = Invalid>>(option: &'static str, value: &str) -> Result<T, Invalid> {
+    value.parse().map_err(|error: Invalid| error.of(option))
 }

@@ -2,7 +2,7 @@
 
 use dataapi_core::{
     Clock, Cursor, CustomerId, Date, DialogId, DialogStore, Filter, ImportedDialog, Language,
-    Position, Start, Window,
+    LanguageRange, PageRequest, Position, Start, StoreError, Window,
 };
 
 use crate::ManualClock;
@@ -55,16 +55,27 @@ async fn populate(store: &dyn DialogStore, clock: &ManualClock) -> Vec<Row> {
     rows
 }
 
+fn ranges(asked: &[&str]) -> Vec<LanguageRange> {
+    asked.iter().map(|range| range.parse().expect("a range")).collect()
+}
+
 fn matching(rows: &[Row], filter: &Filter) -> Vec<String> {
     let matching = rows.iter().filter(|row| {
         filter.customer_id().is_none_or(|wanted| wanted == &row.customer)
-            && filter
-                .language_tag()
-                .is_none_or(|wanted| wanted.as_str().eq_ignore_ascii_case(row.language.as_str()))
+            && (filter.language_ranges().is_empty()
+                || filter.language_ranges().iter().any(|range| is_in(range, &row.language)))
             && filter.from().is_none_or(|from| row.date >= from)
             && filter.to().is_none_or(|to| row.date < to)
     });
     matching.map(|row| row.dialog.as_str().to_owned()).collect()
+}
+
+fn is_in(range: &LanguageRange, language: &Language) -> bool {
+    let (range, tag) = (range.to_string().to_lowercase(), language.as_str().to_lowercase());
+    match range.strip_suffix("-*") {
+        Some(prefix) => tag == prefix || tag.starts_with(&format!("{prefix}-")),
+        None => tag == range,
+    }
 }
 
 /// Every combination of conditions, over dates that dialogs have and dates that none has.
@@ -74,16 +85,14 @@ fn filters(rows: &[Row]) -> Vec<Filter> {
     let between = middle.saturating_add(MICROSECOND);
     let mut filters = Vec::new();
     for whose in [None, Some("anna"), Some("Anna"), Some("nobody")] {
-        for tag in [None, Some("eN"), Some("PT-BR"), Some("fr")] {
+        for tags in [&[][..], &["eN"], &["PT-BR"], &["fr"], &["de", "EN", "fr"], &["pt-*", "en"]] {
             for from in [None, Some(Date::MIN), Some(middle), Some(between)] {
                 for to in [None, Some(middle), Some(between), Some(newest), Some(Date::MAX)] {
                     let mut filter = Filter::default();
                     if let Some(whose) = whose {
                         filter = filter.customer(customer(whose));
                     }
-                    if let Some(tag) = tag {
-                        filter = filter.language(language(tag));
-                    }
+                    filter = filter.languages(ranges(tags)).expect("they are few");
                     filters.extend(filter.between(from, to));
                 }
             }
@@ -141,12 +150,78 @@ pub async fn filters_return_what_matches_every_condition(
     for filter in filters(&rows) {
         let expected = matching(&rows, &filter);
         let page = page(store, &filter, largest()).await;
-        let wanted = (filter.customer_id().map(CustomerId::as_str), filter.language_tag());
+        let wanted = (filter.customer_id().map(CustomerId::as_str), filter.language_ranges());
         let range = (filter.from(), filter.to());
         assert_eq!(ids(&page), expected, "all that matches {wanted:?} in {range:?}, in order");
         assert_eq!(page.total, Some(expected.len() as u64), "the total counts all that matches");
         assert_eq!(page.next, None, "there is no page after all that matches");
     }
+}
+
+/// A range stands for its tag and for every tag that begins with it and a hyphen, whatever their case, and
+/// for no other. Pages, totals and crawls go over all of them in one order.
+pub async fn a_range_of_languages_matches_its_tag_and_what_begins_with_it(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
+    let tags = ["en", "EN-gb", "enm", "en-US-x-a", "de", "En-Us", "fr-CA", "eng"];
+    for (number, tag) in tags.into_iter().enumerate() {
+        let dialog = worded("anna", &format!("{number}"), tag, "hello");
+        store.insert(dialog).await.expect("a new dialog is stored");
+        clock.advance(MICROSECOND);
+    }
+    // One that nobody may read is in a language of its own.
+    store.insert(worded("anna", "pending", "en-AU", "hello")).await.expect("it is stored");
+    for number in 0..tags.len() {
+        grant(store, &number.to_string()).await;
+    }
+    for (asked, expected) in [
+        (&["en-*"][..], vec!["5", "3", "1", "0"]),
+        (&["EN-US-*"], vec!["5", "3"]),
+        (&["en-gb-*", "de-*"], vec!["4", "1"]),
+        (&["fr-*", "en"], vec!["6", "0"]),
+        (&["en-*", "en", "en-us"], vec!["5", "3", "1", "0"]),
+        (&["en-AU-*"], vec![]),
+        (&["it-*"], vec![]),
+    ] {
+        let filter = Filter::default().languages(ranges(asked)).expect("they are few");
+        assert_eq!(listed(store, &filter).await, expected, "{asked:?}");
+        let mut page = page(store, &filter, newest(1)).await;
+        assert_eq!(page.total, Some(expected.len() as u64), "the total of {asked:?}");
+        let mut met = Met::default();
+        met.add(&page);
+        while let Some(cursor) = page.next {
+            page = crate::scene::page(store, &filter, after(&cursor, 1)).await;
+            met.add(&page);
+        }
+        assert_eq!(met.in_order(), expected, "a crawl over {asked:?}");
+        let of_nobody = filter.customer(customer("ben"));
+        assert!(listed(store, &of_nobody).await.is_empty(), "{asked:?} of another customer");
+    }
+}
+
+/// Ranges match at most 32 of the languages that can be read; those that cannot do not count.
+pub async fn ranges_that_match_too_many_languages_are_refused(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
+    for number in 0..33 {
+        let (name, tag) = (format!("d-{number}"), format!("en-x-{number}"));
+        store.insert(worded("anna", &name, &tag, "hello")).await.expect("it is stored");
+        if number < 32 {
+            grant(store, &name).await;
+        }
+    }
+    let filter = Filter::default().languages(ranges(&["en-*"])).expect("it is one");
+    assert_eq!(page(store, &filter, largest()).await.total, Some(32));
+    grant(store, "d-32").await;
+    let request = PageRequest::new(filter, largest()).expect("it has no cursor");
+    match store.query(&request).await {
+        Err(StoreError::Invalid { field: "language", .. }) => {}
+        other => panic!("a range of 33 languages is refused, not answered with {other:?}"),
+    }
+    let two = Filter::default().languages(ranges(&["en-x-0", "en-x-32"])).expect("they are few");
+    assert_eq!(page(store, &two, largest()).await.total, Some(2));
 }
 
 /// Received at `from` or later, and before `to`.

@@ -73,7 +73,8 @@ pub use store::{
     Upkeep,
 };
 pub use values::{
-    CustomerId, Date, DialogId, DialogRef, Evidence, EvidenceField, Language, RefKey, Text,
+    CustomerId, Date, DialogId, DialogRef, Evidence, EvidenceField, Language, LanguageRange,
+    RefKey, Text,
 };
 
 /// The traits of a store, to call their methods on a concrete store.

@@ -19,7 +19,7 @@ use crate::key::{Key, KeyName, NewKey};
 use crate::ledger::{ChainHead, Change, Event, EventKind, LedgerHead, Positions};
 use crate::query::{Limit, Page, PageRequest, Position, Reach, SubjectRequest, Upper, Window};
 use crate::store::{Activity, Dialogs, Keys, Ledger, Purge, Revision, Stats, StoreInfo, Upkeep};
-use crate::values::{CustomerId, Date, DialogId, DialogRef, Evidence, RefKey};
+use crate::values::{CustomerId, Date, DialogId, DialogRef, Evidence, Language, RefKey};
 
 /// A [`DialogStore`](crate::DialogStore) in memory. Nothing of it outlives the process.
 #[derive(Debug)]
@@ -66,6 +66,17 @@ impl State {
         self.last_date = date;
         self.changes += 1;
         event
+    }
+
+    fn consented_languages(&self) -> Vec<Language> {
+        let consented = self.dialogs.values().map(|(stored, _)| stored);
+        let mut languages: Vec<_> = consented
+            .filter(|stored| stored.is_consented())
+            .map(|stored| stored.language().clone())
+            .collect();
+        languages.sort();
+        languages.dedup();
+        languages
     }
 
     /// Ends the grant that is held for a dialog, if there is one.
@@ -325,6 +336,7 @@ impl Dialogs for MemoryStore {
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
         let state = self.state();
         let filter = request.filter();
+        filter.wanted_languages(&state.consented_languages())?;
         let matching = sorted(state.dialogs.values().map(|(stored, _)| stored).filter(|stored| {
             stored.is_consented()
                 && filter.matches(stored.customer_id(), stored.language(), stored.date())

@@ -89,9 +89,10 @@ proptest! {
         date in date(),
     ) {
         let expected = filter.customer_id().is_none_or(|it| it.as_str() == customer.as_str())
-            && filter.language_tag().is_none_or(|it| {
-                it.as_str().eq_ignore_ascii_case(language.as_str())
-            })
+            && (filter.language_ranges().is_empty()
+                || filter.language_ranges().iter().any(|it| {
+                    it.to_string().eq_ignore_ascii_case(language.as_str())
+                }))
             && filter.from().is_none_or(|from| date >= from)
             && filter.to().is_none_or(|to| date < to);
         prop_assert_eq!(filter.matches(&customer, &language, date), expected);

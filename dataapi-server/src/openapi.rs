@@ -34,7 +34,7 @@ use crate::router::{Descriptions, Needs, Route, routes};
         (name = "customers", description = "What customers have a right to"),
         (name = "operations", description = "Counts, health, metrics, and this description"),
     ),
-    components(schemas(wire::Id, wire::LanguageTag, wire::ProblemDocument<'_>)),
+    components(schemas(wire::Id, wire::LanguageTag, wire::LanguageTagOrRange, wire::ProblemDocument<'_>)),
 )]
 struct General;
 

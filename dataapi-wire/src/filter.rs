@@ -3,23 +3,25 @@
 
 use std::fmt::Write;
 
-use dataapi_core::{CustomerId, Date, Filter, Invalid, Language};
+use dataapi_core::{CustomerId, Date, Filter, Invalid, LanguageRange};
 use serde::{Deserialize, Serialize};
 
-use crate::query::{Parameter, Parameters, append, once};
+use crate::query::{Parameter, Parameters, append, once, up_to};
 #[cfg(feature = "openapi")]
-use crate::schema::{Id, LanguageTag};
+use crate::schema::{Id, LanguageTagOrRange};
 
 /// What a query may have.
-pub(crate) const PARAMETERS: &[Parameter] =
-    &[once("language"), once("customerId"), once("customer_id"), once("from"), once("to")];
+pub(crate) const PARAMETERS: &[Parameter] = &[
+    up_to(Filter::MAX_LANGUAGES, "language"),
+    once("customerId"),
+    once("customer_id"),
+    once("from"),
+    once("to"),
+];
 
 /// Reads a query.
 pub(crate) fn from_query(parameters: &Parameters) -> Result<Filter, Invalid> {
-    let mut filter = Filter::default();
-    if let Some(language) = parameters.parsed::<Language>("language")? {
-        filter = filter.language(language);
-    }
+    let mut filter = Filter::default().languages(parameters.all_parsed("language")?)?;
     let aliases =
         [parameters.parsed::<CustomerId>("customerId")?, parameters.parsed("customer_id")?];
     match aliases {
@@ -43,8 +45,8 @@ fn date(parameters: &Parameters, name: &'static str) -> Result<Option<Date>, Inv
 
 /// Adds it to a URL, as [`from_query`] reads it.
 pub(crate) fn append_to(url: &mut String, filter: &Filter) {
-    if let Some(language) = filter.language_tag() {
-        append(url, "language", language.as_str());
+    for range in filter.language_ranges() {
+        append(url, "language", &range.to_string());
     }
     if let Some(customer_id) = filter.customer_id() {
         append(url, "customerId", customer_id.as_str());
@@ -66,7 +68,8 @@ pub(crate) fn append_to(url: &mut String, filter: &Filter) {
 /// # Ok::<(), dataapi_core::Invalid>(())
 /// ```
 pub fn for_log(filter: &Filter) -> String {
-    let language = filter.language_tag().map(|language| language.as_str().to_owned());
+    let languages = as_text(filter.language_ranges());
+    let language = (!languages.is_empty()).then(|| languages.join(","));
     let date = |date: Option<Date>| date.map(|date| date.to_string());
     let mut log = String::new();
     for (name, value) in
@@ -98,19 +101,53 @@ pub fn for_log(filter: &Filter) -> String {
 pub struct FilterMembers {
     #[serde(skip_serializing_if = "Option::is_none")]
     customer_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    language: Option<String>,
+    #[serde(skip_serializing_if = "Languages::is_empty")]
+    language: Languages,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
 }
 
+/// One language as a string, several as a list.
+#[derive(Deserialize, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum Languages {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Languages {
+    fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(language) => std::slice::from_ref(language),
+            Self::Several(languages) => languages,
+        }
+    }
+}
+
+impl Default for Languages {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+fn as_text(languages: &[LanguageRange]) -> Vec<String> {
+    languages.iter().map(ToString::to_string).collect()
+}
+
 impl From<&Filter> for FilterMembers {
     fn from(filter: &Filter) -> Self {
         Self {
             customer_id: filter.customer_id().map(|customer| customer.as_str().to_owned()),
-            language: filter.language_tag().map(|language| language.as_str().to_owned()),
+            language: match filter.language_ranges() {
+                [language] => Languages::One(language.to_string()),
+                several => Languages::Several(as_text(several)),
+            },
             from: filter.from().map(|date| date.to_string()),
             to: filter.to().map(|date| date.to_string()),
         }
@@ -122,12 +159,10 @@ impl TryFrom<&FilterMembers> for Filter {
 
     fn try_from(members: &FilterMembers) -> Result<Self, Invalid> {
         let FilterMembers { customer_id, language, from, to } = members;
-        let mut filter = Self::default();
+        let languages = language.as_slice().iter().map(|language| language.parse());
+        let mut filter = Self::default().languages(languages.collect::<Result<_, _>>()?)?;
         if let Some(customer_id) = customer_id {
             filter = filter.customer(customer_id.parse()?);
-        }
-        if let Some(language) = language {
-            filter = filter.language(language.parse()?);
         }
         let date = |date: &Option<String>| date.as_ref().map(|date| date.parse()).transpose();
         filter.between(date(from)?, date(to)?)
@@ -146,9 +181,10 @@ impl std::fmt::Debug for FilterMembers {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "a description alone: the parameters are read one by one")]
 pub struct FilterParameters {
-    /// Only this language's; case does not matter
-    #[param(value_type = Option<LanguageTag>, example = "en")]
-    language: Option<String>,
+    /// Only this language's; case does not matter. Up to 32 times: in any of them. `en-*` is `en` and every
+    /// tag that begins with `en-`; ranges may match at most 32 of the stored tags
+    #[param(value_type = Option<Vec<LanguageTagOrRange>>, style = Form, explode, max_items = 32, example = json!(["en"]))]
+    language: Vec<String>,
     /// Only this customer's
     #[param(value_type = Option<Id>, rename = "customerId")]
     customer_id: Option<String>,

@@ -70,7 +70,7 @@ pub use page::{Page, next_page_url, page_request};
 pub use problem::{ProblemDocument, ProblemKind};
 pub use query::{no_parameters, percent_decode};
 #[cfg(feature = "openapi")]
-pub use schema::{Id, LanguageTag};
+pub use schema::{Id, LanguageTag, LanguageTagOrRange};
 pub use stats::Stats;
 pub use subject::{
     SubjectDialog, SubjectHeading, SubjectReceipt, next_subject_url, subject_request,

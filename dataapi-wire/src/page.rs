@@ -139,7 +139,9 @@ mod tests {
         for (query, field) in [
             ("langauge=en", "query"),
             ("%zz=1", "query"),
-            ("language=en&language=en", "language"),
+            ("language=en-*-GB", "language"),
+            ("language=*", "language"),
+            ("to=2026-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
             ("language=", "language"),
             ("language", "language"),
             ("language=e%6", "language"),
@@ -174,6 +176,19 @@ mod tests {
     }
 
     #[test]
+    fn languages_may_be_given_up_to_32_times() {
+        let asked = page_request("language=en-*&language=pt-BR&language=EN-*", Reach::default());
+        let ranges = asked.expect("two ranges").filter().language_ranges().to_vec();
+        let ranges: Vec<_> = ranges.iter().map(ToString::to_string).collect();
+        assert_eq!(ranges, ["pt-BR", "en-*"]);
+        let many =
+            |n: usize| (0..n).map(|n| format!("language=x-{n}")).collect::<Vec<_>>().join("&");
+        assert!(page_request(&many(32), Reach::default()).is_ok());
+        let refused = page_request(&many(33), Reach::default()).expect_err("33 languages");
+        assert_eq!(refused.field, "language");
+    }
+
+    #[test]
     fn what_is_left_out_has_its_default() {
         for query in ["", "&", "customerId=a&customer_id=a", "total=true", "offset=0"] {
             let request = page_request(query, Reach::default()).expect(query);
@@ -193,7 +208,8 @@ mod tests {
             let date = Date::from_micros(micros).expect("a date");
             let filter = Filter::default()
                 .customer(customer.parse().expect("an id"))
-                .language("pt-BR".parse().expect("a tag"))
+                .languages(vec!["pt-BR".parse().expect("a tag"), "en-*".parse().expect("a range")])
+                .expect("two languages")
                 .between(Some(date), Some(date))
                 .expect("a range");
             let place = Position { date, dialog_id: "d".parse().expect("an id") };

@@ -25,6 +25,11 @@ pub(crate) const fn once(name: &'static str) -> Parameter {
     Parameter { name, at_most: 1 }
 }
 
+/// A parameter that may be given so many times.
+pub(crate) const fn up_to(at_most: usize, name: &'static str) -> Parameter {
+    Parameter { name, at_most }
+}
+
 /// The parameters of one request: known names only, each as often as it may be given.
 pub(crate) struct Parameters(Vec<(&'static str, String)>);
 
@@ -51,6 +56,15 @@ impl Parameters {
             parameters.push((name, value));
         }
         Ok(Self(parameters))
+    }
+
+    /// All values of a parameter that may be given several times.
+    pub(crate) fn all_parsed<T: FromStr<Err = Invalid>>(
+        &self,
+        name: &'static str,
+    ) -> Result<Vec<T>, Invalid> {
+        let given = self.0.iter().filter(|(given, _)| *given == name);
+        given.map(|(_, value)| value.parse().map_err(|e: Invalid| e.of(name))).collect()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {

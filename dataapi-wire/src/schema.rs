@@ -14,6 +14,12 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "a schema alone: the domain has the type")]
 pub struct Id(String);
 
+/// A well-formed BCP 47 tag, or a range that ends in `-*`, such as `en-*`; case does not matter.
+#[derive(Debug, ToSchema)]
+#[schema(example = "en-*", min_length = 1, max_length = 257)]
+#[expect(dead_code, reason = "a schema alone: the domain has the type")]
+pub struct LanguageTagOrRange(String);
+
 /// A well-formed BCP 47 tag, such as `en` or `pt-BR`; case does not matter.
 #[derive(Debug, ToSchema)]
 #[schema(example = "en", format = "bcp47", min_length = 1, max_length = 255)]

@@ -50,6 +50,8 @@ fn filters_select() {
     };
     assert_eq!(ids(&[]), "4312");
     assert_eq!(ids(&["--language", "PT-br"]), "3");
+    assert_eq!(ids(&["--language", "pt-*"]), "3");
+    assert_eq!(ids(&["--language", "pt-*", "--language", "EN"]), ids(&[]));
     assert_eq!(ids(&["--customer", "other"]), "4");
     assert_eq!(ids(&["--to", "2026-03-01T10:00:00Z"]), "2");
     assert_eq!(ids(&["--from", "2026-03-01T10:00:00Z", "--language", "en"]), "41");

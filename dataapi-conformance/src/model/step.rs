@@ -137,7 +137,8 @@ pub(super) enum Moment {
 pub(super) enum Pages {
     Consented {
         customer: Option<&'static str>,
-        language: Option<&'static str>,
+        /// Tags and ranges; empty for any.
+        languages: &'static [&'static str],
         from: Option<Moment>,
         to: Option<Moment>,
         bounds: Bounds,
@@ -214,16 +215,16 @@ fn evidence(pieces: Pieces) -> Evidence {
 
 impl Pages {
     fn filter(&self, start: Date) -> Filter {
-        let Self::Consented { customer: whose, language, from, to, bounds } = self else {
+        let Self::Consented { customer: whose, languages, from, to, bounds } = self else {
             return Filter::default();
         };
         let mut filter = Filter::default().within(bounds.reach());
         if let Some(whose) = whose {
             filter = filter.customer(customer(whose));
         }
-        if let Some(tag) = language {
-            filter = filter.language(tag.parse().expect("the values of steps are valid"));
-        }
+        let languages = languages.iter().map(|tag| tag.parse());
+        let languages = languages.collect::<Result<_, _>>().expect("the values of steps are valid");
+        filter = filter.languages(languages).expect("the values of steps are few");
         let date = |moment: &Option<Moment>| moment.map(|moment| moment.date(start));
         filter.between(date(from), date(to)).expect("steps have their moments in order")
     }
@@ -360,7 +361,7 @@ impl Step {
             total: true,
         };
         let bounds = Bounds::default();
-        let all = Pages::Consented { customer: None, language: None, from: None, to: None, bounds };
+        let all = Pages::Consented { customer: None, languages: &[], from: None, to: None, bounds };
         let subjects = CUSTOMERS.map(|customer| everything(Pages::Subject { customer }));
         let limit = Limit::MAX.get() as u64;
         let events = [Self::Events { limit }, Self::Changes { limit, bounds }];
@@ -471,15 +472,26 @@ fn pages() -> impl Strategy<Value = Pages> {
             (Some(from), Some(to)) if to < from => (Some(to), Some(from)),
             range => range,
         });
+    let languages = select(vec![
+        &["en"][..],
+        &["EN"],
+        &["de"],
+        &["it"],
+        &["pt-*"],
+        &["PT-BR", "en"],
+        &["en-*", "de", "fr"],
+        &["de-*", "en-*", "pt-*"],
+    ]);
     let consented = (
         option::weighted(0.3, a_customer()),
-        option::weighted(0.3, select(&LANGUAGES[..])),
+        option::weighted(0.4, languages),
         prop_oneof![2 => Just((None, None)), 1 => range],
         bounds(),
     );
     prop_oneof![
-        3 => consented.prop_map(|(customer, language, (from, to), bounds)| {
-            Pages::Consented { customer, language, from, to, bounds }
+        3 => consented.prop_map(|(customer, languages, (from, to), bounds)| {
+            let languages = languages.unwrap_or_default();
+            Pages::Consented { customer, languages, from, to, bounds }
         }),
         1 => a_customer().prop_map(|customer| Pages::Subject { customer }),
     ]

@@ -290,7 +290,6 @@ impl Dialogs for Faulty {
         let (filter, window) = (request.filter(), request.window());
         let mut page = self.store.query(request).await?;
         page.items = page.items.iter().map(|it| self.remade(it, it.date())).collect();
-        let language = filter.language_tag();
         match self.fault {
             Fault::OldestFirst => page.items.reverse(),
             Fault::EqualDatesAscending => page.items.sort_by(|one, other| {
@@ -317,9 +316,9 @@ impl Dialogs for Faulty {
             Fault::FromExclusive => {
                 page.items.retain(|it| filter.from().is_none_or(|from| from < it.date()));
             }
-            Fault::LanguageByCase => page
-                .items
-                .retain(|it| language.is_none_or(|tag| tag.as_str() == it.language().as_str())),
+            Fault::LanguageByCase => {
+                page.items.retain(|it| is_asked_by_case(filter, it.language().as_str()));
+            }
             Fault::OffsetWraps if i64::try_from(window.offset()).is_err() => {
                 page.items = self.all(filter.clone()).await;
             }
@@ -478,4 +477,9 @@ impl Upkeep for Faulty {
 async fn pause() -> bool {
     tokio::task::yield_now().await;
     true
+}
+
+fn is_asked_by_case(filter: &Filter, tag: &str) -> bool {
+    let asked = filter.language_ranges();
+    asked.is_empty() || asked.iter().any(|range| range.to_string() == tag)
 }

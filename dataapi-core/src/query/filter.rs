@@ -3,7 +3,7 @@
 use super::reach::Reach;
 use super::scope::Scope;
 use crate::error::Invalid;
-use crate::values::{CustomerId, Date, Language};
+use crate::values::{CustomerId, Date, Language, LanguageRange};
 
 /// Which consented dialogs are asked for: all that match every condition given.
 ///
@@ -18,7 +18,8 @@ use crate::values::{CustomerId, Date, Language};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     customer_id: Option<CustomerId>,
-    language: Option<Language>,
+    /// In order, each once; empty for any.
+    languages: Vec<LanguageRange>,
     from: Option<Date>,
     to: Option<Date>,
     reach: Reach,
@@ -31,10 +32,28 @@ impl Filter {
         Self { customer_id: Some(customer_id), ..self }
     }
 
+    /// The most languages and ranges that are asked for at once, and the most stored languages that
+    /// they may match.
+    pub const MAX_LANGUAGES: usize = 32;
+
     /// Only this language's; case does not matter.
     #[must_use]
     pub fn language(self, language: Language) -> Self {
-        Self { language: Some(language), ..self }
+        Self { languages: vec![language.into()], ..self }
+    }
+
+    /// Only those in any of these languages; without any, in all.
+    ///
+    /// # Errors
+    /// When there are more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES).
+    pub fn languages(self, mut languages: Vec<LanguageRange>) -> Result<Self, Invalid> {
+        languages.sort();
+        languages.dedup();
+        if languages.len() <= Self::MAX_LANGUAGES {
+            Ok(Self { languages, ..self })
+        } else {
+            Err(Invalid::new("language", "must be given at most 32 times"))
+        }
     }
 
     /// Only those received at `from` or later, and before `to`.
@@ -61,9 +80,49 @@ impl Filter {
         self.customer_id.as_ref()
     }
 
-    /// In which language.
-    pub fn language_tag(&self) -> Option<&Language> {
-        self.language.as_ref()
+    /// In which languages; none for any.
+    pub fn language_ranges(&self) -> &[LanguageRange] {
+        &self.languages
+    }
+
+    /// Whether the stored languages have to be known to tell which are asked for.
+    pub fn has_language_range(&self) -> bool {
+        self.languages.iter().any(|range| matches!(range, LanguageRange::Prefix(_)))
+    }
+
+    /// Which languages a backend has to look under, in order: those that are asked for and lie within
+    /// the reach. `None` stands for any, and an empty list for no dialog.
+    ///
+    /// `stored` are the languages of the consented dialogs. They matter only where
+    /// [`has_language_range`](Self::has_language_range) says so; any other filter may do with none.
+    ///
+    /// # Errors
+    /// When ranges match more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES) of them.
+    pub fn wanted_languages(&self, stored: &[Language]) -> Result<Option<Vec<Language>>, Invalid> {
+        let bound = self.reach.languages();
+        if self.languages.is_empty() {
+            return Ok((!bound.is_empty()).then(|| bound.to_vec()));
+        }
+        let mut wanted = Vec::new();
+        for range in &self.languages {
+            match range {
+                LanguageRange::Tag(tag) => wanted.push(tag.clone()),
+                LanguageRange::Prefix(_) => {
+                    wanted.extend(stored.iter().filter(|tag| range.matches(tag)).cloned());
+                }
+            }
+        }
+        wanted.retain(|tag| self.reach.covers_language(tag));
+        wanted.sort();
+        wanted.dedup();
+        if wanted.len() <= Self::MAX_LANGUAGES {
+            Ok(Some(wanted))
+        } else {
+            Err(Invalid::new(
+                "language",
+                "must match at most 32 of the stored languages; ask for fewer at once",
+            ))
+        }
     }
 
     /// Received when at the earliest.
@@ -84,13 +143,15 @@ impl Filter {
     /// Whether it asks for nothing but what is out of its reach, so that no dialog matches.
     pub fn is_out_of_reach(&self) -> bool {
         self.customer_id.as_ref().is_some_and(|id| !self.reach.covers_customer(id))
-            || self.language.as_ref().is_some_and(|tag| !self.reach.covers_language(tag))
+            || !self.languages.is_empty()
+                && !self.languages.iter().any(|range| may_match_within(range, &self.reach))
     }
 
     /// Whether a dialog with these values matches.
     pub fn matches(&self, customer_id: &CustomerId, language: &Language, date: Date) -> bool {
         self.customer_id.as_ref().is_none_or(|wanted| wanted == customer_id)
-            && self.language.as_ref().is_none_or(|wanted| wanted == language)
+            && (self.languages.is_empty()
+                || self.languages.iter().any(|range| range.matches(language)))
             && self.from.is_none_or(|from| from <= date)
             && self.to.is_none_or(|to| date < to)
             && self.reach.covers(customer_id, language)
@@ -101,12 +162,11 @@ impl Filter {
     pub(super) fn scope(&self) -> Scope {
         let mut scope = Scope::new(b"consented");
         scope.part(self.customer_id.as_ref().map(|id| id.as_str().as_bytes()));
+        // No tag has a comma.
+        let languages: Vec<_> =
+            self.languages.iter().map(|range| range.to_string().to_ascii_lowercase()).collect();
         scope.part(
-            self.language
-                .as_ref()
-                .map(|tag| tag.as_str().to_ascii_lowercase())
-                .as_deref()
-                .map(str::as_bytes),
+            (!languages.is_empty()).then(|| languages.join(",")).as_deref().map(str::as_bytes),
         );
         scope.part(
             self.from.map(|date| date.as_micros().to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice),
@@ -121,5 +181,15 @@ impl Filter {
             }
         }
         scope
+    }
+}
+
+/// Whether a range may match a language that lies within a reach.
+fn may_match_within(range: &LanguageRange, reach: &Reach) -> bool {
+    match range {
+        LanguageRange::Tag(tag) => reach.covers_language(tag),
+        LanguageRange::Prefix(_) => {
+            reach.languages().is_empty() || reach.languages().iter().any(|tag| range.matches(tag))
+        }
     }
 }

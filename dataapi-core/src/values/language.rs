@@ -1,4 +1,4 @@
-//! Languages: BCP 47 tags.
+//! Languages: BCP 47 tags, and ranges of them.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -108,5 +108,75 @@ impl Hash for Language {
 impl fmt::Debug for Language {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Language({})", self.0)
+    }
+}
+
+/// Which languages are asked for: one tag, or a tag and all that begin with it.
+///
+/// Its text is a tag, `en`, or an extended language range of RFC 4647 section 2.2 that ends in `-*`:
+/// `en-*` is `en` and every tag that begins with `en-`. Case does not matter.
+///
+/// ```
+/// use dataapi_core::LanguageRange;
+///
+/// let range: LanguageRange = "en-*".parse()?;
+/// assert!(range.matches(&"EN".parse()?) && range.matches(&"en-GB".parse()?));
+/// assert!(!range.matches(&"enm".parse()?));
+/// assert_eq!(range.to_string(), "en-*");
+/// assert!("*-GB".parse::<LanguageRange>().is_err());
+/// # Ok::<(), dataapi_core::Invalid>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LanguageRange {
+    /// This tag alone.
+    Tag(Language),
+    /// This tag, and all tags that begin with it and a hyphen.
+    Prefix(Language),
+}
+
+impl LanguageRange {
+    /// Whether that language is asked for.
+    pub fn matches(&self, language: &Language) -> bool {
+        match self {
+            Self::Tag(tag) => tag == language,
+            Self::Prefix(prefix) => {
+                let (prefix, tag) = (prefix.0.as_bytes(), language.0.as_bytes());
+                tag.split_at_checked(prefix.len()).is_some_and(|(head, rest)| {
+                    head.eq_ignore_ascii_case(prefix) && matches!(rest, [] | [b'-', ..])
+                })
+            }
+        }
+    }
+}
+
+impl From<Language> for LanguageRange {
+    fn from(tag: Language) -> Self {
+        Self::Tag(tag)
+    }
+}
+
+impl FromStr for LanguageRange {
+    type Err = Invalid;
+
+    fn from_str(value: &str) -> Result<Self, Invalid> {
+        let parsed = match value.strip_suffix("-*") {
+            Some(prefix) => prefix.parse().map(Self::Prefix),
+            None => value.parse().map(Self::Tag),
+        };
+        parsed.map_err(|_: Invalid| {
+            Invalid::new(
+                "language",
+                "must be a BCP 47 tag such as 'en' or 'pt-BR', or a range that ends in '-*' such as 'en-*'",
+            )
+        })
+    }
+}
+
+impl fmt::Display for LanguageRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => f.write_str(tag.as_str()),
+            Self::Prefix(prefix) => write!(f, "{}-*", prefix.as_str()),
+        }
     }
 }

@@ -15,6 +15,6 @@ pub use date::Date;
 pub use evidence::{Evidence, EvidenceField};
 pub(crate) use hex32::{hex32, write_hex32};
 pub use id::{CustomerId, DialogId};
-pub use language::Language;
+pub use language::{Language, LanguageRange};
 pub use reference::{DialogRef, RefKey};
 pub use text::Text;

@@ -24,19 +24,55 @@ pub(crate) async fn page(
 }
 
 /// A page, and the rows of other statements in its very snapshot.
+///
+/// Which tags a range of languages stands for is read beforehand, and once more in the snapshot: where they
+/// differ, the page is read again.
 pub(crate) async fn page_with(
     readers: &Readers,
     request: &PageRequest,
     beside: &[SqlQuery],
 ) -> Result<(Page<Dialog>, Vec<Vec<Row>>), PostgresError> {
-    let mut queries = beside.to_vec();
-    queries.push(page_items(request));
-    if request.window().total {
-        queries.push(page_total(request.filter()));
+    let filter = request.filter();
+    let languages = filter.has_language_range().then(consented_languages);
+    let mut stored = match &languages {
+        Some(query) => tags(&readers.rows(query).await?)?,
+        None => Vec::new(),
+    };
+    for _ in 0..TRIES {
+        let wanted = filter.wanted_languages(&stored)?;
+        let mut queries = beside.to_vec();
+        queries.extend(languages.clone());
+        queries.push(page_items(request, wanted.as_deref()));
+        if request.window().total {
+            queries.push(page_total(filter, wanted.as_deref()));
+        }
+        let mut answers = readers.together(&queries).await?;
+        let mut page = answers.split_off(beside.len());
+        if languages.is_some() {
+            let now = tags(&page.remove(0))?;
+            if now != stored {
+                stored = now;
+                continue;
+            }
+        }
+        return Ok((page_of(request, &page)?, answers));
     }
-    let mut answers = readers.together(&queries).await?;
-    let page = answers.split_off(beside.len());
-    Ok((page_of(request, &page)?, answers))
+    Err(PostgresError::InTheWay)
+}
+
+/// How often a page is read whose languages change meanwhile.
+const TRIES: usize = 8;
+
+/// The languages of all consented dialogs.
+fn consented_languages() -> SqlQuery {
+    SqlQuery::new(
+        "SELECT language FROM dataapi.tally WHERE state = 2 GROUP BY language HAVING sum(n) > 0
+         ORDER BY language",
+    )
+}
+
+fn tags(rows: &[Row]) -> Result<Vec<Language>, PostgresError> {
+    rows.iter().map(|row| rows::parsed(row, 0)).collect()
 }
 
 /// The page that its statements yielded.
@@ -75,7 +111,7 @@ pub(crate) async fn subject_page(
     Ok(request.page(found, total))
 }
 
-pub(crate) fn page_items(request: &PageRequest) -> SqlQuery {
+pub(crate) fn page_items(request: &PageRequest, languages: Option<&[Language]>) -> SqlQuery {
     let (filter, window) = (request.filter(), request.window());
     let (limit, offset) = (window.limit.get(), window.offset());
     let part = |query: &mut SqlQuery, language: Option<&Language>| {
@@ -92,15 +128,21 @@ pub(crate) fn page_items(request: &PageRequest) -> SqlQuery {
         }
     };
     let mut query = SqlQuery::new("");
-    match &languages(filter)[..] {
-        [language] => part(&mut query, *language),
-        several => {
+    match languages {
+        None => part(&mut query, None),
+        Some([language]) => part(&mut query, Some(language)),
+        // Of no language there is no dialog.
+        Some([]) => {
+            part(&mut query, None);
+            query.append(" AND FALSE", []);
+        }
+        Some(several) => {
             // Each off its index, as many as there may be in all.
             let of_each = limit.saturating_add(usize::try_from(offset).unwrap_or(usize::MAX));
             query.append("SELECT * FROM (", []);
             for (number, language) in several.iter().enumerate() {
                 query.append(if number == 0 { "(" } else { " UNION ALL (" }, []);
-                part(&mut query, *language);
+                part(&mut query, Some(language));
                 limited(&mut query, of_each, 0);
                 query.append(")", []);
             }
@@ -112,23 +154,23 @@ pub(crate) fn page_items(request: &PageRequest) -> SqlQuery {
 }
 
 /// Kept counts, unless there is a customer or a range of dates: those are counted along an index.
-pub(crate) fn page_total(filter: &Filter) -> SqlQuery {
+pub(crate) fn page_total(filter: &Filter, languages: Option<&[Language]>) -> SqlQuery {
     let is_kept = filter.customer_id().is_none()
         && filter.reach().customers().is_none()
         && filter.from().is_none()
         && filter.to().is_none();
-    let bound = languages(filter);
     if is_kept {
         let mut query =
             SqlQuery::new("SELECT coalesce(sum(n), 0)::bigint FROM dataapi.tally WHERE state = 2");
-        if let [Some(_), ..] = bound[..] {
-            let tags = bound.into_iter().flatten().map(folded).collect();
+        if let Some(languages) = languages {
+            let tags = languages.iter().map(folded).collect();
             query.append(" AND language = ANY(?)", [SqlValue::Texts(tags)]);
         }
         return query;
     }
-    let mut query = SqlQuery::new("SELECT 0");
-    for language in bound {
+    let mut query = SqlQuery::new("SELECT 0::bigint");
+    let all = languages.is_none().then_some(None);
+    for language in all.into_iter().chain(languages.unwrap_or_default().iter().map(Some)) {
         query.append(" + (SELECT count(*) FROM dataapi.dialog WHERE state = 2", []);
         matching(&mut query, filter, language);
         if let Some(to) = filter.to() {
@@ -137,14 +179,6 @@ pub(crate) fn page_total(filter: &Filter) -> SqlQuery {
         query.append(")", []);
     }
     query
-}
-
-/// Each language that is asked for one by one; `None` for any.
-fn languages(filter: &Filter) -> Vec<Option<&Language>> {
-    match (filter.language_tag(), filter.reach().languages()) {
-        (None, bound @ [_, ..]) => bound.iter().map(Some).collect(),
-        (language, _) => vec![language],
-    }
 }
 
 /// What a filter says, down to its `from`.

@@ -128,6 +128,11 @@ async fn error_of(response: Response) -> StoreError {
     assert_eq!(problem["status"], status);
     let kind = problem["type"].as_str().expect("a type");
     match (status, kind.strip_prefix("urn:dataapi:problem:").expect("a type")) {
+        (400, "bad-query") => {
+            let field = problem["field"].as_str().expect("a field");
+            assert_eq!(field, "language", "the others are looked at before the store is asked");
+            StoreError::Invalid { field: "language", reason: "as the server says".into() }
+        }
         (403, "consent-required") => StoreError::ConsentRequired,
         (404, "not-found") => StoreError::NotFound,
         (409, "exists") => StoreError::Exists {
@@ -339,12 +344,13 @@ impl Dialogs for HttpStore {
             return self.behind.query(request).await;
         }
         let conditions = [
-            ("language", filter.language_tag().map(|language| language.as_str().to_owned())),
             ("customerId", filter.customer_id().map(|customer| customer.as_str().to_owned())),
             ("from", filter.from().map(|date| date.to_string())),
             ("to", filter.to().map(|date| date.to_string())),
         ];
         let mut query = vec![window_query(request.window())];
+        let languages = filter.language_ranges().iter();
+        query.extend(languages.map(|range| format!("language={}", encode(&range.to_string()))));
         query.extend(
             conditions.into_iter().filter_map(|(name, value)| {
                 value.map(|value| format!("{name}={}", encode(&value)))

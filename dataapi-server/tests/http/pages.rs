@@ -38,6 +38,7 @@ async fn following_next_yields_what_one_large_page_does() {
     for (path, filter) in [
         ("/data/", ""),
         ("/data", "&language=PT-br"),
+        ("/data", "&language=PT-*&language=en"),
         ("/v1/data/", "&customerId=b%2F%C3%B6"),
         ("/v1/data", "&customer_id=b%2F%C3%B6&language=en&total=false"),
         ("/data/", "&from=2001-01-01T00:00:00%2B02:00&to=2999-01-01T00:00:00Z"),

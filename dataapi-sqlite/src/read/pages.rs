@@ -7,6 +7,7 @@ use crate::error::SqliteError;
 use crate::read::readers::Cost;
 use crate::read::select::{Select, merged, summed};
 use crate::rows::dialogs::DIALOG_COLUMNS;
+use crate::rows::values;
 
 pub(crate) fn page(
     connection: &Connection,
@@ -15,10 +16,20 @@ pub(crate) fn page(
     if request.filter().is_out_of_reach() {
         return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
     }
-    let stored = page_items(request).dialogs(connection, request.window().limit.get())?;
-    let found = stored.into_iter().map(StoredDialog::readable).collect::<Result<_, _>>()?;
+    let stored = if request.filter().has_language_range() {
+        consented_languages(connection)?
+    } else {
+        Vec::new()
+    };
+    let wanted = request.filter().wanted_languages(&stored)?;
+    if wanted.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
+    }
+    let items = page_items(request, wanted.as_deref());
+    let found = items.dialogs(connection, request.window().limit.get())?;
+    let found = found.into_iter().map(StoredDialog::readable).collect::<Result<_, _>>()?;
     let total = if request.window().total {
-        Some(page_total(request.filter()).number(connection)?)
+        Some(page_total_in(request.filter(), wanted.as_deref()).number(connection)?)
     } else {
         None
     };
@@ -34,7 +45,17 @@ pub(crate) fn page_cost(request: &PageRequest) -> Cost {
     if counts_rows || passes_others || window.offset() > 1_000 { Cost::Long } else { Cost::Short }
 }
 
-pub(crate) fn page_items(request: &PageRequest) -> Select {
+/// The languages of all consented dialogs.
+fn consented_languages(connection: &Connection) -> rusqlite::Result<Vec<Language>> {
+    connection
+        .prepare_cached(
+            "SELECT language FROM consented_count WHERE customer_id = '' AND language > ''",
+        )?
+        .query_map((), |row| values::parsed(row, 0))?
+        .collect()
+}
+
+pub(crate) fn page_items(request: &PageRequest, languages: Option<&[Language]>) -> Select {
     let part = |language: Option<&Language>| {
         let mut query = consented(DIALOG_COLUMNS, request.filter(), language);
         match request.upper() {
@@ -44,14 +65,19 @@ pub(crate) fn page_items(request: &PageRequest) -> Select {
         }
         query
     };
-    let mut query = merged(languages(request.filter()).into_iter().map(part));
+    let mut query = merged(one_by_one(languages).map(part));
     let window = request.window();
     query.limited(window.limit.get(), window.offset());
     query
 }
 
-/// Kept counts, unless a range of dates has to be counted along its index.
+/// How many match in any language.
 pub(crate) fn page_total(filter: &Filter) -> Select {
+    page_total_in(filter, None)
+}
+
+/// Kept counts, unless a range of dates has to be counted along its index.
+pub(crate) fn page_total_in(filter: &Filter, languages: Option<&[Language]>) -> Select {
     if filter.from().is_some() || filter.to().is_some() {
         let part = |language: Option<&Language>| {
             let mut query = consented("count(*)", filter, language);
@@ -60,7 +86,7 @@ pub(crate) fn page_total(filter: &Filter) -> Select {
             }
             query
         };
-        return summed(languages(filter).into_iter().map(part));
+        return summed(one_by_one(languages).map(part));
     }
     let mut query = Select::new("SELECT sum(n) FROM consented_count WHERE TRUE".into());
     match filter.customer_id() {
@@ -70,22 +96,20 @@ pub(crate) fn page_total(filter: &Filter) -> Select {
             query.and("customer_id = ?", [customer.into()]);
         }
     }
-    match (filter.language_tag(), filter.reach().languages()) {
-        (None, bound @ [_, ..]) => query.in_any_of(bound),
-        (language, _) => {
-            let language = language.map_or("", Language::as_str).to_owned();
-            query.and("language = ?", [language.into()]);
+    match languages {
+        None => query.and("language = ?", [String::new().into()]),
+        Some([language]) => {
+            query.and("language = ?", [language.as_str().to_owned().into()]);
         }
+        Some(several) => query.in_any_of(several),
     }
     query
 }
 
-/// Each language that is asked for one by one; `None` for any.
-fn languages(filter: &Filter) -> Vec<Option<&Language>> {
-    match (filter.language_tag(), filter.reach().languages()) {
-        (None, bound @ [_, ..]) => bound.iter().map(Some).collect(),
-        (language, _) => vec![language],
-    }
+/// Each language that is looked under; `None` for all of them together.
+fn one_by_one(languages: Option<&[Language]>) -> impl Iterator<Item = Option<&Language>> {
+    let all = languages.is_none().then_some(None);
+    all.into_iter().chain(languages.unwrap_or_default().iter().map(Some))
 }
 
 /// Selects from the index made for this combination of filters, down to the filter's `from`.

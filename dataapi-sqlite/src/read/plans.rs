@@ -8,7 +8,7 @@ use rusqlite::params_from_iter;
 
 use crate::read::counts::dialogs_before;
 use crate::read::dialogs::by_id;
-use crate::read::pages::{page_items, page_total};
+use crate::read::pages::{page_items, page_total_in};
 use crate::read::select::Select;
 use crate::read::subject::{subject_items, subject_pending};
 use crate::rows::dialogs::{DIALOG_COLUMNS, due};
@@ -33,7 +33,7 @@ fn statements() -> Vec<(String, Select)> {
         Reach::default().only_customers(prefix()),
         some(&["de", "en"]).only_customers(prefix()),
     ];
-    for (bits, reach) in (0..16).flat_map(|bits| reaches.iter().map(move |it| (bits, it))) {
+    for (bits, reach) in (0..32).flat_map(|bits| reaches.iter().map(move |it| (bits, it))) {
         let set = |bit: u32| bits >> bit & 1 == 1;
         let mut filter = Filter::default().within(reach.clone());
         if set(0) {
@@ -42,13 +42,19 @@ fn statements() -> Vec<(String, Select)> {
         if set(1) {
             filter = filter.language("en".parse().unwrap());
         }
+        if set(4) {
+            let tags = (0..32).map(|n| format!("x-{n}").parse().unwrap());
+            filter = filter.languages(tags.collect()).unwrap().within(Reach::default());
+        }
         filter = filter.between(set(2).then_some(date), set(3).then_some(date)).unwrap();
-        statements.push((format!("total of {filter:?}"), page_total(&filter)));
+        let wanted = filter.wanted_languages(&[]).unwrap();
+        let wanted = wanted.as_deref();
+        statements.push((format!("total of {filter:?}"), page_total_in(&filter, wanted)));
         let cursor = Cursor::in_filter(&filter, position.clone());
         for start in [Start::Offset(10), Start::After(cursor)] {
             let window = Window { start, ..Window::default() };
             let request = PageRequest::new(filter.clone(), window).unwrap();
-            statements.push((format!("page of {request:?}"), page_items(&request)));
+            statements.push((format!("page of {request:?}"), page_items(&request, wanted)));
         }
     }
     let cursor = Cursor::in_subject(&customer, position);
