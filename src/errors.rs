@@ -1,6 +1,6 @@
 //! Why a whole store could not be opened, backed up, restored or copied, and what to do about it.
 
-use dataapi_core::transfer::TransferError;
+use dataapi_core::copy::IncompleteCopy;
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ pub enum CopyError {
 
     /// It was not copied to its end.
     #[error(transparent)]
-    Transfer(#[from] TransferError),
+    Transfer(#[from] IncompleteCopy),
 }
 
 /// What the caller does next about an error, whatever the backend.
@@ -142,8 +142,8 @@ impl CopyError {
     pub fn reaction(&self) -> Reaction {
         match self {
             Self::Source(error) | Self::Target(error) => error.reaction(),
-            Self::Transfer(TransferError::Stopped) => Reaction::GoOn,
-            Self::Transfer(TransferError::Changed | TransferError::Chains { .. }) => {
+            Self::Transfer(IncompleteCopy::Stopped) => Reaction::GoOn,
+            Self::Transfer(IncompleteCopy::Changed | IncompleteCopy::Chains { .. }) => {
                 Reaction::ChooseAnother
             }
             Self::Transfer(_) => Reaction::Investigate,
@@ -189,9 +189,9 @@ mod tests {
         let nothing = Sqlite::NothingKnown { position: 1, date: dataapi_core::Date::MIN };
         assert_eq!(BackupError::from(nothing).reaction(), Reaction::GiveLedger);
         assert_eq!(BackupError::from(Sqlite::Stopped).reaction(), Reaction::GoOn);
-        assert_eq!(CopyError::from(TransferError::Stopped).reaction(), Reaction::GoOn);
+        assert_eq!(CopyError::from(IncompleteCopy::Stopped).reaction(), Reaction::GoOn);
         assert_eq!(BackupError::HasLedger.reaction(), Reaction::ChooseAnother);
         assert_eq!(BackupError::from(Sqlite::OtherStore).reaction(), Reaction::ChooseAnother);
-        assert_eq!(CopyError::from(TransferError::Changed).reaction(), Reaction::ChooseAnother);
+        assert_eq!(CopyError::from(IncompleteCopy::Changed).reaction(), Reaction::ChooseAnother);
     }
 }

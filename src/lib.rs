@@ -34,7 +34,7 @@ mod options;
 mod randomness;
 mod registry;
 
-pub use dataapi_core::transfer::{Stage, TransferError, Transferred};
+pub use dataapi_core::copy::{Copied, IncompleteCopy, Stage};
 pub use dataapi_core::*;
 #[cfg(feature = "postgres")]
 pub use dataapi_postgres::OpenError as PostgresOpenError;

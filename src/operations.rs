@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dataapi_core::DialogStore;
-use dataapi_core::transfer::{self, Transferred, Watch};
+use dataapi_core::copy::{self, Copied, Watch};
 #[cfg(feature = "sqlite")]
 use dataapi_sqlite::{Backup, Damage, Restored, Since};
 
@@ -154,12 +154,12 @@ pub async fn copy(
     to: &str,
     shards: u16,
     watch: Watch<'_>,
-) -> Result<Transferred, CopyError> {
+) -> Result<Copied, CopyError> {
     let source = async { backend_of(from)?.copy_source(from).await };
     let mut source = source.await.map_err(CopyError::Source)?;
     let target = async { backend_of(to)?.copy_target(to, shards).await };
     let mut target = target.await.map_err(CopyError::Target)?;
-    Ok(transfer::transfer(&mut *source, &mut *target, watch).await?)
+    Ok(copy::copy_store(&mut *source, &mut *target, watch).await?)
 }
 
 /// The files of the store that `url` names, as far as they are there: for programs that look at

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use dataapi::{
-    Audit, CopyError, Decision, DialogId, DialogStore, Evidence, LedgerHead, Limit, NewDialog,
-    OpenOptions, Positions, Transferred,
+    Audit, Copied, CopyError, Decision, DialogId, DialogStore, Evidence, LedgerHead, Limit,
+    NewDialog, OpenOptions, Positions,
 };
 use dataapi_conformance::model::copied_stores_go_on_like_the_reference_model;
 use dataapi_conformance::{CopyHarness, Fixture, Harness, ManualClock};
@@ -103,7 +103,7 @@ impl CopyHarness for Copies {
     }
 }
 
-async fn copy(from: &str, to: &str, shards: u16) -> Result<Transferred, CopyError> {
+async fn copy(from: &str, to: &str, shards: u16) -> Result<Copied, CopyError> {
     dataapi::copy(from, to, shards, &mut |_, _, _| ControlFlow::Continue(())).await
 }
 

@@ -14,7 +14,7 @@
 //! | [`query`] | filters, limits, cursors, and the one right order of a page |
 //! | [`key`] | who may do what over a network |
 //! | [`store`] | the traits a backend implements, and what they promise |
-//! | [`transfer`] | copying a whole store into another backend |
+//! | [`copy`] | copying a whole store into another backend |
 //! | [`memory`] | the reference model: every backend must answer as it does |
 //! | [`clock`] | where the time comes from |
 //! | [`error`] | the one error, each variant a way to react |
@@ -42,6 +42,7 @@
 
 pub mod clock;
 pub mod consent;
+pub mod copy;
 pub mod dialog;
 pub mod error;
 pub mod key;
@@ -49,14 +50,10 @@ pub mod ledger;
 pub mod memory;
 pub mod query;
 pub mod store;
-pub mod transfer;
 pub mod values;
 
 pub use clock::{Clock, SystemClock};
-pub use consent::{
-    ConsentRecord, ConsentState, ConsentStatus, Decision, EarlyDecision, HeldDecision, Receipt,
-    Transition,
-};
+pub use consent::{ConsentState, ConsentStatus, Decision, EarlyDecision, HeldDecision, Receipt};
 pub use dialog::{Dialog, HeldDialog, ImportedDialog, NewDialog, Received, StoredDialog};
 pub use error::{Invalid, StoreError};
 pub use key::{Grant, Key, KeyHash, KeyName, KeySecret, NewKey, Role, Roles};

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use dataapi_conformance::scene::{decide, withdraw, worded};
-use dataapi_core::transfer::{Source, Stage, TransferError, Transferred, transfer};
+use dataapi_core::copy::{Copied, IncompleteCopy, Source, Stage, copy_store};
 use dataapi_core::{Decision, Dialogs, ImportedDialog, NewDialog, Stats, StoreError};
 use dataapi_postgres::{CopySource, CopyTarget, OpenError, Options, PostgresStore};
 use postgres_cluster::{new_database, skip_without_postgres};
@@ -49,7 +49,7 @@ async fn filled() -> String {
 }
 
 /// Copies up to the step of that number, if there are as many.
-async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Transferred, TransferError> {
+async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Copied, IncompleteCopy> {
     let mut source = CopySource::open(from).await.expect("a source");
     let mut target = CopyTarget::open(to, SHARDS).await.expect("a target");
     let mut steps = 0;
@@ -58,7 +58,7 @@ async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Transferred, Tr
         steps += 1;
         if steps > stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    transfer(&mut source, &mut target, watch).await
+    copy_store(&mut source, &mut target, watch).await
 }
 
 async fn stats(url: &str) -> Stats {
@@ -76,7 +76,7 @@ async fn a_copy_that_is_stopped_again_and_again_comes_to_its_end() {
         let stop = if stopped < 8 { 1 } else { usize::MAX };
         match copy_until(&from, &to, stop).await {
             Ok(copied) => break copied,
-            Err(TransferError::Stopped) => stopped += 1,
+            Err(IncompleteCopy::Stopped) => stopped += 1,
             Err(error) => panic!("{error:?}"),
         }
         let opened = PostgresStore::open(&to, Options::default()).await;
@@ -93,10 +93,10 @@ async fn a_store_that_was_written_to_since_is_not_gone_on_with() {
     let from = filled().await;
     let to = new_database();
     let stopped = copy_until(&from, &to, 4).await;
-    assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
+    assert!(matches!(stopped, Err(IncompleteCopy::Stopped)), "{stopped:?}");
     open(&from).await.insert(dialog(DIALOGS)).await.expect("a new id");
     let refused = copy_until(&from, &to, usize::MAX).await;
-    assert!(matches!(refused, Err(TransferError::Changed)), "{refused:?}");
+    assert!(matches!(refused, Err(IncompleteCopy::Changed)), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,11 +112,11 @@ async fn a_copy_that_is_not_what_was_read_does_not_become_a_store() {
     ] {
         let to = new_database();
         let stopped = copy_until(&from, &to, 7).await;
-        assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
+        assert!(matches!(stopped, Err(IncompleteCopy::Stopped)), "{stopped:?}");
         cluster.sql(&to, damage).expect("it is done");
         let refused = copy_until(&from, &to, usize::MAX).await;
         assert!(
-            matches!(refused, Err(TransferError::Differs(_) | TransferError::Ledger(_))),
+            matches!(refused, Err(IncompleteCopy::Differs(_) | IncompleteCopy::Ledger(_))),
             "{damage}: {refused:?}"
         );
         let opened = PostgresStore::open(&to, Options::default()).await;
@@ -177,9 +177,9 @@ async fn a_ledger_of_too_many_chains_is_not_begun() {
     let mut source = CopySource::open(&from).await.expect("a source");
     let mut target = CopyTarget::open(&to, 1_024).await.expect("a target");
     let refused =
-        transfer(&mut source, &mut target, &mut |_, _, _| ControlFlow::Continue(())).await;
+        copy_store(&mut source, &mut target, &mut |_, _, _| ControlFlow::Continue(())).await;
     assert!(
-        matches!(refused, Err(TransferError::Chains { past: SHARDS, new: 1_024 })),
+        matches!(refused, Err(IncompleteCopy::Chains { past: SHARDS, new: 1_024 })),
         "{refused:?}"
     );
 }

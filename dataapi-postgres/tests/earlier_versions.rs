@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dataapi_conformance::ManualClock;
 use dataapi_conformance::scene::{audited, grant, withdraw, worded};
-use dataapi_core::transfer::{TransferError, Transferred, transfer};
+use dataapi_core::copy::{Copied, IncompleteCopy, copy_store};
 use dataapi_core::{
     Clock, CustomerId, CustomerPrefix, Date, Decision, DialogId, DialogStore, Dialogs, Event,
     Evidence, Filter, Grant, HeldDialog, ImportedDialog, KeySecret, Keys, Language, Limit, NewKey,
@@ -309,7 +309,7 @@ async fn record() {
     let told = reads(&store).await;
     drop(store);
     let stopped = copy_until(&url, &copy, 2).await;
-    assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
+    assert!(matches!(stopped, Err(IncompleteCopy::Stopped)), "{stopped:?}");
 
     let version =
         cluster.sql(&url, "SELECT max(version) FROM dataapi.migration").expect("a version");
@@ -337,7 +337,7 @@ fn parsed<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 }
 
 /// Copies up to the step of that number, if there are as many.
-async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Transferred, TransferError> {
+async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Copied, IncompleteCopy> {
     let mut source = CopySource::open(from).await.expect("a source");
     let mut target = CopyTarget::open(to, 2).await.expect("a target");
     let mut steps = 0;
@@ -345,5 +345,5 @@ async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Transferred, Tr
         steps += 1;
         if steps > stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    transfer(&mut source, &mut target, watch).await
+    copy_store(&mut source, &mut target, watch).await
 }

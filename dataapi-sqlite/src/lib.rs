@@ -13,7 +13,7 @@
 //! the next open sees to it before it serves.
 //!
 //! **Copies.** A [`CopySource`] is a store that is read whole, a [`CopyTarget`] one in the making:
-//! [`transfer`](dataapi_core::transfer::transfer) copies the one, or a store of another backend, to the other.
+//! [`copy_store`](dataapi_core::copy::copy_store) copies the one, or a store of another backend, to the other.
 
 #![deny(missing_docs)]
 #![allow(rustdoc::private_intra_doc_links)]

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi_conformance::ManualClock;
-use dataapi_core::transfer::{
-    HeldRow, LastEvent, Manifest, Rest, Row, Rows, SealedRow, Source, Stage, TransferError,
-    Transferred, transfer,
+use dataapi_core::copy::{
+    Copied, HeldRow, IncompleteCopy, LastEvent, Rest, Row, Rows, SealedRow, Source, Stage,
+    StoreManifest, copy_store,
 };
 use dataapi_core::{
     Audit, ChainHead, Clock, ConsentState, Date, Decision, DialogId, DialogStore, Dialogs,
@@ -58,7 +58,7 @@ impl Scene {
         SqliteStore::open(&self.path(name), Options { clock, ..Options::default() }).unwrap()
     }
 
-    async fn copy(&self, from: &str, to: &str) -> Result<Transferred, TransferError> {
+    async fn copy(&self, from: &str, to: &str) -> Result<Copied, IncompleteCopy> {
         self.copy_until(from, to, usize::MAX).await
     }
 
@@ -68,7 +68,7 @@ impl Scene {
         from: &str,
         to: &str,
         steps: usize,
-    ) -> Result<Transferred, TransferError> {
+    ) -> Result<Copied, IncompleteCopy> {
         let mut source = CopySource::open(&self.path(from)).unwrap();
         let mut target = CopyTarget::open(&self.path(to)).unwrap();
         let mut left = steps;
@@ -77,7 +77,7 @@ impl Scene {
             left = left.saturating_sub(1);
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        transfer(&mut source, &mut target, &mut watch).await
+        copy_store(&mut source, &mut target, &mut watch).await
     }
 
     fn below(&mut self, end: usize) -> usize {
@@ -469,7 +469,7 @@ async fn a_copy_that_was_stopped_after_any_step_goes_on_to_the_same_end() {
     loop {
         let name = format!("copy-{steps}.db");
         match scene.copy_until("a.db", &name, steps).await {
-            Err(TransferError::Stopped) => {
+            Err(IncompleteCopy::Stopped) => {
                 let unfinished =
                     SqliteStore::open(&scene.path(&name), Options::default()).unwrap_err();
                 assert!(matches!(unfinished, OpenError::Unfinished), "{unfinished:?}");
@@ -492,7 +492,7 @@ async fn a_copy_that_was_stopped_after_any_step_goes_on_to_the_same_end() {
     // Stopped more than once.
     let mut runs = 0;
     while let Err(stopped) = scene.copy_until("a.db", "slow.db", 5).await {
-        assert!(matches!(stopped, TransferError::Stopped), "{stopped:?}");
+        assert!(matches!(stopped, IncompleteCopy::Stopped), "{stopped:?}");
         runs += 1;
         if runs > 3 {
             scene.copy("a.db", "slow.db").await.unwrap();
@@ -520,7 +520,7 @@ async fn what_a_crash_leaves_at_any_step_is_gone_on_with() {
             }
             ControlFlow::Continue(())
         };
-        transfer(&mut source, &mut target, &mut watch).await.unwrap();
+        copy_store(&mut source, &mut target, &mut watch).await.unwrap();
     }
     assert!(steps > 5, "{steps}");
     for step in 1..=steps {
@@ -538,13 +538,13 @@ async fn a_source_that_changed_meanwhile_is_refused() {
     let mut scene = Scene::new();
     fill(&mut scene, "a.db", 100).await;
     let stopped = scene.copy_until("a.db", "b.db", 4).await;
-    assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
+    assert!(matches!(stopped, Err(IncompleteCopy::Stopped)), "{stopped:?}");
     scene.open("a.db").insert(dialog(3_000)).await.unwrap();
     let changed = scene.copy("a.db", "b.db").await;
-    assert!(matches!(changed, Err(TransferError::Changed)), "{changed:?}");
+    assert!(matches!(changed, Err(IncompleteCopy::Changed)), "{changed:?}");
     fill(&mut scene, "other.db", 100).await;
     let other = scene.copy("other.db", "b.db").await;
-    assert!(matches!(other, Err(TransferError::Changed)), "{other:?}");
+    assert!(matches!(other, Err(IncompleteCopy::Changed)), "{other:?}");
 }
 
 #[tokio::test]
@@ -574,11 +574,11 @@ async fn a_copy_that_was_changed_by_hand_is_not_released() {
         let mut steps = 2;
         while rows_there(&scene.path(&name)) == 0 {
             let stopped = scene.copy_until("a.db", &name, steps).await;
-            assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
+            assert!(matches!(stopped, Err(IncompleteCopy::Stopped)), "{stopped:?}");
             steps += 1;
         }
         let stopped = scene.copy_until("a.db", &name, 5).await;
-        assert!(matches!(stopped, Err(TransferError::Stopped)), "{stopped:?}");
+        assert!(matches!(stopped, Err(IncompleteCopy::Stopped)), "{stopped:?}");
         let changed =
             Connection::open(scene.path(&name)).unwrap().execute(change, ()).unwrap();
         assert_eq!(changed, 1, "{change}");
@@ -586,7 +586,7 @@ async fn a_copy_that_was_changed_by_hand_is_not_released() {
         let outcome = match CopyTarget::open(&scene.path(&name)) {
             Ok(mut target) => {
                 let mut watch = |_, _, _| ControlFlow::Continue(());
-                transfer(&mut source, &mut target, &mut watch).await.map_err(|error| error.to_string())
+                copy_store(&mut source, &mut target, &mut watch).await.map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),
         };
@@ -703,7 +703,7 @@ async fn a_copy_has_the_schema_of_any_store() {
 
 /// A store that is spread over shards, each with a chain; one of them without events.
 struct Spread {
-    manifest: Manifest,
+    manifest: StoreManifest,
     events: Vec<Event>,
     rows: Vec<Row>,
 }
@@ -714,7 +714,7 @@ impl Spread {
         let key = RefKey::from_bytes([9; 32]);
         let at = |second: i64| Date::from_micros(second * 1_000_000).unwrap();
         let mut spread = Self {
-            manifest: Manifest {
+            manifest: StoreManifest {
                 key: key.clone(),
                 heads: Vec::new(),
                 stats: Stats::default(),
@@ -761,7 +761,7 @@ impl Spread {
 
 #[async_trait]
 impl Source for Spread {
-    async fn manifest(&mut self) -> Result<Manifest, StoreError> {
+    async fn manifest(&mut self) -> Result<StoreManifest, StoreError> {
         Ok(self.manifest.clone())
     }
 
@@ -850,7 +850,7 @@ async fn a_ledger_with_too_many_chains_is_refused_before_anything_is_copied() {
     let mut source = Spread::new();
     source.manifest.heads[2].chain = 1_023;
     let refused = copy_from(&mut source, &scene.path("b.db")).await;
-    assert!(matches!(refused, Err(TransferError::Chains { past: 1_024, new: 1 })), "{refused:?}");
+    assert!(matches!(refused, Err(IncompleteCopy::Chains { past: 1_024, new: 1 })), "{refused:?}");
 }
 
 #[tokio::test]

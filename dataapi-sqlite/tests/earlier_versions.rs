@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dataapi_conformance::ManualClock;
-use dataapi_core::transfer::transfer;
+use dataapi_core::copy::copy_store;
 use dataapi_core::{
     Audit, CustomerPrefix, Date, Decision, Dialogs, Event, Evidence, Filter, Key, Keys, Language,
     Ledger, Limit, NewDialog, PageRequest, Positions, Purge, Reach, StoreError, SubjectRequest,
@@ -363,6 +363,6 @@ async fn copy(from: &Path, to: &Path) -> usize {
         steps += 1;
         ControlFlow::Continue(())
     };
-    transfer(&mut source, &mut target, &mut watch).await.unwrap();
+    copy_store(&mut source, &mut target, &mut watch).await.unwrap();
     steps
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dataapi_core::DialogStore;
-use dataapi_core::transfer::{Source, Target};
+use dataapi_core::copy::{Source, Target};
 #[cfg(feature = "sqlite")]
 use dataapi_sqlite::{Backup, Damage, Restored, Since};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dataapi_core::DialogStore;
-use dataapi_core::transfer::{Source, Target};
+use dataapi_core::copy::{Source, Target};
 use dataapi_postgres::{CopySource, CopyTarget, Options, PostgresStore};
 
 use super::backend::{Backend, without_secrets};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dataapi_core::DialogStore;
-use dataapi_core::transfer::{Source, Target};
+use dataapi_core::copy::{Source, Target};
 use dataapi_sqlite::{
     Backup, CopySource, CopyTarget, Damage, Options, Restored, Since, SqliteStore,
 };

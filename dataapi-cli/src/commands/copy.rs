@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 
-use dataapi::{Stage, Stats, Transferred};
+use dataapi::{Copied, Stage, Stats};
 
 use crate::args::CopyArgs;
 use crate::context::Context;
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &CopyArgs, context: &Context) -> Result<Exit, Comm
     };
     let copied = dataapi::copy(from, &args.to, args.shards, &mut watch).await;
     progress.finish();
-    let Transferred { stats, head, keys } = copied?;
+    let Copied { stats, head, keys } = copied?;
     let Stats { pending, consented, withdrawn, erased, .. } = stats;
     let mut output = Output::stdout();
     writeln!(

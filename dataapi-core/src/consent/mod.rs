@@ -15,7 +15,4 @@
 pub mod rules;
 mod state;
 
-pub use state::{
-    ConsentRecord, ConsentState, ConsentStatus, Decision, EarlyDecision, HeldDecision, Receipt,
-    Transition,
-};
+pub use state::{ConsentState, ConsentStatus, Decision, EarlyDecision, HeldDecision, Receipt};

@@ -1,6 +1,5 @@
 //! Decisions, their proof, and how a dialog stands.
 
-use crate::error::StoreError;
 use crate::ledger::{Event, EventKind};
 use crate::values::{Date, DialogId};
 
@@ -84,85 +83,4 @@ pub struct ConsentStatus {
     pub date: Date,
     /// The event that it stands on; none while pending.
     pub event: Option<Event>,
-}
-
-/// What a store knows of a dialog id that was used: the state that decisions act on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConsentRecord {
-    /// Stored, no decision yet.
-    Pending {
-        /// When the dialog was received.
-        received: Date,
-    },
-    /// Consented, or gone: what its last event says. Of a gone dialog it is all that remains.
-    Decided(Event),
-}
-
-/// What a decision does to a dialog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// Nothing: this is how it was decided before.
-    None(Event),
-    /// The dialog becomes readable.
-    Grant,
-    /// The dialog is erased, and a tombstone stays.
-    Withdraw,
-}
-
-impl ConsentRecord {
-    /// What `decision` does in this state: the whole of the consent rules.
-    ///
-    /// A *no* after an erasure changes nothing and is answered with the erasure: what the customer
-    /// wants is already so.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] for a *yes* after a withdrawal or an erasure.
-    ///
-    /// ```
-    /// use dataapi_core::{ConsentRecord, Date, Decision, DialogRef, Evidence, StoreError, Transition};
-    /// use dataapi_core::{EventKind, ChainHead};
-    ///
-    /// let pending = ConsentRecord::Pending { received: Date::MIN };
-    /// assert_eq!(pending.decide(Decision::Granted)?, Transition::Grant);
-    ///
-    /// let reference = DialogRef::from_bytes([7; 32]);
-    /// let event =
-    ///     ChainHead::EMPTY.next(reference, EventKind::Withdrawn, Date::MIN, Evidence::default());
-    /// let gone = ConsentRecord::Decided(event);
-    /// assert!(matches!(gone.decide(Decision::Granted), Err(StoreError::Conflict)));
-    /// # Ok::<(), StoreError>(())
-    /// ```
-    pub fn decide(&self, decision: Decision) -> Result<Transition, StoreError> {
-        match (self, decision) {
-            (Self::Pending { .. }, Decision::Granted) => Ok(Transition::Grant),
-            (Self::Pending { .. }, Decision::Withdrawn) => Ok(Transition::Withdraw),
-            (Self::Decided(event), decision) => match (event.kind, decision) {
-                (EventKind::Granted, Decision::Withdrawn) => Ok(Transition::Withdraw),
-                (EventKind::Granted, Decision::Granted) | (_, Decision::Withdrawn) => {
-                    Ok(Transition::None(event.clone()))
-                }
-                (_, Decision::Granted) => Err(StoreError::Conflict),
-            },
-        }
-    }
-
-    /// How the dialog stands, and since when.
-    pub fn status(self, dialog_id: DialogId) -> ConsentStatus {
-        match self {
-            Self::Pending { received } => ConsentStatus {
-                dialog_id,
-                state: ConsentState::Pending,
-                date: received,
-                event: None,
-            },
-            Self::Decided(event) => {
-                let state = match event.kind {
-                    EventKind::Granted => ConsentState::Granted,
-                    EventKind::Withdrawn => ConsentState::Withdrawn,
-                    EventKind::Erased | EventKind::Expired => ConsentState::Erased,
-                };
-                ConsentStatus { dialog_id, state, date: event.date, event: Some(event) }
-            }
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The consent ledger: one event for each decision, erasure and expiry, chained by hash, so that
 //! whoever kept a [`ChainHead`] can tell later that nothing before it was edited, removed or added.
 //!
-//! An event names its dialog by [`DialogRef`] and holds no text, no customer and no plain id: the
+//! An event names its dialog by [`DialogRef`](crate::DialogRef) and holds no text, no customer and no plain id: the
 //! ledger is the controller's proof (GDPR articles 5(2) and 7(1)), and outlives what it proves.
 //!
 //! A store on one machine has one chain, number 0. A store that is spread over many has a chain for each of

@@ -42,7 +42,7 @@ pub trait Upkeep: Send + Sync {
     async fn scrub(&self) -> Result<(), StoreError>;
 
     /// What can be read now: two calls that return the same revision mean that every
-    /// [`query`](Self::query) in between gave the same answer, whichever process wrote meanwhile.
+    /// [`query`](crate::Dialogs::query) in between gave the same answer, whichever process wrote meanwhile.
     /// So an answer may be kept and given again, not a moment longer.
     ///
     /// `None` when the store cannot tell at far less cost than a page; then nothing may be kept.

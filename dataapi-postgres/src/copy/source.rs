@@ -1,7 +1,7 @@
 //! A store that is copied: locked, and read whole.
 
 use async_trait::async_trait;
-use dataapi_core::transfer::{Manifest, Rest, Rows, Source};
+use dataapi_core::copy::{Rest, Rows, Source, StoreManifest};
 use dataapi_core::{Event, Limit, Positions, StoreError};
 
 use crate::connect::Address;
@@ -70,7 +70,7 @@ impl CopySource {
 
 #[async_trait]
 impl Source for CopySource {
-    async fn manifest(&mut self) -> Result<Manifest, StoreError> {
+    async fn manifest(&mut self) -> Result<StoreManifest, StoreError> {
         self.check().await?;
         Ok(self.reading.manifest().await?)
     }

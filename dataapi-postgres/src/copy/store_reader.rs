@@ -1,7 +1,7 @@
 //! Reads a store whole.
 
-use dataapi_core::transfer::{
-    EarlyGrant, HeldRow, LastEvent, Manifest, Rest, Row as StoreRow, Rows, SealedRow,
+use dataapi_core::copy::{
+    EarlyGrantRow, HeldRow, LastEvent, Rest, Row as StoreRow, Rows, SealedRow, StoreManifest,
 };
 use dataapi_core::{Event, EventKind, Limit, Positions, RefKey};
 use tokio_postgres::Row;
@@ -31,8 +31,8 @@ impl StoreReader {
         Ok(Self { readers: Readers::new(primary(address, 1)?), key, shards })
     }
 
-    pub(super) async fn manifest(&self) -> Result<Manifest, PostgresError> {
-        Ok(Manifest {
+    pub(super) async fn manifest(&self) -> Result<StoreManifest, PostgresError> {
+        Ok(StoreManifest {
             key: self.key.clone(),
             heads: ledger::heads(&self.readers).await?,
             stats: counts::stats(&self.readers).await?,
@@ -106,7 +106,7 @@ impl StoreReader {
             "SELECT ref, date, until, notice, method, locale FROM dataapi.early_grant ORDER BY ref",
         );
         let early_grant = |row: &Row| {
-            Ok(EarlyGrant {
+            Ok(EarlyGrantRow {
                 reference: rows::reference(row, 0)?,
                 date: rows::date(row, 1)?,
                 until: rows::date(row, 2)?,

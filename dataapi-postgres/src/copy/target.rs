@@ -1,9 +1,9 @@
 //! The copy that is made, which becomes a store when it is whole.
 
 use async_trait::async_trait;
-use dataapi_core::transfer::{
-    Digest, EarlyGrant, Fingerprint, HeldRow, Manifest, Permit, Progress, Rest, Row as StoreRow,
-    Rows, SealedRow, Source, Target, TransferError,
+use dataapi_core::copy::{
+    Digest, EarlyGrantRow, Fingerprint, HeldRow, IncompleteCopy, Permit, Progress, Rest,
+    Row as StoreRow, Rows, SealedRow, Source, StoreManifest, Target,
 };
 use dataapi_core::{Event, Limit, Positions, StoreError};
 use deadpool_postgres::Transaction;
@@ -74,7 +74,7 @@ impl CopyTarget {
         self.made.as_ref().ok_or(PostgresError::Damaged("copy"))
     }
 
-    async fn make(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
+    async fn make(&mut self, manifest: &StoreManifest) -> Result<Progress, IncompleteCopy> {
         let open = |error| match error {
             OpenError::Store(error) => error,
             other => StoreError::backend(other),
@@ -86,7 +86,7 @@ impl CopyTarget {
         let (fingerprint, progress) =
             kept.ok_or_else(|| StoreError::from(rows::damaged("copy")))?;
         if fingerprint != manifest.fingerprint() {
-            return Err(TransferError::Changed);
+            return Err(IncompleteCopy::Changed);
         }
         let identity = schema::identity(client).await.map_err(open)?;
         self.made = Some(StoreReader::new(&self.address, identity).map_err(open)?);
@@ -116,7 +116,7 @@ impl CopyTarget {
 
 #[async_trait]
 impl Source for CopyTarget {
-    async fn manifest(&mut self) -> Result<Manifest, StoreError> {
+    async fn manifest(&mut self) -> Result<StoreManifest, StoreError> {
         Ok(self.made()?.manifest().await?)
     }
 
@@ -135,10 +135,10 @@ impl Source for CopyTarget {
 
 #[async_trait]
 impl Target for CopyTarget {
-    async fn begin(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
+    async fn begin(&mut self, manifest: &StoreManifest) -> Result<Progress, IncompleteCopy> {
         let past = manifest.next_chain();
         if usize::from(past) + usize::from(self.shards) > Positions::MAX_CHAINS {
-            return Err(TransferError::Chains { past, new: self.shards });
+            return Err(IncompleteCopy::Chains { past, new: self.shards });
         }
         self.make(manifest).await
     }
@@ -240,7 +240,7 @@ impl Target for CopyTarget {
         Ok(self.add(DIALOGS, &types, rows.collect(), progress).await?)
     }
 
-    async fn complete(&mut self, _: &Manifest, rest: &Rest) -> Result<(), StoreError> {
+    async fn complete(&mut self, _: &StoreManifest, rest: &Rest) -> Result<(), StoreError> {
         let shards = self.made()?.shards.clone();
         let client = self.connection.client_mut()?;
         Ok(complete(client.transaction().await.map_err(PostgresError::from)?, &shards, rest)
@@ -309,7 +309,7 @@ async fn complete(
                    FROM dataapi.dialog GROUP BY 1, 2, 3;",
         )
         .await?;
-    for EarlyGrant { reference, date, until, evidence } in &rest.early_grants {
+    for EarlyGrantRow { reference, date, until, evidence } in &rest.early_grants {
         let (reference, shard) =
             (reference.as_bytes().as_slice(), shards.key(shards.of(reference)));
         let [notice, method, locale] = evidence.pieces();

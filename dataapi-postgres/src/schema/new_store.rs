@@ -1,6 +1,6 @@
 //! Fills the tables of a new store, and has Citus spread them.
 
-use dataapi_core::transfer::{Fingerprint, Manifest};
+use dataapi_core::copy::{Fingerprint, StoreManifest};
 use dataapi_core::{ChainHead, Date, RefKey};
 use tokio_postgres::Client;
 
@@ -34,7 +34,7 @@ impl NewStore {
     }
 
     /// Of a copy of that store.
-    pub(crate) fn copy_of(manifest: &Manifest, shards: u16) -> Self {
+    pub(crate) fn copy_of(manifest: &StoreManifest, shards: u16) -> Self {
         Self {
             shards,
             key: manifest.key.clone(),

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dataapi_core::transfer::EarlyGrant;
+use dataapi_core::copy::EarlyGrantRow;
 use dataapi_core::{Date, Event, EventKind, Key, LedgerHead, RefKey};
 use rusqlite::{Connection, Transaction};
 use tempfile::TempPath;
@@ -98,7 +98,7 @@ impl NewStoreFile {
     }
 
     /// Adds a *yes* that is held.
-    pub(crate) fn early(&self, early: &EarlyGrant) -> rusqlite::Result<()> {
+    pub(crate) fn early(&self, early: &EarlyGrantRow) -> rusqlite::Result<()> {
         early_grants::add(&self.connection, early)
     }
 

@@ -1,6 +1,6 @@
 //! What a copy reads of a store, be it the one that is copied or, to compare, the copy itself.
 
-use dataapi_core::transfer::{HeldRow, LastEvent, Manifest, Rest, Row, Rows, SealedRow};
+use dataapi_core::copy::{HeldRow, LastEvent, Rest, Row, Rows, SealedRow, StoreManifest};
 use dataapi_core::{DialogRef, Event, EventKind, Limit, Positions, StoreError};
 use rusqlite::Connection;
 
@@ -14,9 +14,9 @@ use crate::rows::{early_grants, keys, ledger, tombstones, values};
 pub(crate) fn manifest(
     connection: &Connection,
     identity: &Identity,
-) -> Result<Manifest, SqliteError> {
+) -> Result<StoreManifest, SqliteError> {
     let Identity { key, chains } = identity;
-    Ok(Manifest {
+    Ok(StoreManifest {
         key: key.clone(),
         heads: ledger::heads(connection, chains)?,
         stats: stats(connection)?,

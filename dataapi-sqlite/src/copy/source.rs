@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use dataapi_core::transfer::{Manifest, Rest, Rows, Source};
+use dataapi_core::copy::{Rest, Rows, Source, StoreManifest};
 use dataapi_core::{Event, Limit, Positions, StoreError};
 use rusqlite::Connection;
 
@@ -52,7 +52,7 @@ impl Drop for CopySource {
 
 #[async_trait]
 impl Source for CopySource {
-    async fn manifest(&mut self) -> Result<Manifest, StoreError> {
+    async fn manifest(&mut self) -> Result<StoreManifest, StoreError> {
         Ok(reading::manifest(&self.connection, &self.identity)?)
     }
 

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use dataapi_core::transfer::{
-    Digest, Fingerprint, HeldRow, LastEvent, Manifest, Permit, Progress, Rest, Row, Rows,
-    SealedRow, Source, Target, TransferError,
+use dataapi_core::copy::{
+    Digest, Fingerprint, HeldRow, IncompleteCopy, LastEvent, Permit, Progress, Rest, Row, Rows,
+    SealedRow, Source, StoreManifest, Target,
 };
 use dataapi_core::{Event, EventKind, Limit, Positions, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -28,7 +28,7 @@ use crate::{new_store, open};
 const LOG_PAGES: u32 = 16_384;
 
 /// A store in the making, in a file that only its owner can read. Until
-/// [`release`](dataapi_core::transfer::Target::release) it can be opened as nothing else.
+/// [`release`](dataapi_core::copy::Target::release) it can be opened as nothing else.
 // The order of the fields is the order of closing: the lock on the log is given back last.
 #[derive(Debug)]
 pub struct CopyTarget {
@@ -108,7 +108,7 @@ impl CopyTarget {
     }
 
     /// Makes it a copy of that store, with nothing in it yet.
-    fn become_copy_of(&mut self, manifest: &Manifest) -> Result<(), SqliteError> {
+    fn become_copy_of(&mut self, manifest: &StoreManifest) -> Result<(), SqliteError> {
         let chains = Chains::after(&manifest.heads);
         let adding = write(&self.connection)?;
         identity::set_key(&adding, &manifest.key)?;
@@ -166,7 +166,7 @@ impl CopyTarget {
         }
     }
 
-    fn finish(&self, manifest: &Manifest, rest: &Rest) -> Result<(), SqliteError> {
+    fn finish(&self, manifest: &StoreManifest, rest: &Rest) -> Result<(), SqliteError> {
         self.indexes.make_missing(&self.connection)?;
         let adding = write(&self.connection)?;
         adding.execute_batch("DELETE FROM early_grant; DELETE FROM api_key;")?;
@@ -203,7 +203,7 @@ impl Drop for CopyTarget {
 
 #[async_trait]
 impl Source for CopyTarget {
-    async fn manifest(&mut self) -> Result<Manifest, StoreError> {
+    async fn manifest(&mut self) -> Result<StoreManifest, StoreError> {
         Ok(reading::manifest(&self.connection, &self.identity)?)
     }
 
@@ -222,10 +222,10 @@ impl Source for CopyTarget {
 
 #[async_trait]
 impl Target for CopyTarget {
-    async fn begin(&mut self, manifest: &Manifest) -> Result<Progress, TransferError> {
+    async fn begin(&mut self, manifest: &StoreManifest) -> Result<Progress, IncompleteCopy> {
         let copied = manifest.next_chain();
         if usize::from(copied) >= Positions::MAX_CHAINS {
-            return Err(TransferError::Chains { past: copied, new: 1 });
+            return Err(IncompleteCopy::Chains { past: copied, new: 1 });
         }
         match self.begun().map_err(StoreError::from)? {
             None => {
@@ -233,7 +233,7 @@ impl Target for CopyTarget {
                 Ok(Progress::default())
             }
             Some((of, progress)) if of == manifest.fingerprint() => Ok(progress),
-            Some(_) => Err(TransferError::Changed),
+            Some(_) => Err(IncompleteCopy::Changed),
         }
     }
 
@@ -254,7 +254,7 @@ impl Target for CopyTarget {
         Ok(self.take_rows(rows, progress, permit)?)
     }
 
-    async fn complete(&mut self, manifest: &Manifest, rest: &Rest) -> Result<(), StoreError> {
+    async fn complete(&mut self, manifest: &StoreManifest, rest: &Rest) -> Result<(), StoreError> {
         Ok(self.finish(manifest, rest)?)
     }
 

@@ -1,7 +1,7 @@
 //! Each grant that came before its dialog and is held for it.
 
 use dataapi_core::consent::rules;
-use dataapi_core::{Date, DialogRef, transfer};
+use dataapi_core::{Date, DialogRef, copy};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::rows::values;
@@ -63,20 +63,20 @@ pub(crate) fn hold(
 }
 
 /// All of them, by reference.
-pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<transfer::EarlyGrant>> {
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<copy::EarlyGrantRow>> {
     connection
         .prepare_cached(&format!("SELECT ref, {COLUMNS} FROM early_grant ORDER BY ref"))?
         .query_map((), |row| {
             let reference = DialogRef::from_bytes(row.get(0)?);
             let rules::EarlyGrant { evidence, date, until } = early_grant(row, 1)?;
-            Ok(transfer::EarlyGrant { reference, date, until, evidence })
+            Ok(copy::EarlyGrantRow { reference, date, until, evidence })
         })?
         .collect()
 }
 
 /// Adds one of another store.
-pub(crate) fn add(connection: &Connection, early: &transfer::EarlyGrant) -> rusqlite::Result<()> {
-    let transfer::EarlyGrant { reference, date, until, evidence } = early;
+pub(crate) fn add(connection: &Connection, early: &copy::EarlyGrantRow) -> rusqlite::Result<()> {
+    let copy::EarlyGrantRow { reference, date, until, evidence } = early;
     let [notice, method, locale] = evidence.pieces();
     connection.prepare_cached("INSERT INTO early_grant VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
         (reference.as_bytes(), date.as_micros(), until.as_micros(), notice, method, locale),

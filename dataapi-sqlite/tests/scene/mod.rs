@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use dataapi_core::transfer::{Source, Stage, TransferError, Transferred, transfer};
+use dataapi_core::copy::{Copied, IncompleteCopy, Source, Stage, copy_store};
 use dataapi_core::{DialogStore, Event, KeySecret, Limit, NewKey, Positions, Roles};
 use dataapi_sqlite::{CopySource, CopyTarget, Options, Since, SqliteStore};
 use rand_chacha::ChaCha8Rng;
@@ -75,7 +75,7 @@ pub(crate) fn go_on() -> impl FnMut(u64) -> ControlFlow<()> + Send {
 }
 
 /// Copies the store at one path to another.
-pub(crate) async fn copy(from: &Path, to: &Path) -> Result<Transferred, TransferError> {
+pub(crate) async fn copy(from: &Path, to: &Path) -> Result<Copied, IncompleteCopy> {
     copy_from(&mut CopySource::open(from).unwrap(), to).await
 }
 
@@ -83,8 +83,8 @@ pub(crate) async fn copy(from: &Path, to: &Path) -> Result<Transferred, Transfer
 pub(crate) async fn copy_from(
     source: &mut dyn Source,
     to: &Path,
-) -> Result<Transferred, TransferError> {
+) -> Result<Copied, IncompleteCopy> {
     let mut target = CopyTarget::open(to).unwrap();
     let mut go_on = |_: Stage, _: u64, _: u64| ControlFlow::Continue(());
-    transfer(source, &mut target, &mut go_on).await
+    copy_store(source, &mut target, &mut go_on).await
 }

@@ -1,8 +1,8 @@
-//! Moving a whole store into another one, of whatever backend: dialogs in every state, tombstones, the
-//! ledger as it was written, each *yes* that is held, and keys.
+//! Copying a whole store into another one, of whatever backend: dialogs in every state, tombstones, the
+//! ledger as it was written, each grant that is held, and keys.
 //!
 //! A backend takes part by two small traits, [`Source`] and [`Target`]; the order of the work, what can be
-//! taken up again, and what is verified stand here once, in [`transfer`].
+//! taken up again, and what is verified stand here once, in [`copy_store`].
 //!
 //! The copy has the store's secret key, so that references stay what they are. Its ledger has the chains of
 //! the source under their numbers, to which nothing is added any more, and goes on in chains of its own: a
@@ -23,7 +23,7 @@ use crate::values::{DialogRef, Evidence, RefKey};
 
 /// What a store is, apart from its rows.
 #[derive(Clone, Debug)]
-pub struct Manifest {
+pub struct StoreManifest {
     /// Its secret key.
     pub key: RefKey,
     /// The end of each chain that has events.
@@ -34,7 +34,7 @@ pub struct Manifest {
     pub last_date: Date,
 }
 
-impl Manifest {
+impl StoreManifest {
     /// The same for as long as no dialog came, was decided on, went, or was forgotten.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hasher = blake3::Hasher::new_keyed(self.key.as_bytes());
@@ -117,10 +117,10 @@ pub struct LastEvent {
 
 /// A [`Row`] on its way, of which nothing can be seen: it may be of a dialog that nobody consented to.
 ///
-/// Only a [`Target`] that [`transfer`] hands it to can open it:
+/// Only a [`Target`] that [`copy_store`] hands it to can open it:
 ///
 /// ```compile_fail,E0423
-/// # use dataapi_core::transfer::{Permit, Row, SealedRow};
+/// # use dataapi_core::copy::{Permit, Row, SealedRow};
 /// fn peek(row: SealedRow) -> Row {
 ///     row.open(&Permit(())) // its field is private
 /// }
@@ -163,7 +163,7 @@ impl SealedRow {
     }
 }
 
-/// What opens a [`SealedRow`]. Nothing but [`transfer`] has one.
+/// What opens a [`SealedRow`]. Nothing but [`copy_store`] has one.
 #[derive(Debug)]
 pub struct Permit(());
 
@@ -195,7 +195,7 @@ impl Digest {
     }
 }
 
-/// How far a transfer came. A [`Target`] keeps it, in the transaction that writes what it tells of.
+/// How far a copy came. A [`Target`] keeps it, in the transaction that writes what it tells of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Up to where the ledger is there.
@@ -211,15 +211,15 @@ pub struct Progress {
 /// What follows the rows: little, and read at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rest {
-    /// Each *yes* that came before its dialog, by reference.
-    pub early_grants: Vec<EarlyGrant>,
+    /// Each grant that came before its dialog, by reference.
+    pub early_grants: Vec<EarlyGrantRow>,
     /// All keys, by name.
     pub keys: Vec<Key>,
 }
 
-/// A *yes* that is held.
+/// A grant that is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EarlyGrant {
+pub struct EarlyGrantRow {
     /// For which dialog.
     pub reference: DialogRef,
     /// When it came.
@@ -246,9 +246,9 @@ pub struct Rows {
 #[async_trait]
 pub trait Source: Send {
     /// What the store is.
-    async fn manifest(&mut self) -> Result<Manifest, StoreError>;
+    async fn manifest(&mut self) -> Result<StoreManifest, StoreError>;
 
-    /// The events after those positions, as [`DialogStore::events`](crate::DialogStore::events) tells them.
+    /// The events after those positions, as [`DialogStore::events`](crate::Ledger::events) tells them.
     async fn events(&mut self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError>;
 
     /// The rows after that bookmark, in an order that stays the same.
@@ -266,9 +266,9 @@ pub trait Target: Source {
     /// Makes the store, or goes on with it where it was begun before.
     ///
     /// # Errors
-    /// [`TransferError::Changed`] where it was begun as a copy of something else;
-    /// [`TransferError::Chains`] where there is no number left for a chain of its own.
-    async fn begin(&mut self, manifest: &Manifest) -> Result<Progress, TransferError>;
+    /// [`IncompleteCopy::Changed`] where it was begun as a copy of something else;
+    /// [`IncompleteCopy::Chains`] where there is no number left for a chain of its own.
+    async fn begin(&mut self, manifest: &StoreManifest) -> Result<Progress, IncompleteCopy>;
 
     /// Adds events, as they were written.
     async fn add_events(&mut self, events: &[Event], progress: &Progress)
@@ -283,13 +283,13 @@ pub trait Target: Source {
     ) -> Result<(), StoreError>;
 
     /// Puts the rest in the place of what there is of it, and counts what is there.
-    async fn complete(&mut self, manifest: &Manifest, rest: &Rest) -> Result<(), StoreError>;
+    async fn complete(&mut self, manifest: &StoreManifest, rest: &Rest) -> Result<(), StoreError>;
 
     /// From now on it is a store like any other.
     async fn release(&mut self) -> Result<(), StoreError>;
 }
 
-/// What a transfer is busy with.
+/// What a copy is busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Copies events of the ledger.
@@ -304,9 +304,9 @@ pub enum Stage {
 /// break ends the work, which can be taken up again.
 pub type Watch<'w> = &'w mut (dyn FnMut(Stage, u64, u64) -> ControlFlow<()> + Send);
 
-/// What was moved.
+/// What was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transferred {
+pub struct Copied {
     /// How many dialogs there are in each state.
     pub stats: Stats,
     /// The last events of the ledger, now and from the source.
@@ -315,10 +315,10 @@ pub struct Transferred {
     pub keys: u64,
 }
 
-/// Why a store was not moved. What was copied so far stays, to be gone on with.
+/// Why a store was not copied to its end. What was copied so far stays, and the next run goes on from there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum TransferError {
+pub enum IncompleteCopy {
     /// The source could not be read.
     #[error("the store that is copied cannot be read")]
     Source(#[source] StoreError),
@@ -362,7 +362,7 @@ pub enum TransferError {
     Stopped,
 }
 
-/// Moves all of `source` into `target`, compares the two, and releases the target as a store.
+/// Copies all of `source` into `target`, compares the two, and releases the target as a store.
 ///
 /// It can be stopped, or killed, and begun again: it goes on after the last step that the target kept, for as
 /// long as nothing was written to the source. Events are copied first, then dialogs and tombstones, some
@@ -371,41 +371,41 @@ pub enum TransferError {
 /// the keys.
 ///
 /// # Errors
-/// See [`TransferError`]; after each of them the target is not released, unless the release itself was not
+/// See [`IncompleteCopy`]; after each of them the target is not released, unless the release itself was not
 /// answered: then it happened or did not.
-pub async fn transfer(
+pub async fn copy_store(
     source: &mut dyn Source,
     target: &mut dyn Target,
     watch: Watch<'_>,
-) -> Result<Transferred, TransferError> {
-    let manifest = source.manifest().await.map_err(TransferError::Source)?;
+) -> Result<Copied, IncompleteCopy> {
+    let manifest = source.manifest().await.map_err(IncompleteCopy::Source)?;
     let mut progress = target.begin(&manifest).await?;
     copy_ledger(source, target, &manifest, &mut progress, watch).await?;
     copy_rows(source, target, &manifest, &mut progress, watch).await?;
-    let rest = source.rest().await.map_err(TransferError::Source)?;
+    let rest = source.rest().await.map_err(IncompleteCopy::Source)?;
     target.complete(&manifest, &rest).await?;
     verify(target, &manifest, &progress, &rest, watch).await?;
     // Whatever kept others from writing may have been lost on the way.
-    let now = source.manifest().await.map_err(TransferError::Source)?;
+    let now = source.manifest().await.map_err(IncompleteCopy::Source)?;
     if now.fingerprint() != manifest.fingerprint() {
-        return Err(TransferError::Changed);
+        return Err(IncompleteCopy::Changed);
     }
     target.release().await?;
-    Ok(Transferred { head: manifest.head(), stats: manifest.stats, keys: rest.keys.len() as u64 })
+    Ok(Copied { head: manifest.head(), stats: manifest.stats, keys: rest.keys.len() as u64 })
 }
 
 async fn copy_ledger(
     source: &mut dyn Source,
     target: &mut dyn Target,
-    manifest: &Manifest,
+    manifest: &StoreManifest,
     progress: &mut Progress,
     watch: Watch<'_>,
-) -> Result<(), TransferError> {
+) -> Result<(), IncompleteCopy> {
     let total = manifest.head().positions.events();
     loop {
         go_on(watch(Stage::Ledger, progress.positions.events(), total))?;
         let events = source.events(&progress.positions, AT_ONCE).await;
-        let events = events.map_err(TransferError::Source)?;
+        let events = events.map_err(IncompleteCopy::Source)?;
         if events.is_empty() {
             return Ok(());
         }
@@ -419,14 +419,14 @@ async fn copy_ledger(
 async fn copy_rows(
     source: &mut dyn Source,
     target: &mut dyn Target,
-    manifest: &Manifest,
+    manifest: &StoreManifest,
     progress: &mut Progress,
     watch: Watch<'_>,
-) -> Result<(), TransferError> {
+) -> Result<(), IncompleteCopy> {
     let permit = Permit(());
     loop {
         go_on(watch(Stage::Rows, progress.rows, manifest.rows()))?;
-        let found = source.rows(&progress.bookmark).await.map_err(TransferError::Source)?;
+        let found = source.rows(&progress.bookmark).await.map_err(IncompleteCopy::Source)?;
         if found.rows.is_empty() {
             return Ok(());
         }
@@ -442,11 +442,11 @@ async fn copy_rows(
 /// Reads the copy as it would be read as a source, and compares it with what was read from that one.
 async fn verify(
     target: &mut dyn Target,
-    manifest: &Manifest,
+    manifest: &StoreManifest,
     copied: &Progress,
     rest: &Rest,
     watch: Watch<'_>,
-) -> Result<(), TransferError> {
+) -> Result<(), IncompleteCopy> {
     let found = target.manifest().await?;
     let total = manifest.head().positions.events() + manifest.rows();
     let mut audit = Audit::new(Some(manifest.head()));
@@ -463,7 +463,7 @@ async fn verify(
         }
     }
     if audit.finish()? != manifest.head() {
-        return Err(TransferError::Differs("ledger"));
+        return Err(IncompleteCopy::Differs("ledger"));
     }
     loop {
         go_on(watch(Stage::Verification, seen.positions.events() + seen.rows, total))?;
@@ -486,7 +486,7 @@ async fn verify(
         ("held decisions or keys", target.rest().await? == *rest),
     ];
     match is_same.iter().find(|(_, is_same)| !is_same) {
-        Some((what, _)) => Err(TransferError::Differs(what)),
+        Some((what, _)) => Err(IncompleteCopy::Differs(what)),
         None => Ok(()),
     }
 }
@@ -494,9 +494,9 @@ async fn verify(
 /// As many events are read at once.
 const AT_ONCE: Limit = Limit::MAX;
 
-fn go_on(watched: ControlFlow<()>) -> Result<(), TransferError> {
+fn go_on(watched: ControlFlow<()>) -> Result<(), IncompleteCopy> {
     match watched {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(TransferError::Stopped),
+        ControlFlow::Break(()) => Err(IncompleteCopy::Stopped),
     }
 }
