@@ -16,7 +16,7 @@ pub struct Id(String);
 
 /// A well-formed BCP 47 tag, or a range that ends in `-*`, such as `en-*`; case does not matter.
 #[derive(Debug, ToSchema)]
-#[schema(example = "en-*", min_length = 1, max_length = 257)]
+#[schema(example = "en-*", format = "bcp47-range", min_length = 1, max_length = 257)]
 #[expect(dead_code, reason = "a schema alone: the domain has the type")]
 pub struct LanguageTagOrRange(String);
 

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 TAGS = ["en", "EN", "de", "pt-BR", "zh-Hant-TW", "sl-rozaj-biske", "en-a-bbb-x-a", "x-private"]
 
+RANGES = ["en-*", "PT-br-*", "x-private-*"]
+
 schemathesis.openapi.format("bcp47", st.sampled_from(TAGS))
+schemathesis.openapi.format("bcp47-range", st.sampled_from(TAGS + RANGES))
 
 
 @schemathesis.hook
