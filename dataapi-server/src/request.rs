@@ -15,7 +15,6 @@ use crate::problem::Problem;
 use crate::state::State;
 
 /// A request but for its body.
-#[derive(Debug)]
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) target: Uri,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use dataapi_core::Role;
 use dataapi_wire as wire;
+use http::header::AUTHORIZATION;
 use tokio::time::timeout;
 
 use crate::api::answer::{Answer, json};
-use crate::auth::access_log::AccessEntry;
 use crate::auth::origin;
 use crate::request::{Request, RequestHead};
 use crate::state::State;
@@ -26,17 +26,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
     operation_id = "readVersion",
     responses((status = 200, description = "Its name and version", body = wire::Version))
 )]
-pub(crate) async fn read_version(request: Request<'_>) -> Answer {
+pub(crate) async fn read_version(mut request: Request<'_>) -> Answer {
     let mut version = wire::Version {
         name: "DataAPI".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         features: None,
         schema: None,
     };
-    if is_admin(&request) {
+    if is_admin(&mut request) {
         let state = request.state;
         // A store that cannot tell must not hide the rest.
-        let store = timeout(PATIENCE, state.store.info()).await.ok().and_then(Result::ok);
+        let store = match request.admit() {
+            Ok(store) => timeout(PATIENCE, store.info()).await.ok().and_then(Result::ok),
+            Err(_) => None,
+        };
         version.schema = store.as_ref().and_then(|store| store.schema);
         let features = [
             ("tls", state.is_encrypted),
@@ -53,9 +56,13 @@ pub(crate) async fn read_version(request: Request<'_>) -> Answer {
 }
 
 /// Whether the caller could use a route for `admin`; this one is open to anyone.
-fn is_admin(request: &Request<'_>) -> bool {
-    let State { keyring, clock, cors_origins, .. } = request.state;
+fn is_admin(request: &mut Request<'_>) -> bool {
+    let State { keyring, clock, cors_origins, log_access, .. } = request.state;
     let RequestHead { target, headers, .. } = request.head;
+    if headers.contains_key(AUTHORIZATION) {
+        // Nobody tries a key unseen.
+        request.access.begin(*log_access);
+    }
     origin::check(target, headers, cors_origins).is_ok()
-        && keyring.check(headers, Role::Admin, &**clock, &mut AccessEntry::default()).is_ok()
+        && keyring.check(headers, Role::Admin, &**clock, request.access).is_ok()
 }

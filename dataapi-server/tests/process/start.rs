@@ -133,6 +133,9 @@ async fn the_access_log_says_who_asked_for_what_without_ids_texts_or_keys() {
         ("POST", "/consents/MARKER-d", true, 403),
         ("GET", "/data/", false, 401),
         ("GET", "/health/live", false, 200),
+        // Open to anyone, but nobody tries a key unseen.
+        ("GET", "/version", false, 200),
+        ("GET", "/version", true, 200),
     ] {
         let mut request =
             client.request(method.parse().expect("a method"), program.url(path)).body("true");
@@ -155,9 +158,10 @@ async fn the_access_log_says_who_asked_for_what_without_ids_texts_or_keys() {
     );
     let lines: Vec<Value> =
         access.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(lines.len(), 5, "one for each request for data: {access}");
+    assert_eq!(lines.len(), 6, "one for each request for data or with a key: {access}");
     let keys: Vec<_> = lines.iter().map(|line| line["key"].as_str()).collect();
-    assert_eq!(keys, [Some("auditor"), Some("auditor"), Some("auditor"), Some("auditor"), None]);
+    let auditor = Some("auditor");
+    assert_eq!(keys, [auditor, auditor, auditor, auditor, None, auditor]);
     assert_eq!(lines[0]["filter"], "language=EN");
     assert_eq!(lines[0]["customer_ref"], lines[2]["customer_ref"]);
     assert_eq!(lines[1]["dialog_ref"], reference.as_str());
