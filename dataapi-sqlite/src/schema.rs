@@ -198,13 +198,15 @@ pub(crate) fn check_identity(connection: &Connection) -> Result<(), OpenError> {
 
 /// Whether a copy into it was begun and has not ended.
 pub(crate) fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
-    let how_far = match version(connection)? {
+    // Another process may be migrating: the version and the tables that it has are of one moment.
+    let snapshot = connection.unchecked_transaction()?;
+    let how_far = match version(&snapshot)? {
         // There were no copies yet.
         ..=1 => return Ok(false),
         2 => "SELECT 1 FROM transfer",
         3.. => "SELECT 1 FROM copy",
     };
-    connection.prepare(how_far)?.exists(())
+    snapshot.prepare(how_far)?.exists(())
 }
 
 /// Lets a file that an older version wrote be read, and not changed, as if it were of this one: by views that
