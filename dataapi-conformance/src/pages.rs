@@ -2,7 +2,7 @@
 
 use dataapi_core::{
     Clock, Cursor, CustomerId, Date, DialogId, DialogStore, Filter, ImportedDialog, Language,
-    LanguageRange, PageRequest, Position, Start, StoreError, Window,
+    LanguageRange, PageRequest, Position, Reach, Start, StoreError, Window,
 };
 
 use crate::ManualClock;
@@ -222,6 +222,31 @@ pub async fn ranges_that_match_too_many_languages_are_refused(
     }
     let two = Filter::default().languages(ranges(&["en-x-0", "en-x-32"])).expect("they are few");
     assert_eq!(page(store, &two, largest()).await.total, Some(2));
+}
+
+/// What a range matches, and how many languages, would tell a reader that is bound to customers of the dialogs
+/// of others. Bound to languages it meets none but those.
+pub async fn a_range_within_bounds_tells_nothing_of_what_lies_beyond(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
+    for (whose, tag) in [("anna", "en-GB"), ("anna", "de"), ("ben", "en-US"), ("ben", "en-AU")] {
+        store.insert(worded(whose, tag, tag, "hello")).await.expect("it is stored");
+        grant(store, tag).await;
+    }
+    let bound = Reach::default().only_customers("anna".parse().expect("a prefix"));
+    for asked in ["en-*", "cy-*"] {
+        let filter = Filter::default().languages(ranges(&[asked])).expect("it is one");
+        let request = PageRequest::new(filter.within(bound.clone()), largest());
+        match store.query(&request.expect("it has no cursor")).await {
+            Err(StoreError::Invalid { field: "language", .. }) => {}
+            other => panic!("a range within bounds of customers is refused, not {other:?}"),
+        }
+    }
+    let tags = vec![language("en-us"), language("de")];
+    let reach = Reach::default().only_languages(tags).expect("two languages");
+    let filter = Filter::default().languages(ranges(&["en-*"])).expect("it is one");
+    assert_eq!(listed(store, &filter.within(reach)).await, ["en-US"]);
 }
 
 /// Received at `from` or later, and before `to`.

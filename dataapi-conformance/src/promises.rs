@@ -81,6 +81,7 @@ macro_rules! __promises {
                 filters_return_what_matches_every_condition
                 a_range_of_languages_matches_its_tag_and_what_begins_with_it
                 ranges_that_match_too_many_languages_are_refused
+                a_range_within_bounds_tells_nothing_of_what_lies_beyond
                 from_is_inclusive_and_to_is_exclusive
                 the_total_counts_all_that_match
                 the_total_is_left_out_when_not_asked_for

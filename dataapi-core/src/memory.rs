@@ -336,6 +336,9 @@ impl Dialogs for MemoryStore {
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
         let state = self.state();
         let filter = request.filter();
+        if filter.is_out_of_reach() {
+            return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
+        }
         filter.wanted_languages(&state.consented_languages())?;
         let matching = sorted(state.dialogs.values().map(|(stored, _)| stored).filter(|stored| {
             stored.is_consented()

@@ -182,7 +182,8 @@ impl std::fmt::Debug for FilterMembers {
 #[expect(dead_code, reason = "a description alone: the parameters are read one by one")]
 pub struct FilterParameters {
     /// Only this language's; case does not matter. Up to 32 times: in any of them. `en-*` is `en` and every
-    /// tag that begins with `en-`; ranges may match at most 32 of the stored tags
+    /// tag that begins with `en-`; ranges may match at most 32 of the stored tags, and are not for a key that is
+    /// bound to customers
     #[param(value_type = Option<Vec<LanguageTagOrRange>>, style = Form, explode, max_items = 32, example = json!(["en"]))]
     language: Vec<String>,
     /// Only this customer's

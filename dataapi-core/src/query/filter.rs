@@ -97,11 +97,19 @@ impl Filter {
     /// [`has_language_range`](Self::has_language_range) says so; any other filter may do with none.
     ///
     /// # Errors
-    /// When ranges match more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES) of them.
+    /// When ranges match more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES) of them, and for any range within a
+    /// reach that is bound to customers: what it matches, and how many, would tell in which languages the
+    /// dialogs of others are.
     pub fn wanted_languages(&self, stored: &[Language]) -> Result<Option<Vec<Language>>, Invalid> {
         let bound = self.reach.languages();
         if self.languages.is_empty() {
             return Ok((!bound.is_empty()).then(|| bound.to_vec()));
+        }
+        if self.has_language_range() && self.reach.customers().is_some() {
+            return Err(Invalid::new(
+                "language",
+                "must be a tag, not a range, for a key that is bound to customers",
+            ));
         }
         let mut wanted = Vec::new();
         for range in &self.languages {

@@ -114,7 +114,7 @@ pub(crate) async fn subject_page(
 pub(crate) fn page_items(request: &PageRequest, languages: Option<&[Language]>) -> SqlQuery {
     let (filter, window) = (request.filter(), request.window());
     let (limit, offset) = (window.limit.get(), window.offset());
-    let part = |query: &mut SqlQuery, language: Option<&Language>| {
+    let part = |query: &mut SqlQuery, language: Option<&str>| {
         query.append("SELECT ", []);
         query.append(DIALOG_COLUMNS, []);
         query.append(" FROM dataapi.dialog WHERE state = 2", []);
@@ -130,7 +130,7 @@ pub(crate) fn page_items(request: &PageRequest, languages: Option<&[Language]>) 
     let mut query = SqlQuery::new("");
     match languages {
         None => part(&mut query, None),
-        Some([language]) => part(&mut query, Some(language)),
+        Some([language]) => part(&mut query, Some(&folded(language))),
         // Of no language there is no dialog.
         Some([]) => {
             part(&mut query, None);
@@ -140,7 +140,7 @@ pub(crate) fn page_items(request: &PageRequest, languages: Option<&[Language]>) 
             // Each off its index, as many as there may be in all.
             let of_each = limit.saturating_add(usize::try_from(offset).unwrap_or(usize::MAX));
             query.append("SELECT * FROM (", []);
-            for (number, language) in several.iter().enumerate() {
+            for (number, language) in padded(several).iter().enumerate() {
                 query.append(if number == 0 { "(" } else { " UNION ALL (" }, []);
                 part(&mut query, Some(language));
                 limited(&mut query, of_each, 0);
@@ -170,7 +170,8 @@ pub(crate) fn page_total(filter: &Filter, languages: Option<&[Language]>) -> Sql
     }
     let mut query = SqlQuery::new("SELECT 0::bigint");
     let all = languages.is_none().then_some(None);
-    for language in all.into_iter().chain(languages.unwrap_or_default().iter().map(Some)) {
+    let one_by_one = padded(languages.unwrap_or_default());
+    for language in all.into_iter().chain(one_by_one.iter().map(|tag| Some(tag.as_str()))) {
         query.append(" + (SELECT count(*) FROM dataapi.dialog WHERE state = 2", []);
         matching(&mut query, filter, language);
         if let Some(to) = filter.to() {
@@ -181,8 +182,18 @@ pub(crate) fn page_total(filter: &Filter, languages: Option<&[Language]>) -> Sql
     query
 }
 
+/// Languages folded, as many as the next power of two, so that few statements are prepared: no dialog has the
+/// empty ones.
+fn padded(languages: &[Language]) -> Vec<String> {
+    let mut folded: Vec<_> = languages.iter().map(folded).collect();
+    if !folded.is_empty() {
+        folded.resize(folded.len().next_power_of_two(), String::new());
+    }
+    folded
+}
+
 /// What a filter says, down to its `from`.
-fn matching(query: &mut SqlQuery, filter: &Filter, language: Option<&Language>) {
+fn matching(query: &mut SqlQuery, filter: &Filter, language: Option<&str>) {
     match (filter.customer_id(), filter.reach().customers()) {
         (Some(customer_id), _) => of_customer(query, customer_id),
         (None, Some(prefix)) => {
@@ -194,7 +205,7 @@ fn matching(query: &mut SqlQuery, filter: &Filter, language: Option<&Language>) 
         (None, None) => {}
     }
     if let Some(language) = language {
-        query.append(" AND lower(language) = ?", [SqlValue::Text(folded(language))]);
+        query.append(" AND lower(language) = ?", [SqlValue::Text(language.to_owned())]);
     }
     if let Some(from) = filter.from() {
         query.append(" AND date >= ?", [SqlValue::Number(from.as_micros())]);
