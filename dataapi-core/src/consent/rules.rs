@@ -171,9 +171,8 @@ pub fn insert(slot: Slot<'_>, now: Date) -> Result<Arrival, StoreError> {
 
 /// A dialog comes from another store, with its date and its consent.
 ///
-/// A slot that was not looked up must not be called [`Free`](Slot::Free) where
-/// [`is_from_the_future`] says that the import is refused anyway: what is in the way is the more useful
-/// thing to know.
+/// Where [`is_from_the_future`] says that the import is refused, look the slot up first: what is in the way
+/// is more useful to know than the date.
 ///
 /// # Errors
 /// [`StoreError::Exists`], [`StoreError::Gone`], and [`StoreError::Invalid`] for a date in the future.
@@ -270,13 +269,13 @@ pub fn erase_dialog<G>(
     }
 }
 
-/// A customer's data is erased: what becomes of one record that was found to be theirs. `None` where it is
-/// theirs no more.
+/// A customer's data is erased: what becomes of one record that was found to be theirs. `None` if it no
+/// longer is.
 pub fn erase_customer<G>(record: &Record<G>, customer_id: &CustomerId) -> Option<NewEvent> {
     erase_dialog(record, customer_id).ok()
 }
 
-/// Retention: what becomes of one record that was found to be due. `None` where it is due no more.
+/// Retention: what becomes of one record that was found to be due. `None` if it no longer is.
 pub fn purge<G>(record: &Record<G>, which: Purge, before: Date) -> Option<Purged> {
     match (record, which) {
         (Record::Held(held), Purge::Pending | Purge::Consented)

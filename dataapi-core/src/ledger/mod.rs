@@ -1,5 +1,5 @@
-//! The consent ledger: one event for each decision, erasure and expiry, chained by hash, so that
-//! whoever kept a [`ChainHead`] can tell later that nothing before it was edited, removed or added.
+//! The consent ledger: one event for each decision, erasure and expiry, chained by hash. Keep
+//! a [`ChainHead`], and you can tell later that nothing before it was edited, removed or added.
 //!
 //! An event names its dialog by [`DialogRef`](crate::DialogRef) and holds no text, no customer and no plain id: the
 //! ledger is the controller's proof (GDPR articles 5(2) and 7(1)), and outlives what it proves.

@@ -69,7 +69,7 @@ impl Filter {
         }
     }
 
-    /// Only those within `reach`, whoever else matches.
+    /// Only those that also lie within `reach`.
     #[must_use]
     pub fn within(self, reach: Reach) -> Self {
         Self { reach, ..self }

@@ -17,7 +17,7 @@ pub trait Ledger: Send + Sync {
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError>;
 
     /// What [`events`](Self::events) tells, each grant with its dialog if that is consented by it to
-    /// this moment, and within `reach`: whoever keeps a copy of what can be read brings it up to date with
+    /// this moment, and within `reach`. A program that keeps a copy of what can be read updates it with
     /// that.
     async fn changes(
         &self,

@@ -9,8 +9,8 @@ use crate::error::Invalid;
 
 /// A store's secret key, which turns dialog ids into [`DialogRef`]s.
 ///
-/// Made with the store and kept in it: whoever has the whole store can still test a guessed id
-/// against its tombstones, whoever has only the references cannot.
+/// Made with the store and kept in it. With the whole store one can still test a guessed id against its
+/// tombstones; with the references alone one cannot.
 #[derive(Clone)]
 pub struct RefKey([u8; 32]);
 
