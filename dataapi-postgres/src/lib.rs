@@ -395,8 +395,7 @@ impl Upkeep for PostgresStore {
     }
 
     async fn info(&self) -> Result<StoreInfo, StoreError> {
-        let schema = counts::schema_version(&self.readers).await?;
-        Ok(StoreInfo { backend: "postgres", schema: Some(schema), last_scrub: None })
+        Ok(counts::info(&self.readers).await?)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dataapi_core::{Dialogs, ImportedDialog, NewDialog, Upkeep};
+use dataapi_core::{Clock, Dialogs, ImportedDialog, NewDialog, SystemClock, Upkeep};
 use dataapi_postgres::{Options, PostgresStore};
 use postgres_cluster::{Cluster, Settings};
 
@@ -94,4 +94,25 @@ async fn by_the_steps_of_the_readme_no_byte_of_what_was_erased_is_left() {
     let left = seen(cluster.folder());
     assert_eq!(left.intersection(&erased).count(), 0, "{left:?}");
     assert!(kept.is_subset(&left), "what was not erased is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_tells_when_it_was_last_vacuumed() {
+    postgres_cluster::skip_without_postgres!();
+    let url = postgres_cluster::new_database();
+    let store = PostgresStore::open(&url, Options::default()).await.expect("a store");
+    assert_eq!(store.info().await.expect("it answers").last_scrub, None);
+    store.insert(dialog(0)).await.expect("a new id");
+    let before = SystemClock.now();
+    store.erase_customer(&dialog(0).customer_id).await.expect("it is erased");
+    store.scrub().await.expect("it is vacuumed");
+    // PostgreSQL publishes its statistics within a second, and with another clock's rounding.
+    for _ in 0..100 {
+        if let Some(told) = store.info().await.expect("it answers").last_scrub {
+            assert!(told >= before.saturating_sub(Duration::from_secs(1)), "{told}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it never told");
 }

@@ -146,7 +146,7 @@ impl SqliteStore {
         // SQLite follows links, and names the files beside the store after where they lead.
         let path = &path.canonicalize().map_err(OpenError::Files)?;
         let erasures = Arc::new(Erasures::default());
-        let mut scrubber = Scrubber::open(path)?;
+        let mut scrubber = Scrubber::open(path, Arc::clone(&clock))?;
         if !matches!(scrubber.finish(&erasures), Ok(ScrubOutcome::Clean)) {
             // Another process is at work on the store; it goes on beside it.
             erasures.note();
@@ -368,8 +368,7 @@ impl Upkeep for SqliteStore {
     }
 
     async fn info(&self) -> Result<StoreInfo, StoreError> {
-        let schema = self.readers.read(Cost::Short, counts::schema_version).await?;
-        Ok(StoreInfo { backend: "sqlite", schema: Some(schema), last_scrub: None })
+        self.readers.read(Cost::Short, counts::info).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

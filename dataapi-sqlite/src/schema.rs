@@ -144,8 +144,18 @@ const VERSION_3: &str = "
     ALTER TABLE transfer RENAME TO copy;
 ";
 
+const VERSION_4: &str = "
+    -- When a scrub last left nothing of an erased dialog in the store's files.
+    ALTER TABLE store ADD COLUMN last_scrub INTEGER;
+";
+
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up_with_hook(VERSION_1, make), M::up(VERSION_2), M::up(VERSION_3)])
+    Migrations::new(vec![
+        M::up_with_hook(VERSION_1, make),
+        M::up(VERSION_2),
+        M::up(VERSION_3),
+        M::up(VERSION_4),
+    ])
 }
 
 /// Makes the one row of a new store.

@@ -916,7 +916,9 @@ async fn a_store_of_the_first_version_opens_is_checked_restored_and_copied() {
             .unwrap()
             .execute_batch(
                 "PRAGMA journal_mode = DELETE;
-                 DROP TABLE copied_chain; DROP TABLE copy; PRAGMA user_version = 1; VACUUM;",
+                 DROP TABLE copied_chain; DROP TABLE copy;
+                 ALTER TABLE store DROP COLUMN last_scrub;
+                 PRAGMA user_version = 1; VACUUM;",
             )
             .unwrap();
     };

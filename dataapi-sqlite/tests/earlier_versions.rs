@@ -244,6 +244,20 @@ async fn stores_of_earlier_versions_get_the_tables_of_a_new_one_and_lose_no_row(
     }
 }
 
+#[tokio::test]
+async fn stores_of_earlier_versions_do_not_know_of_a_scrub_until_there_is_one() {
+    for schema in SCHEMAS {
+        let earlier = Earlier::new(schema, "store");
+        let store = earlier.open("dialogs.db");
+        assert_eq!(store.info().await.unwrap().last_scrub, None, "{schema}");
+        store.decide("consented".parse().unwrap(), Decision::Withdrawn, evidence()).await.unwrap();
+        store.scrub().await.unwrap();
+        drop(store);
+        let told = earlier.open("dialogs.db").info().await.unwrap();
+        assert_eq!(told.last_scrub, Some(date(LATER)), "{schema}");
+    }
+}
+
 /// A table or an index as it stands in a file.
 struct Table {
     name: String,

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use dataapi_conformance::ManualClock;
 use dataapi_core::{
-    Change, Decision, Dialog, DialogRef, DialogStore, Dialogs, Evidence, Filter, ImportedDialog,
-    Limit, NewDialog, PageRequest, Reach, Start, StoreError, Upkeep, Window,
+    Change, Clock, Date, Decision, Dialog, DialogRef, DialogStore, Dialogs, Evidence, Filter,
+    ImportedDialog, Limit, NewDialog, PageRequest, Reach, Start, StoreError, Upkeep, Window,
 };
 use dataapi_sqlite::{Options, SqliteStore, files, restore};
 use futures_util::{StreamExt, stream};
@@ -371,4 +372,30 @@ async fn a_read_of_another_program_delays_a_scrub_and_is_told_of() {
     other.execute_batch("ROLLBACK").unwrap();
     store.scrub().await.unwrap();
     assert_eq!(found(&path), (50..200).collect());
+}
+
+#[tokio::test]
+async fn a_store_tells_when_it_was_last_scrubbed_and_a_scrub_without_work_is_none() {
+    let (_folder, path) = new_path();
+    let clock = ManualClock::starting_at(Date::from_micros(1_772_366_400_000_000).unwrap());
+    let open = || {
+        let clock = Arc::new(clock.clone());
+        SqliteStore::open(&path, Options { clock, ..Options::default() }).unwrap()
+    };
+    let store = open();
+    insert(&store, 0..3, true).await;
+    for number in 0..2 {
+        clock.advance(Duration::from_secs(10));
+        let now = clock.now();
+        let id = dialog(number).dialog_id;
+        store.decide(id, Decision::Withdrawn, Evidence::default()).await.unwrap();
+        store.scrub().await.unwrap();
+        assert_eq!(store.info().await.unwrap().last_scrub, Some(now));
+        clock.advance(Duration::from_secs(10));
+        store.scrub().await.unwrap();
+        assert_eq!(store.info().await.unwrap().last_scrub, Some(now));
+    }
+    let last = store.info().await.unwrap().last_scrub;
+    drop(store);
+    assert_eq!(open().info().await.unwrap().last_scrub, last);
 }

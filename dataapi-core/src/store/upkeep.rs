@@ -128,7 +128,8 @@ pub struct StoreInfo {
     pub backend: &'static str,
     /// The version of its schema; `None` where there is none.
     pub schema: Option<u32>,
-    /// When a scrub last left nothing of an erased dialog in the store's files; `None` if the store does not
-    /// tell, or has never been scrubbed.
+    /// When a scrub last removed what was left of erased dialogs from the store's files; `None` if no scrub
+    /// had anything to do yet, or the store cannot tell. Of a database server, when its table of dialogs was last vacuumed on
+    /// command, which it forgets when it crashes.
     pub last_scrub: Option<Date>,
 }

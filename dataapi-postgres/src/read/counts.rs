@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dataapi_core::{Language, Stats};
+use dataapi_core::{Date, Language, Stats, StoreInfo};
 
 use crate::error::PostgresError;
 use crate::read::query::SqlQuery;
@@ -40,9 +40,16 @@ pub(crate) async fn stats(readers: &Readers) -> Result<Stats, PostgresError> {
     Ok(Stats { consented_by_language: by_language, ..stats })
 }
 
-/// The version of the schema.
-pub(crate) async fn schema_version(readers: &Readers) -> Result<u32, PostgresError> {
-    let versions = SqlQuery::new("SELECT count(*) FROM dataapi.migration");
-    let version = count(readers, &versions).await?;
-    u32::try_from(version).map_err(|_| rows::damaged("migration"))
+/// The version of the schema, and when the table of dialogs was last vacuumed on command.
+pub(crate) async fn info(readers: &Readers) -> Result<StoreInfo, PostgresError> {
+    let query = SqlQuery::new(
+        "SELECT (SELECT count(*) FROM dataapi.migration),
+                (SELECT (extract(epoch FROM last_vacuum) * 1000000)::bigint
+                   FROM pg_stat_user_tables WHERE schemaname = 'dataapi' AND relname = 'dialog')",
+    );
+    let rows = readers.rows(&query).await?;
+    let row = rows.first().ok_or(PostgresError::Lost)?;
+    let schema = u32::try_from(rows::count(row, 0)?).map_err(|_| rows::damaged("migration"))?;
+    let last_scrub = get::<Option<i64>>(row, 1)?.and_then(|micros| Date::from_micros(micros).ok());
+    Ok(StoreInfo { backend: "postgres", schema: Some(schema), last_scrub })
 }

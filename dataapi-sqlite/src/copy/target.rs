@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use dataapi_core::copy::{
     Digest, Fingerprint, HeldRow, IncompleteCopy, LastEvent, Permit, Progress, Rest, Row, Rows,
     SealedRow, Source, StoreManifest, Target,
 };
-use dataapi_core::{Event, EventKind, Limit, Positions, StoreError};
+use dataapi_core::{Event, EventKind, Limit, Positions, StoreError, SystemClock};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::copy::reading;
@@ -185,7 +186,7 @@ impl CopyTarget {
 
     /// Overwrites what lies beside the rows, of which some moved while indexes grew.
     fn scrub(&self) -> Result<(), OpenError> {
-        let mut scrubber = Scrubber::open(&self.path)?;
+        let mut scrubber = Scrubber::open(&self.path, Arc::new(SystemClock))?;
         let erasures = Erasures::default();
         // What is in the way, or fails, leaves its mark, and is done by the next one that opens the store.
         let _ = scrubber.finish(&erasures);

@@ -1,5 +1,6 @@
 //! The marks in the store that tell what a scrub has not done yet.
 
+use dataapi_core::Date;
 use rusqlite::Connection;
 
 /// What is not done yet, by whichever process.
@@ -27,6 +28,14 @@ pub(crate) fn set_undone(connection: &Connection, undone: Undone) -> rusqlite::R
     connection
         .prepare_cached("UPDATE store SET scrubbing = ?1, unscrubbed = ?2")?
         .execute((undone.scrub, undone.erasure))
+        .map(|_| ())
+}
+
+/// Says that nothing is undone, and since when.
+pub(crate) fn set_done(connection: &Connection, now: Date) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE store SET scrubbing = 0, unscrubbed = 0, last_scrub = ?1")?
+        .execute([now.as_micros()])
         .map(|_| ())
 }
 

@@ -13,15 +13,17 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dataapi_core::Clock;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::erase::checkpoint::{CheckpointMode, checkpoint};
 use crate::erase::erasures::Erasures;
 use crate::erase::leftovers::Leftovers;
-use crate::erase::marks::{Undone, left_undone, set_mark, set_undone};
+use crate::erase::marks::{Undone, left_undone, set_done, set_mark, set_undone};
 use crate::erase::pages::Database;
 use crate::erase::wal::{Wal, WalLock};
 use crate::erase::wal_index::Header;
@@ -48,6 +50,7 @@ pub(crate) struct Scrubber {
     database: Database,
     wal: Wal,
     leftovers: Leftovers,
+    clock: Arc<dyn Clock>,
 }
 
 /// How a try ended.
@@ -70,7 +73,7 @@ pub(crate) enum ScrubError {
 
 impl Scrubber {
     /// Opens the store at this path, which its writer must have opened before.
-    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let checkpoints = open_for_upkeep(path)?;
         checkpoints.busy_timeout(READERS)?;
         let transactions = open_for_upkeep(path)?;
@@ -81,7 +84,7 @@ impl Scrubber {
         let wal = Wal::open(path).map_err(files)?;
         let leftovers = Leftovers::open(path, wal.clone()).map_err(files)?;
         let database = Database::open(path, page_bytes).map_err(files)?;
-        Ok(Self { checkpoints, transactions, database, wal, leftovers })
+        Ok(Self { checkpoints, transactions, database, wal, leftovers, clock })
     }
 
     /// The log of the store, to open another one on it.
@@ -195,13 +198,16 @@ impl Scrubber {
         } else {
             self.begin_log_anew(CheckpointMode::Restart)?
         };
-        let now = Undone { scrub: false, erasure: undone.erasure && !is_done };
         // Written last, it need not be folded in while writers wait.
-        if has_suspects || undone != now {
-            set_undone(&self.transactions, now)?;
-        }
         if !is_done {
+            let now = Undone { scrub: false, erasure: undone.erasure };
+            if has_suspects || undone != now {
+                set_undone(&self.transactions, now)?;
+            }
             return Ok(ScrubOutcome::Blocked);
+        }
+        if has_suspects || undone.any() {
+            set_done(&self.transactions, self.clock.now())?;
         }
         erasures.clear();
         Ok(ScrubOutcome::Clean)

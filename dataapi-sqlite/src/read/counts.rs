@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use dataapi_core::{Date, Filter, Purge, Stats};
-use rusqlite::Connection;
+use dataapi_core::{Date, Filter, Purge, Stats, StoreInfo};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::SqliteError;
 use crate::read::pages::page_total;
@@ -28,9 +28,14 @@ pub(crate) fn stats(connection: &Connection) -> Result<Stats, SqliteError> {
     Ok(Stats { pending, consented, withdrawn, erased, consented_by_language })
 }
 
-/// The version of the schema.
-pub(crate) fn schema_version(connection: &Connection) -> Result<u32, SqliteError> {
-    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+/// The version of the schema, and when the store was last scrubbed.
+pub(crate) fn info(connection: &Connection) -> Result<StoreInfo, SqliteError> {
+    let schema = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let scrubbed = connection
+        .prepare_cached("SELECT last_scrub FROM store WHERE last_scrub IS NOT NULL")?
+        .query_row((), |row| values::date(row, 0))
+        .optional()?;
+    Ok(StoreInfo { backend: "sqlite", schema: Some(schema), last_scrub: scrubbed })
 }
 
 /// How many a purge would take.
