@@ -5,7 +5,6 @@ use std::time::Duration;
 use dataapi_core::{Invalid, StoreError};
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
-use rusqlite_migration::Error as MigrationError;
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -155,7 +154,11 @@ pub enum OpenError {
 
     /// The schema could not be brought up to date. Nothing was changed.
     #[error("the schema of the store cannot be brought up to date")]
-    Migration(#[source] MigrationError),
+    Migration(#[source] rusqlite::Error),
+
+    /// The operating system gave no random bytes for the key of a new store. Nothing was stored.
+    #[error("the operating system gave no random bytes for a key; try again")]
+    Randomness(#[source] getrandom::Error),
 
     /// The new file could not be made, or not be kept from other users; nothing was stored in it.
     #[error("the new store cannot be made; check that its folder is there and can be written to")]

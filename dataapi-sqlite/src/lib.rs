@@ -19,6 +19,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod backup;
+mod build_options;
 mod check;
 mod copy;
 mod erase;
@@ -142,6 +143,7 @@ impl SqliteStore {
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let Options { clock, create, readers, queue, cache_bytes, erase_within } = options;
         let connection = open::open_for_writing(path, create, cache_bytes)?;
+        build_options::log_once(&connection);
         let identity = Identity::load(&connection)?;
         // SQLite follows links, and names the files beside the store after where they lead.
         let path = &path.canonicalize().map_err(OpenError::Files)?;

@@ -1,9 +1,6 @@
 //! The schema and its versions.
 
-use rusqlite::Connection;
-use rusqlite_migration::{
-    Error as MigrationError, HookError, M, MigrationDefinitionError, Migrations,
-};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::OpenError;
 use crate::rows::checksum;
@@ -11,10 +8,13 @@ use crate::rows::checksum;
 /// Marks a file as a store of ours in its header: "DlgS".
 const APPLICATION_ID: i32 = 0x446c_6753;
 
-/// Each entry is one version, in order; a published one is never edited.
-///
-/// A migration must fail when it is run twice, as `CREATE` and `ALTER` do: of two processes that
-/// open an old store at once, the slower then notices that it came second.
+/// What each version changes, in order. A published one is never edited.
+const VERSIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+
+/// The newest version.
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "there are few")]
+const NEWEST: i32 = VERSIONS.len() as i32;
+
 const VERSION_1: &str = "
     -- One row: the store's secret key, and what every transaction keeps up to date.
     CREATE TABLE store (
@@ -149,43 +149,42 @@ const VERSION_4: &str = "
     ALTER TABLE store ADD COLUMN last_scrub INTEGER;
 ";
 
-fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![
-        M::up_with_hook(VERSION_1, make),
-        M::up(VERSION_2),
-        M::up(VERSION_3),
-        M::up(VERSION_4),
-    ])
+/// Brings the store to the newest version: all of it, or nothing after an error or a crash.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    if version(connection)? == NEWEST {
+        return Ok(());
+    }
+    // Of processes that open an old store at once, one migrates it, and the others find that it is done.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let from = version(&transaction)?;
+    let done = usize::try_from(from).map_err(|_| OpenError::NotAStore)?;
+    for statements in VERSIONS.get(done..).ok_or(OpenError::NewerSchema)? {
+        transaction.execute_batch(statements).map_err(not_migrated)?;
+    }
+    if from == 0 {
+        make(&transaction)?;
+    }
+    transaction.pragma_update(None, "user_version", NEWEST).map_err(not_migrated)?;
+    transaction.commit().map_err(not_migrated)
+}
+
+fn not_migrated(error: rusqlite::Error) -> OpenError {
+    match error.into() {
+        OpenError::Sqlite(error) => OpenError::Migration(error),
+        known => known,
+    }
 }
 
 /// Makes the one row of a new store.
-fn make(transaction: &rusqlite::Transaction<'_>) -> Result<(), HookError> {
+fn make(transaction: &Transaction<'_>) -> Result<(), OpenError> {
     let mut key = [0; 32];
-    getrandom::fill(&mut key)
-        .map_err(|_| HookError::Hook("the operating system gave no random bytes".into()))?;
+    getrandom::fill(&mut key).map_err(OpenError::Randomness)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.execute(
-        "INSERT INTO store VALUES (1, ?1, ?2, ?3, 0, 0, 0, 0, 1, 0, 0, 0)",
+        "INSERT INTO store VALUES (1, ?1, ?2, ?3, 0, 0, 0, 0, 1, 0, 0, 0, NULL)",
         (key, checksum::ref_key(&key), dataapi_core::Date::MIN.as_micros()),
     )?;
     Ok(())
-}
-
-pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
-    use MigrationDefinitionError::DatabaseTooFarAhead;
-    let migrations = migrations();
-    match migrations.to_latest(connection) {
-        Ok(()) => Ok(()),
-        Err(MigrationError::MigrationDefinition(DatabaseTooFarAhead)) => {
-            Err(OpenError::NewerSchema)
-        }
-        // Another process that opened the store at the same time may have come first.
-        Err(error) => match migrations.pending_migrations(connection) {
-            Ok(0) => Ok(()),
-            Ok(..0) => Err(OpenError::NewerSchema),
-            _ => Err(OpenError::Migration(error)),
-        },
-    }
 }
 
 /// A file is ours if it says so, or if there is nothing in it yet; what a newer program made of it is not
@@ -200,10 +199,10 @@ pub(crate) fn check_identity(connection: &Connection) -> Result<(), OpenError> {
     if !is_empty && id != APPLICATION_ID {
         return Err(OpenError::NotAStore);
     }
-    match migrations().pending_migrations(&snapshot).map_err(OpenError::Migration)? {
-        ..0 => Err(OpenError::NewerSchema),
-        _ => Ok(()),
+    if version(&snapshot)? > NEWEST {
+        return Err(OpenError::NewerSchema);
     }
+    Ok(())
 }
 
 /// Whether a copy into it was begun and has not ended.
