@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::values::Date;
 
-/// Where a store gets the time from, so that a test can hold it.
+/// The source of the time. Tests can replace it with a clock that they control.
 ///
-/// A clock may jump, also backwards: a store never lets the dates that it hands out go backwards.
+/// A clock can jump, even backwards. The dates that a store hands out never go backwards.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The time now.
     fn now(&self) -> Date;

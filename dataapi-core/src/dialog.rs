@@ -12,12 +12,12 @@ pub struct NewDialog {
     pub dialog_id: DialogId,
     /// The language of its text.
     pub language: Language,
-    /// Its words.
+    /// The text of the dialog.
     pub text: Text,
 }
 
 impl NewDialog {
-    /// Parses all four values, the text of at most [`Text::DEFAULT_MAX_BYTES`].
+    /// Parses all four values. The text can have up to [`Text::DEFAULT_MAX_BYTES`] bytes.
     ///
     /// # Errors
     /// Names the first field that is outside its bounds.
@@ -36,31 +36,31 @@ impl NewDialog {
     }
 }
 
-/// What came of an insert.
+/// The result of an insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     /// When the store received the dialog.
     pub date: Date,
-    /// Whether it is readable already, because its customer's *yes* came first.
+    /// Whether the dialog is readable already, because consent was granted before the dialog came.
     pub is_consented: bool,
 }
 
-/// A dialog that another store received, to be taken in with its history.
+/// A dialog that another store received, imported with its date and its consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedDialog {
     /// The dialog itself.
     pub dialog: NewDialog,
-    /// When the other store received it; left out, it counts as received now.
+    /// When the other store received it. Without a date it counts as received now.
     pub date: Option<Date>,
     /// Whether its customer has consented.
     pub consented: bool,
 }
 
-/// A dialog as a store holds it: its words cannot be had from here.
+/// A dialog as a store holds it. Its text cannot be read from this type.
 ///
-/// The two ways out are [`StoredDialog::readable`], which goes through consent, and
-/// [`StoredDialog::for_subject`], which goes to the customer whom the data is about. A text that
-/// nobody consented to is therefore out of reach by type:
+/// There are two ways to the text: [`StoredDialog::readable`] requires consent, and [`StoredDialog::for_subject`] gives
+/// the dialog to the customer whom the data is about. The type system therefore keeps every text that nobody consented
+/// to out of reach:
 ///
 /// ```compile_fail,E0599
 /// # use dataapi_core::StoredDialog;
@@ -92,16 +92,16 @@ pub struct StoredDialog {
 }
 
 impl StoredDialog {
-    /// What a backend read from its storage: the dialog, when it was received, and whether its last
-    /// event is that consent was granted.
+    /// Takes what a backend read from its storage: the dialog, when it was received, and whether its last event is a
+    /// grant of consent.
     pub fn new(dialog: NewDialog, date: Date, is_consented: bool) -> Self {
         Self { dialog, date, is_consented }
     }
 
-    /// The consent gate (GDPR article 6(1)(a)): hands out the dialog if its customer said yes.
+    /// The consent gate (GDPR article 6(1)(a)): returns the dialog if its customer has consented.
     ///
     /// # Errors
-    /// [`StoreError::ConsentRequired`] while it is pending; the words are dropped.
+    /// [`StoreError::ConsentRequired`] while the dialog is pending. The text is dropped.
     pub fn readable(self) -> Result<Dialog, StoreError> {
         if self.is_consented {
             Ok(Dialog { dialog: self.dialog, date: self.date })
@@ -110,8 +110,8 @@ impl StoredDialog {
         }
     }
 
-    /// The data subject's own copy (GDPR articles 15 and 20): consent or not, but only what is
-    /// held on that very customer.
+    /// The data subject's own copy (GDPR articles 15 and 20), with or without consent. `None` if the dialog belongs to
+    /// another customer.
     pub fn for_subject(self, subject: &CustomerId) -> Option<HeldDialog> {
         (self.dialog.customer_id == *subject).then_some(HeldDialog {
             dialog: self.dialog,
@@ -120,7 +120,7 @@ impl StoredDialog {
         })
     }
 
-    /// Whether `other` is the same dialog sent once more: same customer, text and language.
+    /// Whether `other` is the same dialog sent again: same customer, id, text and language.
     pub fn same_content(&self, other: &NewDialog) -> bool {
         self.dialog == *other
     }
@@ -145,12 +145,12 @@ impl StoredDialog {
         &self.dialog.language
     }
 
-    /// Whether its customer said yes; it is pending otherwise.
+    /// Whether its customer has consented. If not, the dialog is pending.
     pub fn is_consented(&self) -> bool {
         self.is_consented
     }
 
-    /// Notes that consent was granted.
+    /// Marks the dialog as consented.
     pub fn grant(&mut self) {
         self.is_consented = true;
     }
@@ -173,7 +173,7 @@ macro_rules! read_access {
             &self.dialog.language
         }
 
-        /// Its words.
+        /// The text of the dialog.
         pub fn text(&self) -> &Text {
             &self.dialog.text
         }
@@ -185,9 +185,9 @@ macro_rules! read_access {
     };
 }
 
-/// A consented dialog: the only thing that an analyst can read.
+/// A consented dialog: the only kind of dialog that an analyst can read.
 ///
-/// It comes out of [`StoredDialog::readable`] and from nowhere else.
+/// Only [`StoredDialog::readable`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialog {
     dialog: NewDialog,
@@ -198,9 +198,9 @@ impl Dialog {
     read_access!();
 }
 
-/// A dialog in the hands of the customer whom it is about, consented or not.
+/// A dialog for the customer whom it is about, consented or not.
 ///
-/// It comes out of [`StoredDialog::for_subject`] and from nowhere else.
+/// Only [`StoredDialog::for_subject`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldDialog {
     dialog: NewDialog,

@@ -1,23 +1,23 @@
 //! The domain of DataAPI, a consent-gated store for chatbot dialogs.
 //!
-//! A chatbot stores each dialog while it runs; until the customer consents nobody can read the
-//! text, and after a *no* it is gone. This crate holds the values, the consent gate, the pages and
-//! the [`DialogStore`] trait. It knows no HTTP, no SQL and no runtime; time comes in through
-//! [`Clock`], randomness through [`RefKey`].
+//! A chatbot stores each dialog while it runs. Until the customer consents, nobody can read the text. When the customer
+//! refuses or withdraws consent, the text is erased. This crate contains the values, the consent gate, the pages and
+//! the [`DialogStore`] trait. It depends on no HTTP, SQL or async runtime. The caller supplies the time through
+//! [`Clock`] and randomness through [`RefKey`].
 //!
-//! | module | holds |
+//! | module | contains |
 //! |---|---|
-//! | [`values`] | ids, language, text, date, evidence: parsed once and valid ever after |
+//! | [`values`] | ids, language, text, date and evidence: valid once they are parsed |
 //! | [`dialog`] | dialogs, and the gate between what is stored and what can be read |
 //! | [`consent`] | decisions, receipts, and the rules of every write |
-//! | [`ledger`] | what was decided and erased, one chained event each |
-//! | [`query`] | filters, limits, cursors, and the one right order of a page |
+//! | [`ledger`] | one chained event for every decision and erasure |
+//! | [`query`] | filters, limits, cursors, and the order of pages |
 //! | [`key`] | who may do what over a network |
-//! | [`store`] | the traits a backend implements, and what they promise |
-//! | [`copy`] | copying a whole store into another backend |
+//! | [`store`] | the traits that a backend implements, and what they promise |
+//! | [`copy`] | copying a whole store to another backend |
 //! | [`memory`] | the reference model: every backend must answer as it does |
 //! | [`clock`] | where the time comes from |
-//! | [`error`] | the one error, each variant a way to react |
+//! | [`error`] | the error type: each variant tells the caller how to react |
 //!
 //! ```
 //! use std::sync::Arc;
@@ -74,7 +74,7 @@ pub use values::{
     RefKey, Text,
 };
 
-/// The traits of a store, to call their methods on a concrete store.
+/// The traits of a store. Import them to call their methods on a concrete store.
 pub mod prelude {
     pub use crate::store::{DialogStore, Dialogs, Keys, Ledger, Upkeep};
 }

@@ -1,4 +1,4 @@
-//! Consent: decisions and their proof, how a dialog stands, and what every write does.
+//! Consent: decisions and their proof, the state of a dialog, and what every write does.
 //!
 //! ```text
 //! absent ──insert──▶ pending ──grant──▶ consented ──withdrawal──▶ withdrawn
@@ -6,11 +6,10 @@
 //! pending, consented ──erasure, expiry──▶ erased
 //! ```
 //!
-//! Nothing leaves withdrawn or erased. A decision may come before its dialog if the store is asked to
-//! hold it: a withdrawal leads from absent to withdrawn, a grant makes the dialog consented as it is
-//! inserted.
+//! Nothing leaves withdrawn or erased. A decision can come before its dialog if the store is asked to hold it: a
+//! withdrawal leads from absent to withdrawn, and a grant makes the dialog consented when it is inserted.
 //!
-//! [`rules`] is this state machine: every backend runs it, and none decides for itself.
+//! [`rules`] is this state machine. Every backend runs it, and none makes decisions of its own.
 
 pub mod rules;
 mod state;

@@ -1,15 +1,15 @@
-//! The rules of every write, each once, for all backends.
+//! The rules of every write, each written once for all backends.
 //!
-//! A rule is a pure function. In goes what a backend knows of the rows, and the time; out comes what is to
-//! be done, or the refusal. A backend looks rows up, calls the rule, and writes what it says, all in one
-//! transaction; it decides nothing itself.
+//! A rule is a pure function. It takes what a backend knows about the rows, and the time. It returns what to do, or a
+//! refusal. A backend looks up the rows, calls the rule and writes the result, all in one transaction. It makes no
+//! decisions of its own.
 //!
-//! Nearly every change to a dialog is an event of the ledger, so a rule mostly answers with a [`NewEvent`],
-//! and the kind of the event says what becomes of the row: after a grant it is consented, after any other
-//! event only a tombstone is left ([`ConsentState::after`]). The others are an [`Arrival`], a grant that is
-//! held for a dialog that is yet to come, and a tombstone that is forgotten.
+//! Nearly every change to a dialog is an event in the ledger, so most rules return a [`NewEvent`]. The kind of the
+//! event says what becomes of the row: after a grant the dialog is consented, after any other event only a tombstone is
+//! left ([`ConsentState::after`]). Three results are not events: an [`Arrival`], a grant that is held for a dialog that
+//! has not come yet, and a tombstone that is forgotten.
 //!
-//! `now` is the time of the store's clock, but not before any date that the store handed out.
+//! `now` is the time of the store's clock, or the last date that the store handed out if that is later.
 //!
 //! ```
 //! use dataapi_core::consent::rules::{self, Decided, HeldRecord, Record};
@@ -40,21 +40,21 @@ use crate::values::{CustomerId, Date, DialogId, DialogRef, Evidence, Language};
 
 /// What a store has under one dialog id.
 ///
-/// `G` is what tells that a dialog is consented. To decide, and to say how a dialog stands, that is the
-/// event of its grant; to erase, whatever the backend has at hand.
+/// `G` is what shows that a dialog is consented. To make a decision or report a state, it must be the event of the
+/// grant. To erase, it can be whatever the backend has at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<G = Event> {
     /// The id was never used, or its tombstone was forgotten.
     Absent,
-    /// Nothing but a grant that came before its dialog.
+    /// Only a grant that came before its dialog.
     Awaited(EarlyGrant),
     /// A dialog, pending or consented.
     Held(HeldRecord<G>),
-    /// A tombstone: the dialog is gone by that event.
+    /// A tombstone, with the event that removed the dialog.
     Gone(Event),
 }
 
-/// A dialog that is held, as far as a rule has to know it: without its text.
+/// A held dialog without its text: what a rule needs to know about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldRecord<G = Event> {
     /// Whose dialog it is.
@@ -63,89 +63,89 @@ pub struct HeldRecord<G = Event> {
     pub language: Language,
     /// When it was received.
     pub received: Date,
-    /// Whether that is another store's date, which says nothing of this one's clock.
+    /// Whether `received` is the date of another store, which says nothing about this store's clock.
     pub is_imported: bool,
-    /// What tells that it is consented; `None` while it is pending.
+    /// What shows that the dialog is consented; `None` while it is pending.
     pub granted: Option<G>,
 }
 
-/// A grant that came before its dialog, and is held for it.
+/// A grant that came before its dialog and is held for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlyGrant {
-    /// What it rests on.
+    /// The evidence of the grant.
     pub evidence: Evidence,
     /// When it came.
     pub date: Date,
-    /// When it ends unless the dialog has come.
+    /// When it ends unless the dialog has come by then.
     pub until: Date,
 }
 
-/// An event that is to be appended to the ledger, in the transaction that makes the change that it records.
+/// An event to append to the ledger, in the same transaction as the change that it records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
     /// What happens.
     pub kind: EventKind,
-    /// What a decision rests on; empty for other events.
+    /// The evidence of a decision; empty for other events.
     pub evidence: Evidence,
-    /// The earliest date that it may have: nothing happens to a dialog before it was received.
+    /// The earliest date that the event can have: nothing happens to a dialog before it was received.
     pub not_before: Date,
 }
 
 impl NewEvent {
-    /// The event that follows `head` in the chain of its dialog. `now` must not lie before the last date of
-    /// that chain.
+    /// Makes the event that follows `head` in the chain of its dialog. `now` must not be before the last date in that
+    /// chain.
     #[must_use]
     pub fn follow(self, head: &ChainHead, reference: DialogRef, now: Date) -> Event {
         head.next(reference, self.kind, now.max(self.not_before), self.evidence)
     }
 }
 
-/// What a new dialog meets under its id: what was looked up, or what the write found that tried to take the
-/// id. A backend that puts the dialog in without a look says [`Free`](Self::Free) first, and asks again
-/// with what was in the way.
+/// What is stored under the id of a new dialog: the result of a look-up, or what a write that tried to take the id ran
+/// into. A backend that inserts without a look-up passes [`Free`](Self::Free) first, and on a conflict asks again with
+/// what it found.
 #[derive(Clone, Copy, Debug)]
 pub enum Slot<'a> {
-    /// Nothing, as far as is known.
+    /// Nothing, as far as the backend knows.
     Free,
-    /// A grant that came before it.
+    /// A grant that came before the dialog.
     Awaited(&'a EarlyGrant),
-    /// Another dialog, or this very one from an earlier try.
+    /// Another dialog, or this same dialog from an earlier try.
     Taken {
-        /// Customer, text and language are those already stored.
+        /// Whether customer, text and language are the same as those already stored.
         same_content: bool,
     },
     /// A tombstone.
     Gone,
 }
 
-/// A dialog that is to be stored.
+/// A dialog to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// When it counts as received.
+    /// The date that counts as its date of receipt.
     pub received: Date,
-    /// Whether that is another store's date, so that this store does not hand it out as its own.
+    /// Whether `received` is the date of another store. Such a date does not move the dates that this store hands out.
     pub is_imported: bool,
     /// The event of its consent; `None` leaves it pending.
     pub grant: Option<NewEvent>,
 }
 
-/// What a decision comes to.
+/// The result of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decided {
-    /// It was decided so before, by that event: nothing changes.
+    /// The same decision was made before, in this event. Nothing changes.
     Already(Event),
-    /// The event that records it.
+    /// A new event to record the decision.
     New(NewEvent),
 }
 
-/// What a decision comes to that may have come before its dialog.
+/// The result of a decision that can come before its dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecidedEarly {
-    /// The dialog is there, or was.
+    /// The dialog exists or existed.
     Recorded(Decided),
-    /// The dialog is yet to come, and will be refused for ever.
+    /// The dialog has not come yet. It will be refused forever.
     Blocked(NewEvent),
-    /// The dialog is yet to come: that grant is held for it, from an earlier call or from now on.
+    /// The dialog has not come yet. The grant is held for it, from an earlier call or from now on.
     Held(EarlyGrant),
 }
 
@@ -154,11 +154,11 @@ pub enum DecidedEarly {
 pub enum Purged {
     /// The dialog is erased.
     Erased(NewEvent),
-    /// Its tombstone is forgotten; the event stays.
+    /// Its tombstone is forgotten. The event stays in the ledger.
     Forgotten,
 }
 
-/// A dialog is received.
+/// Decides what becomes of a dialog that is inserted.
 ///
 /// # Errors
 /// [`StoreError::Exists`] and [`StoreError::Gone`].
@@ -169,10 +169,10 @@ pub fn insert(slot: Slot<'_>, now: Date) -> Result<Arrival, StoreError> {
     Ok(Arrival { received: since, is_imported: false, grant })
 }
 
-/// A dialog comes from another store, with its date and its consent.
+/// Decides what becomes of a dialog that is imported, with its date and its consent from another store.
 ///
-/// Where [`is_from_the_future`] says that the import is refused, look the slot up first: what is in the way
-/// is more useful to know than the date.
+/// If [`is_from_the_future`] says that the import will be refused, look up the slot first: what is stored under the id
+/// is more useful to report than the wrong date.
 ///
 /// # Errors
 /// [`StoreError::Exists`], [`StoreError::Gone`], and [`StoreError::Invalid`] for a date in the future.
@@ -192,12 +192,12 @@ pub fn import(slot: Slot<'_>, imported: &ImportedDialog, now: Date) -> Result<Ar
     })
 }
 
-/// Whether a dialog is refused for its date.
+/// Whether an import is refused because its date is in the future.
 pub fn is_from_the_future(imported: &ImportedDialog, now: Date) -> bool {
     imported.date.is_some_and(|date| date > now)
 }
 
-/// A customer decides on a dialog that was received.
+/// Decides what a decision does to a dialog that was received.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] for an id that was never used, [`StoreError::Conflict`] for a grant after a
@@ -209,7 +209,7 @@ pub fn decide(
     now: Date,
 ) -> Result<Decided, StoreError> {
     match (record, decision) {
-        // A withdrawal ends the grant that is held.
+        // A withdrawal ends a held grant.
         (Record::Awaited(held), Decision::Withdrawn) if held.holds_at(now) => {
             Ok(Decided::New(withdrawal(evidence, Date::MIN)))
         }
@@ -226,7 +226,7 @@ pub fn decide(
     }
 }
 
-/// A customer decides on a dialog that may be yet to come.
+/// Decides what a decision does to a dialog that might not have come yet.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] for a grant after a withdrawal or an erasure.
@@ -246,7 +246,7 @@ pub fn decide_early(
     };
     Ok(match decision {
         Decision::Withdrawn => DecidedEarly::Blocked(withdrawal(evidence, Date::MIN)),
-        // Said again it is the first one that counts.
+        // If the grant is repeated, the first one counts.
         Decision::Granted => DecidedEarly::Held(held.cloned().unwrap_or_else(|| EarlyGrant {
             evidence: evidence.clone(),
             date: now,
@@ -255,7 +255,7 @@ pub fn decide_early(
     })
 }
 
-/// An operator, or its customer, erases one dialog.
+/// Decides what becomes of one dialog that an operator or its customer erases.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when it is absent, gone, or another customer's.
@@ -269,13 +269,13 @@ pub fn erase_dialog<G>(
     }
 }
 
-/// A customer's data is erased: what becomes of one record that was found to be theirs. `None` if it no
-/// longer is.
+/// Erasure of a customer's data: decides what becomes of one record that was found under that customer. `None` if it no
+/// longer belongs to the customer or is already gone.
 pub fn erase_customer<G>(record: &Record<G>, customer_id: &CustomerId) -> Option<NewEvent> {
     erase_dialog(record, customer_id).ok()
 }
 
-/// Retention: what becomes of one record that was found to be due. `None` if it no longer is.
+/// Retention: decides what becomes of one record that was found to be due. `None` if it is no longer due.
 pub fn purge<G>(record: &Record<G>, which: Purge, before: Date) -> Option<Purged> {
     match (record, which) {
         (Record::Held(held), Purge::Pending | Purge::Consented)
@@ -290,7 +290,7 @@ pub fn purge<G>(record: &Record<G>, which: Purge, before: Date) -> Option<Purged
 }
 
 impl<G> Record<G> {
-    /// How the dialog stands; `None` where there was none.
+    /// The state of the dialog; `None` if there is none.
     pub fn state(&self) -> Option<ConsentState> {
         match self {
             Self::Absent | Self::Awaited(_) => None,
@@ -301,7 +301,7 @@ impl<G> Record<G> {
 }
 
 impl Record {
-    /// How the dialog stands, and since when.
+    /// The state of the dialog, and since when it has been in it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for an id that was never used.
@@ -324,20 +324,20 @@ impl<G> HeldRecord<G> {
         if self.granted.is_some() { ConsentState::Granted } else { ConsentState::Pending }
     }
 
-    /// Before when nothing can have happened to it.
+    /// The earliest date that an event of this dialog can have.
     fn since(&self) -> Date {
         if self.is_imported { Date::MIN } else { self.received }
     }
 }
 
 impl EarlyGrant {
-    /// Whether it is still held.
+    /// Whether the grant is still held at that time.
     pub fn holds_at(&self, now: Date) -> bool {
         now < self.until
     }
 }
 
-/// The grant that waits for a dialog, if its id is free.
+/// The grant that is held for a dialog if its id is free.
 fn grant_in(slot: Slot<'_>, now: Date) -> Result<Option<&EarlyGrant>, StoreError> {
     match slot {
         Slot::Free => Ok(None),

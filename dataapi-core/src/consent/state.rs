@@ -1,4 +1,4 @@
-//! Decisions, their proof, and how a dialog stands.
+//! Decisions, their proof, and the state of a dialog.
 
 use crate::ledger::{Event, EventKind};
 use crate::values::{Date, DialogId};
@@ -6,63 +6,63 @@ use crate::values::{Date, DialogId};
 /// What a customer answered when asked for consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
-    /// *Yes*: the dialog may be read.
+    /// Consent is granted: the dialog becomes readable.
     Granted,
-    /// *No*, at once or later: the dialog is erased.
+    /// Consent is refused, or withdrawn later: the dialog is erased.
     Withdrawn,
 }
 
 /// The proof of one decision: its event in the ledger.
 ///
-/// Deciding the same once more yields the first receipt again, date and evidence included. A *no*
-/// after an erasure is proven by the event of the erasure.
+/// Making the same decision again returns the first receipt, date and evidence included. The receipt of a withdrawal
+/// after an erasure has the event of the erasure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Which dialog was decided on.
     pub dialog_id: DialogId,
     /// What was decided.
     pub decision: Decision,
-    /// What the ledger says of it: when, on what evidence, and where it stands there.
+    /// The decision's event in the ledger: its date, its evidence and its position.
     pub event: Event,
 }
 
-/// What came of a decision that may have come before its dialog.
+/// The result of a decision that can come before its dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EarlyDecision {
-    /// The dialog was there, or had been.
+    /// The dialog exists or existed.
     Recorded(Receipt),
-    /// The dialog is yet to come.
+    /// The dialog has not come yet.
     Held(HeldDecision),
 }
 
-/// A decision on a dialog that is yet to come.
+/// A decision on a dialog that has not come yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldDecision {
     /// Which dialog was decided on.
     pub dialog_id: DialogId,
     /// What was decided.
     pub decision: Decision,
-    /// When that was, for the first time.
+    /// When it was first decided.
     pub date: Date,
-    /// When it ends unless the dialog has come; `None` for a *no*, which is for ever.
+    /// When the held grant ends unless the dialog comes first; `None` for a withdrawal, which never ends.
     pub until: Option<Date>,
 }
 
-/// How a dialog stands.
+/// The state of a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConsentState {
-    /// Stored, no decision yet: unreadable.
+    /// Stored, without a decision: unreadable.
     Pending,
-    /// The customer said yes: readable.
+    /// The customer consented: readable.
     Granted,
-    /// The customer said no: the dialog is erased.
+    /// The customer refused or withdrew consent: the dialog is erased.
     Withdrawn,
     /// Removed by an operator, by the right to erasure, or by retention.
     Erased,
 }
 
 impl ConsentState {
-    /// How a dialog stands once that has happened to it.
+    /// The state of a dialog after such an event.
     pub const fn after(kind: EventKind) -> Self {
         match kind {
             EventKind::Granted => Self::Granted,
@@ -72,15 +72,15 @@ impl ConsentState {
     }
 }
 
-/// How a dialog stands, and since when.
+/// The state of a dialog, and since when it has been in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentStatus {
     /// The dialog in question.
     pub dialog_id: DialogId,
-    /// How it stands.
+    /// Its state.
     pub state: ConsentState,
-    /// When it was received while pending; else when that state was entered.
+    /// When the dialog was received if it is pending, otherwise when it entered its state.
     pub date: Date,
-    /// The event that it stands on; none while pending.
+    /// The event that led to this state; `None` while pending.
     pub event: Option<Event>,
 }
