@@ -1,12 +1,12 @@
-//! Copying a whole store into another one, of whatever backend: dialogs in every state, tombstones, the
-//! ledger as it was written, each grant that is held, and keys.
+//! Copying a whole store to another backend: dialogs in every state, tombstones, the ledger as it was written, held
+//! grants, and keys.
 //!
-//! A backend takes part by two small traits, [`Source`] and [`Target`]; the order of the work, what can be
-//! taken up again, and what is verified stand here once, in [`copy_store`].
+//! A backend implements two small traits, [`Source`] and [`Target`]. [`copy_store`] defines once, for all backends, the
+//! order of the work, where an interrupted copy continues, and what is verified.
 //!
-//! The copy has the store's secret key, so that references stay what they are. Its ledger has the chains of
-//! the source under their numbers, to which nothing is added any more, and goes on in chains of its own: a
-//! head that was noted earlier still fits, and positions that were read up to still hold.
+//! The copy has the store's secret key, so the references of its dialogs stay the same. Its ledger keeps the chains of
+//! the source under their numbers and appends new events to chains of its own. Heads that were noted earlier and
+//! positions that were read up to therefore stay valid.
 
 use std::ops::ControlFlow;
 
@@ -21,21 +21,21 @@ use crate::store::Stats;
 use crate::values::Date;
 use crate::values::{DialogRef, Evidence, RefKey};
 
-/// What a store is, apart from its rows.
+/// What describes a store, apart from its rows.
 #[derive(Clone, Debug)]
 pub struct StoreManifest {
     /// Its secret key.
     pub key: RefKey,
-    /// The end of each chain that has events.
+    /// The head of each chain that has events.
     pub heads: Vec<ChainHead>,
     /// How many dialogs there are in each state.
     pub stats: Stats,
-    /// The last date that it handed out.
+    /// The last date that the store handed out.
     pub last_date: Date,
 }
 
 impl StoreManifest {
-    /// The same for as long as no dialog came, was decided on, went, or was forgotten.
+    /// A value that changes when a dialog is added, decided on, removed or forgotten.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hasher = blake3::Hasher::new_keyed(self.key.as_bytes());
         hasher.update(&self.head().hash.as_bytes()[..]);
@@ -47,40 +47,40 @@ impl StoreManifest {
         Fingerprint(*hasher.finalize().as_bytes())
     }
 
-    /// The last events of all chains, signed off.
+    /// The heads of all chains, signed off with one hash.
     pub fn head(&self) -> LedgerHead {
         LedgerHead::of(self.heads.iter().copied())
     }
 
-    /// The number that the first chain has that is not one of these.
+    /// The lowest chain number above those in use.
     pub fn next_chain(&self) -> u16 {
         self.heads.iter().map(|head| head.chain + 1).max().unwrap_or(0)
     }
 
-    /// How many rows there are: dialogs, and tombstones of gone ones.
+    /// How many rows there are: dialogs and tombstones.
     pub fn rows(&self) -> u64 {
         let Stats { pending, consented, withdrawn, erased, .. } = self.stats;
         pending + consented + withdrawn + erased
     }
 }
 
-/// What tells whether a store is as it was.
+/// Shows whether a store has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Takes the bytes that a backend kept.
+    /// Takes the bytes that a backend has stored.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, for a backend to keep.
+    /// The bytes, for a backend to store.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// What a store keeps of one dialog.
+/// What a store keeps about one dialog.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// How the ledger names it.
@@ -98,16 +98,16 @@ pub struct HeldRow {
     pub dialog: NewDialog,
     /// When it was received.
     pub received: Date,
-    /// Whether that is the date of another store's clock, as far as this one knows.
+    /// Whether `received` is the date of another store's clock, as far as this store knows.
     pub is_imported: bool,
 }
 
 /// The event that a row refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastEvent {
-    /// In which chain it is.
+    /// Its chain.
     pub chain: u16,
-    /// Its place there.
+    /// Its position in that chain.
     pub position: u64,
     /// What happened.
     pub kind: EventKind,
@@ -115,9 +115,10 @@ pub struct LastEvent {
     pub date: Date,
 }
 
-/// A [`Row`] on its way, of which nothing can be seen: it may be of a dialog that nobody consented to.
+/// A [`Row`] on its way from a source to a target. It can hold a dialog that nobody consented to, so its content cannot
+/// be read.
 ///
-/// Only a [`Target`] that [`copy_store`] hands it to can open it:
+/// Only a [`Target`] that gets it from [`copy_store`] can open it:
 ///
 /// ```compile_fail,E0423
 /// # use dataapi_core::copy::{Permit, Row, SealedRow};
@@ -129,7 +130,7 @@ pub struct LastEvent {
 pub struct SealedRow(Row);
 
 impl SealedRow {
-    /// What a backend read from its storage.
+    /// Seals what a backend read from its storage.
     pub fn new(row: Row) -> Self {
         Self(row)
     }
@@ -139,7 +140,7 @@ impl SealedRow {
         self.0
     }
 
-    /// A sum that is the same whatever the order of the rows.
+    /// Adds the row to a sum that does not depend on the order of the rows.
     fn add_to(&self, digest: &mut Digest) {
         let Row { reference, held, last } = &self.0;
         let mut hasher = blake3::Hasher::new();
@@ -163,7 +164,7 @@ impl SealedRow {
     }
 }
 
-/// What opens a [`SealedRow`]. Nothing but [`copy_store`] has one.
+/// Opens a [`SealedRow`]. Only [`copy_store`] has one.
 #[derive(Debug)]
 pub struct Permit(());
 
@@ -172,17 +173,17 @@ pub struct Permit(());
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Takes the bytes that a backend kept.
+    /// Takes the bytes that a backend has stored.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, for a backend to keep.
+    /// The bytes, for a backend to store.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Adds 32 bytes as four numbers, each for itself.
+    /// Adds 32 bytes as four separate numbers.
     fn add(&mut self, hash: &[u8; 32]) {
         for (sum, number) in self.0.chunks_exact_mut(8).zip(hash.chunks_exact(8)) {
             let [mut a, mut b] = [[0; 8]; 2];
@@ -195,29 +196,29 @@ impl Digest {
     }
 }
 
-/// How far a copy came. A [`Target`] keeps it, in the transaction that writes what it tells of.
+/// How far a copy has come. A [`Target`] stores it in the same transaction as the data that it describes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Up to where the ledger is there.
+    /// Up to which positions the ledger has been copied.
     pub positions: Positions,
-    /// How many rows are there.
+    /// How many rows have been copied.
     pub rows: u64,
-    /// The sum over these.
+    /// The sum over these rows.
     pub digest: Digest,
-    /// Where to go on in the source's rows, in its own words: empty at the start.
+    /// Where to continue in the source's rows, in the source's own format; empty at the start.
     pub bookmark: Vec<u8>,
 }
 
-/// What follows the rows: little, and read at once.
+/// What follows the rows. It is little and is read in one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rest {
-    /// Each grant that came before its dialog, by reference.
+    /// Every held grant, ordered by reference.
     pub early_grants: Vec<EarlyGrantRow>,
-    /// All keys, by name.
+    /// All keys, ordered by name.
     pub keys: Vec<Key>,
 }
 
-/// A grant that is held.
+/// A held grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlyGrantRow {
     /// For which dialog.
@@ -226,51 +227,51 @@ pub struct EarlyGrantRow {
     pub date: Date,
     /// Until when it is held.
     pub until: Date,
-    /// What it rested on.
+    /// Its evidence.
     pub evidence: Evidence,
 }
 
-/// Rows after a bookmark, and where they end.
+/// The rows after a bookmark, and the bookmark at their end.
 #[derive(Debug)]
 pub struct Rows {
-    /// Some thousand at most; none at the end.
+    /// A few thousand rows at most; empty at the end.
     pub rows: Vec<SealedRow>,
-    /// What to ask with for those that follow.
+    /// The bookmark to ask for the following rows with.
     pub bookmark: Vec<u8>,
 }
 
-/// A store that can be read whole.
+/// A store that can be read as a whole.
 ///
-/// While it is there, nobody else writes to the store, in whatever process; reads go on. So all that it
-/// tells is of one moment.
+/// While a source exists, nobody else writes to the store, in any process; reads continue. Everything that it returns
+/// is therefore of one moment.
 #[async_trait]
 pub trait Source: Send {
-    /// What the store is.
+    /// Describes the store.
     async fn manifest(&mut self) -> Result<StoreManifest, StoreError>;
 
-    /// The events after those positions, as [`DialogStore::events`](crate::Ledger::events) tells them.
+    /// The events after those positions, as [`DialogStore::events`](crate::Ledger::events) returns them.
     async fn events(&mut self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError>;
 
-    /// The rows after that bookmark, in an order that stays the same.
+    /// The rows after that bookmark, always in the same order.
     async fn rows(&mut self, after: &[u8]) -> Result<Rows, StoreError>;
 
     /// What follows the rows.
     async fn rest(&mut self) -> Result<Rest, StoreError>;
 }
 
-/// A store in the making. Nobody can open it as a store before [`release`](Self::release).
+/// A store that is being made. Nobody can open it as a store before [`release`](Self::release).
 ///
-/// Each call that returns `Ok` is durable, and one that returns `Err` has changed nothing.
+/// A call that returns `Ok` is durable. A call that returns `Err` has changed nothing.
 #[async_trait]
 pub trait Target: Source {
-    /// Makes the store, or goes on with it where it was begun before.
+    /// Makes the store, or continues with one that an earlier run began.
     ///
     /// # Errors
-    /// [`IncompleteCopy::Changed`] where it was begun as a copy of something else;
-    /// [`IncompleteCopy::Chains`] where there is no number left for a chain of its own.
+    /// [`IncompleteCopy::Changed`] if the earlier run began a copy of something else; [`IncompleteCopy::Chains`] if no
+    /// number is left for a chain of its own.
     async fn begin(&mut self, manifest: &StoreManifest) -> Result<Progress, IncompleteCopy>;
 
-    /// Adds events, as they were written.
+    /// Adds events as they were written.
     async fn add_events(&mut self, events: &[Event], progress: &Progress)
     -> Result<(), StoreError>;
 
@@ -282,26 +283,26 @@ pub trait Target: Source {
         permit: &Permit,
     ) -> Result<(), StoreError>;
 
-    /// Puts the rest in the place of what there is of it, and counts what is there.
+    /// Replaces the rest that is already there, and counts what is there.
     async fn complete(&mut self, manifest: &StoreManifest, rest: &Rest) -> Result<(), StoreError>;
 
-    /// From now on it is a store like any other.
+    /// Releases the store: from now on it is a store like any other.
     async fn release(&mut self) -> Result<(), StoreError>;
 }
 
-/// What a copy is busy with.
+/// What a copy is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Copies events of the ledger.
+    /// Copying events of the ledger.
     Ledger,
-    /// Copies dialogs and tombstones.
+    /// Copying dialogs and tombstones.
     Rows,
-    /// Reads the copy, and compares.
+    /// Reading the copy and comparing it.
     Verification,
 }
 
-/// Told after each step: how much is done of how much, in events or rows, those of an earlier run included. A
-/// break ends the work, which can be taken up again.
+/// Called after each step with how many events or rows are done and how many there are, those of an earlier run
+/// included. A break stops the copy, which can be continued later.
 pub type Watch<'w> = &'w mut (dyn FnMut(Stage, u64, u64) -> ControlFlow<()> + Send);
 
 /// What was copied.
@@ -309,13 +310,13 @@ pub type Watch<'w> = &'w mut (dyn FnMut(Stage, u64, u64) -> ControlFlow<()> + Se
 pub struct Copied {
     /// How many dialogs there are in each state.
     pub stats: Stats,
-    /// The last events of the ledger, now and from the source.
+    /// The head of the ledger: the same in the copy and in the source.
     pub head: LedgerHead,
     /// How many keys there are.
     pub keys: u64,
 }
 
-/// Why a store was not copied to its end. What was copied so far stays, and the next run goes on from there.
+/// Why a copy was not completed. What was copied stays, and the next run continues from there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IncompleteCopy {
@@ -327,52 +328,51 @@ pub enum IncompleteCopy {
     #[error("the new store cannot be written")]
     Target(#[from] StoreError),
 
-    /// What was copied so far is not of the store as it is.
+    /// The unfinished copy does not belong to the source as it is now.
     #[error(
         "the copy that was begun there is of another store, or this one has changed since; remove what \
          was begun, stop all servers of the store, and copy it anew"
     )]
     Changed,
 
-    /// Ledgers of several copies one after the other have too many chains.
+    /// The ledger would have too many chains, because a store keeps the chains of every store that it was copied from.
     #[error(
         "the ledger has no room for the chains of the new store: {past} of its own, {new} new ones, and {} \
          at most; choose fewer shards",
         Positions::MAX_CHAINS
     )]
     Chains {
-        /// How many numbers are taken.
+        /// How many chain numbers are in use.
         past: u16,
         /// How many the new store needs.
         new: u16,
     },
 
-    /// The source's ledger is not what it was, and is not passed on as if it were.
+    /// The source's ledger is damaged. It is not copied as if it were whole.
     #[error("the ledger of the store that is copied is damaged")]
     Ledger(#[from] BrokenChain),
 
-    /// What is in the copy is not what was read.
+    /// The copy differs from what was read.
     #[error(
         "the copy is not what was copied, in its {0}; it was not released. Remove it and copy anew"
     )]
     Differs(&'static str),
 
-    /// It was asked to stop.
+    /// The caller stopped it.
     #[error("it was stopped before its end; the same command goes on where it was")]
     Stopped,
 }
 
-/// Copies all of `source` into `target`, compares the two, and releases the target as a store.
+/// Copies all of `source` to `target`, compares the two, and releases the target as a store.
 ///
-/// It can be stopped, or killed, and begun again: it goes on after the last step that the target kept, for as
-/// long as nothing was written to the source. Events are copied first, then dialogs and tombstones, some
-/// thousand at a time, then what is left. Then all is read back: each chain of the ledger is followed from
-/// its first event, and the rows must sum up to what was read. Memory: one step, each *yes* that is held, and
-/// the keys.
+/// A copy that was stopped or killed can be called again. It continues after the last step that the target has stored,
+/// as long as nothing was written to the source. Events are copied first, then dialogs and tombstones, a few thousand
+/// at a time, then the rest. Then everything is read back: each chain of the ledger is checked from its first event,
+/// and the sum over the rows must be the same as in the source. Memory: one step, all held grants, and the keys.
 ///
 /// # Errors
-/// See [`IncompleteCopy`]; after each of them the target is not released, unless the release itself was not
-/// answered: then it happened or did not.
+/// See [`IncompleteCopy`]. After any of them the target is not released. The exception is an error from the release
+/// itself: its outcome is unknown, and it happened or did not.
 pub async fn copy_store(
     source: &mut dyn Source,
     target: &mut dyn Target,
@@ -385,7 +385,7 @@ pub async fn copy_store(
     let rest = source.rest().await.map_err(IncompleteCopy::Source)?;
     target.complete(&manifest, &rest).await?;
     verify(target, &manifest, &progress, &rest, watch).await?;
-    // Whatever kept others from writing may have been lost on the way.
+    // The lock that keeps others from writing might have been lost on the way.
     let now = source.manifest().await.map_err(IncompleteCopy::Source)?;
     if now.fingerprint() != manifest.fingerprint() {
         return Err(IncompleteCopy::Changed);
@@ -439,7 +439,7 @@ async fn copy_rows(
     }
 }
 
-/// Reads the copy as it would be read as a source, and compares it with what was read from that one.
+/// Reads the copy in the same way as a source, and compares it with what was read from the source.
 async fn verify(
     target: &mut dyn Target,
     manifest: &StoreManifest,
@@ -491,7 +491,7 @@ async fn verify(
     }
 }
 
-/// As many events are read at once.
+/// How many events are read at once.
 const AT_ONCE: Limit = Limit::MAX;
 
 fn go_on(watched: ControlFlow<()>) -> Result<(), IncompleteCopy> {

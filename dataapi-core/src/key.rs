@@ -1,4 +1,4 @@
-//! Keys: who may do what with a store over a network. Only the hash of a key is ever kept.
+//! Keys: who may do what with a store over a network. Only the hash of a key is ever stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,27 +8,27 @@ use crate::query::Reach;
 use crate::values::Date;
 use crate::values::hex32;
 
-/// What a key may be used for.
+/// What a key can be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Storing dialogs.
     Ingest,
     /// Recording and reading decisions.
     Consent,
-    /// Reading what was consented to, and the counts.
+    /// Reading consented dialogs, and the counts.
     Read,
     /// Reading and erasing a customer's data and single dialogs.
     Subject,
-    /// All of that, and the metrics.
+    /// All of the above, and the metrics.
     Admin,
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 5] =
         [Self::Ingest, Self::Consent, Self::Read, Self::Subject, Self::Admin];
 
-    /// Its name: `ingest`, `consent`, `read`, `subject`, `admin`.
+    /// The name of the role: `ingest`, `consent`, `read`, `subject`, `admin`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
@@ -44,7 +44,7 @@ impl Role {
     }
 }
 
-/// One role or more.
+/// One or more roles.
 ///
 /// ```
 /// use dataapi_core::{Role, Roles};
@@ -59,26 +59,26 @@ impl Role {
 pub struct Roles(u8);
 
 impl Roles {
-    /// Takes the bits that a backend kept.
+    /// Takes the bits that a backend has stored.
     ///
     /// # Errors
-    /// When none is set, or one that is no role's.
+    /// If no bit is set, or one that belongs to no role.
     pub fn from_bits(bits: u8) -> Result<Self, Invalid> {
         let known = Role::ALL.into_iter().fold(0, |known, role| known | role.bit());
         if bits != 0 && bits & !known == 0 { Ok(Self(bits)) } else { Err(Self::invalid()) }
     }
 
-    /// The bits, for a backend to keep.
+    /// The bits, for a backend to store.
     pub const fn bits(self) -> u8 {
         self.0
     }
 
-    /// Whether what takes that role may be done.
+    /// Whether the roles allow what `role` allows: [`Role::Admin`] allows everything.
     pub const fn allow(self, role: Role) -> bool {
         self.0 & (role.bit() | Role::Admin.bit()) != 0
     }
 
-    /// Those that were given.
+    /// The roles that were given.
     pub fn iter(self) -> impl Iterator<Item = Role> {
         Role::ALL.into_iter().filter(move |role| self.0 & role.bit() != 0)
     }
@@ -88,7 +88,7 @@ impl Roles {
     }
 }
 
-/// A list with commas between.
+/// Reads a comma-separated list.
 impl FromStr for Roles {
     type Err = Invalid;
 
@@ -102,7 +102,7 @@ impl FromStr for Roles {
     }
 }
 
-/// A list with commas between.
+/// Writes a comma-separated list.
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.iter().map(Role::name).collect();
@@ -110,9 +110,9 @@ impl fmt::Display for Roles {
     }
 }
 
-/// What someone may do, and on which dialogs.
+/// The roles of a key, and the dialogs that it can be used for.
 ///
-/// Without bounds, roles are a grant by themselves. Some roles make no sense within bounds:
+/// Roles convert into a grant without bounds. Some roles cannot be bound:
 ///
 /// ```
 /// use dataapi_core::{Grant, Reach, Role, Roles};
@@ -133,12 +133,11 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Grants `roles` on what is within `reach`.
+    /// Grants `roles` for the dialogs within `reach`.
     ///
     /// # Errors
-    /// For [`Role::Admin`] within any bounds, as it does what concerns the whole store; for
-    /// [`Role::Subject`] bound to languages, as a customer is told and erased whole (GDPR articles 15 and
-    /// 17).
+    /// If [`Role::Admin`] is bound at all, because an admin manages the whole store. If [`Role::Subject`] is bound to
+    /// languages, because access and erasure cover everything held on a customer (GDPR articles 15 and 17).
     pub fn new(roles: Roles, reach: Reach) -> Result<Self, Invalid> {
         let given = |role: Role| roles.iter().any(|given| given == role);
         if !reach.is_all() && given(Role::Admin) {
@@ -150,17 +149,17 @@ impl Grant {
         }
     }
 
-    /// What may be done.
+    /// The roles.
     pub const fn roles(&self) -> Roles {
         self.roles
     }
 
-    /// On which dialogs.
+    /// The dialogs that the roles apply to.
     pub const fn reach(&self) -> &Reach {
         &self.reach
     }
 
-    /// Whether what takes that role may be done.
+    /// Whether the roles allow what `role` allows.
     pub const fn allows(&self, role: Role) -> bool {
         self.roles.allow(role)
     }
@@ -172,7 +171,7 @@ impl From<Roles> for Grant {
     }
 }
 
-/// What a key is called, in logs too: 1 to 64 ASCII letters, digits, `.`, `_` and `-`.
+/// The name of a key, which log lines contain too: 1 to 64 ASCII letters, digits, `.`, `_` and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyName(Box<str>);
 
@@ -210,10 +209,9 @@ impl TryFrom<String> for KeyName {
     }
 }
 
-/// A key itself: 256 random bits, shown once to whoever is to use it.
+/// A key itself: 256 random bits, shown once to the person who will use it.
 ///
-/// Its text form is `dataapi_` and 64 hexadecimal digits, so that tools that look for leaked secrets
-/// know it.
+/// Its text form is `dataapi_` and 64 hexadecimal digits, so that secret scanners recognise it.
 ///
 /// ```
 /// use dataapi_core::KeySecret;
@@ -234,8 +232,8 @@ impl KeySecret {
         Self(bytes)
     }
 
-    /// What is kept of it: BLAKE3 over its bytes. A slow hash would add nothing, since nobody can guess
-    /// 256 random bits.
+    /// The hash of the key, which is all that a store keeps: BLAKE3 over its bytes. A slow hash would add nothing,
+    /// because nobody can guess 256 random bits.
     pub fn hash(&self) -> KeyHash {
         KeyHash(blake3::hash(&self.0))
     }
@@ -268,17 +266,17 @@ impl FromStr for KeySecret {
     }
 }
 
-/// The hash of a key. Two are compared in constant time.
+/// The hash of a key. Hashes are compared in constant time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(blake3::Hash);
 
 impl KeyHash {
-    /// Takes the bytes that a backend kept.
+    /// Takes the bytes that a backend has stored.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(blake3::Hash::from_bytes(bytes))
     }
 
-    /// The bytes, for a backend to keep.
+    /// The bytes, for a backend to store.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
@@ -290,16 +288,16 @@ impl fmt::Debug for KeyHash {
     }
 }
 
-/// A key to be kept.
+/// A new key, for a store to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
-    /// What it is called; no two keys of a store ever have the same name.
+    /// Its name. No two keys of a store ever have the same name.
     pub name: KeyName,
-    /// What it may be used for.
+    /// What it can be used for.
     pub grant: Grant,
-    /// What is kept of the key itself.
+    /// The hash of the key itself.
     pub hash: KeyHash,
-    /// From when on it works no more; `None` for never.
+    /// When it expires; `None` for never.
     pub expires: Option<Date>,
 }
 
@@ -314,24 +312,24 @@ impl NewKey {
 /// A key as a store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// What it is called.
+    /// Its name.
     pub name: KeyName,
-    /// What it may be used for.
+    /// What it can be used for.
     pub grant: Grant,
-    /// What is kept of the key itself.
+    /// The hash of the key itself.
     pub hash: KeyHash,
-    /// When it was made.
+    /// When it was created.
     pub created: Date,
-    /// From when on it works no more.
+    /// When it expires; `None` for never.
     pub expires: Option<Date>,
     /// When it was revoked.
     pub revoked: Option<Date>,
-    /// When it was last used, to within a few minutes.
+    /// When it was last used, accurate to a few minutes.
     pub last_used: Option<Date>,
 }
 
 impl Key {
-    /// Whether it works at that time.
+    /// Whether the key works at that time: it is neither revoked nor expired.
     pub fn works(&self, now: Date) -> bool {
         self.revoked.is_none() && self.expires.is_none_or(|expires| now < expires)
     }
