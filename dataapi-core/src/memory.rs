@@ -1,9 +1,9 @@
-//! The reference model: a store in memory, so plain that its answers are plainly right.
+//! The reference model: a store in memory, simple enough that its answers are plainly right.
 //!
-//! Every other backend must answer as it does. So it does not call [`rules`](crate::consent::rules), but
-//! has a table of its own of what a decision does: an oracle that shared the rules would share their
-//! faults. It is also the double for tests, and a store for data that may vanish with the process. It
-//! sorts on each query: use a real backend for many dialogs.
+//! Every other backend must answer as it does. It does not call [`rules`](crate::consent::rules) but has its own table
+//! of what a decision does, because an oracle that shared the rules would share their faults. It also serves as a test
+//! double, and as a store for data that can be lost with the process. It sorts all dialogs on every query, so use a
+//! real backend for many dialogs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use crate::query::{Limit, Page, PageRequest, Position, Reach, SubjectRequest, Up
 use crate::store::{Activity, Dialogs, Keys, Ledger, Purge, Revision, Stats, StoreInfo, Upkeep};
 use crate::values::{CustomerId, Date, DialogId, DialogRef, Evidence, Language, RefKey};
 
-/// A [`DialogStore`](crate::DialogStore) in memory. Nothing of it outlives the process.
+/// A [`DialogStore`](crate::DialogStore) in memory. Its data is lost when the process ends.
 #[derive(Debug)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -31,10 +31,10 @@ pub struct MemoryStore {
 
 #[derive(Debug)]
 struct State {
-    /// With the event of its consent, once there is one.
+    /// Each dialog with the event of its grant, if there is one.
     dialogs: BTreeMap<DialogId, (StoredDialog, Option<Event>)>,
     tombstones: BTreeMap<DialogRef, Event>,
-    /// Each grant that came before its dialog.
+    /// Every held grant: it came before its dialog.
     early_grants: BTreeMap<DialogRef, WaitingGrant>,
     keys: BTreeMap<KeyName, Key>,
     ledger: Vec<Event>,
@@ -79,12 +79,12 @@ impl State {
         languages
     }
 
-    /// Ends the grant that is held for a dialog, if there is one.
+    /// Ends the grant that is held for a dialog. Returns it if it had not expired.
     fn end_early_grant(&mut self, reference: &DialogRef, now: Date) -> Option<WaitingGrant> {
         self.early_grants.remove(reference).filter(|held| now < held.until)
     }
 
-    /// The oldest first.
+    /// Returns the oldest first.
     fn tombstones_before(&self, date: Date) -> Vec<Event> {
         let mut before: Vec<_> =
             self.tombstones.values().filter(|gone| gone.date < date).cloned().collect();
@@ -94,8 +94,7 @@ impl State {
 }
 
 impl MemoryStore {
-    /// An empty store that takes the time from `clock` and hashes the ids of its tombstones with
-    /// `key`.
+    /// Makes an empty store that takes the time from `clock` and hashes the ids in its tombstones with `key`.
     pub fn new(clock: Arc<dyn Clock>, key: RefKey) -> Self {
         let state = State {
             dialogs: BTreeMap::new(),
@@ -109,7 +108,7 @@ impl MemoryStore {
         Self { clock, key, state: Mutex::new(state) }
     }
 
-    /// No method leaves the state half changed, so one that panicked did no harm.
+    /// No method leaves the state half changed, so the state is sound even if a method panicked.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,7 +127,7 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// How a dialog stands, and by which event.
+    /// The state of a dialog, and the event that led to it.
     fn standing(
         &self,
         state: &State,
@@ -147,8 +146,8 @@ impl MemoryStore {
         })
     }
 
-    /// Stores a dialog whose id is free, consented on that evidence or on that of a grant that was held;
-    /// tells whether it is.
+    /// Stores a dialog whose id is free. A held grant or `evidence` makes it consented. Returns whether it is
+    /// consented.
     fn store(
         &self,
         state: &mut State,
@@ -178,7 +177,7 @@ impl MemoryStore {
         let event = match (self.standing(state, &dialog_id), decision) {
             (None, Decision::Granted) => return Err(StoreError::NotFound),
             (None, Decision::Withdrawn) => {
-                // What is refused changes nothing, so a grant that has ended stays where it is.
+                // A refused call changes nothing, so a held grant that has expired stays where it is.
                 let is_held = |held: &WaitingGrant| now < held.until;
                 if !state.early_grants.get(&reference).is_some_and(is_held) {
                     return Err(StoreError::NotFound);
@@ -204,7 +203,7 @@ impl MemoryStore {
         Ok(Receipt { dialog_id, decision, event })
     }
 
-    /// Erases the dialog if it is there, and leaves a tombstone.
+    /// Erases the dialog if it exists, and leaves a tombstone.
     fn erase(
         &self,
         state: &mut State,
@@ -521,7 +520,7 @@ impl Upkeep for MemoryStore {
         Ok(())
     }
 
-    /// There are no files.
+    /// There are no files to scrub.
     async fn scrub(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -549,7 +548,7 @@ fn sorted<'a>(dialogs: impl Iterator<Item = &'a StoredDialog>) -> Vec<&'a Stored
     dialogs
 }
 
-/// The dialogs from the window's start on, up to one more than its limit.
+/// The dialogs from the start of the window on, up to one more than its limit.
 fn window(
     sorted: Vec<&StoredDialog>,
     window: &Window,

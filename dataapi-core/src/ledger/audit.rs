@@ -1,10 +1,10 @@
-//! Checking that a ledger is what it was.
+//! Checking that a ledger was not changed.
 
 use super::chain::{ChainHead, LedgerHead, Positions};
 use super::event::Event;
 
-/// Checks a ledger event by event, in constant memory. Each chain's events come in order; the chains may
-/// come one after the other or mixed.
+/// Checks a ledger event by event, in constant memory. The events of each chain must come in order. The chains can
+/// follow one another or be mixed.
 ///
 /// ```
 /// use dataapi_core::{Audit, Date, DialogRef, EventKind, Evidence, ChainHead};
@@ -28,25 +28,24 @@ use super::event::Event;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Audit {
-    /// By chain.
+    /// The last event seen of each chain, indexed by chain.
     heads: Vec<ChainHead>,
     noted: Option<LedgerHead>,
-    /// What the heads were where the noted one is.
+    /// The heads of the chains at the positions of the noted head.
     passed: Vec<ChainHead>,
 }
 
-/// Where a ledger is not what it was.
+/// How a ledger differs from what was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokenChain {
-    /// The event at this position is not the one that was written there, or one before it is missing
-    /// or was added.
+    /// The event at this position was changed, or an event before it was removed or added.
     #[error(
         "the ledger is broken at position {position} of chain {chain}: an event was changed, removed or \
          added"
     )]
     Link {
-        /// In which chain.
+        /// The number of the chain.
         chain: u16,
         /// The first position that does not fit.
         position: u64,
@@ -57,31 +56,31 @@ pub enum BrokenChain {
          cut off"
     )]
     CutOff {
-        /// Which chain.
+        /// The number of the chain.
         chain: u16,
-        /// The last position there is.
+        /// The position of its last event.
         position: u64,
     },
-    /// The chains are whole, but they are not the ones whose head was noted earlier.
+    /// Each chain is consistent, but they do not lead to the head that was noted earlier.
     #[error(
         "the ledger has other events up to the head noted earlier, at {positions}: it was written anew"
     )]
     Rewritten {
-        /// Those of the noted head.
+        /// The positions in the noted head.
         positions: Positions,
     },
 }
 
 impl Audit {
-    /// Begins before the first event. `noted` is a head that was noted earlier, if there is one.
+    /// Starts before the first event. `noted` is a head that was noted earlier, if there is one.
     pub fn new(noted: Option<LedgerHead>) -> Self {
         Self { heads: Vec::new(), noted, passed: Vec::new() }
     }
 
-    /// Takes the next event of a chain.
+    /// Checks the next event of a chain.
     ///
     /// # Errors
-    /// When it does not follow the one before.
+    /// If it does not follow the event before it.
     pub fn check(&mut self, event: &Event) -> Result<(), BrokenChain> {
         let Event { chain, reference, kind, date, evidence, .. } = event;
         let broken = |position| BrokenChain::Link { chain: *chain, position };
@@ -89,7 +88,7 @@ impl Audit {
             return Err(broken(1));
         }
         while self.heads.len() <= usize::from(*chain) {
-            // There are not more chains than numbers for them.
+            // There are no more chains than `u16` numbers.
             let next = u16::try_from(self.heads.len()).unwrap_or(u16::MAX);
             self.heads.push(ChainHead::empty(next));
         }
@@ -105,10 +104,10 @@ impl Audit {
         Ok(())
     }
 
-    /// Tells the head after the last event.
+    /// Returns the head after the last event.
     ///
     /// # Errors
-    /// When the noted head was not reached, or is another.
+    /// If the ledger does not reach the noted head, or its events do not lead to it.
     pub fn finish(self) -> Result<LedgerHead, BrokenChain> {
         if let Some(noted) = self.noted {
             let last = |chain| self.heads.get(usize::from(chain)).map_or(0, |head| head.position);

@@ -1,4 +1,4 @@
-//! Chains: how events follow each other, and what signs them off.
+//! Chains: how events follow each other, and the heads that sign them off.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use super::event::{Event, EventHash, EventKind};
 use crate::error::Invalid;
 use crate::values::{Date, DialogRef, Evidence};
 
-/// The last event of one chain.
+/// The head of a chain: its last event.
 ///
-/// Its text form is `HASH@POSITION`, with `/CHAIN` after it if that is not the first.
+/// Its text form is `HASH@POSITION`, followed by `/CHAIN` for every chain but the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainHead {
-    /// Which chain of the ledger.
+    /// The number of the chain.
     pub chain: u16,
-    /// How many events there are.
+    /// How many events the chain has.
     pub position: u64,
-    /// The hash of the last one.
+    /// The hash of its last event.
     pub hash: EventHash,
 }
 
@@ -31,7 +31,7 @@ impl ChainHead {
         Self { chain, position: 0, hash: EventHash::from_bytes([0; 32]) }
     }
 
-    /// The event that follows this head.
+    /// Makes the event that follows this head.
     #[must_use]
     pub fn next(
         &self,
@@ -72,10 +72,10 @@ impl Event {
     }
 }
 
-/// How far each chain of a ledger goes, or was read.
+/// A position in each chain of a ledger: how far the ledger goes, or how far it was read.
 ///
-/// Its text form has a number for each chain, with dots between: `12` for a ledger of one chain,
-/// `12.0.7` for one of three. Chains at its end without events are left out.
+/// Its text form has one number per chain, separated by dots: `12` for a ledger of one chain, `12.0.7` for one of
+/// three. Trailing chains without events are left out.
 ///
 /// ```
 /// use dataapi_core::Positions;
@@ -93,20 +93,20 @@ impl Positions {
     /// Before the first event of any chain.
     pub const START: Self = Self(Vec::new());
 
-    /// The most chains that a ledger has.
+    /// The maximum number of chains in a ledger.
     pub const MAX_CHAINS: usize = 1024;
 
-    /// That of one chain.
+    /// The position in one chain.
     pub fn of(&self, chain: u16) -> u64 {
         self.0.get(usize::from(chain)).copied().unwrap_or(0)
     }
 
-    /// How many events lie up to there in all.
+    /// How many events there are up to these positions, in all chains together.
     pub fn events(&self) -> u64 {
         self.0.iter().fold(0, |sum, position| sum.saturating_add(*position))
     }
 
-    /// Moves on, or back, to a position of one chain.
+    /// Sets the position in one chain, forwards or backwards.
     pub fn set(&mut self, chain: u16, position: u64) {
         let chain = usize::from(chain);
         if self.0.len() <= chain {
@@ -117,18 +117,18 @@ impl Positions {
         self.0.truncate(used);
     }
 
-    /// Moves on to an event that was read.
+    /// Moves past an event that was read.
     pub fn pass(&mut self, event: &Event) {
         self.set(event.chain, event.position);
     }
 
-    /// Each chain that has events, and how many.
+    /// Each chain that has events, and how many it has.
     pub fn chains(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         (0..).zip(self.0.iter().copied()).filter(|(_, position)| *position > 0)
     }
 }
 
-/// That of a ledger of one chain.
+/// The positions of a ledger with one chain.
 impl From<u64> for Positions {
     fn from(position: u64) -> Self {
         let mut positions = Self::START;
@@ -150,7 +150,7 @@ impl FromStr for Positions {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let number = |digits: &str| {
             let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-            // What is larger than any position is after all of them.
+            // A number that does not fit is larger than every position, so it counts as the largest.
             let is_short = (1..=20).contains(&digits.len());
             (is_number && is_short).then(|| digits.parse().unwrap_or(u64::MAX))
         };
@@ -169,25 +169,25 @@ impl FromStr for Positions {
     }
 }
 
-/// The last events of all chains, signed off with one hash: kept outside the store, it tells later
-/// whether anything up to it was changed or cut off.
+/// The heads of all chains, signed off with one hash. Keep it outside the store, and it shows later whether any event
+/// up to it was changed or cut off.
 ///
-/// The hash is that of the last event where only the first chain has events. Else it is SHA-256 over 40
-/// bytes for each chain in order, up to the last that has events: its position, big-endian, and the hash of
-/// its last event, or 32 zeros. Its text form is `HASH@POSITIONS`.
+/// If only the first chain has events, the hash is that of its last event. Otherwise it is SHA-256 over 40 bytes for
+/// each chain in order, up to the last one that has events: the position as a big-endian number, then the hash of the
+/// last event, or 32 zeros if there is none. The text form is `HASH@POSITIONS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerHead {
     /// How many events each chain has.
     pub positions: Positions,
-    /// The hash over the last ones.
+    /// The hash over the heads of the chains.
     pub hash: EventHash,
 }
 
 impl LedgerHead {
-    /// The head of a ledger without events.
+    /// The head of an empty ledger.
     pub const EMPTY: Self = Self { positions: Positions::START, hash: ChainHead::EMPTY.hash };
 
-    /// Signs off the heads of all chains that have events, in any order.
+    /// Signs off the heads of chains, in any order. Chains without events are left out.
     pub fn of(heads: impl IntoIterator<Item = ChainHead>) -> Self {
         let mut positions = Positions::START;
         let mut lasts = Vec::new();
@@ -215,7 +215,7 @@ impl LedgerHead {
     }
 }
 
-/// That of a ledger of one chain.
+/// The head of a ledger with one chain.
 impl From<ChainHead> for LedgerHead {
     fn from(head: ChainHead) -> Self {
         Self::of([head])

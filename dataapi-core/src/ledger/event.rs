@@ -10,21 +10,22 @@ use crate::values::{Date, DialogRef, Evidence, hex32, write_hex32};
 /// What happened to a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// Its customer said yes.
+    /// Its customer granted consent.
     Granted,
-    /// Its customer said no.
+    /// Its customer refused or withdrew consent.
     Withdrawn,
     /// An operator removed it, or its customer used the right to erasure (GDPR article 17).
     Erased,
-    /// Its consent never came within the time that the operator set (GDPR article 5(1)(e)).
+    /// Retention erased it: its consent did not come within the time that the operator set, or it was consented and had
+    /// been kept for as long as the operator set (GDPR article 5(1)(e)).
     Expired,
 }
 
 impl EventKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Granted, Self::Withdrawn, Self::Erased, Self::Expired];
 
-    /// How it is hashed, and how a backend may keep it.
+    /// The number that stands for the kind in the hash, and that a backend can store.
     pub const fn code(self) -> u8 {
         match self {
             Self::Granted => 1,
@@ -34,12 +35,12 @@ impl EventKind {
         }
     }
 
-    /// The kind of that code.
+    /// The kind with that code.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
-    /// Its name in exports: `granted`, `withdrawn`, `erased`, `expired`.
+    /// Its name in exports and answers: `granted`, `withdrawn`, `erased`, `expired`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Granted => "granted",
@@ -50,23 +51,23 @@ impl EventKind {
     }
 }
 
-/// The hash of an event, and by the chain of all events before it.
+/// The hash of an event. Through the chain it covers all events before it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventHash([u8; 32]);
 
 impl EventHash {
-    /// Takes the bytes that a backend kept.
+    /// Takes the bytes that a backend has stored.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, for a backend to keep.
+    /// The bytes, for a backend to store.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// 64 hexadecimal digits.
+/// Writes 64 hexadecimal digits.
 impl fmt::Display for EventHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex32(&self.0, f)
@@ -90,9 +91,9 @@ impl FromStr for EventHash {
 /// One event of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Which chain of the ledger it is in: always 0 where there is one.
+    /// The number of its chain: always 0 in a ledger with one chain.
     pub chain: u16,
-    /// Its place there: 1 for the first.
+    /// Its position in the chain: 1 for the first event.
     pub position: u64,
     /// Which dialog it is about.
     pub reference: DialogRef,
@@ -100,17 +101,17 @@ pub struct Event {
     pub kind: EventKind,
     /// When.
     pub date: Date,
-    /// What a decision rested on; empty for other events.
+    /// The evidence of a decision; empty for other events.
     pub evidence: Evidence,
-    /// The hash over all of that and the event before.
+    /// The hash over all of the above and the previous event.
     pub hash: EventHash,
 }
 
-/// An event with what it made readable.
+/// An event, with the dialog that it made readable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// What happened.
     pub event: Event,
-    /// The dialog, if the event is a grant that still holds.
+    /// The dialog, if the event is a grant that is still valid.
     pub dialog: Option<Dialog>,
 }

@@ -1,4 +1,4 @@
-//! Cursors: places in one filter's pages.
+//! Cursors: positions in the pages of one filter.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,10 +12,10 @@ use super::scope::{Fingerprint, Scope};
 use crate::error::Invalid;
 use crate::values::{CustomerId, Date};
 
-/// A place in one filter's pages, from which the next page goes on.
+/// A position in the pages of one filter, from which the next page continues.
 ///
-/// Its text is opaque, safe in a URL as it is, and belongs to its filter: with another one it is
-/// refused. It holds no state of a server, so any server on the same store takes it.
+/// Its text form is opaque and can be put in a URL as it is. It belongs to its filter: with another filter it is
+/// refused. It holds no server state, so every server on the same store accepts it.
 ///
 /// ```
 /// use dataapi_core::{Cursor, Filter, Limit, PageRequest, Position, Start, Window};
@@ -39,12 +39,12 @@ pub struct Cursor {
 impl Cursor {
     const VERSION: u8 = 1;
 
-    /// The cursor to go on from `position` in the pages of `filter`.
+    /// The cursor that continues after `position` in the pages of `filter`.
     pub fn in_filter(filter: &Filter, position: Position) -> Self {
         Self::in_scope(filter.scope(), position)
     }
 
-    /// The cursor to go on from `position` in the pages of one customer's own data.
+    /// The cursor that continues after `position` in the pages of one customer's own data.
     pub fn in_subject(customer_id: &CustomerId, position: Position) -> Self {
         Self::in_scope(Scope::subject(customer_id), position)
     }
@@ -54,7 +54,7 @@ impl Cursor {
         Self { position, fingerprint }
     }
 
-    /// The place from which the page goes on: the last one already seen.
+    /// The position that the next page continues after: that of the last dialog seen.
     pub fn position(&self) -> &Position {
         &self.position
     }

@@ -1,11 +1,11 @@
-//! Filters: which consented dialogs are asked for.
+//! Filters: which consented dialogs a query asks for.
 
 use super::reach::Reach;
 use super::scope::Scope;
 use crate::error::Invalid;
 use crate::values::{CustomerId, Date, Language, LanguageRange};
 
-/// Which consented dialogs are asked for: all that match every condition given.
+/// Selects the consented dialogs that match every given condition.
 ///
 /// ```
 /// use dataapi_core::Filter;
@@ -18,7 +18,7 @@ use crate::values::{CustomerId, Date, Language, LanguageRange};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     customer_id: Option<CustomerId>,
-    /// In order, each once; empty for any.
+    /// Sorted, without duplicates; empty for all languages.
     languages: Vec<LanguageRange>,
     from: Option<Date>,
     to: Option<Date>,
@@ -26,26 +26,25 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Only this customer's.
+    /// Only dialogs of this customer.
     #[must_use]
     pub fn customer(self, customer_id: CustomerId) -> Self {
         Self { customer_id: Some(customer_id), ..self }
     }
 
-    /// The most languages and ranges that are asked for at once, and the most stored languages that
-    /// they may match.
+    /// How many languages and ranges a filter can name, and how many stored languages they can match.
     pub const MAX_LANGUAGES: usize = 32;
 
-    /// Only this language's; case does not matter.
+    /// Only dialogs in this language; case does not matter.
     #[must_use]
     pub fn language(self, language: Language) -> Self {
         Self { languages: vec![language.into()], ..self }
     }
 
-    /// Only those in any of these languages; without any, in all.
+    /// Only dialogs in one of these languages. An empty list means all languages.
     ///
     /// # Errors
-    /// When there are more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES).
+    /// If there are more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES).
     pub fn languages(self, mut languages: Vec<LanguageRange>) -> Result<Self, Invalid> {
         languages.sort();
         languages.dedup();
@@ -56,10 +55,10 @@ impl Filter {
         }
     }
 
-    /// Only those received at `from` or later, and before `to`.
+    /// Only dialogs received at `from` or later, and before `to`.
     ///
     /// # Errors
-    /// When `to` lies before `from`.
+    /// If `to` is before `from`.
     pub fn between(self, from: Option<Date>, to: Option<Date>) -> Result<Self, Invalid> {
         match (from, to) {
             (Some(from), Some(to)) if to < from => {
@@ -69,37 +68,37 @@ impl Filter {
         }
     }
 
-    /// Only those that also lie within `reach`.
+    /// Only dialogs that are also within `reach`.
     #[must_use]
     pub fn within(self, reach: Reach) -> Self {
         Self { reach, ..self }
     }
 
-    /// Whose dialogs are asked for.
+    /// The customer whose dialogs are asked for.
     pub fn customer_id(&self) -> Option<&CustomerId> {
         self.customer_id.as_ref()
     }
 
-    /// In which languages; none for any.
+    /// The languages and ranges that are asked for; empty for all languages.
     pub fn language_ranges(&self) -> &[LanguageRange] {
         &self.languages
     }
 
-    /// Whether the stored languages have to be known to tell which are asked for.
+    /// Whether [`wanted_languages`](Self::wanted_languages) needs the stored languages.
     pub fn has_language_range(&self) -> bool {
         self.languages.iter().any(|range| matches!(range, LanguageRange::Prefix(_)))
     }
 
-    /// Which languages a backend has to look under, in order: those that are asked for and lie within
-    /// the reach. `None` stands for any, and an empty list for no dialog.
+    /// The languages that a backend has to search, sorted: those that are asked for and within the reach. `None` means
+    /// all languages, and an empty list means that no dialog matches.
     ///
-    /// `stored` are the languages of the consented dialogs. They matter only where
-    /// [`has_language_range`](Self::has_language_range) says so; any other filter may do with none.
+    /// `stored` are the languages of the consented dialogs. They matter only if
+    /// [`has_language_range`](Self::has_language_range) is true; for any other filter an empty slice will do.
     ///
     /// # Errors
-    /// When ranges match more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES) of them, and for any range within a
-    /// reach that is bound to customers: what it matches, and how many, would tell in which languages the
-    /// dialogs of others are.
+    /// If ranges match more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES) stored languages. Every range is refused within
+    /// a reach that is bound to customers: the languages it matches, and their number, would reveal the languages of
+    /// other customers' dialogs.
     pub fn wanted_languages(&self, stored: &[Language]) -> Result<Option<Vec<Language>>, Invalid> {
         let bound = self.reach.languages();
         if self.languages.is_empty() {
@@ -133,22 +132,22 @@ impl Filter {
         }
     }
 
-    /// Received when at the earliest.
+    /// The earliest date of receipt.
     pub fn from(&self) -> Option<Date> {
         self.from
     }
 
-    /// Received before when.
+    /// The date before which dialogs must have been received.
     pub fn to(&self) -> Option<Date> {
         self.to
     }
 
-    /// Within which bounds.
+    /// The bounds that the filter must stay within.
     pub fn reach(&self) -> &Reach {
         &self.reach
     }
 
-    /// Whether it asks for nothing but what is out of its reach, so that no dialog matches.
+    /// Whether everything that the filter asks for is out of its reach, so that no dialog matches.
     pub fn is_out_of_reach(&self) -> bool {
         self.customer_id.as_ref().is_some_and(|id| !self.reach.covers_customer(id))
             || !self.languages.is_empty()
@@ -165,12 +164,12 @@ impl Filter {
             && self.reach.covers(customer_id, language)
     }
 
-    /// Feeds the filter to a cursor's fingerprint, each part with its length so that no two
-    /// filters feed the same bytes.
+    /// Feeds the filter to the fingerprint of a cursor. Each part is preceded by its length, so that no two filters
+    /// feed the same bytes.
     pub(super) fn scope(&self) -> Scope {
         let mut scope = Scope::new(b"consented");
         scope.part(self.customer_id.as_ref().map(|id| id.as_str().as_bytes()));
-        // No tag has a comma.
+        // No tag contains a comma.
         let languages: Vec<_> =
             self.languages.iter().map(|range| range.to_string().to_ascii_lowercase()).collect();
         scope.part(
@@ -192,7 +191,7 @@ impl Filter {
     }
 }
 
-/// Whether a range may match a language that lies within a reach.
+/// Whether a range can match a language that is within the reach.
 fn may_match_within(range: &LanguageRange, reach: &Reach) -> bool {
     match range {
         LanguageRange::Tag(tag) => reach.covers_language(tag),

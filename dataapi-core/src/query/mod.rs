@@ -1,8 +1,8 @@
-//! Queries: which dialogs, in which order, from where, and how many.
+//! Queries: which dialogs, in which order, from which position, and how many.
 //!
-//! The order is newest date first, equal dates by dialog id, descending bytes. A dialog's date
-//! never changes, so a place in that order stays what it was while others come and go: that is
-//! why a crawl by [`Cursor`] meets each dialog that stays exactly once.
+//! The order is newest date first, then dialog id in descending byte order. The date of a dialog never changes, so a
+//! position in that order stays the same while other dialogs come and go. This is why following [`Cursor`]s to the end
+//! returns every dialog that stays exactly once.
 
 mod cursor;
 mod filter;

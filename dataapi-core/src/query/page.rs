@@ -1,4 +1,4 @@
-//! Pages: which part of the matching dialogs is asked for, and what came of it.
+//! Pages: which part of the matching dialogs is requested, and the result.
 
 use super::cursor::Cursor;
 use super::filter::Filter;
@@ -8,7 +8,7 @@ use crate::dialog::{Dialog, HeldDialog};
 use crate::error::Invalid;
 use crate::values::{CustomerId, Date};
 
-/// How many dialogs a page has at most: 1 to 1000, 100 unless said otherwise.
+/// The maximum number of dialogs on a page: 1 to 1000, by default 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit(u16);
 
@@ -16,10 +16,10 @@ impl Limit {
     /// The largest limit.
     pub const MAX: Self = Self(1000);
 
-    /// Takes `limit` as a page's limit.
+    /// Takes `limit` as the limit of a page.
     ///
     /// # Errors
-    /// When it is not 1 to 1000.
+    /// If it is not 1 to 1000.
     pub fn new(limit: u64) -> Result<Self, Invalid> {
         match u16::try_from(limit) {
             Ok(limit) if (1..=Self::MAX.0).contains(&limit) => Ok(Self(limit)),
@@ -42,10 +42,10 @@ impl Default for Limit {
 /// Where a page starts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Start {
-    /// After so many of the newest dialogs, as they stand now. Costs time with its size, and
-    /// shifts when others come and go: to read everything, follow the cursors.
+    /// Skips this many of the newest dialogs, as they are now. The cost grows with the offset, and the offset shifts
+    /// when other dialogs come and go. To read everything, follow the cursors.
     Offset(u64),
-    /// After a place that an earlier page ended at.
+    /// Continues after the position where an earlier page ended.
     After(Cursor),
 }
 
@@ -55,14 +55,14 @@ impl Default for Start {
     }
 }
 
-/// Which part of the matching dialogs is asked for.
+/// The part of the matching dialogs that is requested.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// How many at most.
+    /// The maximum number of dialogs.
     pub limit: Limit,
-    /// From where on.
+    /// Where the page starts.
     pub start: Start,
-    /// Whether to count all that match.
+    /// Whether to count all matching dialogs.
     pub total: bool,
 }
 
@@ -74,7 +74,7 @@ impl Default for Window {
 }
 
 impl Window {
-    /// How many matching dialogs lie before the page, not counting any before the cursor.
+    /// How many matching dialogs to skip before the page; 0 if it continues after a cursor.
     pub fn offset(&self) -> u64 {
         match self.start {
             Start::Offset(offset) => offset,
@@ -90,18 +90,18 @@ impl Window {
     }
 }
 
-/// The newest end of what a page may hold; it never takes more than one bound.
+/// The newest end of what a page can contain. There is at most one bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upper<'a> {
     /// No bound.
     None,
-    /// Received before this date.
+    /// Only dialogs received before this date.
     Before(Date),
-    /// After this place in the order of pages.
+    /// Only dialogs after this position in the order of pages.
     After(&'a Position),
 }
 
-/// A page of consented dialogs, asked for; any cursor in it belongs to its filter.
+/// A request for a page of consented dialogs. A cursor in it belongs to its filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PageRequest {
     filter: Filter,
@@ -109,26 +109,26 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// Asks for that window of what matches `filter`.
+    /// Requests that window of the dialogs that match `filter`.
     ///
     /// # Errors
-    /// When the window's cursor belongs to another filter.
+    /// If the cursor of the window belongs to another query.
     pub fn new(filter: Filter, window: Window) -> Result<Self, Invalid> {
         window.cursor().map_or(Ok(()), |cursor| cursor.check(filter.scope()))?;
         Ok(Self { filter, window })
     }
 
-    /// Which dialogs.
+    /// The filter.
     pub fn filter(&self) -> &Filter {
         &self.filter
     }
 
-    /// Which part of them.
+    /// The part of the matching dialogs that is requested.
     pub fn window(&self) -> &Window {
         &self.window
     }
 
-    /// The tighter of the filter's `to` and the cursor, so that an index is entered at one place.
+    /// The tighter of the filter's `to` and the cursor, so that a backend enters its index at one position.
     pub fn upper(&self) -> Upper<'_> {
         match (self.filter.to(), self.window.cursor().map(Cursor::position)) {
             (Some(to), Some(position)) if to <= position.date => Upper::Before(to),
@@ -138,14 +138,14 @@ impl PageRequest {
         }
     }
 
-    /// Makes the page out of what was found: the matching dialogs from the window's start on, in
-    /// order, up to one more than the limit. That one tells that there is a next page.
+    /// Makes the page out of what the backend found: the matching dialogs in order from the start of the window, up to
+    /// one more than the limit. The extra one shows that there is a next page.
     pub fn page(&self, found: Vec<Dialog>, total: Option<u64>) -> Page<Dialog> {
         Page::cut(found, total, &self.window, |position| Cursor::in_filter(&self.filter, position))
     }
 }
 
-/// A page of everything held on one customer, asked for; any cursor in it belongs to it.
+/// A request for a page of everything held on one customer. A cursor in it belongs to that customer's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectRequest {
     customer_id: CustomerId,
@@ -153,31 +153,31 @@ pub struct SubjectRequest {
 }
 
 impl SubjectRequest {
-    /// Asks for that window of what is held on `customer_id`.
+    /// Requests that window of what is held on `customer_id`.
     ///
     /// # Errors
-    /// When the window's cursor belongs to another query.
+    /// If the cursor of the window belongs to another query.
     pub fn new(customer_id: CustomerId, window: Window) -> Result<Self, Invalid> {
         window.cursor().map_or(Ok(()), |cursor| cursor.check(Scope::subject(&customer_id)))?;
         Ok(Self { customer_id, window })
     }
 
-    /// Whose data.
+    /// The customer whose data is requested.
     pub fn customer_id(&self) -> &CustomerId {
         &self.customer_id
     }
 
-    /// Which part of it.
+    /// The part of the data that is requested.
     pub fn window(&self) -> &Window {
         &self.window
     }
 
-    /// Where the page goes on, if not at the newest.
+    /// The position that the page continues after; `None` if it starts at the newest.
     pub fn after(&self) -> Option<&Position> {
         self.window.cursor().map(Cursor::position)
     }
 
-    /// Makes the page out of what was found, as [`PageRequest::page`] does.
+    /// Makes the page out of what the backend found, as [`PageRequest::page`] does.
     pub fn page(&self, found: Vec<HeldDialog>, total: Option<u64>) -> Page<HeldDialog> {
         Page::cut(found, total, &self.window, |position| {
             Cursor::in_subject(&self.customer_id, position)
@@ -188,11 +188,11 @@ impl SubjectRequest {
 /// A page of dialogs, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The dialogs, at most as many as the limit.
+    /// The dialogs, no more than the limit.
     pub items: Vec<T>,
-    /// How many match in all, at the moment of this page; `None` if it was not asked for.
+    /// How many dialogs match at the moment of this page; `None` if it was not requested.
     pub total: Option<u64>,
-    /// Where the following page starts; `None` if this is the last.
+    /// Where the next page starts; `None` if this is the last page.
     pub next: Option<Cursor>,
 }
 

@@ -1,11 +1,11 @@
-//! The order of pages: newest date first, equal dates by dialog id, descending bytes.
+//! The order of pages: newest date first, then dialog id in descending byte order.
 
 use std::cmp::Ordering;
 
 use crate::dialog::{Dialog, HeldDialog};
 use crate::values::{Date, DialogId};
 
-/// A dialog's place in the order of pages; the newest place is the smallest.
+/// The position of a dialog in the order of pages. The newest position is the smallest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// When the dialog was received.
@@ -26,9 +26,9 @@ impl PartialOrd for Position {
     }
 }
 
-/// What has a place in the order of pages.
+/// Something that has a position in the order of pages.
 pub trait Positioned {
-    /// Its place.
+    /// Its position.
     fn position(&self) -> Position;
 }
 

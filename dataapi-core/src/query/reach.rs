@@ -1,4 +1,4 @@
-//! Reach: which dialogs a key may be used for, where that is not all of them.
+//! Reach: which dialogs a key can be used for.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,7 @@ use std::sync::Arc;
 use crate::error::Invalid;
 use crate::values::{CustomerId, Language};
 
-/// Which dialogs are reached: those that lie within every bound. Without bounds all of them, which is
-/// the default.
+/// The dialogs that a key can be used for: those within every bound. The default has no bounds and covers all dialogs.
 ///
 /// ```
 /// use dataapi_core::Reach;
@@ -25,19 +24,19 @@ pub struct Reach(Option<Arc<Bounds>>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Bounds {
-    /// In order, each once; empty for any.
+    /// Sorted, without duplicates; empty for all languages.
     languages: Vec<Language>,
     customers: Option<CustomerPrefix>,
 }
 
 impl Reach {
-    /// The most languages that one may be bound to.
+    /// The maximum number of languages that a reach can be bound to.
     pub const MAX_LANGUAGES: usize = 16;
 
-    /// Only dialogs in these languages, whatever the case of their tags.
+    /// Only dialogs in these languages; the case of their tags does not matter.
     ///
     /// # Errors
-    /// When there are none, or more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES).
+    /// If there are none, or more than [`MAX_LANGUAGES`](Self::MAX_LANGUAGES).
     pub fn only_languages(self, mut languages: Vec<Language>) -> Result<Self, Invalid> {
         languages.sort();
         languages.dedup();
@@ -48,7 +47,7 @@ impl Reach {
         }
     }
 
-    /// Only dialogs of customers whose ids begin so.
+    /// Only dialogs of customers whose ids begin with `prefix`.
     #[must_use]
     pub fn only_customers(self, prefix: CustomerPrefix) -> Self {
         Self(Some(Arc::new(Bounds { customers: Some(prefix), ..self.into_bounds() })))
@@ -59,27 +58,27 @@ impl Reach {
         self.0.is_none()
     }
 
-    /// The languages that it is bound to, in order; none for any.
+    /// The languages that the reach is bound to, sorted; empty for all languages.
     pub fn languages(&self) -> &[Language] {
         self.0.as_ref().map_or(&[], |bounds| &bounds.languages)
     }
 
-    /// How the ids of the customers begin that it is bound to.
+    /// The prefix of the customer ids that the reach is bound to.
     pub fn customers(&self) -> Option<&CustomerPrefix> {
         self.0.as_ref()?.customers.as_ref()
     }
 
-    /// Whether a dialog of that customer in that language is reached.
+    /// Whether it covers a dialog of that customer in that language.
     pub fn covers(&self, customer_id: &CustomerId, language: &Language) -> bool {
         self.covers_language(language) && self.covers_customer(customer_id)
     }
 
-    /// Whether dialogs in that language may be.
+    /// Whether it can cover dialogs in that language.
     pub fn covers_language(&self, language: &Language) -> bool {
         self.languages().is_empty() || self.languages().contains(language)
     }
 
-    /// Whether dialogs of that customer may be.
+    /// Whether it can cover dialogs of that customer.
     pub fn covers_customer(&self, customer_id: &CustomerId) -> bool {
         self.customers().is_none_or(|prefix| customer_id.as_str().starts_with(prefix.as_str()))
     }
@@ -89,7 +88,7 @@ impl Reach {
     }
 }
 
-/// How the ids of some customers begin: 1 to 255 bytes of UTF-8, no control characters.
+/// A prefix of customer ids: 1 to 255 bytes of UTF-8 without control characters.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CustomerPrefix(Box<str>);
 
@@ -99,12 +98,11 @@ impl CustomerPrefix {
         &self.0
     }
 
-    /// The first string, in the order of bytes, after all that begin with the prefix; `None` if there is
-    /// no end to them.
+    /// The first string in byte order after all strings that begin with the prefix; `None` if there is no such string.
     pub fn end(&self) -> Option<String> {
         let mut end: Vec<char> = self.0.chars().collect();
         while let Some(last) = end.pop() {
-            // UTF-8 has the order of its code points.
+            // UTF-8 sorts in the order of its code points.
             if let Some(next) = (last..=char::MAX).nth(1) {
                 end.push(next);
                 return Some(end.into_iter().collect());

@@ -1,11 +1,11 @@
-//! What a cursor belongs to, hashed.
+//! Hashes what a cursor belongs to.
 
 use super::position::Position;
 use crate::values::CustomerId;
 
 pub(super) type Fingerprint = [u8; 8];
 
-/// What a cursor belongs to: a filter, or one customer's own data.
+/// What a cursor belongs to: a filter, or the data of one customer.
 pub(super) struct Scope(blake3::Hasher);
 
 impl Scope {
