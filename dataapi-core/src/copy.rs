@@ -321,24 +321,24 @@ pub struct Copied {
 #[non_exhaustive]
 pub enum IncompleteCopy {
     /// The source could not be read.
-    #[error("the store that is copied cannot be read")]
+    #[error("cannot read the store to copy from")]
     Source(#[source] StoreError),
 
     /// The target could not be written.
-    #[error("the new store cannot be written")]
+    #[error("cannot write the new store")]
     Target(#[from] StoreError),
 
     /// The unfinished copy does not belong to the source as it is now.
     #[error(
-        "the copy that was begun there is of another store, or this one has changed since; remove what \
-         was begun, stop all servers of the store, and copy it anew"
+        "the unfinished copy is of another store, or the store has changed since; remove the unfinished \
+         copy, stop every server of the store, and copy again"
     )]
     Changed,
 
     /// The ledger would have too many chains, because a store keeps the chains of every store that it was copied from.
     #[error(
-        "the ledger has no room for the chains of the new store: {past} of its own, {new} new ones, and {} \
-         at most; choose fewer shards",
+        "the ledger would have too many chains: {past} old and {new} new ones, but at most {} are \
+         possible; choose fewer shards",
         Positions::MAX_CHAINS
     )]
     Chains {
@@ -349,17 +349,17 @@ pub enum IncompleteCopy {
     },
 
     /// The source's ledger is damaged. It is not copied as if it were whole.
-    #[error("the ledger of the store that is copied is damaged")]
+    #[error("the ledger of the store to copy from is damaged")]
     Ledger(#[from] BrokenChain),
 
     /// The copy differs from what was read.
     #[error(
-        "the copy is not what was copied, in its {0}; it was not released. Remove it and copy anew"
+        "the copy differs from the source in its {0} and was not released; remove it and copy again"
     )]
     Differs(&'static str),
 
     /// The caller stopped it.
-    #[error("it was stopped before its end; the same command goes on where it was")]
+    #[error("the copy was stopped before it was complete; copy again to continue where it stopped")]
     Stopped,
 }
 
@@ -481,7 +481,7 @@ async fn verify(
         ("rows", (seen.rows, seen.digest) == (copied.rows, copied.digest)),
         ("number of rows", seen.rows == manifest.rows()),
         ("counts", found.stats == manifest.stats),
-        ("key of references", found.key.as_bytes() == manifest.key.as_bytes()),
+        ("reference key", found.key.as_bytes() == manifest.key.as_bytes()),
         ("dates", found.last_date >= manifest.last_date),
         ("held decisions or keys", target.rest().await? == *rest),
     ];

@@ -56,12 +56,12 @@ pub enum StoreError {
     #[error("the customer has not consented yet")]
     ConsentRequired,
 
-    /// The dialog was withdrawn or erased, and its id cannot be used again. Do not retry.
+    /// The dialog was withdrawn or erased, and its id stays taken. Do not retry.
     #[error("the dialog was withdrawn or erased")]
     Gone,
 
     /// A grant came after a withdrawal or an erasure and cannot undo it. Do not retry.
-    #[error("a withdrawal or an erasure cannot be undone by a later yes")]
+    #[error("a later grant cannot undo a withdrawal or an erasure")]
     Conflict,
 
     /// A value is outside its bounds. Correct the named field, then try again.
@@ -74,7 +74,7 @@ pub enum StoreError {
     },
 
     /// Too many requests are already waiting. Nothing was done. Try again later.
-    #[error("the store is overloaded, retry in {} ms", retry_after.as_millis())]
+    #[error("the store is overloaded; retry in {} ms", retry_after.as_millis())]
     Overloaded {
         /// How long to wait before the next try.
         retry_after: Duration,

@@ -141,9 +141,9 @@ impl Grant {
     pub fn new(roles: Roles, reach: Reach) -> Result<Self, Invalid> {
         let given = |role: Role| roles.iter().any(|given| given == role);
         if !reach.is_all() && given(Role::Admin) {
-            Err(Invalid::new("role", "must not be admin where a key is bound"))
+            Err(Invalid::new("role", "must not be admin for a key that is bound to customers or languages"))
         } else if !reach.languages().is_empty() && given(Role::Subject) {
-            Err(Invalid::new("role", "must not be subject where a key is bound to languages"))
+            Err(Invalid::new("role", "must not be subject for a key that is bound to languages"))
         } else {
             Ok(Self { roles, reach })
         }
@@ -204,7 +204,7 @@ impl TryFrom<String> for KeyName {
         if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
             Ok(Self(name.into_boxed_str()))
         } else {
-            Err(Invalid::new("name", "must be 1 to 64 letters, digits, '.', '_' and '-'"))
+            Err(Invalid::new("name", "must be 1 to 64 ASCII letters, digits, '.', '_' or '-'"))
         }
     }
 }
@@ -260,7 +260,7 @@ impl FromStr for KeySecret {
         digits.and_then(hex32).map(Self).ok_or_else(|| {
             Invalid::new(
                 "key",
-                "must be as 'dataapi key create' showed it, 'dataapi_' and the rest",
+                "must be 'dataapi_' and 64 hexadecimal digits, as 'dataapi key create' printed it",
             )
         })
     }

@@ -246,7 +246,7 @@ impl Dialogs for MemoryStore {
             self.check_free(&state, &dialog)?;
             let now = self.now(&state);
             if date.is_some_and(|date| date > now) {
-                return Err(Invalid::new("date", "must not lie in the future").into());
+                return Err(Invalid::new("date", "must not be in the future").into());
             }
             if date.is_none() {
                 state.last_date = now;
@@ -448,7 +448,7 @@ impl Keys for MemoryStore {
         let mut state = self.state();
         let created = self.now(&state);
         if state.keys.contains_key(&key.name) {
-            return Err(Invalid::new("name", "must not be that of another key").into());
+            return Err(Invalid::new("name", "must not be the name of another key").into());
         }
         state.keys.insert(key.name.clone(), key.kept(created));
         state.last_date = created;

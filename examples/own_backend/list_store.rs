@@ -203,7 +203,7 @@ impl Keys for ListStore {
     async fn create_key(&self, key: NewKey) -> Outcome<Date> {
         let mut list = self.list();
         if list.keys.contains_key(&key.name) {
-            return Err(Invalid::new("name", "must not be that of another key").into());
+            return Err(Invalid::new("name", "must not be the name of another key").into());
         }
         list.last_date = list.now();
         let created = list.last_date;

@@ -92,7 +92,7 @@ fn jsonl_lines_are_told_apart() {
             (9, "dialog_id is missing"),
             (10, "dialog_id must be a string"),
             (11, "text must be 1 to 100 bytes of UTF-8"),
-            (12, "text must have no NUL"),
+            (12, "text must not contain NUL characters"),
             (
                 13,
                 "language must be a well-formed BCP 47 tag of at most 255 bytes, \

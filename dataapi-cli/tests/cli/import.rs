@@ -41,9 +41,9 @@ fn bad_lines_are_counted_and_lose_no_good_one() {
         "line 2: the dialog id is taken by another dialog\n\
          line 4: the dialog was withdrawn or erased\n\
          line 6: the line must be JSON; it is not at byte 22\n\
-         line 7: text must have no NUL\n\
+         line 7: text must not contain NUL characters\n\
          line 8: date must be an RFC 3339 date-time such as 2026-03-01T10:00:00Z\n\
-         line 9: date must not lie in the future\n\
+         line 9: date must not be in the future\n\
          line 10: text must be 1 to 65536 bytes of UTF-8\n\
          line 11: the line must be at most 409600 bytes long\n\
          line 12: the line must be UTF-8\n\

@@ -20,7 +20,7 @@ fn a_decision_gives_its_receipt() {
     assert!(sandbox.ok(&["consent", "show", "d"]).contains(r#""consent":"withdrawn""#));
     let ran = sandbox.run(&["consent", "grant", "d"]);
     assert_eq!(ran.code, Some(4));
-    assert!(ran.err.contains("cannot be undone by a later yes"), "{}", ran.err);
+    assert!(ran.err.contains("a later grant cannot undo a withdrawal"), "{}", ran.err);
 }
 
 #[test]

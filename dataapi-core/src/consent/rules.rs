@@ -179,7 +179,7 @@ pub fn insert(slot: Slot<'_>, now: Date) -> Result<Arrival, StoreError> {
 pub fn import(slot: Slot<'_>, imported: &ImportedDialog, now: Date) -> Result<Arrival, StoreError> {
     let held = grant_in(slot, now)?;
     if is_from_the_future(imported, now) {
-        return Err(Invalid::new("date", "must not lie in the future").into());
+        return Err(Invalid::new("date", "must not be in the future").into());
     }
     let since = held.map_or(now, |held| now.max(held.date));
     let evidence = held

@@ -52,8 +52,8 @@ pub enum BrokenChain {
     },
     /// A chain ends before the head that was noted earlier.
     #[error(
-        "chain {chain} of the ledger ends at position {position}, before the head noted earlier: it was \
-         cut off"
+        "chain {chain} of the ledger was cut off: it ends at position {position}, before the head noted \
+         earlier"
     )]
     CutOff {
         /// The number of the chain.
@@ -63,7 +63,7 @@ pub enum BrokenChain {
     },
     /// Each chain is consistent, but they do not lead to the head that was noted earlier.
     #[error(
-        "the ledger has other events up to the head noted earlier, at {positions}: it was written anew"
+        "the ledger was rewritten: its events up to {positions} do not lead to the head noted earlier"
     )]
     Rewritten {
         /// The positions in the noted head.

@@ -158,7 +158,7 @@ impl FromStr for Positions {
         let Some(read) = read.filter(|read| read.len() <= Self::MAX_CHAINS) else {
             return Err(Invalid::new(
                 "positions",
-                "must be a number for each chain, with dots between",
+                "must be one number per chain, separated by dots",
             ));
         };
         let mut positions = Self::START;
@@ -237,6 +237,6 @@ impl FromStr for LedgerHead {
             Some(Self { hash: hash.parse().ok()?, positions: positions.parse().ok()? })
         };
         parse()
-            .ok_or_else(|| Invalid::new("head", "must be HASH@POSITIONS, as 'audit head' tells it"))
+            .ok_or_else(|| Invalid::new("head", "must be HASH@POSITIONS, as 'dataapi audit head' prints it"))
     }
 }

@@ -63,7 +63,7 @@ impl Cursor {
         if scope.fingerprint(&self.position) == self.fingerprint {
             Ok(())
         } else {
-            Err(Invalid::new("cursor", "belongs to another query; start again without it"))
+            Err(Invalid::new("cursor", "belongs to another query; start again without a cursor"))
         }
     }
 }
@@ -94,6 +94,6 @@ impl FromStr for Cursor {
             let dialog_id = std::str::from_utf8(dialog_id).ok()?.parse().ok()?;
             Some(Self { position: Position { date, dialog_id }, fingerprint: *fingerprint })
         };
-        parse().ok_or_else(|| Invalid::new("cursor", "must be one that a page's 'next' gave"))
+        parse().ok_or_else(|| Invalid::new("cursor", "must be the one in the 'next' of a page"))
     }
 }

@@ -62,7 +62,7 @@ impl Filter {
     pub fn between(self, from: Option<Date>, to: Option<Date>) -> Result<Self, Invalid> {
         match (from, to) {
             (Some(from), Some(to)) if to < from => {
-                Err(Invalid::new("to", "must not lie before 'from'"))
+                Err(Invalid::new("to", "must not be before 'from'"))
             }
             _ => Ok(Self { from, to, ..self }),
         }
@@ -107,7 +107,7 @@ impl Filter {
         if self.has_language_range() && self.reach.customers().is_some() {
             return Err(Invalid::new(
                 "language",
-                "must be a tag, not a range, for a key that is bound to customers",
+                "must be a tag, not a range, with a key that is bound to customers",
             ));
         }
         let mut wanted = Vec::new();
@@ -127,7 +127,7 @@ impl Filter {
         } else {
             Err(Invalid::new(
                 "language",
-                "must match at most 32 of the stored languages; ask for fewer at once",
+                "must match at most 32 of the stored languages; use narrower ranges",
             ))
         }
     }

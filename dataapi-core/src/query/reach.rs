@@ -43,7 +43,7 @@ impl Reach {
         if (1..=Self::MAX_LANGUAGES).contains(&languages.len()) {
             Ok(Self(Some(Arc::new(Bounds { languages, ..self.into_bounds() }))))
         } else {
-            Err(Invalid::new("languages", "must be 1 to 16"))
+            Err(Invalid::new("languages", "must be a list of 1 to 16 languages"))
         }
     }
 
@@ -117,9 +117,9 @@ impl FromStr for CustomerPrefix {
 
     fn from_str(prefix: &str) -> Result<Self, Invalid> {
         if prefix.is_empty() || prefix.len() > CustomerId::MAX_BYTES {
-            Err(Invalid::new("customers", "must begin with 1 to 255 bytes of UTF-8"))
+            Err(Invalid::new("customers", "must be a prefix of 1 to 255 bytes of UTF-8"))
         } else if prefix.chars().any(char::is_control) {
-            Err(Invalid::new("customers", "must have no control characters"))
+            Err(Invalid::new("customers", "must not contain control characters"))
         } else {
             Ok(Self(prefix.into()))
         }

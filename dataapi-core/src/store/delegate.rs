@@ -1,12 +1,12 @@
-//! The macro for wrappers: a store that is another one but for some methods.
+//! A macro for wrappers: stores that pass most methods on to another store.
 
-/// Writes the methods of a store trait that a wrapper hands on as they are to the store in one of its fields.
+/// Writes the methods of a store trait that a wrapper passes on unchanged to the store in one of its fields.
 ///
-/// Goes into an `impl` of [`Dialogs`](crate::Dialogs), [`Ledger`](crate::Ledger), [`Keys`](crate::Keys) or
-/// [`Upkeep`](crate::Upkeep), beside the methods that the wrapper has of its own. `delegate!(Keys to store)`
-/// hands on all methods of the trait `Keys`, `delegate!(events, ledger_head to store)` the named ones. The
-/// field is a store, or derefs to one, such as an `Arc<dyn DialogStore>`. Costs nothing: the inner store's
-/// future is returned as it is.
+/// Use it in an `impl` of [`Dialogs`](crate::Dialogs), [`Ledger`](crate::Ledger), [`Keys`](crate::Keys) or
+/// [`Upkeep`](crate::Upkeep), next to the wrapper's own methods. `delegate!(Keys to store)` passes on all methods of
+/// the trait `Keys`; `delegate!(events, ledger_head to store)` passes on the named ones. The field is a store or
+/// dereferences to one, such as an `Arc<dyn DialogStore>`. It costs nothing, because it returns the inner store's
+/// future as it is.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -73,7 +73,7 @@ macro_rules! delegate {
     };
 }
 
-/// One method of [`delegate!`]: the one place, beside the traits, that lists their signatures.
+/// One method of [`delegate!`]. Apart from the traits, this is the only place that lists their signatures.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __delegate_method {
@@ -202,8 +202,8 @@ macro_rules! __delegate_method {
             self.$store.activity()
         }
     };
-    // An asynchronous method as `async_trait` writes it, since the attribute on the `impl` does not look
-    // into a macro.
+    // An asynchronous method, written out as `async_trait` would: the attribute on the `impl` does not look into a
+    // macro.
     (@ $store:ident $method:ident[$($life:lifetime),*]($($name:ident: $type:ty),*) -> $answer:ty) => {
         fn $method<'s, $($life,)* 'f>(
             &'s self,

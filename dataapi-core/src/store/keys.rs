@@ -1,4 +1,4 @@
-//! The keys that a server lets its clients in with.
+//! The keys that clients of a server use.
 
 use async_trait::async_trait;
 
@@ -6,24 +6,24 @@ use crate::error::StoreError;
 use crate::key::{Key, KeyName, NewKey};
 use crate::values::Date;
 
-/// What an operator does with keys, and a server that checks requests.
-/// [`DialogStore`](super::DialogStore) says what holds for every method.
+/// What an operator does with keys, and a server that checks requests. [`DialogStore`](super::DialogStore) says what
+/// every method promises.
 #[async_trait]
 pub trait Keys: Send + Sync {
-    /// Keeps a key, as made now, and returns when that is.
+    /// Stores a new key and returns the date of its creation.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] when its name is that of another key, also of a revoked one.
+    /// [`StoreError::Invalid`] if another key has its name, even a revoked one.
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError>;
 
-    /// All keys, revoked and expired ones included, by name. They are few.
+    /// Returns all keys by name, revoked and expired ones included. There are few of them.
     async fn keys(&self) -> Result<Vec<Key>, StoreError>;
 
-    /// Revokes a key for good, and tells whether there is one of that name. Revoked again, it keeps its
-    /// first date.
+    /// Revokes a key permanently. Returns whether there is a key of that name. Revoking a key again keeps the first
+    /// date.
     async fn revoke_key(&self, name: &KeyName) -> Result<bool, StoreError>;
 
-    /// Notes when keys were last used. A date earlier than the one that stands, or a name that is no
-    /// key's, changes nothing.
+    /// Records when keys were last used. An earlier date than the recorded one, or a name that no key has, changes
+    /// nothing.
     async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError>;
 }

@@ -1,4 +1,4 @@
-//! The consent ledger as it is read.
+//! Reading the consent ledger.
 
 use async_trait::async_trait;
 
@@ -7,18 +7,17 @@ use crate::ledger::{Change, Event, LedgerHead, Positions};
 use crate::query::Limit;
 use crate::query::Reach;
 
-/// What an auditor reads, and a program that keeps a copy of what can be read.
-/// [`DialogStore`](super::DialogStore) says what holds for every method.
+/// What an auditor reads, and a program that keeps a copy of the readable dialogs. [`DialogStore`](super::DialogStore)
+/// says what every method promises.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// The events of the ledger after those positions, as many as there are up to `limit`: chain by
-    /// chain, that with the lowest number first, each in order. To go on, [`pass`](Positions::pass) each.
-    /// Cost: proportional to the limit and the number of chains.
+    /// Returns the events after those positions, up to `limit`: chain by chain, beginning with the lowest number, each
+    /// chain in order. To continue, [`pass`](Positions::pass) each event. Cost: proportional to the limit and to the
+    /// number of chains.
     async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError>;
 
-    /// What [`events`](Self::events) tells, each grant with its dialog if that is consented by it to
-    /// this moment, and within `reach`. A program that keeps a copy of what can be read updates it with
-    /// that.
+    /// Returns what [`events`](Self::events) returns. A grant comes with its dialog if the dialog is within `reach` and
+    /// is still consented by that grant. A program that keeps a copy of the readable dialogs can update it from this.
     async fn changes(
         &self,
         after: &Positions,
@@ -26,7 +25,7 @@ pub trait Ledger: Send + Sync {
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError>;
 
-    /// The last events of the ledger, signed off: noted elsewhere, it shows later that nothing up to it was
+    /// Returns the head of the ledger. If it is noted outside the store, it shows later that no event up to it was
     /// changed. Cost: one look-up for each chain.
     async fn ledger_head(&self) -> Result<LedgerHead, StoreError>;
 }

@@ -1,14 +1,14 @@
-//! The storage traits, and what every implementation of them promises.
+//! The storage traits, and what every implementation promises.
 //!
 //! | trait | who calls it |
 //! |---|---|
 //! | [`Dialogs`] | a chatbot, an analyst, an officer who answers a data subject |
-//! | [`Ledger`] | an auditor, and a program that keeps a copy of what can be read |
+//! | [`Ledger`] | an auditor, and a program that keeps a copy of the readable dialogs |
 //! | [`Keys`] | an operator, and a server that checks requests |
 //! | [`Upkeep`] | an operator and the process that holds the store; nobody over a network |
 //!
-//! [`DialogStore`] is all four. What all their methods promise is written there; what one method promises
-//! is written on it.
+//! [`DialogStore`] combines all four and says what every method promises. What a single method promises is documented
+//! there.
 
 mod delegate;
 mod dialogs;
@@ -21,33 +21,33 @@ pub use keys::Keys;
 pub use ledger::Ledger;
 pub use upkeep::{Activity, BatchSizes, Purge, Revision, StoreInfo, Upkeep};
 
-/// A store of dialogs behind a consent gate: everything that has the four traits is one.
+/// A store of dialogs behind a consent gate. Every type that implements the four traits is one.
 ///
-/// Call the methods on a `dyn DialogStore` as they are. On a concrete type, bring the traits into scope
-/// with `use dataapi_core::prelude::*`.
+/// The methods of a `dyn DialogStore` can be called as they are. For a concrete type, import the traits with `use
+/// dataapi_core::prelude::*`.
 ///
 /// # What holds for every method
 ///
-/// - **Whole or not at all.** A call that returns `Ok` has happened whole and is durable: a
-///   durable backend has it on disk, and it survives the loss of power. A call that returns `Err`
-///   has changed nothing, with one exception: after [`StoreError::Unavailable`] and
-///   [`StoreError::Backend`] from a call that writes, the change was made either whole or not at all.
-///   The same is true of a call whose future was dropped before it was ready.
-/// - **One order.** Calls behave as if they ran one after the other, each at some moment between
-///   its start and its end, also across threads and across processes on one store.
-/// - **Gone is gone.** After a withdrawal or an erasure has returned, no call that starts later
-///   returns the text, and no call ever brings it back.
-/// - **Gone from the files.** Within the erasure delay that a durable backend documents, no file of
-///   the store has any byte of an erased dialog's text, id or customer left: GDPR article 17.
-/// - **One ledger.** Each grant, withdrawal, erasure and expiry is an [`Event`], written with what it
-///   records or not at all, and chained to the one before it in its chain. Nothing else is an event, and no
-///   event ever changes.
-/// - **Dates** that the store hands out never go backwards, also when its clock does.
-/// - **Errors** may also be [`StoreError::Overloaded`], [`StoreError::Unavailable`] or
-///   [`StoreError::Backend`] from any method; each method names the others that it returns.
+/// - **Atomic and durable.** A call that returns `Ok` has happened whole. In a durable backend it is on disk and
+///   survives a loss of power. A call that returns `Err` has changed nothing, with one exception: after
+///   [`StoreError::Unavailable`] or [`StoreError::Backend`] from a call that writes, the outcome can be unknown. The
+///   write then happened whole or not at all, and asking again tells which. The same applies to a call whose future was
+///   dropped before it was ready.
+/// - **One order.** Calls behave as if they ran one after the other, each at some moment between its start and its end,
+///   even across threads and across processes on the same store.
+/// - **Gone is gone.** Once a withdrawal or an erasure has returned, no call that starts later returns the text, and no
+///   call brings it back. Only an operator who purges the tombstone ([`Purge::Tombstones`]) makes the id free again.
+/// - **Gone from the files.** Once the erasure delay that a durable backend documents is over, no file of the store
+///   contains any byte of an erased dialog's text, id or customer (GDPR article 17).
+/// - **One ledger.** Each grant, withdrawal, erasure and expiry is an [`Event`]. It is written together with the change
+///   that it records or not at all, and is chained to the event before it in its chain. Nothing else is an event, and
+///   no event ever changes.
+/// - **Dates** that the store hands out never go backwards, even if its clock does.
+/// - **Errors.** Any method can return [`StoreError::Overloaded`], [`StoreError::Unavailable`] or
+///   [`StoreError::Backend`]. Each method documents the other errors that it returns.
 ///
-/// `dataapi-conformance` tests each of these promises, and those of every method, on any backend. What takes
-/// a restart, a crash or a second process is for the tests of the backend itself.
+/// `dataapi-conformance` tests these promises, and those of every method, on any backend. A backend's own tests have to
+/// cover what needs a restart, a crash or a second process.
 ///
 /// [`Event`]: crate::Event
 /// [`StoreError::Unavailable`]: crate::StoreError::Unavailable

@@ -1,4 +1,4 @@
-//! Dates: instants in UTC, to the microsecond.
+//! Dates: moments in UTC, to the microsecond.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,11 +8,10 @@ use jiff::Timestamp;
 
 use crate::error::Invalid;
 
-/// An instant in UTC, to the microsecond.
+/// A moment in UTC, to the microsecond.
 ///
-/// From `0001-01-01T00:00:00Z` to `9999-12-30T22:00:00.999999Z`. Its text form is RFC 3339 with
-/// six digits and `Z`, so that texts sort as the instants do. Anything finer than a microsecond is
-/// cut off when a text is parsed.
+/// From `0001-01-01T00:00:00Z` to `9999-12-30T22:00:00.999999Z`. Its text form is RFC 3339 with six digits and `Z`, so
+/// that texts sort in the order of their dates. Parsing cuts off anything finer than a microsecond.
 ///
 /// ```
 /// use dataapi_core::Date;
@@ -31,36 +30,36 @@ impl Date {
     /// The latest date.
     pub const MAX: Self = Self(253_402_207_200_999_999);
 
-    /// The date so many microseconds after 1970-01-01T00:00:00Z.
+    /// The date this many microseconds after 1970-01-01T00:00:00Z.
     ///
     /// # Errors
-    /// When it lies before [`Date::MIN`] or after [`Date::MAX`].
+    /// If it is before [`Date::MIN`] or after [`Date::MAX`].
     pub fn from_micros(micros: i64) -> Result<Self, Invalid> {
         if (Self::MIN.0..=Self::MAX.0).contains(&micros) {
             Ok(Self(micros))
         } else {
-            Err(Invalid::new("date", "must lie in the years 1 to 9999"))
+            Err(Invalid::new("date", "must be between 0001-01-01 and 9999-12-30"))
         }
     }
 
-    /// The date so many microseconds after 1970-01-01T00:00:00Z, or the nearest that there is.
+    /// The date this many microseconds after 1970-01-01T00:00:00Z, or the nearest possible date.
     pub(crate) fn clamped(micros: i64) -> Self {
         Self(micros.clamp(Self::MIN.0, Self::MAX.0))
     }
 
-    /// Microseconds since 1970-01-01T00:00:00Z; negative before.
+    /// Microseconds since 1970-01-01T00:00:00Z; negative before that.
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// This date moved back by `by`, or [`Date::MIN`] where that would lie before it.
+    /// This date moved back by `by`, but not before [`Date::MIN`].
     #[must_use]
     pub fn saturating_sub(self, by: Duration) -> Self {
         let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(by).max(Self::MIN.0))
     }
 
-    /// This date moved on by `by`, or [`Date::MAX`] where that would lie after it.
+    /// This date moved forward by `by`, but not after [`Date::MAX`].
     #[must_use]
     pub fn saturating_add(self, by: Duration) -> Self {
         let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
@@ -70,8 +69,8 @@ impl Date {
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // By nanoseconds: by microseconds the date library refuses all but the start of its last
-        // second, in which `Date::MAX` lies.
+        // In nanoseconds, because given microseconds the date library refuses all but the start of its last second,
+        // which contains `Date::MAX`.
         let nanos = i128::from(self.0) * 1_000;
         let timestamp = Timestamp::from_nanosecond(nanos).map_err(|_| fmt::Error)?;
         write!(f, "{timestamp:.6}")
@@ -88,15 +87,14 @@ impl FromStr for Date {
             return Err(invalid());
         }
         let timestamp: Timestamp = text.parse().map_err(|_| invalid())?;
-        // Rounds towards the past, so that a date before 1970 is cut off like any other.
+        // Rounds towards the past, so that dates before 1970 are cut off like all others.
         let micros = timestamp.as_nanosecond().div_euclid(1_000);
         Self::from_micros(i64::try_from(micros).map_err(|_| invalid())?)
     }
 }
 
-/// The date library reads more than RFC 3339 section 5.6 allows (short times, time zone names,
-/// six-digit years, offsets of a day and more), and what it reads differs by version: fix the
-/// shape here.
+/// The date library accepts more than RFC 3339 section 5.6 allows (short times, time zone names, six-digit years,
+/// offsets of a day and more), and what it accepts differs by version. This check fixes the shape.
 fn has_rfc3339_shape(text: &[u8]) -> bool {
     const HEAD: &[u8] = b"0000-00-00T00:00:00";
     let fits = |shape: &[u8], text: &[u8]| {

@@ -7,18 +7,18 @@ use crate::error::Invalid;
 pub struct EvidenceField(Box<str>);
 
 impl EvidenceField {
-    /// The most bytes it has.
+    /// The maximum length in bytes.
     pub const MAX_BYTES: usize = 255;
 
-    /// Takes `value` as the piece of evidence called `field`.
+    /// Takes `value` as the piece of evidence named `field`.
     ///
     /// # Errors
-    /// When it is longer than [`EvidenceField::MAX_BYTES`] or has a NUL.
+    /// If it is longer than [`EvidenceField::MAX_BYTES`] or contains a NUL character.
     pub fn parse(field: &'static str, value: String) -> Result<Self, Invalid> {
         if value.len() > Self::MAX_BYTES {
             Err(Invalid::new(field, "must be at most 255 bytes of UTF-8"))
         } else if value.as_bytes().contains(&0) {
-            Err(Invalid::new(field, "must have no NUL"))
+            Err(Invalid::new(field, "must not contain NUL characters"))
         } else {
             Ok(Self(value.into_boxed_str()))
         }
@@ -44,7 +44,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Takes the three pieces, each as [`EvidenceField::parse`] does.
+    /// Parses the three pieces, each as [`EvidenceField::parse`] does.
     ///
     /// # Errors
     /// Names the first piece that is outside its bounds.
@@ -69,7 +69,7 @@ impl Evidence {
             .map(|piece| piece.as_ref().map(EvidenceField::as_str))
     }
 
-    /// What stands in a receipt for consent that another store received.
+    /// The evidence in the receipt for consent that another store received.
     pub fn of_import() -> Self {
         Self { method: Some(EvidenceField("import".into())), ..Self::default() }
     }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// Writes 64 hexadecimal digits, at once: an export writes some for each dialog.
+/// Writes 64 hexadecimal digits in one call, because an export writes many of them.
 pub(crate) fn write_hex32(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // Whatever the bytes are, they are written as its hashes are.
+    // The hash type formats any 32 bytes.
     f.write_str(&blake3::Hash::from_bytes(*bytes).to_hex())
 }
 

@@ -9,13 +9,13 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $field:literal) => {
         $(#[$doc])*
         ///
-        /// 1 to 255 bytes of UTF-8, no control characters, not `.` or `..`. Compared and ordered
-        /// byte for byte, never normalised.
+        /// 1 to 255 bytes of UTF-8 without control characters, and not `.` or `..`. Compared and ordered byte for byte,
+        /// never normalised.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
 
         impl $name {
-            /// The most bytes an id has.
+            /// The maximum length in bytes.
             pub const MAX_BYTES: usize = 255;
 
             /// The id as it was sent.
@@ -51,7 +51,7 @@ macro_rules! id {
 }
 
 id! {
-    /// Names one user of the chatbot, as the chatbot chose.
+    /// The name that the chatbot chose for one of its users.
     ///
     /// ```
     /// use dataapi_core::CustomerId;
@@ -66,12 +66,12 @@ id! {
 }
 
 id! {
-    /// Names one dialog, uniquely in the whole store and not only for its customer.
+    /// The name of one dialog. It is unique in the whole store, not only for its customer.
     DialogId, "dialog_id"
 }
 
 fn check_id(field: &'static str, value: &str) -> Result<(), Invalid> {
-    // Most ids are printable ASCII, which is told without decoding characters.
+    // Most ids are printable ASCII. This can be checked without decoding characters.
     let has_control = || {
         !value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
             && value.chars().any(char::is_control)
@@ -79,7 +79,7 @@ fn check_id(field: &'static str, value: &str) -> Result<(), Invalid> {
     if value.is_empty() || value.len() > CustomerId::MAX_BYTES {
         Err(Invalid::new(field, "must be 1 to 255 bytes of UTF-8"))
     } else if has_control() {
-        Err(Invalid::new(field, "must have no control characters"))
+        Err(Invalid::new(field, "must not contain control characters"))
     } else if matches!(value, "." | "..") {
         Err(Invalid::new(field, "must not be '.' or '..'"))
     } else {

@@ -11,7 +11,7 @@ use crate::error::Invalid;
 
 /// The language of a dialog: a well-formed BCP 47 tag (RFC 5646 section 2.2.9) of up to 255 bytes.
 ///
-/// Equality, order and hash disregard case; [`Language::as_str`] keeps the tag as it was sent.
+/// Equality, order and hash ignore case; [`Language::as_str`] keeps the tag as it was sent.
 ///
 /// ```
 /// use dataapi_core::Language;
@@ -27,7 +27,7 @@ use crate::error::Invalid;
 pub struct Language(Box<str>);
 
 impl Language {
-    /// The most bytes a tag has.
+    /// The maximum length in bytes.
     pub const MAX_BYTES: usize = 255;
 
     /// The tag as it was sent.
@@ -35,7 +35,7 @@ impl Language {
         &self.0
     }
 
-    /// The tag in the case that RFC 5646 section 2.1.1 recommends, such as `zh-Hant-TW`.
+    /// The tag in the case that RFC 5646 section 2.1.1 recommends, for example `zh-Hant-TW`.
     pub fn canonical(&self) -> String {
         LanguageTag::parse_and_normalize(&self.0)
             .map_or_else(|_| self.0.to_ascii_lowercase(), LanguageTag::into_inner)
@@ -69,8 +69,8 @@ impl TryFrom<String> for Language {
     }
 }
 
-/// Whether it is a tag of the shape that nearly all have, `en` or `pt-BR`: a page is read in less
-/// time when these are not parsed again.
+/// Whether the tag looks like nearly all tags do, `en` or `pt-BR`. Such tags need no parser, which makes reading a page
+/// faster.
 fn is_plain(tag: &str) -> bool {
     let (language, region) = tag.split_once('-').unwrap_or((tag, "XX"));
     language.len() == 2
@@ -111,10 +111,10 @@ impl fmt::Debug for Language {
     }
 }
 
-/// Which languages are asked for: one tag, or a tag and all that begin with it.
+/// Which languages are asked for: one tag, or a tag and all tags that extend it.
 ///
-/// Its text is a tag, `en`, or an extended language range of RFC 4647 section 2.2 that ends in `-*`:
-/// `en-*` is `en` and every tag that begins with `en-`. Case does not matter.
+/// Its text form is a tag, such as `en`, or an extended language range of RFC 4647 section 2.2 that ends in `-*`:
+/// `en-*` means `en` and every tag that begins with `en-`. Case does not matter.
 ///
 /// ```
 /// use dataapi_core::LanguageRange;
@@ -128,14 +128,14 @@ impl fmt::Debug for Language {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LanguageRange {
-    /// This tag alone.
+    /// Only this tag.
     Tag(Language),
-    /// This tag, and all tags that begin with it and a hyphen.
+    /// This tag, and all tags that begin with it followed by a hyphen.
     Prefix(Language),
 }
 
 impl LanguageRange {
-    /// Whether that language is asked for.
+    /// Whether the range matches that language.
     pub fn matches(&self, language: &Language) -> bool {
         match self {
             Self::Tag(tag) => tag == language,

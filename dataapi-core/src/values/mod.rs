@@ -1,7 +1,7 @@
-//! Values: parsed once, at the edge, and valid ever after.
+//! Values: parsed once, at the edge, and valid from then on.
 //!
-//! None of those that hold personal data prints it: `Debug` says `[redacted]`, and `Display` is not
-//! implemented. Where such a value has to be seen, `as_str` says so in the code.
+//! Values with personal data never print it: `Debug` shows `[redacted]`, and `Display` is not implemented. Code that
+//! needs such a value has to call `as_str`.
 
 mod date;
 mod evidence;

@@ -1,4 +1,4 @@
-//! References: how the ledger and tombstones name a dialog without its id.
+//! References: how the ledger and tombstones name a dialog without revealing its id.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +9,8 @@ use crate::error::Invalid;
 
 /// A store's secret key, which turns dialog ids into [`DialogRef`]s.
 ///
-/// Made with the store and kept in it. With the whole store one can still test a guessed id against its
-/// tombstones; with the references alone one cannot.
+/// It is made with the store and kept in it. Anyone who has the whole store can test a guessed id against its
+/// tombstones; anyone who has only the references cannot.
 #[derive(Clone)]
 pub struct RefKey([u8; 32]);
 
@@ -20,7 +20,7 @@ impl RefKey {
         Self(bytes)
     }
 
-    /// The bytes, for a backend to keep.
+    /// The bytes, for a backend to store.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -37,24 +37,24 @@ impl fmt::Debug for RefKey {
     }
 }
 
-/// A keyed hash of a dialog's id: the same for the same dialog and store, and no way back to the
-/// id without the store's key.
+/// A keyed hash of a dialog id. It is always the same for the same dialog and store, and reveals nothing about the id
+/// without the store's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DialogRef([u8; 32]);
 
 impl DialogRef {
-    /// Takes the bytes that a backend kept.
+    /// Takes the bytes that a backend has stored.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, for a backend to keep.
+    /// The bytes, for a backend to store.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// 64 hexadecimal digits.
+/// Writes 64 hexadecimal digits.
 impl fmt::Display for DialogRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex32(&self.0, f)

@@ -1,10 +1,10 @@
-//! The words of a dialog.
+//! The text of a dialog.
 
 use std::fmt;
 
 use crate::error::Invalid;
 
-/// The words of a dialog: 1 byte or more of UTF-8, any character but NUL.
+/// The text of a dialog: at least 1 byte of UTF-8, any character but NUL.
 ///
 /// ```
 /// use dataapi_core::Text;
@@ -18,18 +18,18 @@ use crate::error::Invalid;
 pub struct Text(Box<str>);
 
 impl Text {
-    /// The most bytes a text has unless the operator sets another limit: 64 KiB.
+    /// The maximum length in bytes, unless the operator sets another one: 64 KiB.
     pub const DEFAULT_MAX_BYTES: usize = 64 * 1024;
 
     /// Takes `value` as a text of at most `max_bytes`.
     ///
     /// # Errors
-    /// When it is empty, longer than `max_bytes`, or has a NUL.
+    /// If it is empty, longer than `max_bytes`, or contains a NUL character.
     pub fn parse(value: String, max_bytes: usize) -> Result<Self, Invalid> {
         if value.is_empty() || value.len() > max_bytes {
             Err(Invalid::new("text", format!("must be 1 to {max_bytes} bytes of UTF-8")))
         } else if value.as_bytes().contains(&0) {
-            Err(Invalid::new("text", "must have no NUL"))
+            Err(Invalid::new("text", "must not contain NUL characters"))
         } else {
             Ok(Self(value.into_boxed_str()))
         }
