@@ -1,8 +1,8 @@
-//! A chatbot that embeds the store: a background job pushes each dialog while the bot goes on
-//! talking, and the customer is asked for consent at the end.
+//! A chatbot that embeds the store. A background job stores each dialog while the bot keeps talking, and the customer
+//! is asked for consent at the end.
 //!
-//! `cargo run --example chatbot`, then type; an empty line ends a dialog. `DATAAPI_STORE` names the
-//! store, `memory:` unless set.
+//! Run `cargo run --example chatbot` and type; an empty line ends a dialog. `DATAAPI_STORE` names the store, by default
+//! `memory:`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("Bot: Hello! How can I help?");
         let dialog_id = format!("{}-{number}", std::process::id());
         let Some(pushed) = converse(&store, &mut lines, &dialog_id).await? else { break };
-        // The store has the dialog on disk before the customer's answer is recorded.
+        // The dialog must be stored before the customer's answer is recorded.
         pushed.await??;
         println!("Bot: May we keep this dialog to get better? (yes/no)");
         let answer = lines.next_line().await?.unwrap_or_default();
@@ -34,11 +34,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let readable = store.query(&PageRequest::new(Filter::default(), Window::default())?).await?;
-    println!("Dialogs that may be read: {}", readable.total.unwrap_or_default());
+    println!("Readable dialogs: {}", readable.total.unwrap_or_default());
     Ok(())
 }
 
-/// Talks until an empty line; `None` when there is nobody to talk to.
+/// Talks until an empty line. Returns `None` if the customer said nothing.
 async fn converse(
     store: &Arc<dyn DialogStore>,
     lines: &mut Lines<BufReader<Stdin>>,

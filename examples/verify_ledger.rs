@@ -1,7 +1,7 @@
 //! Verifies an exported ledger without DataAPI: `dataapi audit export | verify_ledger [HASH@POSITIONS]`.
 //!
-//! The form of the export, and of the bytes that are hashed, stands in the documentation of
-//! `dataapi_core::ledger`. Whatever hashes SHA-256 and reads JSON can do this.
+//! The documentation of `dataapi_core::ledger` describes the bytes that are hashed. Any program that can read JSON and
+//! compute SHA-256 can do the same.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 #[derive(Deserialize)]
 struct Event {
-    /// Left out where it is the first, as in any store on one machine.
+    /// Missing in events of the first chain.
     #[serde(default)]
     chain: u16,
     position: u64,
@@ -28,12 +28,12 @@ struct Event {
 }
 
 impl Event {
-    /// The hash that the event has after one with the hash `before`.
+    /// The hash of the event if the previous event has the hash `before`.
     fn hash_after(&self, before: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
         let kind = ["granted", "withdrawn", "erased", "expired"]
             .iter()
             .position(|kind| *kind == self.kind)
-            .ok_or("a kind that is not known")?;
+            .ok_or("unknown kind of event")?;
         let mut hasher = Sha256::new();
         hasher.update(before);
         hasher.update(self.position.to_be_bytes());
@@ -58,7 +58,7 @@ fn from_hex(digits: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     pairs.map(|pair| Ok(u8::from_str_radix(pair?, 16)?)).collect()
 }
 
-/// The hash over the last events of all chains, by their positions and hashes.
+/// The hash over the heads of all chains, from their positions and hashes.
 fn signed_off(lasts: &[(u64, Vec<u8>)]) -> Vec<u8> {
     match lasts {
         [] => vec![0; 32],
@@ -76,7 +76,7 @@ fn signed_off(lasts: &[(u64, Vec<u8>)]) -> Vec<u8> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let noted = std::env::args().nth(1);
-    let (hash, positions) = noted.as_deref().unwrap_or("@").split_once('@').ok_or("no head")?;
+    let (hash, positions) = noted.as_deref().unwrap_or("@").split_once('@').ok_or("the head must be HASH@POSITIONS")?;
     let positions: Vec<u64> = positions
         .split('.')
         .filter(|digits| !digits.is_empty())
@@ -100,7 +100,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let is_there = passed.iter().map(|(position, _)| position).eq(&positions);
     if noted.is_some() && !(is_there && signed_off(&passed) == from_hex(hash)?) {
-        return Err("the noted head is not in it: it was cut off or written anew".into());
+        return Err("the ledger does not contain the noted head: it was cut off or rewritten".into());
     }
     println!("{events} events, the ledger is whole");
     Ok(())

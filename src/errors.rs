@@ -1,4 +1,4 @@
-//! Why a whole store could not be opened, backed up, restored or copied, and what to do about it.
+//! Why a whole store could not be opened, backed up, restored or copied, and how to react.
 
 use dataapi_core::copy::IncompleteCopy;
 
@@ -6,20 +6,20 @@ use dataapi_core::copy::IncompleteCopy;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// No backend has that name.
-    #[error("the store must be 'sqlite:PATH', 'postgres://USER@HOST/DATABASE' or 'memory:'")]
+    /// No backend has such a URL.
+    #[error("the store's URL must be 'sqlite:PATH', 'postgres://USER@HOST/DATABASE' or 'memory:'")]
     UnknownUrl,
 
-    /// Its files are what was asked for.
-    #[error("a store in memory has no files; name one with 'sqlite:PATH'")]
+    /// A store in memory has no files to work on.
+    #[error("a store in memory has no files; use a store in a file, 'sqlite:PATH'")]
     NoFiles,
 
-    /// Its files are PostgreSQL's.
-    #[error("this is for stores in a file; of one in PostgreSQL take care with its own tools")]
+    /// The files of the store belong to PostgreSQL.
+    #[error("this works only for a store in a file; for one in PostgreSQL, use PostgreSQL's own tools")]
     InDatabase,
 
-    /// The backend is there, but was not built in.
-    #[error("DataAPI was built without this kind of store; turn on its Cargo feature '{0}'")]
+    /// The backend exists, but this build does not include it.
+    #[error("this build does not include this kind of store; build with the Cargo feature '{0}'")]
     FeatureOff(&'static str),
 
     /// The PostgreSQL backend could not open it.
@@ -33,15 +33,15 @@ pub enum OpenError {
     Sqlite(#[from] dataapi_sqlite::OpenError),
 
     /// The operating system gave no random bytes for a key.
-    #[error("the operating system gave no random bytes for a key")]
+    #[error("the operating system provided no random bytes for a key")]
     Randomness(#[source] getrandom::Error),
 
-    /// The runtime was shut down meanwhile.
+    /// The runtime was shut down in the meantime.
     #[error("the runtime was shut down while the store was being opened")]
     Task(#[source] tokio::task::JoinError),
 }
 
-/// Why there is no backup, or nothing was restored from one.
+/// Why a backup or a restore failed.
 #[cfg(feature = "sqlite")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -50,14 +50,14 @@ pub enum BackupError {
     #[error(transparent)]
     Open(#[from] OpenError),
 
-    /// The SQLite backend could not do it.
+    /// The SQLite backend failed.
     #[error(transparent)]
     Sqlite(#[from] dataapi_sqlite::BackupError),
 
-    /// A ledger was given for a store that has one.
+    /// A ledger was given for a store that has its own.
     #[error(
-        "the store that is there has a ledger of its own; leave the other one out, or restore to a \
-         place without a store"
+        "the existing store has a ledger of its own; leave out the one you gave, or restore to a place \
+         without a store"
     )]
     HasLedger,
 }
@@ -66,42 +66,41 @@ pub enum BackupError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
-    /// The store that is copied could not be opened.
-    #[error("the store that is copied cannot be opened")]
+    /// The store to copy from could not be opened.
+    #[error("cannot open the store to copy from")]
     Source(#[source] OpenError),
 
-    /// The new store could not be made.
-    #[error("the new store cannot be made")]
+    /// The new store could not be created.
+    #[error("cannot create the new store")]
     Target(#[source] OpenError),
 
-    /// It was not copied to its end.
+    /// The copy is not complete.
     #[error(transparent)]
     Transfer(#[from] IncompleteCopy),
 }
 
-/// What the caller does next about an error, whatever the backend.
+/// How the caller should react to an error, whatever the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reaction {
-    /// Correct the request: no store has such a URL, or that cannot be done with one of its kind.
+    /// Correct the request: no store has such a URL, or this kind of store does not support the operation.
     Correct,
 
-    /// Choose another place or another file: what is there, or what was given, does not go with the rest,
-    /// and was left as it is.
+    /// Choose another place or another file: what is there, or what was given, does not fit. It was left as it is.
     ChooseAnother,
 
-    /// Give the ledger of the store that was lost: nothing else tells what must not come back.
+    /// Supply the ledger of the lost store: nothing else shows what must not come back.
     GiveLedger,
 
-    /// Go on when you like: it was asked to stop.
+    /// Continue at any time: the operation was stopped on request.
     GoOn,
 
-    /// Look after the file, the disk, the database, or the way to it: it failed.
+    /// Check the file, the disk, the database or the connection to it: it failed.
     Investigate,
 }
 
 impl OpenError {
-    /// What to do about it.
+    /// How to react to the error.
     pub fn reaction(&self) -> Reaction {
         match self {
             Self::UnknownUrl | Self::NoFiles | Self::InDatabase | Self::FeatureOff(_) => {
@@ -120,7 +119,7 @@ impl OpenError {
 
 #[cfg(feature = "sqlite")]
 impl BackupError {
-    /// What to do about it.
+    /// How to react to the error.
     pub fn reaction(&self) -> Reaction {
         use dataapi_sqlite::BackupError as Sqlite;
 
@@ -138,7 +137,7 @@ impl BackupError {
 }
 
 impl CopyError {
-    /// What to do about it.
+    /// How to react to the error.
     pub fn reaction(&self) -> Reaction {
         match self {
             Self::Source(error) | Self::Target(error) => error.reaction(),

@@ -1,13 +1,13 @@
-//! DataAPI: a consent-gated store for chatbot dialogs, embedded in one's own process.
+//! DataAPI: a consent-gated store for chatbot dialogs, embedded in your own process.
 //!
-//! Everything of [`dataapi_core`] is here, and what is done with a whole store that a URL names: [`open`] first
-//! of all. Cargo features choose the backends:
+//! This crate re-exports everything in [`dataapi_core`] and adds operations on a whole store, named by a URL. Start
+//! with [`open`]. Cargo features choose the backends:
 //!
 //! | feature | store | is on |
 //! |---|---|---|
 //! | | in memory | always |
 //! | `sqlite` | in a file | by default |
-//! | `postgres` | in PostgreSQL | where it is asked for |
+//! | `postgres` | in PostgreSQL | on request |
 //!
 //! ```
 //! use dataapi::{Decision, Evidence, Filter, NewDialog, PageRequest, Window};
@@ -27,7 +27,7 @@
 
 #![deny(missing_docs)]
 
-// No module has the name of one of the core's, which it would hide.
+// No module has the name of a module in the core, because it would hide that one.
 mod errors;
 mod operations;
 mod options;

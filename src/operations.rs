@@ -1,4 +1,4 @@
-//! What is done with a whole store: it is opened, backed up, restored, copied, checked.
+//! Operations on a whole store: open, back up, restore, copy and check.
 
 #[cfg(feature = "sqlite")]
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ use crate::registry::{REDACTED, backend_of};
 /// Opens the store that `url` names, with [`OpenOptions::default`].
 ///
 /// # Errors
-/// As [`OpenOptions::open`].
+/// See [`OpenOptions::open`].
 pub async fn open(url: &str) -> Result<Arc<dyn DialogStore>, OpenError> {
     OpenOptions::default().open(url).await
 }
@@ -33,12 +33,12 @@ impl OpenOptions {
     /// |---|---|
     /// | `sqlite:dialogs.db`, `sqlite:/srv/dialogs.db` | a file, and two more beside it while it is open |
     /// | `postgres://dataapi@db.example/dialogs` | PostgreSQL, for any number of processes at once; see `dataapi_postgres::PostgresStore::open` |
-    /// | `memory:` | gone with the process |
+    /// | `memory:` | in memory; lost when the process ends |
     ///
-    /// A store closes when the last `Arc` of it is dropped; that drop waits for what runs.
+    /// The store closes when the last `Arc` of it is dropped. That drop waits for running operations.
     ///
     /// # Errors
-    /// When no backend has that name or it was not built in, or the backend cannot open the store.
+    /// If no backend has such a URL, this build does not include the backend, or the backend cannot open the store.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -47,15 +47,15 @@ impl OpenOptions {
     }
 }
 
-/// Writes a copy of the store that `url` names, as it is at one moment, to a new file, while the store is
-/// in use; no erasure waits for it. The file can be opened as a store, and is one to [`restore`] from.
+/// Writes a copy of the store that `url` names to a new file, as the store is at one moment. The store can be in use,
+/// and no erasure waits for the backup. The file can be opened as a store, and [`restore`] can restore from it.
 ///
-/// It holds pending dialogs, too: keep it as safe as the store, and no longer than you must, since no
-/// later erasure reaches it. `progress` is told now and then how many more dialogs are copied, and ends
-/// the work by a break; nothing is left of the file then.
+/// The backup also contains pending dialogs, and no later erasure reaches it. Keep it as safe as the store, and no
+/// longer than necessary. `progress` is called now and then with the number of dialogs copied since the last call. If
+/// it breaks, the backup stops and its file is removed.
 ///
 /// # Errors
-/// When the store is not there or has no files, or the file is there or cannot be written.
+/// If the store does not exist or has no files, or if the file exists already or cannot be written.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -73,7 +73,7 @@ impl OpenOptions {
 /// let copied = dataapi::backup("sqlite:dialogs.db", backup, |_| ControlFlow::Continue(())).await?;
 /// assert_eq!(copied.dialogs, 1);
 ///
-/// // Erased after the backup: it does not come back.
+/// Erased after the backup, so it does not come back.
 /// store.erase_customer(&"anna".parse()?).await?;
 /// let restored =
 ///     dataapi::restore("sqlite:dialogs.db", backup, Since::Unknown, |_| ControlFlow::Continue(())).await?;
@@ -91,16 +91,17 @@ pub async fn backup(
     backend_of(url)?.back_up(url, place, Box::new(progress)).await
 }
 
-/// Brings back from a backup what the store that `url` names has lost, but nothing that was withdrawn or
-/// erased after the backup was made.
+/// Restores from a backup what the store that `url` names has lost, but nothing that was withdrawn or erased after the
+/// backup was made.
 ///
-/// Where that store is there, it says what that is, and keeps all that it holds; it may be in use. Where
-/// there is none, one is made, with the ledger that `since` gives, and appears once it is whole. What is
-/// in a file that was lost with its ledger nobody can tell: see [`Since`].
+/// If the store exists, its ledger shows what must not come back, and the store keeps everything that it holds; it can
+/// be in use. If it does not exist, a new one is made with the ledger that `since` supplies, and appears once it is
+/// complete. If the ledger was lost together with the store, nobody can know what was withdrawn or erased: see
+/// [`Since`].
 ///
 /// # Errors
-/// When the backup or the store cannot be opened or are not of one store, when the ledger is broken,
-/// does not go on from the backup's, or is missing, and when the store cannot be written.
+/// If the backup or the store cannot be opened, if they do not belong to the same store, if the ledger is broken, is
+/// missing or does not continue the backup's ledger, or if the store cannot be written.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -114,22 +115,21 @@ pub async fn restore(
     backend_of(url)?.restore(url, backup, since, Box::new(progress)).await
 }
 
-/// Copies all of the store that `from` names to a new one that `to` names, whatever the backends: dialogs in
-/// every state, tombstones, the ledger as it was written, decisions that are held, and keys. What is there then
-/// is verified.
+/// Copies the whole store that `from` names to a new one that `to` names, whatever the backends: dialogs in every
+/// state, tombstones, the ledger as it was written, held grants, and keys. Then it verifies the copy.
 ///
-/// Until it is done nobody can open the new store, and nobody write to the old one. Stopped or killed, it goes
-/// on where it was when it is called again, for as long as nobody has written to the old store. A new store in
-/// PostgreSQL has that many `shards`, which may be other than those of the old one. `watch` is told how far it
-/// has come, and ends it by a break.
+/// Until it is done, nobody can open the new store or write to the old one. If it is stopped or killed, call it again:
+/// it continues where it stopped, as long as nobody has written to the old store. A new store in PostgreSQL gets this
+/// many `shards`, which can differ from the old store. `watch` is called with the progress and can stop the copy by a
+/// break.
 ///
-/// The old store stays as it is. It still holds what is erased from the new one: remove it.
+/// The old store is not changed. It still contains what is later erased from the new store, so remove it.
 ///
 /// # Errors
 /// See [`CopyError`].
 ///
 /// # Panics
-/// Outside a tokio runtime. Blocks the thread that polls it for some hundredths of a second at a time.
+/// Outside a tokio runtime. Blocks the thread that polls it for a few hundredths of a second at a time.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -162,20 +162,20 @@ pub async fn copy(
     Ok(copy::copy_store(&mut *source, &mut *target, watch).await?)
 }
 
-/// The files of the store that `url` names, as far as they are there: for programs that look at
-/// them from outside, such as one that verifies an erasure.
+/// The existing files of the store that `url` names, for programs that inspect them from outside, for example to verify
+/// an erasure.
 ///
 /// # Errors
-/// When no backend has that name, it keeps no files, or there is no such store.
+/// If no backend has such a URL, the store has no files, or it does not exist.
 pub fn files(url: &str) -> Result<Vec<PathBuf>, OpenError> {
     backend_of(url)?.files(url)
 }
 
-/// Looks at every page and every row of the store that `url` names; yields what is wrong, nothing if it is
-/// whole. Erasures in a store that is in use wait for it: rather check a [`backup`].
+/// Checks every page and every row of the store that `url` names. Returns what is damaged, or nothing if the store is
+/// sound. If the store is in use, its erasures wait for the check, so check a [`backup`] instead.
 ///
 /// # Errors
-/// When no backend has that name, it keeps no files, or the store is not there or cannot be read on.
+/// If no backend has such a URL, the store has no files or does not exist, or the check cannot read on.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -184,8 +184,8 @@ pub async fn check(url: &str) -> Result<Vec<Damage>, OpenError> {
     backend_of(url)?.check(url).await
 }
 
-/// A store's URL as it may be shown: without a password, and without the parameters after it. Of what names no
-/// store nothing is shown: it may be anything.
+/// A store's URL in a form that is safe to show: without its password and without its parameters. A URL that names no
+/// store is hidden completely, because it could contain anything.
 ///
 /// ```
 /// assert_eq!(dataapi::shown("postgres://u:secret@db/d?sslrootcert=ca.pem"), "postgres://u@db/d");

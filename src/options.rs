@@ -1,4 +1,4 @@
-//! How a store is opened, whatever its backend.
+//! Options for opening a store of any backend.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dataapi_core::{Clock, SystemClock};
 
-/// How to open a store.
+/// Options for opening a store.
 #[derive(Clone)]
 pub struct OpenOptions {
     pub(crate) clock: Arc<dyn Clock>,
@@ -17,7 +17,7 @@ pub struct OpenOptions {
     pub(crate) read_replicas: Vec<String>,
 }
 
-/// URLs hold passwords: of standbys it shows how many there are.
+/// URLs contain passwords, so this shows only the number of standbys.
 impl fmt::Debug for OpenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenOptions")
@@ -31,8 +31,8 @@ impl fmt::Debug for OpenOptions {
 }
 
 impl Default for OpenOptions {
-    /// The operating system's clock; a store that is not there is created, in PostgreSQL with 32 shards;
-    /// 16 MiB of cache; an erasure delay of a second.
+    /// The operating system's clock, 16 MiB of cache, and an erasure delay of one second. A missing store is created,
+    /// in PostgreSQL with 32 shards.
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
@@ -52,35 +52,35 @@ impl OpenOptions {
         Self { clock, ..self }
     }
 
-    /// Whether a store that is not there is created, or refused.
+    /// Whether to create a missing store or to refuse it.
     #[must_use]
     pub fn create(self, create: bool) -> Self {
         Self { create, ..self }
     }
 
-    /// About how many bytes of the store its backend keeps in memory for writes; reads leave that to the
-    /// operating system.
+    /// About how many bytes of the store its backend caches in memory for writes. Reads use the operating system's
+    /// cache.
     #[must_use]
     pub fn cache_bytes(self, cache_bytes: usize) -> Self {
         Self { cache_bytes, ..self }
     }
 
-    /// The erasure delay: how long after a withdrawal or an erasure its bytes may be in a file of the
-    /// store. [`Upkeep::scrub`](dataapi_core::Upkeep::scrub) waits until they are gone.
+    /// The erasure delay: how long the bytes of a withdrawn or erased dialog can remain in a file of the store.
+    /// [`Upkeep::scrub`](dataapi_core::Upkeep::scrub) waits until they are gone.
     #[must_use]
     pub fn erase_within(self, erase_within: Duration) -> Self {
         Self { erase_within, ..self }
     }
 
-    /// How many shards a new store in PostgreSQL has, and chains its ledger: 1 to 1024, for good. On Citus no
-    /// more nodes than these can share the dialogs.
+    /// How many shards a new store in PostgreSQL has, and chains its ledger: 1 to 1024. The number cannot be changed
+    /// later. On Citus, it limits how many nodes can share the dialogs.
     #[must_use]
     pub fn shards(self, shards: u16) -> Self {
         Self { shards, ..self }
     }
 
-    /// URLs of standbys of a store in PostgreSQL, which pages may come from: each only while it has all that
-    /// was decided and erased before the page was asked for.
+    /// URLs of standbys of a store in PostgreSQL, which can serve pages. A standby is used only while it has everything
+    /// that was decided and erased before the request for the page.
     #[must_use]
     pub fn read_replicas(self, read_replicas: Vec<String>) -> Self {
         Self { read_replicas, ..self }

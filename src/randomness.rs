@@ -4,11 +4,11 @@ use dataapi_core::KeySecret;
 
 use crate::errors::OpenError;
 
-/// A new key for a server's clients, from the operating system's random source. Show it once, and keep its
+/// Generates a key for a client of a server, from the operating system's random source. Show it once, and store its
 /// [`hash`](KeySecret::hash) with [`Keys::create_key`](dataapi_core::Keys::create_key).
 ///
 /// # Errors
-/// [`OpenError::Randomness`] when there is none.
+/// [`OpenError::Randomness`] if the operating system provides no random bytes.
 pub fn generate_key() -> Result<KeySecret, OpenError> {
     Ok(KeySecret::from_bytes(random_bytes()?))
 }

@@ -25,7 +25,7 @@ fn the_chatbot_keeps_only_what_was_consented_to() {
     let output = chatbot.wait_with_output().unwrap();
     assert!(output.status.success());
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.ends_with("Dialogs that may be read: 1\n"), "{said}");
+    assert!(said.ends_with("Readable dialogs: 1\n"), "{said}");
 }
 
 #[test]

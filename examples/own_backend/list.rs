@@ -1,4 +1,4 @@
-//! What the store holds, how it is found, and how what the rules say is done to it.
+//! What the store holds, how to find it, and how to apply the results of the rules.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use dataapi::{
     Positions, Purge, Reach, Received, StoreError, StoredDialog, Upper, Window,
 };
 
-/// All that is stored.
+/// Everything that is stored.
 pub(crate) struct List {
     clock: Arc<dyn Clock>,
     pub(crate) last_date: Date,
-    /// In the order of pages, so that reading one is walking along.
+    /// In the order of pages, so that reading a page is a walk along the list.
     pub(crate) held: Vec<Held>,
     /// In the order of the ledger.
     pub(crate) tombstones: Vec<Event>,
@@ -75,7 +75,7 @@ impl List {
         self.early.get(&reference).map_or(Record::Absent, |early| Record::Awaited(early.clone()))
     }
 
-    /// Takes in a dialog if the rule agrees.
+    /// Stores a dialog if the rule agrees.
     pub(crate) fn receive(
         &mut self,
         reference: DialogRef,
@@ -151,7 +151,7 @@ impl List {
         references.filter_map(move |it| Some((it, rules::purge(&self.record(it), which, before)?)))
     }
 
-    /// The dialogs of a window and one more if there is one, and how many match in all.
+    /// The dialogs of a window, plus one more if there is one, and how many match in all.
     pub(crate) fn window(
         &self,
         window: &Window,

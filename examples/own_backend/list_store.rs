@@ -1,7 +1,7 @@
-//! All of [`DialogStore`](dataapi::DialogStore) over a sorted list.
+//! The whole of [`DialogStore`](dataapi::DialogStore), over a sorted list.
 //!
-//! The contract is on the traits. What a write does is up to the rules of the core ([`rules`]): a backend looks
-//! a record up, calls the rule, and does what it says, all under one lock here. Pages are cut by the core, too
+//! The traits document the contract. The rules in the core ([`rules`]) decide what a write does: a backend looks up a
+//! record, calls the rule and applies its result. Here all three steps run under one lock. The core also cuts the pages
 //! ([`PageRequest::page`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -111,7 +111,7 @@ impl Dialogs for ListStore {
     }
 
     async fn query(&self, request: &PageRequest) -> Outcome<Page<Dialog>> {
-        // Refuses a range of too many languages; the list needs no index for each.
+        // This refuses a range that matches too many languages. The list needs no index, so it ignores the result.
         let stored: Vec<_> = self.stats().await?.consented_by_language.into_keys().collect();
         if !request.filter().is_out_of_reach() {
             request.filter().wanted_languages(&stored)?;
@@ -120,7 +120,7 @@ impl Dialogs for ListStore {
             let matches = request.filter().matches(it.customer_id(), it.language(), it.date());
             it.is_consented() && matches
         });
-        // Each goes through the gate: what is not consented cannot be put into the page.
+        // Every dialog goes through the gate, so a page cannot contain one without consent.
         let readable = found.into_iter().map(StoredDialog::readable).collect::<Result<_, _>>()?;
         Ok(request.page(readable, total))
     }
@@ -266,12 +266,12 @@ impl Upkeep for ListStore {
         Ok(())
     }
 
-    /// There are no files.
+    /// There are no files to scrub.
     async fn scrub(&self) -> Outcome<()> {
         Ok(())
     }
 
-    /// A list gains nothing from answers that are kept.
+    /// Reusing answers would save a list nothing.
     fn revision(&self) -> Option<Revision> {
         None
     }

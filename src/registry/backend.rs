@@ -1,4 +1,4 @@
-//! What a backend does with a whole store that a URL names.
+//! What a backend can do with a whole store that a URL names.
 
 #[cfg(feature = "sqlite")]
 use std::ops::ControlFlow;
@@ -18,29 +18,29 @@ use crate::errors::BackupError;
 use crate::errors::OpenError;
 use crate::options::OpenOptions;
 
-/// Told now and then how many more dialogs are done; a break ends the work.
+/// Called now and then with the number of dialogs done since the last call. A break stops the work.
 #[cfg(feature = "sqlite")]
 pub(crate) type OnProgress = Box<dyn FnMut(u64) -> ControlFlow<()> + Send>;
 
-/// A kind of store. What it does not override it cannot do.
+/// A kind of store. Operations that it does not override are unsupported.
 #[async_trait]
 pub(crate) trait Backend: Sync {
-    /// Opens a store, as [`OpenOptions::open`] says.
+    /// See [`OpenOptions::open`].
     async fn open(
         &self,
         url: &str,
         options: &OpenOptions,
     ) -> Result<Arc<dyn DialogStore>, OpenError>;
 
-    /// The answer to what it cannot do with a store.
+    /// The error for operations that this kind of store does not support.
     fn unsupported(&self) -> OpenError;
 
-    /// As [`files`](crate::files).
+    /// See [`files`](crate::files).
     fn files(&self, _url: &str) -> Result<Vec<PathBuf>, OpenError> {
         Err(self.unsupported())
     }
 
-    /// As [`backup`](crate::backup).
+    /// See [`backup`](crate::backup).
     #[cfg(feature = "sqlite")]
     async fn back_up(
         &self,
@@ -51,7 +51,7 @@ pub(crate) trait Backend: Sync {
         Err(self.unsupported().into())
     }
 
-    /// As [`restore`](crate::restore).
+    /// See [`restore`](crate::restore).
     #[cfg(feature = "sqlite")]
     async fn restore(
         &self,
@@ -63,38 +63,38 @@ pub(crate) trait Backend: Sync {
         Err(self.unsupported().into())
     }
 
-    /// As [`check`](crate::check).
+    /// See [`check`](crate::check).
     #[cfg(feature = "sqlite")]
     async fn check(&self, _url: &str) -> Result<Vec<Damage>, OpenError> {
         Err(self.unsupported())
     }
 
-    /// The store, to be copied.
+    /// The store to copy from.
     async fn copy_source(&self, _url: &str) -> Result<Box<dyn Source>, OpenError> {
         Err(self.unsupported())
     }
 
-    /// A new store, to be copied to.
+    /// A new store to copy to.
     async fn copy_target(&self, _url: &str, _shards: u16) -> Result<Box<dyn Target>, OpenError> {
         Err(self.unsupported())
     }
 
-    /// As [`shown`](crate::shown).
+    /// See [`shown`](crate::shown).
     fn shown(&self, url: &str) -> String {
         url.to_owned()
     }
 }
 
-/// What stands for a part of a URL that may be a password.
+/// Replaces the parts of a URL that could contain a password.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// A URL without its password, and without the parameters after it. Where it cannot be told what the password
-/// is, nothing of the rest.
+/// A URL without its password and its parameters. If it is unclear which part is the password, everything after the
+/// scheme is hidden.
 pub(crate) fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return REDACTED.to_owned() };
     let (base, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     match base.rsplit_once('@') {
-        // The question mark may be one of the password.
+        // The question mark could be part of the password.
         _ if parameters.contains('@') => format!("{scheme}://{REDACTED}"),
         Some((credentials, place)) => {
             let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
@@ -105,7 +105,7 @@ pub(crate) fn without_secrets(url: &str) -> String {
     }
 }
 
-/// Whether all that follows a colon is a port, and not the password of a URL that lacks its host.
+/// Whether everything after a colon is a port, rather than the password in a URL that lacks its host.
 fn has_hosts_alone(base: &str) -> bool {
     let hosts = base.split_once('/').map_or(base, |(hosts, _)| hosts);
     hosts.split(',').all(|host| {

@@ -1,4 +1,4 @@
-//! Stores in memory, gone with the process.
+//! Stores in memory, lost when the process ends.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which backend a URL belongs to: the one table of them.
+//! Finds the backend that a URL belongs to, in the only table of backends.
 
 mod backend;
 mod memory;

@@ -1,4 +1,4 @@
-//! Stores in a file, by SQLite.
+//! Stores in a file, with SQLite.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl Backend for Sqlite {
         Ok(Arc::new(open(url, options).await?))
     }
 
-    /// All of it can be done with a file, where the URL names one.
+    /// Only a URL without a file is unsupported: a store in a file supports every operation.
     fn unsupported(&self) -> OpenError {
         OpenError::UnknownUrl
     }
@@ -100,7 +100,7 @@ async fn open_existing(url: &str) -> Result<SqliteStore, OpenError> {
     open(url, &OpenOptions::default().create(false)).await
 }
 
-/// What a crash left undone is done as a store is opened.
+/// Opening the store finishes what a crash left undone.
 async fn finish_after_a_crash(url: &str) -> Result<(), OpenError> {
     open_existing(url).await.map(drop)
 }
@@ -113,7 +113,7 @@ fn path(url: &str) -> Result<PathBuf, OpenError> {
     if is_empty { Err(OpenError::UnknownUrl) } else { Ok(PathBuf::from(path)) }
 }
 
-/// Does on another thread what waits for the disk.
+/// Runs work that waits for the disk on another thread.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, OpenError> {

@@ -1,4 +1,4 @@
-//! Stands for a backend whose Cargo feature is off.
+//! A stand-in for a backend whose Cargo feature is off.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Backend for TurnedOff {
         OpenError::FeatureOff(self.feature)
     }
 
-    /// It may hold a password all the same.
+    /// The URL can contain a password even if the backend is not built in.
     fn shown(&self, url: &str) -> String {
         without_secrets(url)
     }
