@@ -1,4 +1,4 @@
-//! A store that is copied goes on in the new one as if nothing had been, whatever the two backends.
+//! A copied store continues where the old one was, for any pair of backends.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
@@ -12,16 +12,16 @@ use dataapi_conformance::model::copied_stores_go_on_like_the_reference_model;
 use dataapi_conformance::{CopyHarness, Fixture, Harness, ManualClock};
 use tempfile::TempDir;
 
-/// A kind of store, of which new ones can be made.
+/// A kind of store that the tests can make.
 #[derive(Clone, Copy)]
 enum Kind {
     Sqlite,
-    /// Of so many shards.
+    /// With this many shards.
     Postgres(u16),
 }
 
 impl Kind {
-    /// Where there is no store yet.
+    /// A place without a store.
     fn location(self) -> Location {
         match self {
             Self::Sqlite => {
@@ -45,18 +45,18 @@ impl Kind {
     }
 }
 
-/// Where a store is, and the folder that it is in.
+/// The place of a store, and the folder that contains it.
 #[derive(Default)]
 struct Location {
     url: String,
     _folder: Option<TempDir>,
 }
 
-/// Stores of one kind that are copied into one of another.
+/// Copies stores of one kind to stores of another.
 struct Copies {
     from: Kind,
     to: Kind,
-    /// Of the store that was made last.
+    /// The place of the store that was made last.
     location: Mutex<Location>,
 }
 
@@ -141,7 +141,7 @@ async fn there_and_back_again_the_ledger_and_its_chains_stay_what_they_were() {
             copy(&before.url, url, kind.shards()).await.expect("a copy");
         }
         let store = OpenOptions::default().shards(kind.shards()).open(url).await.expect("a store");
-        // What was noted of the ledger anywhere on the way still fits.
+        // Every head noted on the way is still valid.
         for head in &seen {
             audit(&*store, head).await;
         }
@@ -151,7 +151,7 @@ async fn there_and_back_again_the_ledger_and_its_chains_stay_what_they_were() {
             store.insert(dialog).await.expect("a new id");
             let evidence = Evidence::default;
             store.decide(id.clone(), Decision::Granted, evidence()).await.expect("a grant");
-            // Of each store before, one that was consented to there.
+            // Withdraws a dialog that was consented in each of the earlier stores.
             for earlier in (0..number).filter(|earlier| earlier * 4 + number == name) {
                 let id = format!("{earlier}-{name}").parse().expect("an id");
                 store.decide(id, Decision::Withdrawn, evidence()).await.expect("a withdrawal");
@@ -163,7 +163,7 @@ async fn there_and_back_again_the_ledger_and_its_chains_stay_what_they_were() {
     assert!(chains.is_sorted() && chains[3] > 4, "{chains:?}");
 }
 
-/// Follows the whole ledger, in which that head must be.
+/// Audits the whole ledger, which must contain that head.
 async fn audit(store: &dyn DialogStore, noted: &LedgerHead) {
     let mut audit = Audit::new(Some(noted.clone()));
     let mut seen = Positions::START;

@@ -1,10 +1,10 @@
-//! The examples do what they say.
+//! The examples do what their documentation says.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Cargo builds the examples beside the tests, in a folder of their own.
+/// Cargo builds examples into a folder next to that of the tests.
 fn example(name: &str) -> Command {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop();
@@ -41,7 +41,7 @@ async fn the_embedded_server_answers_with_what_the_program_stored() {
     let mut server = example("embedded_server").stdout(Stdio::piped()).spawn().unwrap();
     let mut url = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut url).unwrap();
-    // The program stores its dialog after it has said where it listens.
+    // The program stores its dialog after it has printed its address.
     let page = loop {
         let answer = reqwest::get(url.trim()).await.unwrap();
         let page: serde_json::Value = answer.json().await.unwrap();

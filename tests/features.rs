@@ -1,15 +1,15 @@
-//! A program is built of what its stores need and nothing else.
+//! A program is built with what its stores need and nothing else.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::process::Command;
 
-/// What talks to PostgreSQL, and encrypts what is said.
+/// The PostgreSQL client and its TLS library.
 const POSTGRES: [&str; 5] =
     ["dataapi-postgres", "tokio-postgres", "rustls", "aws-lc-rs", "aws-lc-sys"];
 const SQLITE: [&str; 3] = ["dataapi-sqlite", "rusqlite", "libsqlite3-sys"];
 
-/// The packages that `dataapi` is built of with these features; nothing where Cargo is not there.
+/// The packages that `dataapi` is built from with these features; `None` if Cargo is not available.
 fn packages(features: &str) -> Option<BTreeSet<String>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -19,7 +19,7 @@ fn packages(features: &str) -> Option<BTreeSet<String>> {
         .output();
     let output = match output {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("SKIPPED: cargo is not there to tell what a program is built of");
+            eprintln!("SKIPPED: cargo is not available to list the packages of a program");
             return None;
         }
         output => output.expect("cargo can be run"),
@@ -34,10 +34,10 @@ fn check(features: &str, there: &[&[&str]], missing: &[&[&str]]) {
     let Some(packages) = packages(features) else { return };
     assert!(packages.contains("dataapi-core"), "{packages:?}");
     for package in there.concat() {
-        assert!(packages.contains(package), "{package} is there with '{features}'");
+        assert!(packages.contains(package), "{package} must be there with '{features}'");
     }
     for package in missing.concat() {
-        assert!(!packages.contains(package), "{package} is not there with '{features}'");
+        assert!(!packages.contains(package), "{package} must not be there with '{features}'");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The example's backend keeps every promise: what an author of a backend runs on theirs.
+//! The example backend keeps every promise of the contract. Authors of a backend run the same suite on theirs.
 
 #[path = "../examples/own_backend/list.rs"]
 mod list;

@@ -1,5 +1,5 @@
-//! The rules of every write: whatever is decided, in whatever order, nothing leaves gone and the
-//! first receipt stands.
+//! The rules of every write: in any order of decisions, nothing leaves withdrawn or erased, and the first receipt stays
+//! valid.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -61,13 +61,13 @@ fn record() -> impl Strategy<Value = Record> {
     ]
 }
 
-/// What a backend does with an event that a rule answers with.
+/// What a backend does with the event that a rule returns.
 fn apply(new: &NewEvent, now: Date) -> Record {
     let event = new.clone().follow(&ChainHead::EMPTY, DialogRef::from_bytes([1; 32]), now);
     if event.kind == EventKind::Granted { held(Some(event)) } else { Record::Gone(event) }
 }
 
-/// How far a dialog is on its one way.
+/// How far a dialog has come: its stage can only increase.
 fn stage(record: &Record) -> u8 {
     match record {
         Record::Absent | Record::Awaited(_) => 0,
@@ -97,7 +97,7 @@ proptest! {
             };
             match answer {
                 Err(StoreError::Conflict) => {
-                    prop_assert!(gone && decision == Decision::Granted, "only what is gone conflicts");
+                    prop_assert!(gone && decision == Decision::Granted, "only a gone dialog conflicts");
                 }
                 Err(StoreError::NotFound) => {
                     prop_assert!(!was_received && !may_come_early, "only an unused id is not found");
@@ -109,10 +109,10 @@ proptest! {
                         Record::Gone(event) => Some(event.clone()),
                         _ => None,
                     };
-                    prop_assert_eq!(Some(event), first, "the first receipt stands");
+                    prop_assert_eq!(Some(event), first, "the first receipt stays valid");
                 }
                 Ok(DecidedEarly::Recorded(Decided::New(new)) | DecidedEarly::Blocked(new)) => {
-                    prop_assert!(!gone, "nothing happens to what is gone");
+                    prop_assert!(!gone, "a gone dialog never changes");
                     prop_assert_eq!(&new.evidence, &said);
                     let kind = match decision {
                         Decision::Granted => EventKind::Granted,
@@ -123,7 +123,7 @@ proptest! {
                 }
                 Ok(DecidedEarly::Held(grant)) => {
                     prop_assert!(!was_received && decision == Decision::Granted);
-                    prop_assert!(grant.holds_at(now), "what is held has not ended");
+                    prop_assert!(grant.holds_at(now), "a held grant has not expired");
                     if let Record::Awaited(held) = &before && held.holds_at(now) {
                         prop_assert_eq!(&grant, held, "the first grant counts");
                     }
@@ -181,7 +181,7 @@ proptest! {
                 prop_assert_eq!(arrival.grant.is_some(), consented || early.is_some());
             }
             Err(StoreError::Invalid { field, .. }) => {
-                prop_assert!(is_free, "what is in the way is told first");
+                prop_assert!(is_free, "a taken id is reported first");
                 prop_assert!(field == "date" && given.is_some_and(|date| date > now));
             }
             Err(StoreError::Exists { .. } | StoreError::Gone) => prop_assert!(!is_free),
@@ -250,14 +250,14 @@ proptest! {
         let Decided::New(new) =
             rules::decide(&record, Decision::Granted, &Evidence::default(), date(-behind))?
         else {
-            return Err(TestCaseError::fail("it is decided for the first time"));
+            return Err(TestCaseError::fail("this is the first decision"));
         };
         let event = new.follow(&ChainHead::EMPTY, DialogRef::from_bytes([1; 32]), date(-behind));
         prop_assert!(event.date >= date(1));
     }
 }
 
-/// A clock that goes on by a microsecond whenever it is asked, so that no two dates are equal.
+/// A clock that advances by a microsecond on every call, so that no two dates are equal.
 #[derive(Debug, Default)]
 struct Ticking(AtomicI64);
 
@@ -286,7 +286,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Takes the acts one after the other on a dialog of the reference model.
+/// Performs the acts one after the other on one dialog in the reference model.
 async fn live(acts: Vec<Act>) -> Result<(), TestCaseError> {
     let store = MemoryStore::new(Arc::new(Ticking::default()), RefKey::from_bytes([7; 32]));
     let sent = NewDialog::parse("anna", "d-1", "en", "Hello")?;
@@ -304,7 +304,7 @@ async fn live(acts: Vec<Act>) -> Result<(), TestCaseError> {
                 if let Ok(receipt) = store.decide(id.clone(), decision, shown).await {
                     let first = &mut first[usize::from(decision == Decision::Withdrawn)];
                     let first = first.get_or_insert_with(|| receipt.clone());
-                    prop_assert_eq!(first, &receipt, "the first receipt stands");
+                    prop_assert_eq!(first, &receipt, "the first receipt stays valid");
                 }
             }
         }
@@ -312,7 +312,7 @@ async fn live(acts: Vec<Act>) -> Result<(), TestCaseError> {
         let readable = store.dialog(&customer, &id, &Reach::default()).await.is_ok();
         prop_assert_eq!(readable, status.state == ConsentState::Granted, "the gate");
         if let Some(ended) = &ended {
-            prop_assert_eq!(ended, &status, "nothing leaves gone");
+            prop_assert_eq!(ended, &status, "nothing leaves withdrawn or erased");
         } else if matches!(status.state, ConsentState::Withdrawn | ConsentState::Erased) {
             ended = Some(status);
         }

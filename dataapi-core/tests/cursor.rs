@@ -1,4 +1,4 @@
-//! Cursors: opaque, safe in a URL, and good for nothing but the pages that gave them.
+//! Cursors: opaque, safe in a URL, and valid only for the pages that they came from.
 
 use dataapi_core::{
     Cursor, CustomerId, Date, DialogId, Filter, Invalid, Language, PageRequest, Position, Start,
@@ -88,7 +88,7 @@ proptest! {
         let read: Cursor = text.parse()?;
         prop_assert_eq!(read.position(), &position);
         prop_assert_eq!(&read, &cursor);
-        prop_assert!(go_on(&filter, read).is_ok(), "its own filter takes it");
+        prop_assert!(go_on(&filter, read).is_ok(), "its own filter accepts it");
     }
 
     #[test]
@@ -96,7 +96,7 @@ proptest! {
         let cursor = Cursor::in_subject(&customer, position.clone());
         let read: Cursor = cursor.to_string().parse()?;
         prop_assert_eq!(read.position(), &position);
-        prop_assert!(go_on_with_subject(&customer, read).is_ok(), "its own customer takes it");
+        prop_assert!(go_on_with_subject(&customer, read).is_ok(), "the data of its own customer accepts it");
     }
 
     #[test]
@@ -113,7 +113,7 @@ proptest! {
             2 => near.from = other.from,
             _ => near.to = other.to,
         }
-        // What was one bound may also become the other.
+        // A value can also move from one bound to the other.
         let swapped = Parts { from: one.to, to: one.from, ..one.clone() };
         let Some(filter) = one.filter() else { return Ok(()) };
         let cursor = Cursor::in_filter(&filter, position);
@@ -156,8 +156,8 @@ proptest! {
     fn any_text_is_read_or_refused(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{0,80}"]) {
         match text.parse::<Cursor>() {
             Ok(cursor) => {
-                prop_assert_eq!(cursor.to_string(), text, "one cursor has one text");
-                prop_assert!(go_on(&Filter::default(), cursor).is_err(), "made up, not given");
+                prop_assert_eq!(cursor.to_string(), text, "a cursor has only one text");
+                prop_assert!(go_on(&Filter::default(), cursor).is_err(), "no page gave this cursor");
             }
             Err(refusal) => prop_assert_eq!(refusal.field, "cursor"),
         }

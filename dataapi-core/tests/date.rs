@@ -9,7 +9,7 @@ fn quiet() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Any date, the outermost more often than chance would have it.
+/// Any date, with those at the bounds more often than by chance.
 fn date() -> impl Strategy<Value = Date> {
     let (first, last) = (Date::MIN.as_micros(), Date::MAX.as_micros());
     let micros = prop_oneof![
@@ -21,7 +21,7 @@ fn date() -> impl Strategy<Value = Date> {
     micros.prop_map(|micros| Date::from_micros(micros).expect("it is within the bounds"))
 }
 
-/// What RFC 3339 section 5.6 allows, but for more than nine digits of a second.
+/// What RFC 3339 section 5.6 allows, except more than nine digits of a second.
 fn is_rfc3339(text: &str) -> bool {
     let number = |range: std::ops::Range<usize>| {
         let digits = text.get(range)?;

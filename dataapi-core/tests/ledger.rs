@@ -1,4 +1,4 @@
-//! The ledger's chains: whatever is done to them is found.
+//! The chains of the ledger: every change to them is found.
 
 use dataapi_core::{
     Audit, BrokenChain, ChainHead, Date, DialogRef, Event, EventHash, EventKind, Evidence,
@@ -9,7 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// What a chain is made of.
+/// The content of an event, before it is chained.
 type Link = (DialogRef, EventKind, Date, Evidence);
 
 fn any_evidence() -> impl Strategy<Value = Evidence> {
@@ -55,7 +55,7 @@ fn any_mix() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-/// The ledger's head after all of these, of which each chain's come in order.
+/// The head of the ledger after these events. The events of each chain are in order.
 fn head_of(events: &[Event]) -> LedgerHead {
     let last = |chain| events.iter().rfind(|event| event.chain == chain).map(Event::head);
     LedgerHead::of((0..4).filter_map(last))
@@ -67,13 +67,13 @@ fn audit(events: &[Event], noted: Option<LedgerHead>) -> Result<LedgerHead, Brok
     audit.finish()
 }
 
-/// What someone may do to a ledger, whole events or parts of one.
+/// What someone could do to a ledger: change whole events or parts of one.
 #[derive(Clone, Debug)]
 enum Tampering {
     Remove(Index),
     Repeat(Index),
     Swap(Index, Index),
-    /// Puts a chained event in, without chaining what follows anew.
+    /// Inserts a chained event without chaining the following events again.
     Insert(Index, Link),
     Position(Index, u64),
     Reference(Index, [u8; 32]),
@@ -81,7 +81,7 @@ enum Tampering {
     Date(Index, i64),
     Evidence(Index, Evidence),
     Hash(Index, [u8; 32]),
-    /// Changes an event, and chains it and all that follow anew.
+    /// Changes an event, and chains it and all following events again.
     Rechain(Index, Link),
 }
 
@@ -105,7 +105,7 @@ fn any_tampering() -> impl Strategy<Value = Tampering> {
     ]
 }
 
-/// Does it to the events of one chain.
+/// Tampers with the events of one chain.
 fn tamper(events: &[Event], tampering: Tampering) -> Vec<Event> {
     let mut tampered = events.to_vec();
     let len = events.len();
@@ -188,7 +188,7 @@ proptest! {
         let reached = |(number, position)| head_of(cut).positions.of(number) >= position;
         let reaches_noted = noted.positions.chains().all(reached);
         prop_assert_eq!(audit(cut, Some(noted.clone())).is_ok(), reaches_noted);
-        // As a store tells them: chain by chain.
+        // In the order in which a store returns them: chain by chain.
         events.sort_by_key(|event| event.chain);
         prop_assert_eq!(audit(&events, Some(noted)), Ok(whole));
     }
@@ -326,10 +326,10 @@ fn the_first_broken_link_is_told() {
     assert_eq!(audit(&both, None), Err(BrokenChain::Link { chain: 2, position: 3 }));
     both[7].chain = 1024;
     let beyond = BrokenChain::Link { chain: 1024, position: 1 };
-    assert_eq!(audit(&both, None), Err(beyond), "a ledger has not so many chains");
+    assert_eq!(audit(&both, None), Err(beyond), "a ledger has fewer chains");
 }
 
-/// The form that other programs verify must never change.
+/// Other programs verify this form, so it must never change.
 #[test]
 fn the_hash_is_over_the_documented_bytes() {
     use sha2::{Digest, Sha256};
@@ -351,7 +351,7 @@ fn the_hash_is_over_the_documented_bytes() {
     assert_eq!(first.hash.as_bytes()[..], Sha256::digest(bytes)[..]);
 }
 
-/// So must that of the head of several chains.
+/// The form of a head over several chains must never change either.
 #[test]
 fn the_hash_over_several_chains_is_over_the_documented_bytes() {
     use sha2::{Digest, Sha256};

@@ -19,7 +19,7 @@ fn date() -> impl Strategy<Value = Date> {
     (-2..3_i64).prop_map(|micros| Date::from_micros(micros).expect("it is within the bounds"))
 }
 
-/// Short ids of characters that other orders than that of bytes put elsewhere.
+/// Short ids with characters that other orders sort differently than by bytes.
 fn dialog_id() -> impl Strategy<Value = DialogId> {
     "[aAbBzéß～🙂_ /%9]{1,3}".prop_map(|id| id.parse().expect("a valid id"))
 }
@@ -51,7 +51,7 @@ fn filter() -> impl Strategy<Value = Filter> {
     })
 }
 
-/// The contract in its own words.
+/// The order as the contract states it.
 fn comes_first(one: &Position, other: &Position) -> Ordering {
     let newest_first = other.date.as_micros().cmp(&one.date.as_micros());
     let one = one.dialog_id.as_str().as_bytes();
@@ -111,7 +111,7 @@ proptest! {
         }
     }
 
-    /// An index is entered at one bound, but both must hold.
+    /// A backend enters its index at one bound, but both must hold.
     #[test]
     fn the_upper_bound_is_the_tighter_of_to_and_cursor(
         filter in filter(),
@@ -155,7 +155,7 @@ proptest! {
         prop_assert_eq!(page.next.as_ref().map(Cursor::position), next);
         if let Some(cursor) = page.next {
             let window = Window { start: Start::After(cursor), ..Window::default() };
-            prop_assert!(PageRequest::new(filter, window).is_ok(), "the same filter goes on");
+            prop_assert!(PageRequest::new(filter, window).is_ok(), "the same filter continues");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Values: exactly what the contract allows is accepted, and nothing of it is changed.
+//! Values: exactly what the contract allows is accepted, and it is kept unchanged.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -13,7 +13,7 @@ fn quiet() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Any text, those near the bounds of an id more often than chance would have it.
+/// Any text, with lengths near the bounds of an id more often than by chance.
 fn text_like_an_id() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => any::<String>(),
@@ -38,7 +38,7 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// By the grammar of RFC 5646 section 2.1.
+/// Follows the grammar of RFC 5646 section 2.1.
 fn well_formed_tag() -> impl Strategy<Value = String> {
     let language = "([a-zA-Z]{2,3}(-[a-zA-Z]{3}){0,3}|[a-zA-Z]{4}|[a-zA-Z]{5,8})";
     let variant = "([a-zA-Z0-9]{5,8}|[0-9][a-zA-Z0-9]{3})";
@@ -118,12 +118,12 @@ proptest! {
         place in any::<prop::sample::Index>(),
         bad in select(&["--", "-", "_", " ", "é", "🙂", "\n", "\0", ".", "-abcdefghi-"][..]),
     ) {
-        // A whole bad subtag, at the front, between two, or at the end.
+        // A whole bad subtag: first, between two others, or last.
         let ends: Vec<_> =
             tag.match_indices('-').map(|(at, _)| at).chain([0, tag.len()]).collect();
         let at = ends[place.index(ends.len())];
         let broken = format!("{}{bad}{}", &tag[..at], &tag[at..]);
-        // A dash before another or at an end leaves an empty subtag; all others are never allowed.
+        // A hyphen before another one or at an end leaves an empty subtag. The other characters are never allowed.
         let refusal = broken.parse::<Language>();
         prop_assert!(refusal.is_err(), "{} is not well-formed", broken);
         prop_assert_eq!(refusal.map_err(|it| it.field), Err("language"));

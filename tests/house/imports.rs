@@ -1,4 +1,4 @@
-//! Which file of a crate names something of which other file.
+//! Finds which files of a crate name something from which other files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use syn::{Attribute, ImplItem, Item, Macro, Meta, Visibility};
 
 use crate::modules::{self, Import, Module, Modules, ROOT, Read, is_test, plain};
 
-/// From one file to another, with the names because of which.
+/// From each file to the files that it imports, with the imported names.
 pub(crate) type Imports = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
 
-/// Adds what the files of the crate import whose first file is `root`.
+/// Adds the imports of the crate whose first file is `root`.
 pub(crate) fn add_crate(root: &Path, read: Read<'_>, found: &mut Imports) {
     let modules = Modules::read(root, read);
     for number in 0..modules.all.len() {
@@ -32,7 +32,7 @@ struct Finder<'m> {
 enum Named {
     Module(usize),
     Item(usize),
-    /// Something of another crate, by the name that a module of this one has for it.
+    /// Something from another crate, under the name that a module of this crate gives it.
     Elsewhere,
 }
 
@@ -41,16 +41,16 @@ impl Finder<'_> {
         &self.modules.all[self.module]
     }
 
-    /// Notes the files that a path leads to.
+    /// Records the files that a path leads to.
     fn note(&mut self, path: &[String]) {
         let mut search = Search::new(self.modules);
         let end = search.named(self.module, path);
         let mut passed = search.passed;
         match end {
             None => return,
-            // A variable that has the name of a module.
+            // A variable with the same name as a module.
             Some(Named::Module(_)) if path.len() == 1 => return,
-            // A folder's front is named on the way to what is in the folder.
+            // A path into a folder names the front of the folder on its way.
             Some(Named::Module(module)) if self.modules.all[module].is_front() => {}
             Some(Named::Module(module) | Named::Item(module)) => passed.push(module),
             Some(Named::Elsewhere) => {}
@@ -65,7 +65,7 @@ impl Finder<'_> {
         }
     }
 
-    /// Paths in what a macro is given, or an attribute, which nobody but the macro can parse.
+    /// Paths in the arguments of a macro or an attribute, which only the macro can parse.
     fn tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<_> = tokens.into_iter().collect();
         let is = |at: usize, sign: char| matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == sign);
@@ -74,7 +74,7 @@ impl Finder<'_> {
             match &tokens[at] {
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 TokenTree::Ident(first) => {
-                    // Of a field or a method; the rest of a path that begins with `::`.
+                    // The name of a field or a method, or the rest of a path that begins with `::`.
                     let is_part =
                         at > 0 && (is(at - 1, '.') || is(at - 1, ':') && at > 1 && is(at - 2, ':'));
                     let mut path = vec![plain(first)];
@@ -128,7 +128,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         }
     }
 
-    /// A module inside a function has a scope of its own, which nothing here looks at.
+    /// A module inside a function has its own scope, which this search does not follow.
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         panic!("{}: a module inside a function: {}", self.module().file.display(), item.ident);
     }
@@ -169,12 +169,12 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         }
     }
 
-    /// `pub(in crate::write)` says who may name something, and names nothing.
+    /// `pub(in crate::write)` restricts who can name something, and imports nothing.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 
 impl Finder<'_> {
-    /// A macro's name is its file's, wherever it is brought in from.
+    /// The name of a macro belongs to the file that defines it, wherever it is imported from.
     fn note_macro(&mut self, defined_in: usize, path: &[String]) {
         let (from, to) = (&self.module().file, &self.modules.all[defined_in].file);
         if from != to {
@@ -188,9 +188,9 @@ impl Finder<'_> {
 /// One search for what a path leads to.
 struct Search<'m> {
     modules: &'m Modules,
-    /// The files that pass the name on, fronts aside.
+    /// The files that pass the name on, without fronts.
     passed: Vec<usize>,
-    /// `use a::a` brings in an `a` that is not the one it begins with.
+    /// `use a::a` imports an `a` that is not the one the path begins with.
     under_way: Vec<&'m Import>,
 }
 
@@ -199,7 +199,7 @@ impl<'m> Search<'m> {
         Self { modules, passed: Vec::new(), under_way: Vec::new() }
     }
 
-    /// What a path leads to from inside a module, if to anything that the crate has a name for.
+    /// What a path leads to from inside a module, if the crate has a name for it.
     fn named(&mut self, from: usize, path: &[String]) -> Option<Named> {
         let all = &self.modules.all;
         let mut at = from;
@@ -218,7 +218,7 @@ impl<'m> Search<'m> {
                     if member.is_some() || number == 0 {
                         return member;
                     }
-                    // What the crate does not show was made by a macro, where the path leads into it.
+                    // A macro made what the crate does not show, in the module that the path leads into.
                     return Some(Named::Item(*self.modules.macros.get(name).unwrap_or(&at)));
                 }
             }
@@ -226,7 +226,7 @@ impl<'m> Search<'m> {
         Some(Named::Module(at))
     }
 
-    /// What a name stands for in a module, if not for a module inside; `rest` goes on from there.
+    /// What a name means in a module, unless it is a module inside it; `rest` continues from there.
     fn member(&mut self, at: usize, name: &str, rest: &[String]) -> Option<Named> {
         let module = &self.modules.all[at];
         if module.defined.contains(name) {
@@ -255,7 +255,7 @@ impl<'m> Search<'m> {
         None
     }
 
-    /// Follows an import that is not being followed already.
+    /// Follows an import unless it is being followed already.
     fn within<T>(
         &mut self,
         import: &'m Import,

@@ -1,4 +1,4 @@
-//! Files that import each other, directly or by way of others.
+//! Finds files that import each other, directly or through other files.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::imports::Imports;
 
-/// How many names are told of each import.
+/// How many names are shown for each import.
 const MOST_NAMES: usize = 6;
 
-/// For each file that is in a loop the shortest one, each said once: the files in turn, and by which names
-/// each imports the next.
+/// The shortest loop of every file that is in one, each loop once: the files in turn, and the names by which each
+/// imports the next.
 pub(crate) fn loops(imports: &Imports) -> BTreeSet<String> {
     let found = imports.keys().filter_map(|file| shortest(file, imports));
     found.map(|files| told(&files, imports)).collect()
@@ -37,7 +37,7 @@ fn shortest<'i>(start: &'i Path, imports: &'i Imports) -> Option<Vec<&'i Path>> 
     None
 }
 
-/// Begins with the first by name, so that a loop is the same one from wherever it was found.
+/// Begins with the first file by name, so that a loop reads the same wherever the search found it.
 fn told(files: &[&Path], imports: &Imports) -> String {
     let first = (0..files.len()).min_by_key(|at| files[*at]).unwrap_or(0);
     let in_turn: Vec<_> = files.iter().cycle().skip(first).take(files.len() + 1).collect();

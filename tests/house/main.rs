@@ -1,4 +1,4 @@
-//! The walls of the house stand: no two files import each other, and between packages arrows point one way.
+//! The structure of the code: no two files import each other, and dependencies between packages point one way.
 
 mod imports;
 mod loops;
@@ -13,7 +13,7 @@ use std::path::Path;
 use imports::{Imports, add_crate};
 use workspace::packages;
 
-/// Which packages of the workspace each one may be built of.
+/// The packages of the workspace that each package can depend on.
 const ARROWS: [(&str, &[&str]); 10] = [
     ("dataapi-core", &[]),
     ("dataapi-wire", &["dataapi-core"]),
@@ -49,7 +49,7 @@ fn no_two_files_import_each_other() {
             let _ = write!(told, "\n  {found}");
         }
     }
-    assert!(told.is_empty(), "files that import each other, and the names by which:{told}");
+    assert!(told.is_empty(), "these files import each other, by these names:{told}");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn arrows_between_packages_point_one_way() {
     for package in packages() {
         let name = &package.name;
         let allowed = arrows.get(name.as_str());
-        let allowed = allowed.unwrap_or_else(|| panic!("{name} is new: say what it is built of"));
+        let allowed = allowed.unwrap_or_else(|| panic!("{name} is new: list the packages that it can depend on"));
         for dependency in package.dependencies.iter().filter(|dependency| dependency.is_ours()) {
             let is_allowed = allowed.contains(&dependency.name.as_str());
             assert!(is_allowed, "{name} must not depend on {}", dependency.name);
@@ -66,7 +66,7 @@ fn arrows_between_packages_point_one_way() {
     }
 }
 
-/// The loops in a crate of these files, of which the first is its root.
+/// The loops in a crate of these files. The first file is its root.
 fn loops_in(files: &[(&str, &str)]) -> Vec<String> {
     let read = |file: &Path| {
         let (_, source) = files.iter().find(|(path, _)| Path::new(path) == file)?;
@@ -158,7 +158,7 @@ fn what_a_front_passes_on_is_of_the_file_behind_it() {
     assert_eq!(crate_of(front, "use crate::B;"), pair("crate::B"));
     assert_eq!(crate_of(front, "use crate::a; fn f(_: a::B) {}"), pair("a::B"));
     assert!(crate_of(front, "struct C;").is_empty());
-    // What the front defines or does itself makes it a file like any other.
+    // A front that defines or does something itself counts like any other file.
     let doing = "mod b; mod c; pub(crate) use b::B; fn f(_: B) {} struct D;";
     assert_eq!(
         crate_of(doing, "use super::D;"),

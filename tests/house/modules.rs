@@ -10,17 +10,17 @@ use syn::{Attribute, Expr, ExprLit, Item, ItemMod, ItemUse, Lit, Meta, Token, Us
 /// Reads a source file, if it is there.
 pub(crate) type Read<'r> = &'r dyn Fn(&Path) -> Option<String>;
 
-/// The crate itself is the first module.
+/// The root module of the crate.
 pub(crate) const ROOT: usize = 0;
 
-/// All modules that are built without the tests.
+/// All modules, without those that only tests build.
 pub(crate) struct Modules {
     pub(crate) all: Vec<Module>,
-    /// Where each macro of the crate is defined: they are found by their bare name in all modules.
+    /// The module that defines each macro of the crate. Every module finds a macro by its bare name.
     pub(crate) macros: BTreeMap<String, usize>,
 }
 
-/// One module, in a file of its own or inside another.
+/// One module, in its own file or inside another module.
 pub(crate) struct Module {
     pub(crate) file: PathBuf,
     pub(crate) parent: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Module {
     folder: PathBuf,
 }
 
-/// One name that a `use` brings in, or all names of a module.
+/// One name that a `use` imports, or all names of a module.
 pub(crate) struct Import {
     /// `None` for `*`.
     pub(crate) name: Option<String>,
@@ -50,7 +50,7 @@ impl Modules {
     }
 
     fn add_file(&mut self, file: &Path, folder: PathBuf, parent: usize, read: Read<'_>) -> usize {
-        let source = read(file).unwrap_or_else(|| panic!("{} can be read", file.display()));
+        let source = read(file).unwrap_or_else(|| panic!("cannot read {}", file.display()));
         let parsed = syn::parse_file(&source);
         let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         self.add(file, folder, parent, parsed.items, read)
@@ -87,7 +87,7 @@ impl Modules {
                 self.macros.insert(ident.to_string(), number);
             }
         }
-        // What is inside an inner module is looked through there.
+        // The content of an inner module is examined there.
         self.all[number].items =
             items.into_iter().filter(|item| !matches!(item, Item::Mod(_))).collect();
         number
@@ -110,13 +110,13 @@ impl Modules {
 }
 
 impl Module {
-    /// Whether it is a folder's or a crate's front, through which names may pass.
+    /// Whether this is the front of a folder or a crate, which can pass names on.
     pub(crate) fn is_front(&self) -> bool {
         ["mod.rs", "lib.rs"].iter().any(|front| self.file.ends_with(front))
     }
 }
 
-/// Whether these attributes leave something out of everything but tests.
+/// Whether these attributes limit something to tests.
 pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::Path(path) => path.is_ident("test"),
@@ -169,7 +169,7 @@ pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The name that an item has in its module; modules and imports are kept apart from these.
+/// The name that an item has in its module. Modules and imports are recorded separately.
 fn name(item: &Item) -> Option<String> {
     Some(plain(match item {
         Item::Const(it) => &it.ident,
@@ -186,19 +186,19 @@ fn name(item: &Item) -> Option<String> {
     }))
 }
 
-/// Those inside functions count as the module's.
+/// Imports inside functions count as imports of the module.
 fn imports(item: &Item) -> Vec<Import> {
     struct Uses(Vec<Import>);
 
     impl<'ast> Visit<'ast> for Uses {
         fn visit_item_use(&mut self, item: &'ast ItemUse) {
-            // What begins with `::` is of another crate.
+            // A path that begins with `::` belongs to another crate.
             if item.leading_colon.is_none() {
                 spread(&item.tree, &mut Vec::new(), &mut self.0);
             }
         }
 
-        /// It has imports of its own.
+        /// It has its own imports.
         fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
     }
 

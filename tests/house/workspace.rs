@@ -1,4 +1,4 @@
-//! The packages of the workspace, as Cargo tells of them.
+//! The packages of the workspace, as Cargo reports them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,7 +23,7 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// `dev`, `build`, or nothing.
     kind: Option<String>,
-    /// Of one that is in the workspace.
+    /// Only for a package in the workspace.
     path: Option<PathBuf>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Target {
 }
 
 impl Dependency {
-    /// Whether it is built of this workspace into the package itself.
+    /// Whether it is a package of this workspace that is built into the package itself.
     pub(crate) fn is_ours(&self) -> bool {
         self.path.is_some() && self.kind.as_deref() != Some("dev")
     }
@@ -49,6 +49,6 @@ pub(crate) fn packages() -> Vec<Package> {
         .output()
         .expect("cargo can be run");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Metadata = serde_json::from_slice(&output.stdout).expect("what cargo tells");
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).expect("metadata from cargo");
     metadata.packages
 }
