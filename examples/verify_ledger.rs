@@ -76,7 +76,8 @@ fn signed_off(lasts: &[(u64, Vec<u8>)]) -> Vec<u8> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let noted = std::env::args().nth(1);
-    let (hash, positions) = noted.as_deref().unwrap_or("@").split_once('@').ok_or("the head must be HASH@POSITIONS")?;
+    let (hash, positions) =
+        noted.as_deref().unwrap_or("@").split_once('@').ok_or("the head must be HASH@POSITIONS")?;
     let positions: Vec<u64> = positions
         .split('.')
         .filter(|digits| !digits.is_empty())
@@ -100,7 +101,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let is_there = passed.iter().map(|(position, _)| position).eq(&positions);
     if noted.is_some() && !(is_there && signed_off(&passed) == from_hex(hash)?) {
-        return Err("the ledger does not contain the noted head: it was cut off or rewritten".into());
+        return Err(
+            "the ledger does not contain the noted head: it was cut off or rewritten".into()
+        );
     }
     println!("{events} events, the ledger is whole");
     Ok(())

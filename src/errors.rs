@@ -15,7 +15,9 @@ pub enum OpenError {
     NoFiles,
 
     /// The files of the store belong to PostgreSQL.
-    #[error("this works only for a store in a file; for one in PostgreSQL, use PostgreSQL's own tools")]
+    #[error(
+        "this works only for a store in a file; for one in PostgreSQL, use PostgreSQL's own tools"
+    )]
     InDatabase,
 
     /// The backend exists, but this build does not include it.

@@ -141,7 +141,10 @@ impl Grant {
     pub fn new(roles: Roles, reach: Reach) -> Result<Self, Invalid> {
         let given = |role: Role| roles.iter().any(|given| given == role);
         if !reach.is_all() && given(Role::Admin) {
-            Err(Invalid::new("role", "must not be admin for a key that is bound to customers or languages"))
+            Err(Invalid::new(
+                "role",
+                "must not be admin for a key that is bound to customers or languages",
+            ))
         } else if !reach.languages().is_empty() && given(Role::Subject) {
             Err(Invalid::new("role", "must not be subject for a key that is bound to languages"))
         } else {

@@ -58,7 +58,8 @@ fn arrows_between_packages_point_one_way() {
     for package in packages() {
         let name = &package.name;
         let allowed = arrows.get(name.as_str());
-        let allowed = allowed.unwrap_or_else(|| panic!("{name} is new: list the packages that it can depend on"));
+        let allowed = allowed
+            .unwrap_or_else(|| panic!("{name} is new: list the packages that it can depend on"));
         for dependency in package.dependencies.iter().filter(|dependency| dependency.is_ours()) {
             let is_allowed = allowed.contains(&dependency.name.as_str());
             assert!(is_allowed, "{name} must not depend on {}", dependency.name);

@@ -236,7 +236,8 @@ impl FromStr for LedgerHead {
             let (hash, positions) = text.split_once('@')?;
             Some(Self { hash: hash.parse().ok()?, positions: positions.parse().ok()? })
         };
-        parse()
-            .ok_or_else(|| Invalid::new("head", "must be HASH@POSITIONS, as 'dataapi audit head' prints it"))
+        parse().ok_or_else(|| {
+            Invalid::new("head", "must be HASH@POSITIONS, as 'dataapi audit head' prints it")
+        })
     }
 }
