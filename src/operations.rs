@@ -73,7 +73,7 @@ impl OpenOptions {
 /// let copied = dataapi::backup("sqlite:dialogs.db", backup, |_| ControlFlow::Continue(())).await?;
 /// assert_eq!(copied.dialogs, 1);
 ///
-/// Erased after the backup, so it does not come back.
+/// // Erased after the backup, so it does not come back.
 /// store.erase_customer(&"anna".parse()?).await?;
 /// let restored =
 ///     dataapi::restore("sqlite:dialogs.db", backup, Since::Unknown, |_| ControlFlow::Continue(())).await?;

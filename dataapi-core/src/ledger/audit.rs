@@ -39,7 +39,7 @@ pub struct Audit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokenChain {
-    /// The event at this position was changed, or an event before it was removed or added.
+    /// The event at this position does not follow the one before it: an event was changed, removed or added.
     #[error(
         "the ledger is broken at position {position} of chain {chain}: an event was changed, removed or \
          added"

@@ -1,5 +1,5 @@
 //! The consent ledger: a hash chain with one event for each decision, erasure and expiry. Keep a [`ChainHead`], and you
-//! can show later that no event before it was changed, removed or added.
+//! can show later that no event up to it was changed, removed or added.
 //!
 //! An event names its dialog by [`DialogRef`](crate::DialogRef) and contains no text, no customer and no plain id. The
 //! ledger is the controller's proof (GDPR articles 5(2) and 7(1)) and outlives the dialogs.
