@@ -123,7 +123,13 @@ fn of_a_store_that_cannot_be_opened_the_rest_is_told() {
         ("sqlite:gone.db", "sqlite:gone.db", None, 1, "there is no store at this path"),
         ("sqlite:notes.txt", "sqlite:notes.txt", Some(62), 1, "the file is not a DataAPI store"),
         (nowhere, "postgres://anna@127.0.0.1:1/dialogs", None, 1, "the store is not available"),
-        ("mysql://secret-marker@host/db", "[redacted]", None, 2, "must be 'sqlite:PATH'"),
+        (
+            "mysql://secret-marker@host/db",
+            "[redacted]",
+            None,
+            2,
+            "the store's URL must be 'sqlite:PATH'",
+        ),
     ] {
         let ran = sandbox.run(&["--store", store, "doctor"]);
         assert_eq!(ran.code, Some(code), "{ran:?}");
