@@ -52,7 +52,7 @@ impl OpenOptions {
 ///
 /// The backup also contains pending dialogs, and no later erasure reaches it. Keep it as safe as the store, and no
 /// longer than necessary. `progress` is called now and then with the number of dialogs copied since the last call. If
-/// it breaks, the backup stops and its file is removed.
+/// it returns a break, the backup stops and its file is removed.
 ///
 /// # Errors
 /// If the store does not exist or has no files, or if the file exists already or cannot be written.
@@ -120,8 +120,8 @@ pub async fn restore(
 ///
 /// Until it is done, nobody can open the new store or write to the old one. If it is stopped or killed, call it again:
 /// it continues where it stopped, as long as nobody has written to the old store. A new store in PostgreSQL gets this
-/// many `shards`, which can differ from the old store. `watch` is called with the progress and can stop the copy by a
-/// break.
+/// many `shards`, which can differ from the old store. `watch` is called with the progress and can stop the copy by
+/// returning a break.
 ///
 /// The old store is not changed. It still contains what is later erased from the new store, so remove it.
 ///
