@@ -139,3 +139,30 @@ fn exit_of_store(error: &StoreError) -> Exit {
         _ => Exit::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_unknown_outcome_is_not_called_no_change() {
+        let reason = "the connection was lost during a commit".into();
+        let lost = CommandError::from(StoreError::Unavailable { reason, retry_after: SOON });
+        let message = lost.message();
+        assert!(!message.contains("nothing was changed"), "{message}");
+        assert!(!message.contains("changed nothing"), "{message}");
+        assert!(message.contains("whole or not at all"), "{message}");
+        assert!(message.contains("run the command again"), "{message}");
+        assert_eq!(lost.exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn an_overloaded_store_has_changed_nothing() {
+        let message = CommandError::from(StoreError::Overloaded { retry_after: SOON }).message();
+        assert!(message.contains("changed nothing"), "{message}");
+    }
+}
