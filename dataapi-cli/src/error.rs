@@ -1,4 +1,4 @@
-//! Why a command was not carried out: what people are told, and with which code the program ends.
+//! Why a command failed: the message for people, and the code with which the program ends.
 
 use std::error::Error;
 use std::io;
@@ -7,10 +7,9 @@ use dataapi::{BackupError, CopyError, Invalid, OpenError, Reaction, StoreError};
 
 use crate::exit::Exit;
 
-/// What kept a command from being carried out.
+/// Why a command failed.
 ///
-/// A command with errors of its own wraps them in [`NotDone`](Self::NotDone) or
-/// [`Failed`](Self::Failed).
+/// A command with its own errors wraps them in [`NotDone`](Self::NotDone) or [`Failed`](Self::Failed).
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     #[error(transparent)]
@@ -31,11 +30,11 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Copy(#[from] CopyError),
 
-    /// What was asked for contradicts how things stand.
+    /// The request contradicts the state of the store or of a file.
     #[error(transparent)]
     NotDone(Box<dyn Error + Send + Sync>),
 
-    /// Something that the command needs does not work.
+    /// Something that the command needs does not work, such as a server.
     #[error(transparent)]
     Failed(Box<dyn Error + Send + Sync>),
 
@@ -50,7 +49,7 @@ pub(crate) enum CommandError {
 }
 
 impl CommandError {
-    /// The code to exit with.
+    /// The exit code for this error.
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Output(_) if self.is_closed_pipe() => Exit::Done,
@@ -64,12 +63,12 @@ impl CommandError {
         }
     }
 
-    /// Nobody reads the output any more: that is no error, and nobody is left to tell.
+    /// Whether the reader closed the output: that is no error, and nobody is left to read a message.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// The message for people, without its final newline.
+    /// The message for people, without a final newline: the reason, and advice if there is any.
     pub(crate) fn message(&self) -> String {
         let mut message = format!("error: {}", self.reason());
         if let Some(advice) = self.advice() {
@@ -79,7 +78,7 @@ impl CommandError {
         message
     }
 
-    /// What went wrong, and why.
+    /// What went wrong, followed by the chain of its causes.
     pub(crate) fn reason(&self) -> String {
         let mut reason = self.to_string();
         let mut source = self.source();
@@ -97,22 +96,31 @@ impl CommandError {
                 Some("see 'dataapi --help', or --help after the command")
             }
             Self::Backup(error) if error.reaction() == Reaction::GiveLedger => Some(
-                "give the ledger of the lost store with --ledger FILE ('dataapi audit export' wrote \
-                 it),\n       or take it upon you with --accept-resurrection, and erase by hand what \
-                 you know of",
+                "give the ledger of the lost store with --ledger FILE, as 'dataapi audit export' wrote \
+                 it;\n       or accept the risk with --accept-resurrection, and then erase by hand \
+                 every dialog that you know was withdrawn or erased",
             ),
             Self::Open(OpenError::UnknownUrl) => Some("set it with --store or DATAAPI_STORE"),
             Self::Store(StoreError::NotFound) => {
-                Some("check the ids and the store; a withdrawn or erased dialog stays gone")
+                Some("check the ids and --store; a withdrawn or erased dialog never comes back")
             }
             Self::Store(StoreError::ConsentRequired) => {
-                Some("it can be read after 'dataapi consent grant'")
+                Some("record the consent with 'dataapi consent grant' once the customer gives it")
             }
             Self::Store(StoreError::Conflict) => Some(
-                "a dialog with new consent needs a new id; 'dataapi consent show' has the date",
+                "if the customer consents again, store a new dialog under a new id; \
+                 'dataapi consent show' has the date of the decision",
             ),
-            Self::Store(StoreError::Overloaded { .. } | StoreError::Unavailable { .. }) => {
-                Some("nothing was changed; run the command again later")
+            Self::Store(StoreError::Overloaded { .. }) => {
+                Some("the refused request changed nothing; run the command again later")
+            }
+            // It is also the answer when nobody knows whether a commit happened.
+            Self::Store(StoreError::Unavailable { .. }) => Some(
+                "a change that was under way happened whole or not at all; run the command again \
+                 later,\n       or look at the store, to find out which",
+            ),
+            Self::Store(StoreError::Backend { .. }) => {
+                Some("a retry will not help; report it, with what 'dataapi doctor' prints")
             }
             _ => None,
         }
