@@ -1,8 +1,8 @@
-//! The command line as it is typed, and the help for it; nothing is checked here but its shape.
+//! The command line and its help. Only the shape of the arguments is checked here.
 //!
-//! Ids and languages stay plain strings: `clap` repeats a value that it refuses, and an id must
-//! not show up in an error.
-// The comments are the help, where backticks would be seen.
+//! Ids and languages stay plain strings: `clap` repeats a value that it refuses, and an error must never show
+//! an id.
+// The doc comments are the help text, which would show backticks.
 #![allow(clippy::doc_markdown)]
 
 use std::path::PathBuf;
@@ -13,28 +13,28 @@ use clap::{Args, Parser, Subcommand};
 use crate::filter_args::FilterArgs;
 use crate::formats::FileFormat;
 
-/// A whole line is held in memory.
+/// The highest limit on a text: a whole line is held in memory.
 const MOST_TEXT_BYTES: u64 = 16 * 1024 * 1024;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done; also when whoever read the output closed it early
-  1    the store, a file or a pipe failed
+  0    success; also if the reader of the output closed it early
+  1    the store, a file, a pipe or a server failed
   2    the command line is wrong
-  3    done, but some lines or dialogs were refused
-  4    there is no such dialog, it cannot be read, what was asked for contradicts how it stands,
-       a confirmation was declined, or something was found that must be gone
-  130  interrupted by Ctrl-C; what was done until then is kept whole";
+  3    finished, but some lines or dialogs were refused
+  4    not done: there is no such dialog, it cannot be read, its state does not allow the request,
+       or you declined the question; or a check failed: damage, or data that should be erased
+  130  interrupted by Ctrl-C; what was committed until then stays";
 
 /// A consent-gated store for chatbot dialogs.
 ///
-/// Dialogs are stored while they run; until a customer consents nobody can read the text, and
-/// after a no it is gone. This is the store's command line: it fills, reads and tends a store,
-/// also while a server or a chatbot uses it.
+/// A chatbot stores each dialog while it runs. Nobody can read the text until the customer consents; a
+/// withdrawal erases it. These commands fill, read and maintain a store, also while a server or a chatbot
+/// uses it.
 #[derive(Debug, Parser)]
 #[command(name = "dataapi", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Which store: sqlite:PATH, postgres://USER@HOST/DATABASE, or memory: for a trial that is gone at the end
+    /// The store: sqlite:PATH, postgres://USER@HOST/DATABASE, or memory: (empty, and lost when the command ends)
     #[arg(
         long,
         global = true,
@@ -45,7 +45,7 @@ pub(crate) struct Cli {
     )]
     pub(crate) store: String,
 
-    /// Say nothing but results, refused lines and errors
+    /// Print only results, refused lines and errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 
@@ -71,10 +71,10 @@ pub(crate) enum Command {
     VerifyErasure(VerifyErasureArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
-    /// Look whether the store's file is whole: its pages, its counts, its ledger
+    /// Check a store's file for damage: its pages, its counts and its ledger
     ///
-    /// Reads all of it, some ten seconds for each million dialogs, and changes nothing. Erasures in a store
-    /// that is in use wait for it: rather check a backup.
+    /// Reads the whole file, about ten seconds per million dialogs, and changes nothing. While it runs, erased
+    /// bytes stay in the files of a store in use, so check a backup instead where you can.
     Check,
     Doctor(DoctorArgs),
     #[command(subcommand)]
@@ -88,66 +88,67 @@ pub(crate) enum Command {
     Man(ManArgs),
 }
 
-/// Make a store, or bring the schema of one up to date
+/// Create a store, or update the schema of an existing one
 ///
-/// A server does that by itself when it starts, if its role in PostgreSQL may create tables. Where it may
-/// not, run this as a role that may. In a database that has the extension Citus it spreads the tables
-/// over the nodes of its cluster.
+/// A server does this when it starts, if its PostgreSQL role may create tables. If it may not, run this
+/// command as a role that may. In a database with the extension Citus, the tables are spread over the nodes
+/// of the cluster.
 #[derive(Args, Debug)]
 pub(crate) struct MigrateArgs {
-    /// How many shards a new store in PostgreSQL has, for good: no more nodes can share it
+    /// Number of shards of a new store in PostgreSQL, which limits its nodes and cannot be changed later
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) shards: u16,
 }
 
-/// Move a whole store into a new one, such as from a file to PostgreSQL and back
+/// Copy a whole store into a new one, for example from a file to PostgreSQL or back
 ///
-/// Copies dialogs in every state with their dates, tombstones, the ledger as it was written, decisions that are
-/// held, and keys; then reads the copy and compares. The new store keeps the secret key: a head of the ledger
-/// that was noted still fits, and what followed the changes goes on. Where there is a store already, or
-/// anything but a copy that was begun, it is refused.
+/// Copies dialogs in every state with their dates, tombstones, the ledger as it was written, held decisions
+/// and keys; then compares the copy with the old store. The new store keeps the secret key, so a ledger head
+/// that you noted earlier stays valid, and programs that follow the changes can continue. The command refuses
+/// a target that already holds a store, or anything else but an unfinished copy.
 ///
-/// Stop all servers of the old store first. Until the copy is done nobody can write to the old store, and
-/// nobody open the new one. Interrupted, run it again: it goes on where it was, if nothing was written to the
-/// old store meanwhile. The old store stays as it is; remove it at the end, since no later erasure reaches it.
+/// Stop all servers of the old store first. Until the copy is complete, nobody can write to the old store and
+/// nobody can open the new one. If the copy is interrupted, run the command again: it continues, unless the old
+/// store was written to since. The old store is left unchanged. Delete it afterwards: no later erasure reaches
+/// it.
 #[derive(Args, Debug)]
 pub(crate) struct CopyArgs {
-    /// The store to copy, if it is not that of --store
+    /// The store to copy [default: the one of --store]
     #[arg(long, value_name = "URL", env = "DATAAPI_COPY_FROM", hide_env_values = true)]
     pub(crate) from: Option<String>,
 
-    /// The store to make
+    /// The store to create
     #[arg(long, value_name = "URL", env = "DATAAPI_COPY_TO", hide_env_values = true)]
     pub(crate) to: String,
 
-    /// How many shards a new store in PostgreSQL has, for good: no more nodes can share it
+    /// Number of shards of a new store in PostgreSQL, which limits its nodes and cannot be changed later
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) shards: u16,
 }
 
-/// Take in dialogs from a file or a pipe
+/// Import dialogs from a file or a pipe
 ///
-/// Reads JSON Lines, or CSV with a header. Fields: dialog_id (also _id or dialogId), customer_id
-/// (also customerId), text, language, and if known consent_received (true or false; false if left
-/// out) and date (RFC 3339; now if left out). A field that is null, or empty in CSV, counts as left
-/// out. Fields of other names are not read. Blank lines are skipped.
+/// Reads JSON Lines, or CSV with a header. Required fields: dialog_id (also _id or dialogId), customer_id
+/// (also customerId), text and language. Optional fields: consent_received (true or false; default false)
+/// and date (RFC 3339; default now). A field that is null, or empty in CSV, counts as missing. Other fields
+/// are ignored, and blank lines are skipped.
 ///
-/// Each line is taken or refused for itself; refused ones are listed with their numbers and
-/// reasons. Lines already in the store are recognised, so an import that was cut short can simply
-/// be run again. A dialog that was withdrawn or erased is never brought back; consent of a dialog
-/// that is already stored is not changed: use 'dataapi consent'.
+/// Each line is stored or refused on its own; refused lines are listed with their numbers and the reasons.
+/// Dialogs already in the store are recognised, so you can run an interrupted import again. An import never
+/// brings back a withdrawn or erased dialog, and never changes the consent of a stored one: use 'dataapi
+/// consent' for that.
 ///
-/// A store that is not there is created.
+/// If there is no store, it is created.
 #[derive(Args, Debug)]
 pub(crate) struct ImportArgs {
     /// The file to read, or - for standard input
     pub(crate) file: PathBuf,
 
-    /// How it is written [default: csv for a file named *.csv, else jsonl]
+    /// Format of the file [default: csv for a file named *.csv, else jsonl]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FileFormat>,
 
-    /// The most bytes of UTF-8 that a text may have
+    /// Longest text to accept, in bytes of UTF-8
     #[arg(
         long,
         env = "DATAAPI_MAX_TEXT_BYTES",
@@ -158,26 +159,25 @@ pub(crate) struct ImportArgs {
     pub(crate) max_text_bytes: u64,
 }
 
-/// Write out consented dialogs, newest first
+/// Export consented dialogs, newest first
 ///
-/// A file appears under its name only when it is whole, and only its owner can read it. CSV keeps
-/// every text as it is: a spreadsheet may take one that begins with = for a formula.
+/// A file appears under its name only when it is complete, and only its owner can read it. CSV holds every
+/// text unchanged: a spreadsheet might read a text that begins with = as a formula.
 ///
-/// Each dialog has the ref by which the ledger names it. JSON Lines end with a manifest: the filter, up to
-/// where in the ledger the copy goes, and the number and SHA-256 of the lines before. 'dataapi sync' brings
-/// such a file up to date; do so, or delete it, for a withdrawal does not reach it by itself.
+/// Each dialog has a ref, its name in the ledger. JSON Lines end with a manifest: the filter, the ledger head
+/// of the export, and the number and SHA-256 of the lines before it. A later withdrawal does not reach the
+/// file, so update it regularly with 'dataapi sync', or delete it.
 #[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
     /// The file to write, or - for standard output
     #[arg(long, short, default_value = "-", value_name = "FILE")]
     pub(crate) output: PathBuf,
 
-    /// How to write it [default: csv for a file named *.csv, else jsonl]
+    /// Format of the output [default: csv for a file named *.csv, else jsonl]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FileFormat>,
 
-    /// Leave out refs and manifest, which are the store's own: two stores with the same dialogs give the
-    /// same bytes
+    /// Leave out refs and manifest, so that two stores with the same dialogs give the same bytes
     #[arg(long)]
     pub(crate) plain: bool,
 
@@ -185,29 +185,29 @@ pub(crate) struct ExportArgs {
     pub(crate) filter: FilterArgs,
 }
 
-/// Bring an export up to date
+/// Update an export to the current state of its store
 ///
-/// Reads what has happened since the file was written, takes out what was withdrawn or erased, adds what
-/// was consented to and matches the export's filter, and writes the file anew: as an export of now would
-/// be. A file that was changed, or is of another store, is refused. The old file is replaced, not
-/// overwritten: what the disk keeps of it is the file system's.
+/// Reads what has happened since the export, removes dialogs that were withdrawn or erased, and adds newly
+/// consented ones that match the export's filter. The result is the same as a new export. A file that was
+/// edited, or that belongs to another store, is refused. The old file is replaced, not overwritten: its bytes
+/// can stay on the disk until the file system reuses them.
 ///
-/// A server that asks for a key is given the one in the environment variable DATAAPI_KEY.
+/// If the server needs a key, set it in the environment variable DATAAPI_KEY.
 #[derive(Args, Debug)]
 pub(crate) struct SyncArgs {
-    /// An export in JSON Lines, with its manifest
+    /// The export: JSON Lines with a manifest
     pub(crate) file: PathBuf,
 
-    /// A server's address, such as http://127.0.0.1:8080, or a store such as sqlite:PATH
-    /// [default: the store]
+    /// Server address, such as http://127.0.0.1:8080, or store, such as sqlite:PATH
+    /// [default: the store of --store]
     #[arg(long, value_name = "URL")]
     pub(crate) from: Option<String>,
 }
 
 /// Show consented dialogs, newest first
 ///
-/// A table for people: long texts are cut, line breaks become spaces, and characters that steer a
-/// terminal are spelt out. With --json one JSON object a line, whole, for programs.
+/// Prints a table for people: long texts are cut, line breaks become spaces, and characters that control a
+/// terminal are escaped. With --json, prints one complete JSON object per line for programs.
 #[derive(Args, Debug)]
 pub(crate) struct QueryArgs {
     #[command(flatten)]
@@ -217,19 +217,19 @@ pub(crate) struct QueryArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// How many dialogs at most, 1 to 1000
+    /// Largest number of dialogs to show, 1 to 1000
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) limit: u64,
 
-    /// Every page to the last
+    /// Show all pages
     #[arg(long, conflicts_with = "limit")]
     pub(crate) all: bool,
 
-    /// Go on from where an earlier page ended
+    /// Continue where an earlier page ended, with the cursor that it printed
     #[arg(long, allow_hyphen_values = true, conflicts_with = "offset")]
     pub(crate) cursor: Option<String>,
 
-    /// Leave out so many of the newest
+    /// Skip this many of the newest dialogs
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) offset: u64,
 }
@@ -237,116 +237,117 @@ pub(crate) struct QueryArgs {
 /// Print one consented dialog as JSON
 #[derive(Args, Debug)]
 pub(crate) struct GetArgs {
-    /// Whose dialog
+    /// Id of the customer
     pub(crate) customer: String,
-    /// Its id
+    /// Id of the dialog
     pub(crate) dialog: String,
 }
 
-/// Record or show what a customer decided; prints JSON
+/// Record or show a customer's decision, as JSON
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConsentArgs {
-    /// The customer said yes: the dialog can be read from now on
+    /// Record consent: the dialog can be read from now on
     Grant(DecideArgs),
-    /// The customer said no: the dialog is erased, for good
+    /// Record a withdrawal or refusal of consent: the dialog is erased and cannot come back
     Withdraw(DecideArgs),
-    /// How a dialog stands, and since when
+    /// Show a dialog's consent state, and since when
     Show {
-        /// The dialog's id
+        /// Id of the dialog
         dialog: String,
     },
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct DecideArgs {
-    /// The dialog's id
+    /// Id of the dialog
     pub(crate) dialog: String,
-    /// Which notice the customer was shown
+    /// Notice that the customer was shown, such as its version
     #[arg(long)]
     pub(crate) notice: Option<String>,
-    /// How the customer answered
+    /// How the customer answered, such as "button in chat"
     #[arg(long)]
     pub(crate) method: Option<String>,
-    /// In which language the customer was asked
+    /// Language in which the customer was asked
     #[arg(long)]
     pub(crate) locale: Option<String>,
 }
 
-/// Erase data, whether it was consented to or not, for good
+/// Erase one dialog, or all data of a customer, consented or not
 ///
-/// Asks first when it runs in a terminal.
+/// Erased data cannot come back. In a terminal, asks before it erases.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EraseArgs {
     /// Erase one dialog
     Dialog {
-        /// Whose dialog
+        /// Id of the customer
         customer: String,
-        /// Its id
+        /// Id of the dialog
         dialog: String,
-        /// Do not ask
+        /// Erase without asking
         #[arg(long, short)]
         yes: bool,
     },
-    /// Erase everything held on one customer
+    /// Erase everything stored about one customer
     Customer(EraseCustomerArgs),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct EraseCustomerArgs {
-    /// Whose data
+    /// Id of the customer
     pub(crate) customer: String,
-    /// Only tell how many dialogs that would be
+    /// Only count the dialogs that would be erased
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not ask
+    /// Erase without asking
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
 
-/// What customers have a right to: everything held on them, or its erasure
+/// Answer a customer's request for access to, or erasure of, their data
 #[derive(Debug, Subcommand)]
 pub(crate) enum SubjectArgs {
-    /// Write out everything held on one customer, consented to or not, as one JSON document
+    /// Export everything stored about one customer, consented or not, as one JSON document
     ///
-    /// Hand it to nobody but the customer (GDPR articles 15 and 20). Its members: customer_id; exported,
-    /// the time; dialogs, newest first, each with dialog_id, text, language, date, consent (pending or
-    /// granted) and, once there is a decision, its receipt: date, notice, method, locale, and the
-    /// position, ref and hash of its event in the ledger. What was erased is not in it: nothing in the
-    /// store tells any more whose it was.
+    /// Give it to the customer and to nobody else (GDPR articles 15 and 20). Its members: customer_id;
+    /// exported, the time of the export; dialogs, newest first. Each dialog has dialog_id, text, language,
+    /// date, consent (pending or granted) and, if granted, a receipt: date, notice, method, locale, and the
+    /// position, ref and hash of its event in the ledger. Erased dialogs are not included: the store no longer
+    /// knows whose they were.
     Export {
-        /// Whose data
+        /// Id of the customer
         customer: String,
         /// The file to write, or - for standard output
         #[arg(long, short, default_value = "-", value_name = "FILE")]
         output: PathBuf,
     },
-    /// Erase everything held on one customer, for good (GDPR article 17); the same as 'erase customer'
+    /// Erase everything stored about one customer (GDPR article 17); the same as 'erase customer'
     Erase(EraseCustomerArgs),
 }
 
-/// Erase dialogs whose consent never came, or that were kept for long enough
+/// Erase dialogs that are older than your retention periods
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("age").required(true).multiple(true))]
 pub(crate) struct PurgeArgs {
-    /// Those without a decision that were received so long ago at least, such as 30d or 12h
+    /// Erase pending dialogs that were received more than AGE ago, such as 30d or 12h
     #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE", group = "age")]
     pub(crate) pending_after: Option<Duration>,
 
-    /// Those consented to that were received so long ago at least, such as 365d
+    /// Erase consented dialogs that were received more than AGE ago, such as 365d
     #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE", group = "age")]
     pub(crate) consented_after: Option<Duration>,
 
-    /// Also forget the tombstones of dialogs that were gone so long ago at least, such as 3650d; an
-    /// import or a retry that comes after that can bring such a dialog back, as pending
+    /// Forget tombstones more than AGE old, such as 3650d
+    ///
+    /// A later import or retry can then store such a dialog again, as pending.
     #[arg(long, value_parser = humantime::parse_duration, value_name = "AGE", group = "age")]
     pub(crate) tombstones_after: Option<Duration>,
 
-    /// Only tell how many that would be
+    /// Only count what would be erased or forgotten
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// Count the dialogs in each state and language
+/// Count the dialogs in each state, and the consented ones by language
 #[derive(Args, Debug)]
 pub(crate) struct StatsArgs {
     /// Print one JSON object
@@ -354,47 +355,47 @@ pub(crate) struct StatsArgs {
     pub(crate) json: bool,
 }
 
-/// Write a copy of the whole store to a new file, while it is in use
+/// Back up the whole store to a new file, while it is in use
 ///
-/// The copy is of one moment, and a store of its own that --store can name. It holds pending dialogs,
-/// too, and no later erasure reaches it: keep it as safe as the store, and no longer than you must. Note
-/// what it prints last, the head of the ledger. Beside each backup, keep the ledger up to date in another
-/// place ('dataapi audit export'): without it, nobody can tell later what must not come back.
+/// The backup is a snapshot and a store of its own, which --store can open. It also holds pending dialogs, and
+/// no later erasure reaches it: protect it like the store, and delete it as soon as you can. Note the ledger
+/// head, which is printed last. Keep a current copy of the ledger in another place ('dataapi audit export'):
+/// a restore needs it to know what was withdrawn or erased after the backup.
 #[derive(Args, Debug)]
 pub(crate) struct BackupArgs {
-    /// The file to write; there must be none
+    /// The file to create; it must not exist
     pub(crate) file: PathBuf,
 }
 
-/// Bring back from a backup what the store has lost, but nothing withdrawn or erased since
+/// Restore lost dialogs from a backup, without those withdrawn or erased since
 ///
-/// Where the store is there, its own ledger tells what must not come back, and all that it holds stays;
-/// a server may be using it meanwhile. Where there is none, one is made, for which you give the ledger of
-/// the lost store. Without any, nobody can tell what was withdrawn or erased after the backup, and the
-/// restore is refused unless you accept that such dialogs are there again.
+/// If the store exists, its own ledger says what must not come back, and everything in it stays; a server can
+/// use it meanwhile. If there is no store, it is created, and you give the ledger of the lost store with
+/// --ledger. Without a ledger, nobody knows what was withdrawn or erased after the backup, and the restore is
+/// refused unless you accept that such dialogs come back.
 #[derive(Args, Debug)]
 pub(crate) struct RestoreArgs {
     /// The backup to read
     pub(crate) file: PathBuf,
 
-    /// The ledger of the lost store, whole, as 'audit export' wrote it
+    /// The complete ledger of the lost store, as 'audit export' wrote it
     #[arg(long, value_name = "FILE", conflicts_with = "accept_resurrection")]
     pub(crate) ledger: Option<PathBuf>,
 
-    /// There is no such ledger; what was withdrawn or erased after the backup may be there again
+    /// Restore without a ledger: dialogs withdrawn or erased after the backup come back
     #[arg(long)]
     pub(crate) accept_resurrection: bool,
 }
 
-/// Print what a bug report needs, without any personal data
+/// Print the facts for a bug report, without personal data
 ///
-/// Versions, the kind of store and its schema, its files by what their names end in and their sizes, how many
-/// dialogs there are, how far the ledger goes, when the store was last scrubbed, and the settings. No text, no
-/// id and no key is in it; passwords and whatever may be a secret are [redacted]. Read it before you send it all
-/// the same: it has the store's path or host.
+/// Prints versions, the backend and its schema, the suffixes and sizes of the store's files, the number of
+/// dialogs in each state, the number of events in the ledger, the time of the last scrub, and the settings. It
+/// prints no text, no id and no key; passwords and possible secrets are [redacted]. Read the report before you
+/// send it: it names the store's path or host.
 ///
-/// Of a store that cannot be opened it says why, and all the rest; it ends with the code of that error. It opens
-/// the store as any command does, which brings the schema of an older version up to date.
+/// If the store cannot be opened, the report says why, and the exit code is that of the error. Like any command,
+/// it updates the schema of an older store when it opens it.
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
     /// Print one JSON object
@@ -402,88 +403,91 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
-/// Make, list and revoke the keys that a server asks for
+/// Create, list and revoke the keys for a server
 ///
-/// A store without keys is open to whoever reaches its server, which then listens on loopback only. From
-/// the first key on, each request needs one. Roles: ingest stores dialogs, consent records and reads
-/// decisions, read queries and sees the stats, subject reads and erases a customer's data and single
-/// dialogs, admin all of that and the metrics.
+/// A store without keys is open to anyone who can reach its server, so the server then listens on loopback
+/// only. Once there is a key, every request for data needs one. Roles: ingest stores dialogs; consent records
+/// and reads decisions; read queries dialogs, follows changes and reads the stats; subject reads and erases a
+/// customer's data and single dialogs; admin does all of that and reads the metrics.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyArgs {
-    /// Make a key and print it, this once; servers take it within a second
+    /// Create a key and print it, this once; servers accept it within a second
     Create(CreateKeyArgs),
-    /// List all keys, without what they are
+    /// List all keys by name, without the keys themselves
     List {
         /// Print JSON Lines
         #[arg(long)]
         json: bool,
     },
-    /// Revoke a key for good; servers refuse it within a second
+    /// Revoke a key permanently; servers refuse it within a second
     Revoke {
-        /// Its name
+        /// Name of the key
         name: String,
     },
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct CreateKeyArgs {
-    /// What to call it, in logs too: 1 to 64 letters, digits, '.', '_' and '-'
+    /// Name of the key, also used in logs: 1 to 64 letters, digits, '.', '_' and '-'
     #[arg(long)]
     pub(crate) name: String,
 
-    /// What it may be used for: one or more roles, with commas between
+    /// Roles of the key, separated by commas
     #[arg(long, value_name = "ROLES")]
     pub(crate) role: String,
 
-    /// Bind it to dialogs in this language; may be given several times
+    /// Bind the key to dialogs in this language; can be given several times
     #[arg(long, value_name = "LANGUAGE")]
     pub(crate) only_language: Vec<String>,
 
-    /// Bind it to dialogs of customers whose ids begin so
+    /// Bind the key to customers whose ids begin with PREFIX
     #[arg(long, value_name = "PREFIX")]
     pub(crate) only_customers: Option<String>,
 
-    /// After what time it works no more, such as 90d [default: never]
+    /// Time until the key expires, such as 90d [default: never]
     #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
     pub(crate) expires: Option<Duration>,
 }
 
-/// Look for what must be gone, as raw bytes, in every file of the store
+/// Search every file of the store for the bytes of erased data
 ///
-/// Reads the files outside the database engine: the database, the write-ahead log, the shared
-/// memory, and whatever else beside them bears the store's name. Tells how much was read of each,
-/// and where a marker was found, by its number and never in words. It changes nothing.
+/// Reads the files without the database engine: the database, the write-ahead log, the shared memory, and all
+/// other files beside them whose names begin with the store's. Prints how many bytes of each file were read,
+/// and where a marker was found, by its number and never by its text. Changes nothing.
 ///
-/// A marker is a dialog's id, a customer's id, or a short piece of a text. The bytes of a long text
-/// lie in pieces of some 4,000: a piece that goes over the end of one is not found there, so give
-/// several. What was erased is gone after the erasure delay, by default a second.
+/// A marker is a dialog id, a customer id, or a short piece of a text. SQLite stores a long text in pieces of
+/// about 4,000 bytes, and a marker that crosses from one piece to the next is not found, so give several. Erased
+/// bytes are gone after the erasure delay, one second by default.
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(crate) struct VerifyErasureArgs {
-    /// What to look for
+    /// Markers to search for
     #[arg(group = "what")]
     pub(crate) marker: Vec<String>,
 
-    /// A file with one marker a line, or - for standard input
+    /// File with one marker per line, or - for standard input
     #[arg(long, value_name = "FILE", group = "what")]
     pub(crate) list: Option<PathBuf>,
 }
 
-/// Check or write out the ledger of what was decided and erased
+/// Verify or export the ledger of decisions and erasures
 ///
-/// The ledger holds one event for each grant, withdrawal, erasure and expiry; each is chained by hash
-/// to the one before. It names dialogs by a keyed hash, and holds no text, no customer and no id.
+/// The ledger holds one event for each grant, withdrawal, erasure and expiry. The hash of each event also covers
+/// the event before it, so the events form a chain. The ledger names dialogs by a keyed hash; it holds no text
+/// and no ids.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditArgs {
-    /// Check the whole chain; tells the first event that was changed, removed or added
+    /// Verify the whole ledger, and report the first event that was changed, removed or added
     Verify {
-        /// A head noted earlier, as 'audit head' told it: shows also what was cut off or written anew
+        /// Ledger head that 'audit head' printed earlier: also detects a ledger that was cut off or rewritten
         #[arg(long, value_name = "HASH@POSITIONS")]
         head: Option<String>,
     },
-    /// Print the last event's hash and position, to be kept somewhere else
+    /// Print the ledger head: hash and position of the last event, to note in another place
     Head,
-    /// Write out all events as JSON Lines; the manual of the library says how they are hashed
+    /// Export all events as JSON Lines
+    ///
+    /// The documentation of the library describes how events are hashed.
     Export {
         /// The file to write, or - for standard output
         #[arg(long, short, default_value = "-", value_name = "FILE")]
@@ -491,39 +495,40 @@ pub(crate) enum AuditArgs {
     },
 }
 
-/// Fill a store with made-up dialogs
+/// Fill a store with generated dialogs
 ///
-/// The same seed gives the same dialogs, on every machine; more of them with a larger number.
-/// They are stored as received now. A store that is not there is created.
+/// The same seed and number of users give the same dialogs on every machine; a larger number of dialogs adds
+/// more. They are dated now. If there is no store, it is created.
 #[derive(Args, Debug)]
 pub(crate) struct GenerateArgs {
-    /// How many customers
+    /// Number of customers
     #[arg(long, short, default_value_t = 100, value_name = "N")]
     pub(crate) users: u64,
 
-    /// How many dialogs in all
+    /// Number of dialogs in total
     #[arg(long, short, default_value_t = 1000, value_name = "N")]
     pub(crate) dialogs: u64,
 
-    /// How many of them, the first ones, are consented to when they are stored [default: half]
+    /// Number of dialogs, counted from the first, that are stored as consented [default: half]
     #[arg(long, short, value_name = "N")]
     pub(crate) consented: Option<u64>,
 
-    /// What the dialogs grow from
+    /// Seed of the random generator
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) seed: u64,
 }
 
-/// Print the completions for a shell
+/// Print a completion script for a shell
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArgs {
+    /// Shell that will load the script
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// Print a page of the manual, to be piped to 'man -l -'
+/// Print a manual page; view it with: dataapi man | man -l -
 #[derive(Args, Debug)]
 pub(crate) struct ManArgs {
-    /// Of which command, such as: import, or: consent grant [default: the whole program]
+    /// Command to describe, such as: import, or: consent grant [default: the whole program]
     pub(crate) command: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The command line of this process, parsed. No error repeats what was typed, which may be an id.
+//! Parses the command line of this process. No error repeats what was typed, which might be an id.
 
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
@@ -7,10 +7,10 @@ use crate::args::Cli;
 use crate::exit::Exit;
 use crate::terminal::say;
 
-/// What was typed; or how the program ends, once people have been told why.
+/// Parses the command line. Otherwise prints the help, the version or an error, and returns how the program ends.
 pub(crate) fn parse() -> Result<Cli, Exit> {
     Cli::try_parse().map_err(|error| {
-        // Help and version. Nobody may be left to read it.
+        // Help or version. A closed output is no error.
         if !error.use_stderr() {
             let _ = error.print();
             return Exit::Done;
@@ -23,22 +23,22 @@ pub(crate) fn parse() -> Result<Cli, Exit> {
     })
 }
 
-/// What to say where clap would repeat what was typed.
+/// A message of our own where clap's would repeat what was typed; `None` where clap's is safe.
 fn misuse(error: &clap::Error) -> Option<String> {
     let named = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let reason = match error.kind() {
         ErrorKind::UnknownArgument | ErrorKind::TooManyValues => {
-            "there is an argument too many, or one that is not known; quote what has spaces"
+            "an argument is unknown, or there are too many; put quotes around a value with spaces"
                 .to_owned()
         }
-        ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
+        ErrorKind::InvalidSubcommand => "the command is unknown".to_owned(),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let rule = match named(ContextKind::ValidValue) {
                 values if values.is_empty() => String::new(),
                 values => format!("; it must be one of: {values}"),
             };
             format!(
-                "the value of '{}' is not one that it takes{rule}",
+                "the value of '{}' is not valid{rule}",
                 named(ContextKind::InvalidArg)
             )
         }

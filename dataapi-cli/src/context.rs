@@ -1,4 +1,4 @@
-//! What every command is run with: which store, and how much to say.
+//! The context of every command: the store's URL, and whether to be quiet.
 
 use std::sync::Arc;
 
@@ -15,29 +15,32 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The store, which must be there: to read from a store that was mistyped into being would
-    /// look as if all were gone.
+    /// Opens the store, which must exist: if a mistyped path created an empty store, it would look as if all
+    /// dialogs were gone.
     pub(crate) async fn open_existing(&self) -> Result<Arc<dyn DialogStore>, OpenError> {
         OpenOptions::default().create(false).open(&self.store_url).await
     }
 
-    /// The store, created if it is not there.
+    /// Opens the store, and creates it if it does not exist.
     pub(crate) async fn open_or_create(&self) -> Result<Arc<dyn DialogStore>, OpenError> {
         OpenOptions::default().open(&self.store_url).await
     }
 
-    /// Waits until what was erased has left the files of the store.
+    /// Waits until the bytes of erased dialogs are overwritten in the store's files.
     pub(crate) async fn scrub(&self, store: &dyn DialogStore) -> Exit {
         match store.scrub().await {
             Ok(()) => Exit::Done,
             Err(error) => {
-                say(&format!("it is done, but its bytes have not left the files yet: {error}"));
+                say(&format!(
+                    "error: the change is done, but erased bytes are still in the store's files: {error}\n       \
+                     check later with 'dataapi verify-erasure' that they are gone"
+                ));
                 Exit::Failed
             }
         }
     }
 
-    /// Tells people what they may like to know, unless they asked for quiet.
+    /// Prints a message on standard error, unless `--quiet` was given.
     pub(crate) fn note(&self, line: &str) {
         if !self.quiet {
             say(line);

@@ -15,7 +15,7 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Invalid(#[from] Invalid),
 
-    #[error("there is no such command")]
+    #[error("the command is unknown")]
     NoSuchCommand,
 
     #[error(transparent)]

@@ -1,8 +1,8 @@
-//! The codes with which the program ends.
+//! The exit codes of the program.
 
 use std::process::ExitCode;
 
-/// How a run ended; the help and the manual explain the codes.
+/// How a run ended; the number is the exit code. The help and the manual explain the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done = 0,

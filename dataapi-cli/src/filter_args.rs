@@ -1,4 +1,4 @@
-//! Which dialogs `export` and `query` are asked for: as typed, and as a filter.
+//! The filter options of `export` and `query`, and the filter that they make.
 
 use std::str::FromStr;
 
@@ -7,26 +7,27 @@ use dataapi::{CustomerId, Filter, Invalid, LanguageRange};
 
 #[derive(Args, Debug)]
 pub(crate) struct FilterArgs {
-    /// Only this customer's
+    /// Only dialogs of this customer
     #[arg(long, value_name = "ID")]
     pub(crate) customer: Option<String>,
 
-    /// Only in this language, such as en or pt-BR; en-* is en and every tag that begins with en-. Give it
-    /// several times for several languages
+    /// Only dialogs in this language, such as en or pt-BR; can be given several times
+    ///
+    /// en-* matches en and every tag that begins with en-.
     #[arg(long, value_name = "TAG")]
     pub(crate) language: Vec<String>,
 
-    /// Only received then or later, such as 2026-03-01T00:00:00Z
+    /// Only dialogs received at this time or later, such as 2026-03-01T00:00:00Z
     #[arg(long, value_name = "DATE")]
     pub(crate) from: Option<String>,
 
-    /// Only received before then
+    /// Only dialogs received before this time
     #[arg(long, value_name = "DATE")]
     pub(crate) to: Option<String>,
 }
 
 impl FilterArgs {
-    /// What was typed, once it is known to be valid.
+    /// Checks the options and returns the filter.
     pub(crate) fn resolve(self) -> Result<Filter, Invalid> {
         let languages = self.language.into_iter().map(|tag| parsed("--language", &tag));
         let languages = languages.collect::<Result<Vec<LanguageRange>, _>>()?;

@@ -1,5 +1,5 @@
-//! Ctrl-C and its like for long work: the first lets the running batch finish, the second ends at
-//! once.
+//! Ctrl-C and similar signals during long work: the first lets the current batch finish, the second ends the
+//! program at once.
 
 use tokio::sync::watch;
 
@@ -8,22 +8,22 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output;
 
-/// Whether the work is to stop.
+/// Whether the work was asked to stop.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// From now on Ctrl-C no longer ends the program by itself, nor does what a closed terminal or
-    /// a service manager sends.
+    /// Starts to handle Ctrl-C, and on Unix SIGTERM and SIGHUP: from now on these no longer end the program
+    /// by themselves.
     pub(crate) fn watch(context: &Context) -> Result<Self, CommandError> {
-        // Made before the task runs, so that no Ctrl-C from here on takes the old way.
+        // Created before the task starts, so that no Ctrl-C is missed in between.
         let mut signals = Signals::watch().map_err(CommandError::Start)?;
 
         let (sender, receiver) = watch::channel(false);
         let context = context.clone();
         tokio::spawn(async move {
             signals.next().await;
-            context.note("stopping after the running batch; Ctrl-C again to end at once");
+            context.note("stopping after the current batch; press Ctrl-C again to end at once");
             sender.send_replace(true);
             signals.next().await;
             output::discard_unfinished();
@@ -32,7 +32,7 @@ impl Interrupt {
         Ok(Self(receiver))
     }
 
-    /// One that a test requests.
+    /// An interrupt that a test requests by hand.
     #[cfg(test)]
     pub(crate) fn by_hand() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
@@ -44,16 +44,16 @@ impl Interrupt {
         *self.0.borrow()
     }
 
-    /// Ready once Ctrl-C is pressed.
+    /// Waits until Ctrl-C is pressed.
     pub(crate) async fn requested(&mut self) {
         if self.0.wait_for(|requested| *requested).await.is_err() {
-            // The task that listens is gone only when the runtime is.
+            // The task that listens ends only with the runtime.
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// What asks a program to end.
+/// The signals that ask a program to end.
 #[cfg(unix)]
 struct Signals([tokio::signal::unix::Signal; 3]);
 

@@ -1,4 +1,4 @@
-//! `dataapi`: a store's command line, for operators, analysts and scripts.
+//! `dataapi`: the command line of a store, for operators, analysts and scripts.
 
 mod args;
 mod command_line;
@@ -21,7 +21,7 @@ use context::Context;
 use error::CommandError;
 use exit::Exit;
 
-/// An import and an export make and drop some ten values a dialog, on one thread and on another.
+/// Imports and exports allocate about ten values per dialog on one thread and free them on another.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -39,18 +39,18 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// The memory of the process holds texts: no crash may write it to a file.
+/// Disables core dumps: the memory of the process holds texts, which a crash must not write to a file.
 fn keep_out_of_crash_files() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // It is refused nowhere; the work is not to fail for it.
+        // No kernel refuses this; if one did, the work should go on.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 
 fn run(cli: Cli) -> Result<Exit, CommandError> {
-    // One thread beside the main one: it hears Ctrl-C while the main one waits for a pipe.
+    // One thread besides the main one, to handle Ctrl-C while the main one waits for a pipe.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

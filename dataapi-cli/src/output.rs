@@ -1,4 +1,4 @@
-//! Where results go: standard output, or a file that appears only when it is whole.
+//! Where results are written: standard output, or a file that appears only when it is complete.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,16 +11,16 @@ use tempfile::NamedTempFile;
 
 use crate::formats::jsonl::write_line;
 
-/// So that a large file costs few calls.
+/// Large enough that writing a large file takes few system calls.
 const BUFFER: usize = 64 << 10;
 
-/// A place to write results to; [`Output::finish`] makes them count.
+/// Where results are written; only [`Output::finish`] completes them.
 #[derive(Debug)]
 pub(crate) enum Output {
     Stdout(BufWriter<Stdout>),
     /// A pipe or a device, which cannot be replaced by renaming.
     Stream(BufWriter<File>),
-    /// A file under another name beside its place, so that a broken one never looks whole.
+    /// A temporary file beside the final path, so that an incomplete file never has the final name.
     File {
         temporary: BufWriter<NamedTempFile>,
         place: PathBuf,
@@ -32,7 +32,7 @@ impl Output {
         Self::Stdout(BufWriter::new(io::stdout()))
     }
 
-    /// Standard output for `-`, else the file at `path`.
+    /// Opens standard output for `-`, otherwise the file at `path`.
     pub(crate) fn to(path: &Path) -> io::Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::stdout());
@@ -42,10 +42,10 @@ impl Output {
                 let file = File::options().write(true).open(path)?;
                 return Ok(Self::Stream(BufWriter::with_capacity(BUFFER, file)));
             }
-            // A link keeps pointing where it points.
+            // A symbolic link stays, and its target is replaced.
             Ok(_) => fs::canonicalize(path)?,
             Err(_) if fs::symlink_metadata(path).is_ok() => {
-                return Err(io::Error::other("the link leads nowhere"));
+                return Err(io::Error::other("the path is a symbolic link whose target does not exist"));
             }
             Err(_) => path.to_owned(),
         };
@@ -62,7 +62,7 @@ impl Output {
         Ok(Self::File { temporary: BufWriter::with_capacity(BUFFER, temporary), place })
     }
 
-    /// Whether a terminal shows what is written.
+    /// Whether the output goes to a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         matches!(self, Self::Stdout(_)) && io::stdout().is_terminal()
     }
@@ -73,7 +73,7 @@ impl Output {
         write_line(self, value, on_terminal)
     }
 
-    /// Writes out what is buffered, and gives a file its name once it is on disk.
+    /// Flushes the output. A file is synced to disk, then renamed to its final path.
     pub(crate) fn finish(self) -> io::Result<()> {
         match self {
             Self::Stdout(mut stdout) => stdout.flush(),
@@ -88,7 +88,7 @@ impl Output {
         }
     }
 
-    /// Leaves off before the end: a file does not appear, a stream ends with what was written.
+    /// Stops before the end: a file does not appear, a stream ends after what was written so far.
     pub(crate) fn abandon(self) -> io::Result<()> {
         match self {
             Self::File { .. } => Ok(()),
@@ -105,16 +105,15 @@ impl Output {
     }
 }
 
-/// The file that is being written; it is removed when it is dropped, but an end of the process drops
-/// nothing.
+/// The temporary file that is being written. Dropping [`Output`] removes it, but nothing is dropped when the
+/// process exits.
 static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 fn set_unfinished(path: Option<PathBuf>) {
     *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = path;
 }
 
-/// Removes what is being written, before the process ends at once: it holds texts, and no later
-/// withdrawal would reach it.
+/// Removes the temporary file before the process exits: it holds texts that no later withdrawal would reach.
 pub(crate) fn discard_unfinished() {
     if let Some(path) = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).take() {
         let _ = fs::remove_file(path);

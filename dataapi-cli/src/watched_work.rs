@@ -1,4 +1,4 @@
-//! Work that a thread of its own does: people see how far it has come, and Ctrl-C ends it.
+//! Work on another thread, with progress for people, that Ctrl-C ends.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +14,14 @@ pub(crate) struct WatchedWork {
 }
 
 impl WatchedWork {
-    /// `what` is counted, such as "dialogs copied".
+    /// Starts to watch work whose progress is counted in `what`, such as "dialogs copied".
     pub(crate) fn start(context: &Context, what: &'static str) -> Result<Self, CommandError> {
         let interrupt = Interrupt::watch(context)?;
         let progress = Arc::new(Mutex::new(WorkProgress::passing(context.quiet, what)));
         Ok(Self { interrupt, progress })
     }
 
-    /// What the work calls now and then, with how many more are done.
+    /// The callback for the work: takes how many more are done, and breaks after Ctrl-C.
     pub(crate) fn progress(&self) -> impl FnMut(u64) -> ControlFlow<()> + Send + 'static {
         let (interrupt, progress) = (self.interrupt.clone(), Arc::clone(&self.progress));
         move |done| {

@@ -1,4 +1,4 @@
-//! `dataapi audit`: the ledger, checked or written out.
+//! `dataapi audit`: verifies or exports the ledger.
 
 use std::io::Write;
 use std::path::Path;
@@ -52,7 +52,7 @@ async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Ex
     match found {
         Ok(head) => {
             let mut output = Output::stdout();
-            writeln!(output, "{} events, the chain is whole: {head}", head.positions.events())?;
+            writeln!(output, "{} events, the ledger is intact: {head}", head.positions.events())?;
             output.finish()?;
             Ok(Exit::Done)
         }

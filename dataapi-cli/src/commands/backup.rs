@@ -1,4 +1,4 @@
-//! `dataapi backup`: the whole store, in a new file.
+//! `dataapi backup`: copies the whole store to a new file.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `dataapi check`: whether the store's file is whole.
+//! `dataapi check`: checks a store's file for damage.
 
 use std::io::Write;
 
@@ -12,13 +12,13 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
     let damage = dataapi::check(&context.store_url).await?;
     if damage.is_empty() {
         let mut output = Output::stdout();
-        writeln!(output, "the store is whole: its pages, its counts, and its ledger")?;
+        writeln!(output, "no damage found in the pages, the counts and the ledger")?;
         output.finish()?;
         return Ok(Exit::Done);
     }
     for damage in damage {
         say(&format!("error: {damage}"));
     }
-    say("       stop what writes to the store, keep a copy of its files, and restore a backup");
+    say("       stop every program that writes to the store, keep a copy of its files, and restore a backup");
     Ok(Exit::NotDone)
 }

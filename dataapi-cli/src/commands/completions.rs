@@ -1,4 +1,4 @@
-//! `dataapi completions`: what a shell needs to complete this command line.
+//! `dataapi completions`: prints a completion script for a shell.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 
 pub(super) fn run(args: &CompletionsArgs) -> Result<Exit, CommandError> {
-    // By way of a buffer: the generator panics when its output is closed.
+    // Through a buffer, because the generator panics when its output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "dataapi", &mut script);
     let mut output = Output::stdout();

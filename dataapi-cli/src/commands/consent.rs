@@ -1,4 +1,4 @@
-//! `dataapi consent`: what a customer decided, recorded or shown.
+//! `dataapi consent`: records or shows a customer's decision.
 
 use dataapi::{Decision, DialogId, Evidence};
 use dataapi_wire::{ConsentStatus, Receipt};

@@ -1,4 +1,4 @@
-//! `dataapi copy`: a whole store copied into a new one, of the same backend or another.
+//! `dataapi copy`: copies a whole store into a new one, of the same or another backend.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -35,14 +35,14 @@ pub(super) async fn run(args: &CopyArgs, context: &Context) -> Result<Exit, Comm
     )?;
     output.finish()?;
     context.note(&format!(
-        "{} still holds all of that, and what is erased in the new store is not erased there: remove it \
-         once nothing uses it",
+        "{} still holds all of this data, and erasures in the new store do not reach it: delete it once \
+         nothing uses it",
         dataapi::shown(from)
     ));
     Ok(Exit::Done)
 }
 
-/// The bar of the stage that is being done.
+/// The progress of the current stage.
 struct CopyProgress<'c> {
     context: &'c Context,
     stage: Option<(Stage, WorkProgress, u64)>,

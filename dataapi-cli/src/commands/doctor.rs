@@ -1,4 +1,4 @@
-//! `dataapi doctor`: what a bug report needs, without any personal data.
+//! `dataapi doctor`: prints the facts for a bug report, without personal data.
 
 use std::env;
 use std::fmt;
@@ -15,15 +15,15 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::terminal::one_line;
 
-/// What the names of a store's files end in after the store's own. Any other file beside it may be named by
-/// anyone, after anyone.
+/// The known suffixes of a store's file names. People choose the names of all other files beside it, so these
+/// can hold personal data.
 const KNOWN_SUFFIXES: [&str; 4] = ["", "-journal", "-shm", "-wal"];
 
-/// The variables that name a store.
+/// The environment variables that name a store.
 const STORE_VARIABLES: [&str; 3] = ["DATAAPI_STORE", "DATAAPI_COPY_FROM", "DATAAPI_COPY_TO"];
 
-/// The variables, of this program and of the server, whose values are a number, a time or one of a few words. Of
-/// all others the value is redacted.
+/// The environment variables of this program and of the server whose values are a number, a time or one of a few
+/// fixed words. All other values are redacted.
 const PLAIN_VARIABLES: [&str; 18] = [
     "DATAAPI_ANSWER_TIMEOUT",
     "DATAAPI_BODY_TIMEOUT",
@@ -47,12 +47,12 @@ const PLAIN_VARIABLES: [&str; 18] = [
 
 const REDACTED: &str = "[redacted]";
 
-/// The most that is shown of a value.
+/// The most characters that are shown of a value.
 const WIDTH: usize = 300;
 
 pub(super) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, CommandError> {
     let mut diagnosis = Diagnosis::default();
-    // First, while they are as they were found.
+    // Before the store is opened, which can change its files.
     let files = diagnosis.files(&context.store_url);
     let store = diagnosis.store(context).await;
     let report = Report {
@@ -81,15 +81,15 @@ pub(super) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Co
     diagnosis.error.map_or(Ok(Exit::Done), Err)
 }
 
-/// What was found to be wrong.
+/// The problems found.
 #[derive(Default)]
 struct Diagnosis {
-    /// The first, with which the command ends.
+    /// The first error, with which the command ends.
     error: Option<CommandError>,
     reasons: Vec<String>,
 }
 
-/// What an open store tells, as far as it does.
+/// The answers of an open store; `None` where it failed.
 #[derive(Default)]
 struct StoreAnswers {
     info: Option<StoreInfo>,
@@ -98,7 +98,7 @@ struct StoreAnswers {
 }
 
 impl Diagnosis {
-    /// None where the store has no files of its own.
+    /// The store's files; empty for a kind of store that has none.
     fn files(&mut self, url: &str) -> Vec<StoreFile> {
         match dataapi::files(url) {
             Err(error) if error.reaction() == Reaction::Correct => Vec::new(),
@@ -117,7 +117,7 @@ impl Diagnosis {
         }
     }
 
-    /// Notes why something could not be found out.
+    /// Returns what was found, or notes the error.
     fn keep<T>(&mut self, found: Result<T, impl Into<CommandError>>) -> Option<T> {
         let error: CommandError = match found {
             Ok(found) => return Some(found),
@@ -132,7 +132,7 @@ impl Diagnosis {
     }
 }
 
-/// All that is told; `None` is unknown.
+/// The whole report; `None` is unknown.
 #[derive(Serialize)]
 struct Report {
     program: &'static str,
@@ -145,7 +145,7 @@ struct Report {
     schema: Option<u32>,
     files: Vec<StoreFile>,
     dialogs: Option<DialogCounts>,
-    /// How many events each chain has.
+    /// The number of events of each chain.
     ledger: Option<String>,
     last_scrub: Option<String>,
     settings: Vec<Setting>,
@@ -179,7 +179,7 @@ impl From<&Stats> for DialogCounts {
     }
 }
 
-/// The first is the database, the others' names begin with its name.
+/// The suffix and size of each file. The first file is the database; the names of the others begin with its name.
 fn store_files(files: &[PathBuf]) -> Vec<StoreFile> {
     let name = |file: &PathBuf| file.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
     let database = files.first().map(name).unwrap_or_default();
@@ -192,7 +192,7 @@ fn store_files(files: &[PathBuf]) -> Vec<StoreFile> {
     files.iter().map(|file| StoreFile { suffix: suffix(file), bytes: size(file) }).collect()
 }
 
-/// What was asked for on the command line, or is set for this program or for the server.
+/// The options of the command line, and the environment variables of this program and of the server.
 fn settings(args: &DoctorArgs, context: &Context) -> Vec<Setting> {
     let setting = |name: &str, value: String| Setting { name: name.to_owned(), value };
     let mut settings = vec![setting("--store", dataapi::shown(&context.store_url))];
@@ -221,7 +221,7 @@ fn shown(name: &str, value: String) -> String {
     }
 }
 
-/// A line for each, for people.
+/// One line for each fact, for people.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line =

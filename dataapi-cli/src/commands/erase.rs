@@ -1,4 +1,4 @@
-//! `dataapi erase`: one dialog, or all that is held on a customer.
+//! `dataapi erase`: erases one dialog, or everything stored about a customer.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -20,7 +20,7 @@ pub(super) async fn run(args: EraseArgs, context: &Context) -> Result<Exit, Comm
     }
 }
 
-/// Everything held on a customer.
+/// Erases everything stored about a customer; with `--dry-run`, only counts it.
 pub(super) async fn customer(
     args: EraseCustomerArgs,
     context: &Context,
@@ -31,7 +31,7 @@ pub(super) async fn customer(
         let held = count(&*store, customer).await?;
         return tell(&format!("{held} would be erased"));
     }
-    if !args.yes && !is_confirmed("everything held on this customer")? {
+    if !args.yes && !is_confirmed("everything stored about this customer")? {
         return Ok(declined());
     }
     let erased = store.erase_customer(&customer).await?;
@@ -72,16 +72,16 @@ fn declined() -> Exit {
     Exit::NotDone
 }
 
-/// Asks whoever sits at the terminal; where nobody does, the command itself is the answer.
+/// Asks the person at the terminal. If standard input is not a terminal, the command counts as confirmed.
 fn is_confirmed(what: &str) -> Result<bool, CommandError> {
     let (stdin, mut stderr) = (io::stdin(), io::stderr());
     if !stdin.is_terminal() {
         return Ok(true);
     }
     if !stderr.is_terminal() {
-        return Err(Invalid::new("--yes", "must be given where the question cannot be seen").into());
+        return Err(Invalid::new("--yes", "is needed, because standard error is not a terminal and nobody would see the question").into());
     }
-    write!(stderr, "Erase {what}, for good? [y/N] ")?;
+    write!(stderr, "Erase {what}? This cannot be undone. [y/N] ")?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer).map_err(CommandError::Input)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

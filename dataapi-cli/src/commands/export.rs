@@ -1,4 +1,4 @@
-//! `dataapi export`: all consented dialogs that match, for another program.
+//! `dataapi export`: exports all consented dialogs that match a filter.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -43,23 +43,23 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<Exit, Com
         return Ok(Exit::Done);
     }
     output.abandon()?;
-    context.note(&format!("interrupted after {written} of {total}; the export is not whole"));
+    context.note(&format!("interrupted after {written} of {total} dialogs; the export is incomplete, so run it again"));
     Ok(Exit::Interrupted)
 }
 
-/// Writes all that match, and what an export ends with; tells whether it came to its end.
+/// Writes all dialogs that match `filter`, then the end of the export. Returns `false` if `progress` stopped it.
 pub(super) async fn write_all<W: Write>(
     store: &Arc<dyn DialogStore>,
     filter: &Filter,
     writer: &mut DialogWriter<W>,
     mut progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<bool, CommandError> {
-    // Read first: what happens meanwhile is told by the events after it.
+    // Read first: later events report what happens while the export is written.
     let head = store.ledger_head().await?;
     let mut coming = read(store, filter, Start::default())?;
     loop {
         let page = coming.await.map_err(StoreError::backend)??;
-        // The next page is read while this one is written: 1.4 times as fast.
+        // Reading the next page while this one is written makes an export 1.4 times as fast.
         let next = page.next.map(|next| read(store, filter, Start::After(next))).transpose()?;
         for dialog in &page.items {
             writer.write(dialog, store.reference(dialog.dialog_id()))?;
@@ -75,7 +75,7 @@ pub(super) async fn write_all<W: Write>(
     Ok(true)
 }
 
-/// Starts to read a page, on another thread.
+/// Starts to read a page on another thread.
 fn read(
     store: &Arc<dyn DialogStore>,
     filter: &Filter,

@@ -1,4 +1,4 @@
-//! `dataapi get`: one consented dialog.
+//! `dataapi get`: prints one consented dialog.
 
 use dataapi::{CustomerId, DialogId, Reach};
 use dataapi_wire::Dialog;

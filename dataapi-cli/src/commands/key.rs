@@ -1,4 +1,4 @@
-//! `dataapi key`: the keys that a server asks for.
+//! `dataapi key`: creates, lists and revokes the keys for a server.
 
 use std::io::Write;
 
@@ -20,10 +20,10 @@ pub(super) async fn run(args: KeyArgs, context: &Context) -> Result<Exit, Comman
         KeyArgs::Revoke { name } => {
             let store = context.open_existing().await?;
             if store.revoke_key(&name.parse()?).await? {
-                context.note("revoked; servers refuse it within a second");
+                context.note("the key is revoked; servers refuse it within a second");
                 return Ok(Exit::Done);
             }
-            say("error: there is no key of that name; 'dataapi key list' has them all");
+            say("error: there is no key with this name; 'dataapi key list' shows all keys");
             Ok(Exit::NotDone)
         }
     }
@@ -39,7 +39,7 @@ async fn create(args: CreateKeyArgs, context: &Context) -> Result<Exit, CommandE
     let mut output = Output::stdout();
     writeln!(output, "{secret}")?;
     output.finish()?;
-    context.note("this is the key, shown once: the store keeps no more than its hash");
+    context.note("this is the only time the key is shown: the store keeps only its hash");
     Ok(Exit::Done)
 }
 

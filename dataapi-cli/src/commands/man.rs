@@ -1,4 +1,4 @@
-//! `dataapi man`: the manual, made of the same words as the help.
+//! `dataapi man`: prints manual pages, generated from the help.
 
 use clap::CommandFactory;
 

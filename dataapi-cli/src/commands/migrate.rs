@@ -1,4 +1,4 @@
-//! `dataapi migrate`: a store made, or its schema brought up to date.
+//! `dataapi migrate`: creates a store, or updates its schema.
 
 use dataapi::OpenOptions;
 
@@ -10,6 +10,6 @@ use crate::exit::Exit;
 pub(super) async fn run(args: &MigrateArgs, context: &Context) -> Result<Exit, CommandError> {
     let store = OpenOptions::default().shards(args.shards).open(&context.store_url).await?;
     store.ready().await?;
-    context.note(&format!("{} is up to date", dataapi::shown(&context.store_url)));
+    context.note(&format!("the schema of {} is up to date", dataapi::shown(&context.store_url)));
     Ok(Exit::Done)
 }

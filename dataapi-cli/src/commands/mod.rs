@@ -1,5 +1,4 @@
-//! The commands, a file or a folder each: first the arguments, as typed, become valid values, then the work is done
-//! with them.
+//! The commands, one file or folder each. Each first checks its arguments and then does its work.
 
 mod audit;
 mod backup;

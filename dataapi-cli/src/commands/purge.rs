@@ -1,5 +1,4 @@
-//! `dataapi purge`: dialogs whose consent never came, or that were kept for long enough, and what is
-//! left of gone ones.
+//! `dataapi purge`: erases dialogs that are older than the retention periods, and forgets old tombstones.
 
 use std::io::Write;
 
@@ -11,12 +10,12 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
 
-/// Small enough that a server on the same store hardly waits for one.
+/// Dialogs per commit: few enough that a server on the same store hardly waits for one.
 const BATCH: u32 = 500;
 
 pub(super) async fn run(args: &PurgeArgs, context: &Context) -> Result<Exit, CommandError> {
     let store = context.open_existing().await?;
-    // One date for all batches, or a purge on a busy store might never come to its end.
+    // One date for all batches, or a purge of a busy store might never end.
     let now = SystemClock.now();
     let mut dialogs = 0;
     let mut tombstones = None;

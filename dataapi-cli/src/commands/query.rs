@@ -1,4 +1,4 @@
-//! `dataapi query`: consented dialogs, a page or all, for people or programs.
+//! `dataapi query`: shows one page or all pages of consented dialogs, for people or programs.
 
 use std::io::Write;
 

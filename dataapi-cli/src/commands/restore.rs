@@ -1,4 +1,4 @@
-//! `dataapi restore`: what the store has lost, brought back from a backup.
+//! `dataapi restore`: restores what a store has lost from a backup.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -22,15 +22,15 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<Exit, Co
         None if args.accept_resurrection => Since::ResurrectionAccepted,
         None => Since::Unknown,
     };
-    let work = WatchedWork::start(context, "dialogs looked at")?;
+    let work = WatchedWork::start(context, "dialogs read")?;
     let restored = dataapi::restore(&context.store_url, &args.file, since, work.progress()).await;
     work.finish();
     let Restored { restored, gone, already_there } = restored?;
     let mut output = Output::stdout();
     writeln!(
         output,
-        "{restored} restored, {gone} withdrawn or erased since and left out, {already_there} already \
-         there"
+        "{restored} restored, {gone} left out because they were withdrawn or erased since, \
+         {already_there} already there"
     )?;
     output.finish()?;
     Ok(Exit::Done)

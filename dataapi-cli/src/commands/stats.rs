@@ -1,4 +1,4 @@
-//! `dataapi stats`: how many dialogs there are.
+//! `dataapi stats`: counts dialogs by state and language.
 
 use std::io::Write;
 

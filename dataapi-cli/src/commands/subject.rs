@@ -1,4 +1,4 @@
-//! `dataapi subject`: what is held on one customer, written out for them or erased.
+//! `dataapi subject`: exports or erases everything stored about one customer.
 
 use std::io::Write;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) async fn run(args: SubjectArgs, context: &Context) -> Result<Exit, Co
     }
 }
 
-/// Writes page by page, so that however much is held fits into memory.
+/// Writes page by page, so that memory does not limit the size of an export.
 async fn export(
     customer: &CustomerId,
     place: &Path,
@@ -36,7 +36,7 @@ async fn export(
     let mut output = Output::to(place)?;
     let heading = SubjectHeading::new(customer, SystemClock.now());
     let heading = serde_json::to_string(&heading).map_err(StoreError::backend)?;
-    // The dialogs go in before the brace that ends it.
+    // The dialogs go before the closing brace of the heading.
     write!(output, "{},\"dialogs\":[", heading.trim_end_matches('}'))?;
     let mut written = 0_u64;
     let mut start = Start::default();
@@ -62,7 +62,7 @@ async fn export(
     Ok(Exit::Done)
 }
 
-/// What was decided on a dialog that is still held.
+/// The consent of a dialog that is still stored.
 enum CurrentConsent {
     Pending,
     Granted(Event),
@@ -77,7 +77,8 @@ impl CurrentConsent {
     }
 }
 
-/// `None` if the dialog was erased since its page was read: then it must not be handed out.
+/// Reads the dialog's consent again. `None` if the dialog was erased after its page was read: it must not be
+/// exported then.
 async fn current_consent(
     store: &dyn DialogStore,
     held: &HeldDialog,

@@ -1,4 +1,4 @@
-//! `dataapi verify-erasure`: the files of a store, read as raw bytes, for what must not be there.
+//! `dataapi verify-erasure`: searches the raw bytes of a store's files for data that must be gone.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,10 +13,10 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
 
-/// How many markers are looked for at once, so that a long list takes time and not memory.
+/// How many markers to search for in one pass: a long list takes more passes, not more memory.
 const AT_ONCE: usize = 10_000;
 
-/// How many places are told of each file; the rest is counted.
+/// How many places to print for each file; further ones are only counted.
 const MOST_PLACES: u64 = 10;
 
 pub(super) fn run(args: VerifyErasureArgs, context: &Context) -> Result<Exit, CommandError> {
@@ -42,7 +42,7 @@ pub(super) fn run(args: VerifyErasureArgs, context: &Context) -> Result<Exit, Co
     Ok(if found == 0 { Exit::Done } else { Exit::NotDone })
 }
 
-/// Blank lines name nothing.
+/// Reads one marker per line; skips blank lines.
 fn read_list(list: &Path, markers: &mut Vec<Vec<u8>>) -> io::Result<()> {
     let input: Box<dyn Read> =
         if list == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(list)?) };
@@ -56,7 +56,7 @@ fn read_list(list: &Path, markers: &mut Vec<Vec<u8>>) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells what was found in a file, and returns how often.
+/// Searches a file, prints what was found, and returns how often.
 fn look_through(
     path: &Path,
     markers: &[Vec<u8>],
@@ -65,10 +65,10 @@ fn look_through(
     let name = path.file_name().unwrap_or_default().display();
     let mut found = 0;
     for (group, some) in markers.chunks(AT_ONCE).enumerate() {
-        // The library's error would name a pattern; there are never too many.
+        // The library's error would show a pattern.
         let searcher = AhoCorasick::new(some)
-            .map_err(|_| Invalid::new("the list", "must have shorter markers"))?;
-        // The database engine removes some of its files at times.
+            .map_err(|_| Invalid::new("the list", "has markers that are too long; give shorter ones"))?;
+        // The database engine removes some of its files from time to time.
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             file => file.map_err(CommandError::Input)?,

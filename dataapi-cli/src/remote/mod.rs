@@ -1,4 +1,4 @@
-//! What is asked of a server instead of a store that is opened here.
+//! Requests to a server, in place of a store that is opened here.
 
 mod server;
 

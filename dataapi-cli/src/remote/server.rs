@@ -1,4 +1,4 @@
-//! A server, asked over HTTP.
+//! A client for a server's HTTP API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,30 +11,30 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::error::CommandError;
 
-/// More than an answer can be.
+/// The longest answer to read, in bytes; no real answer is longer.
 const LONGEST_ANSWER: u64 = 512 << 20;
 
-/// A server that says nothing for so long is not there.
+/// How long to wait for a connection or an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server, by its address.
+/// A server at a known address.
 #[derive(Clone)]
 pub(crate) struct RemoteServer {
     agent: Agent,
     base: String,
-    /// For the header that brings the key.
+    /// The value of the `Authorization` header, which holds the key.
     authorization: Option<String>,
 }
 
-/// Why a server told nothing.
+/// Why a server gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServerError {
     #[error(
-        "the server cannot be asked; check its address, that it runs, and the key in DATAAPI_KEY"
+        "the request to the server failed (check its address, that it runs, and the key in DATAAPI_KEY)"
     )]
     Unreachable(#[source] Box<ureq::Error>),
 
-    #[error("the answer is not one of a DataAPI server; check the address")]
+    #[error("the answer is not from a DataAPI server of this version; check the address")]
     Strange,
 }
 
@@ -45,7 +45,7 @@ impl From<ServerError> for CommandError {
 }
 
 impl RemoteServer {
-    /// The server at `url`, if that is a server's address.
+    /// Makes a client for the server at `url`; `None` if `url` is not an HTTP address.
     pub(crate) fn at(url: &str) -> Option<Self> {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return None;
@@ -65,7 +65,7 @@ impl RemoteServer {
         Some(Self { agent, base, authorization })
     }
 
-    /// At most `limit` changes after some positions. Blocks until they are there.
+    /// Requests at most `limit` changes after the positions `after`. Blocks until the answer is complete.
     pub(crate) fn changes(
         &self,
         after: &Positions,
@@ -83,7 +83,7 @@ impl RemoteServer {
     }
 }
 
-/// The changes that are in an answer; `None` if it is not one of a DataAPI server.
+/// Parses the changes of an answer; `None` if it is not one of a DataAPI server.
 fn parse_changes(body: &[u8]) -> Option<Vec<Change>> {
     let answer: Changes<'_> = serde_json::from_slice(body).ok()?;
     answer.events.into_iter().map(|event| Event::into_domain(event).ok()).collect()

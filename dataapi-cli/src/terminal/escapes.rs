@@ -1,14 +1,15 @@
-//! What a terminal may be shown: a stored text must not steer it, nor pose as something else.
+//! Escapes text for a terminal: a stored text must neither control the terminal nor imitate other output.
 
-/// Whether a terminal acts on `c` instead of showing it: control characters, and those that turn
-/// the direction of what follows them.
+/// Whether a terminal acts on `c` instead of showing it: control characters, line and paragraph separators, and
+/// characters that change the direction of the text.
 pub(crate) fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// `text` in one line of at most `width` characters, with all that steers a terminal spelt out.
+/// Returns `text` as one line of at most `width` characters, with every character escaped that controls a
+/// terminal.
 pub(crate) fn one_line(text: &str, width: usize) -> String {
     let mut line = String::new();
     let mut left = width;

@@ -1,4 +1,4 @@
-//! What people see on a terminal while a command runs, apart from its results.
+//! What people see while a command runs, apart from its results.
 
 mod escapes;
 mod messages;

@@ -1,4 +1,4 @@
-//! How far long work has come: a bar on a terminal, a line now and then elsewhere.
+//! The progress of long work: a bar on a terminal, plain lines elsewhere.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use super::messages::say;
 const LINE_EVERY: u64 = 10_000;
 const LINE_AFTER: Duration = Duration::from_secs(5);
 
-/// Tells people on standard error how far the work has come.
+/// Shows the progress of work on standard error.
 #[derive(Debug)]
 pub(crate) struct WorkProgress {
     bar: ProgressBar,
-    /// What is counted, such as "lines read".
+    /// The unit that is counted, such as "lines read".
     what: &'static str,
     lines: Option<LastPlainLine>,
     count: u64,
@@ -28,7 +28,7 @@ struct LastPlainLine {
 }
 
 impl WorkProgress {
-    /// Towards `total` of `what`.
+    /// Progress towards `total` of `what`.
     pub(crate) fn counting(quiet: bool, what: &'static str, total: u64) -> Self {
         let progress =
             Self::new(quiet, what, Some(total), "{bar:30} {pos}/{len} {msg}, {eta} left");
@@ -36,15 +36,15 @@ impl WorkProgress {
         progress
     }
 
-    /// Of `what` there is no knowing how many there are.
+    /// Progress of an unknown total of `what`.
     pub(crate) fn passing(quiet: bool, what: &'static str) -> Self {
         let progress = Self::new(quiet, what, None, "{spinner} {pos} {msg}");
         progress.bar.set_message(what);
         progress
     }
 
-    /// Towards the end of an input of so many bytes, or of an unknown number; [`WorkProgress::reads`]
-    /// moves it.
+    /// Progress towards the end of an input with this many `bytes`, if the number is known. Wrap the input in
+    /// [`WorkProgress::reads`] to move the bar.
     pub(crate) fn reading(quiet: bool, what: &'static str, bytes: Option<u64>) -> Self {
         let template = match bytes {
             Some(_) => "{bar:30} {bytes}/{total_bytes}, {msg}, {eta} left",
@@ -67,18 +67,18 @@ impl WorkProgress {
         Self { bar, what, lines, count: 0 }
     }
 
-    /// The same input, each read of which moves the bar.
+    /// Wraps `input` so that each read moves the bar.
     pub(crate) fn reads<R: Read + Send + 'static>(&self, input: R) -> Box<dyn Read + Send> {
         Box::new(self.bar.wrap_read(input))
     }
 
-    /// Notes that `n` more of what is counted are done; moves the bar where it counts them.
+    /// Counts `n` more units as done, and moves the bar by them.
     pub(crate) fn done(&mut self, n: u64) {
         self.bar.inc(n);
         self.count(n);
     }
 
-    /// Notes that `n` more of what is counted are done, where the bar moves with the bytes.
+    /// Counts `n` more units as done, where the bar moves with the bytes read.
     pub(crate) fn read(&mut self, n: u64) {
         self.count(n);
         self.bar.set_message(format!("{} {}", self.count, self.what));
@@ -95,12 +95,12 @@ impl WorkProgress {
         }
     }
 
-    /// Writes a line without tearing the bar.
+    /// Prints a line without disturbing the bar.
     pub(crate) fn say(&self, line: &str) {
         self.bar.suspend(|| say(line));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! `dataapi generate`: made-up dialogs, the same for the same seed.
+//! `dataapi generate`: generates dialogs, the same ones for the same seed.
 
 mod phrases;
 mod seeded_chance;
@@ -49,7 +49,7 @@ pub(super) async fn run(args: &GenerateArgs, context: &Context) -> Result<Exit, 
     }
 }
 
-/// What is to be made.
+/// What to generate.
 #[derive(Debug)]
 struct GeneratePlan {
     users: u64,
@@ -63,7 +63,7 @@ impl GeneratePlan {
         let GenerateArgs { users, dialogs, consented, seed } = *args;
         let consented = consented.unwrap_or(dialogs / 2);
         if consented > dialogs {
-            return Err(Invalid::new("--consented", "must not be more than --dialogs"));
+            return Err(Invalid::new("--consented", "must be at most the value of --dialogs"));
         }
         if users == 0 && dialogs > 0 {
             return Err(Invalid::new("--users", "must be at least 1"));
@@ -71,12 +71,12 @@ impl GeneratePlan {
         Ok(Self { users, dialogs, consented, seed })
     }
 
-    /// Dialog `n`, which does not depend on how many are made. It does on the number of customers,
-    /// and so does its id.
+    /// Dialog `n`. The dialog and its id depend on the seed and on the number of customers, but not on the number
+    /// of dialogs.
     fn dialog(&self, n: u64) -> Result<ImportedDialog, Invalid> {
         let mut chance = SeededChance::of([self.seed, self.users], n);
         let dialog_id = format!("d-{:016x}", chance.number());
-        // Each customer has a dialog before one has two.
+        // Each customer gets one dialog before any gets a second.
         let user = if n < self.users { n } else { chance.below(self.users) };
         let customer = MadeUpCustomer::of(self.seed, user);
         let text = talk(&customer, &mut chance);

@@ -1,12 +1,12 @@
-//! What a made-up customer and a bot say to each other.
+//! The conversation of a generated customer with a bot.
 
 use super::phrases::{LANGUAGES, Phrases};
 use super::seeded_chance::SeededChance;
 
-/// Marks the streams of chance that customers are made of, apart from those of dialogs.
+/// Separates the random streams of customers from those of dialogs.
 const CUSTOMERS: u64 = 1 << 63;
 
-/// A customer, with the phrases of one language.
+/// A generated customer, with the phrases of one language.
 pub(super) struct MadeUpCustomer {
     pub(super) id: String,
     name: &'static str,
@@ -22,7 +22,7 @@ impl MadeUpCustomer {
     }
 }
 
-/// The text of a dialog with `customer`.
+/// Generates the text of a dialog with `customer`.
 pub(super) fn talk(customer: &MadeUpCustomer, chance: &mut SeededChance) -> String {
     let phrases = customer.phrases;
     let [client, bot] = phrases.speakers;
@@ -40,7 +40,7 @@ pub(super) fn talk(customer: &MadeUpCustomer, chance: &mut SeededChance) -> Stri
     turns.collect::<Vec<_>>().join("\n")
 }
 
-/// What a dialog is about.
+/// The details of a dialog, which fill the slots of its phrases.
 struct TalkDetails {
     name: &'static str,
     number: String,
@@ -67,7 +67,7 @@ impl TalkDetails {
         }
     }
 
-    /// Fills the slots of `turn`; each turn that names a date names a later one.
+    /// Fills the slots of `turn`. Each turn with a date gets a later date than the turn before.
     fn fill(&mut self, turn: &str) -> String {
         if turn.contains("{date}") {
             self.day += 2;

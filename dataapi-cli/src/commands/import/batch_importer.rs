@@ -1,4 +1,4 @@
-//! Batches of dialogs into the store: tried again while it is busy, and counted.
+//! Imports dialogs in batches: retries while the store is busy, and counts the results.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,30 +7,30 @@ use dataapi::{DialogStore, ImportedDialog, StoreError};
 
 use crate::interrupt::Interrupt;
 
-/// How many dialogs one commit takes in.
+/// How many dialogs one commit imports.
 pub(crate) const BATCH_DIALOGS: usize = 1000;
 
-/// How often a batch is tried. The growing pauses between make some half a minute; each try may wait
-/// for the store as well.
+/// How often to try a batch. The growing pauses in between add up to about half a minute; each try can also wait
+/// for the store.
 const TRIES: u32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What became of the dialogs so far.
+/// The results so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ImportCounts {
     pub(crate) stored: u64,
-    /// With the same customer, text and language.
+    /// Already in the store with the same customer, text and language.
     pub(crate) already_there: u64,
-    /// Their id belongs to another dialog.
+    /// Refused because the id belongs to another dialog.
     pub(crate) taken: u64,
     pub(crate) gone: u64,
-    /// Unreadable, or with a value outside its bounds.
+    /// Refused because the line is unreadable or a value is outside its bounds.
     pub(crate) bad: u64,
 }
 
 impl ImportCounts {
-    /// Counts what the store answered for one dialog.
+    /// Counts the store's answer for one dialog.
     fn count(&mut self, answer: &Result<(), StoreError>) {
         *match answer {
             Ok(()) => &mut self.stored,
@@ -56,13 +56,13 @@ impl fmt::Display for ImportCounts {
         )?;
         if refused > 0 {
             let Self { taken, gone, bad, .. } = self;
-            write!(f, " ({taken} id taken, {gone} withdrawn or erased, {bad} bad)")?;
+            write!(f, " ({taken} id taken, {gone} withdrawn or erased, {bad} invalid)")?;
         }
         Ok(())
     }
 }
 
-/// Takes dialogs into a store and counts them.
+/// Imports dialogs into a store and counts the results.
 pub(crate) struct BatchImporter<'a> {
     store: &'a dyn DialogStore,
     interrupt: Interrupt,
@@ -70,7 +70,7 @@ pub(crate) struct BatchImporter<'a> {
 }
 
 impl<'a> BatchImporter<'a> {
-    /// An interrupt ends the waiting for a busy store, not the commit that runs.
+    /// Makes an importer. An interrupt ends the pause between two tries, but not a running commit.
     pub(crate) fn new(store: &'a dyn DialogStore, interrupt: Interrupt) -> Self {
         Self { store, interrupt, counts: ImportCounts::default() }
     }
@@ -79,19 +79,19 @@ impl<'a> BatchImporter<'a> {
         self.counts
     }
 
-    /// Counts lines that are no dialogs.
+    /// Counts lines that hold no valid dialog.
     pub(crate) fn count_bad(&mut self, lines: u64) {
         self.counts.bad += lines;
     }
 
-    /// Takes in `batch` in one commit and tells for each dialog why it was refused, if it was.
+    /// Imports `batch` in one commit and returns for each dialog why it was refused, if it was.
     ///
-    /// A batch that was stored although the store said it was not comes out as already there.
+    /// If a try reports an error although it stored the batch, the next try counts its dialogs as already there.
     pub(crate) async fn take(
         &mut self,
         batch: Vec<ImportedDialog>,
     ) -> Result<Vec<Option<StoreError>>, StoreError> {
-        // A commit of nothing would wait for the store all the same.
+        // An empty commit would still wait for the store.
         if batch.is_empty() {
             return Ok(Vec::new());
         }
@@ -106,7 +106,7 @@ impl<'a> BatchImporter<'a> {
     }
 }
 
-/// Tries again while the store says that it is worth it, up to [`TRIES`] times.
+/// Retries while the store is overloaded or unavailable, up to [`TRIES`] tries in all.
 async fn patiently<T>(
     interrupt: &mut Interrupt,
     mut attempt: impl AsyncFnMut() -> Result<T, StoreError>,
@@ -139,8 +139,8 @@ fn retry_after(error: &StoreError) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// How often a store is asked that answers so the first `failures` times, and whether it
-    /// took the batch in the end. Pauses take no time.
+    /// Runs against a store that fails the first `failures` times. Returns how often it was asked, and whether
+    /// it accepted the batch in the end. Pauses take no time.
     fn asked(failures: u32, answer: fn() -> StoreError) -> std::io::Result<(u32, bool)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

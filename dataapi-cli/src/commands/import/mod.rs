@@ -1,4 +1,4 @@
-//! `dataapi import`: dialogs of another store or system, in constant memory.
+//! `dataapi import`: imports dialogs from another store or system, in constant memory.
 
 mod batch_importer;
 mod read_ahead;
@@ -41,7 +41,7 @@ pub(super) async fn run(args: ImportArgs, context: &Context) -> Result<Exit, Com
     context.note(&counts.to_string());
     if import.done_to > 0 && !matches!(end, Ok(ImportEnd::OfInput)) {
         context.note(&format!(
-            "lines 1 to {} are done and stay so; to go on, run the same import again",
+            "lines 1 to {} are done; to continue, run the same import again",
             import.done_to
         ));
     }
@@ -81,7 +81,7 @@ impl ImportRun<'_> {
                 ReadBatch::End => return Ok(ImportEnd::OfInput),
             };
             match self.one(lines, progress).await {
-                // It was given up while it waited for the store, as was asked.
+                // The interrupt ended a pause between two tries.
                 Err(_) if interrupt.is_requested() => return Ok(ImportEnd::Interrupted),
                 outcome => outcome?,
             }
@@ -148,5 +148,5 @@ fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
 }
 
 fn cut_short() -> io::Error {
-    io::Error::other("the reading ended before the input did")
+    io::Error::other("the reader stopped before the end; run the import again")
 }

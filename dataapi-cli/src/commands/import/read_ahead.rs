@@ -1,4 +1,4 @@
-//! Lines of an input, read and parsed on a thread of their own while the store commits the last ones.
+//! Reads and parses the next lines of an input on another thread while the store commits the previous ones.
 
 use std::io;
 use std::mem;
@@ -9,23 +9,23 @@ use tokio::sync::mpsc::{self, Receiver, Sender, error::SendError};
 use super::batch_importer::BATCH_DIALOGS;
 use crate::formats::{ImportLine, ImportLines};
 
-/// How many bytes of text a batch may reach: a thousand long texts at once are too much memory.
+/// How many bytes of text fill a batch: a thousand long texts at once would take too much memory.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// What the reading thread sends.
+/// A message of the reading thread.
 pub(super) enum ReadBatch {
     Lines(Vec<ImportLine>),
-    /// All of the input was read: without it, the thread has died.
+    /// The whole input was read. If the channel closes without this, the thread has died.
     End,
 }
 
-/// Reads batches on a thread of its own: a pipe that gives nothing must not keep Ctrl-C waiting,
-/// and the next batch is parsed while the store commits the last.
+/// Reads batches on another thread, so that a silent pipe does not delay Ctrl-C, and the next batch is parsed
+/// while the store commits the previous one.
 pub(super) fn read_ahead(
     open: impl FnOnce() -> io::Result<ImportLines> + Send + 'static,
 ) -> io::Result<Receiver<io::Result<ReadBatch>>> {
     let (sender, receiver) = mpsc::channel(1);
-    // After Ctrl-C nobody receives any more: then it ends as well, or with the process.
+    // After Ctrl-C nobody receives any more, and the thread ends at its next message or with the process.
     thread::Builder::new().spawn(move || send_batches(open(), &sender).unwrap_or_default())?;
     Ok(receiver)
 }

@@ -1,4 +1,4 @@
-//! Where changes come from: a store that is opened here, or a server.
+//! The source of changes: a store that is opened here, or a server.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::remote::{RemoteServer, ServerError};
 
-/// How many changes are asked for at once: with the longest texts some 25 MB.
+/// How many changes to request at once: about 25 MB with the longest texts.
 const AT_ONCE: u64 = 250;
 
-/// What tells the changes.
+/// A source of changes.
 pub(super) enum ChangeSource {
     Store(Arc<dyn DialogStore>),
     Server(RemoteServer),
 }
 
 impl ChangeSource {
-    /// The server or store at `url`, else the store of the command line.
+    /// Opens the server or store at `url`, or the store of `--store` if there is no `url`.
     pub(super) async fn open(url: Option<&str>, context: &Context) -> Result<Self, CommandError> {
         let Some(url) = url else {
             return Ok(Self::Store(context.open_existing().await?));
@@ -29,7 +29,7 @@ impl ChangeSource {
         Ok(Self::Store(OpenOptions::default().create(false).open(url).await?))
     }
 
-    /// The changes after some positions, some at a time.
+    /// Returns the next changes after the positions `after`, at most [`AT_ONCE`]; none at the end.
     pub(super) async fn changes(&self, after: &Positions) -> Result<Vec<Change>, CommandError> {
         match self {
             Self::Store(store) => {

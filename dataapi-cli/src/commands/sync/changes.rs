@@ -1,4 +1,4 @@
-//! What a store's ledger says has happened since an export.
+//! The changes in a store's ledger since an export.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,11 +9,12 @@ use super::change_source::ChangeSource;
 use super::error::SyncError;
 use crate::error::CommandError;
 
-/// What has happened since, by dialog: what it is now, or that it is gone or does not match.
+/// The changes since an export: for each changed dialog its current content, or `None` if it is gone or does not
+/// match the filter.
 pub(super) struct ChangesSinceExport {
     pub(super) by_dialog: HashMap<DialogRef, Option<Dialog>>,
     pub(super) head: LedgerHead,
-    /// Whether there is no more.
+    /// Whether there are no further changes.
     pub(super) is_all: bool,
 }
 
@@ -61,7 +62,7 @@ impl ChangesSinceExport {
     }
 }
 
-/// What stands at those positions, by chain.
+/// The chain heads at the noted positions, by chain.
 async fn heads_at(
     source: &ChangeSource,
     noted: &Positions,
@@ -72,7 +73,7 @@ async fn heads_at(
         before.set(chain, position - 1);
         let there = source.changes(&before).await?;
         heads.extend(there.first().map(|change| (chain, change.event.head())));
-        // Of the chains before the next one nothing more is asked.
+        // Skip this chain in the following requests.
         before.set(chain, u64::MAX);
     }
     Ok(heads)

@@ -1,20 +1,20 @@
-//! Why an export cannot be brought up to date.
+//! Why an export cannot be updated.
 
 use crate::error::CommandError;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SyncError {
     #[error(
-        "the file is no export in JSON Lines with its manifest; make one with 'dataapi export -o \
+        "the file is no export in JSON Lines with a manifest; create one with 'dataapi export -o \
          FILE.jsonl'"
     )]
     NoManifest,
 
-    #[error("the file was changed after it was written; export it anew")]
+    #[error("the file was changed after the export; export it again")]
     Changed,
 
     #[error(
-        "the file is of another store, or of one that has lost its ledger since; export it anew, and \
+        "the file is of another store, or its store has lost its ledger since; export it again, and \
          delete the old file"
     )]
     OtherLedger,

@@ -1,4 +1,4 @@
-//! The file of an export: checked against its manifest, and written with what has happened since.
+//! The file of an export: checks it against its manifest, and rewrites it with the changes since.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -10,10 +10,10 @@ use super::error::SyncError;
 use crate::error::CommandError;
 use crate::formats::jsonl::{LineDigest, export_line, parse_manifest};
 
-/// No line is longer: the longest text, each byte written in six, and the rest.
+/// The longest line: the longest text with each byte escaped as six, and the other members.
 const LONGEST_LINE: u64 = 128 << 20;
 
-/// What was done to a file.
+/// How many dialogs were added to and removed from a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SyncCounts {
     pub(super) added: u64,
@@ -27,7 +27,7 @@ impl std::ops::AddAssign for SyncCounts {
     }
 }
 
-/// Reads an export to its manifest, and checks that it is as it was written.
+/// Reads an export with its manifest, and checks that it was not changed.
 pub(super) fn check(input: impl BufRead) -> Result<Manifest, CommandError> {
     let mut digest = LineDigest::default();
     let mut last = Vec::new();
@@ -58,7 +58,7 @@ fn each_line(
     }
 }
 
-/// Writes the lines of an export that stay and those that are new, in order, and the manifest.
+/// Writes the lines of an export that stay and those that are new, in order, then a new manifest.
 pub(super) fn rewrite(
     old: impl BufRead,
     manifest: &Manifest,
@@ -83,7 +83,7 @@ pub(super) fn rewrite(
     };
     let stale = || io::Error::other(SyncError::Changed);
     each_line(old, |line| {
-        // After the last one the old manifest follows.
+        // The line after the last dialog is the old manifest.
         let Some(rest) = left.checked_sub(1) else { return Ok(()) };
         left = rest;
         let old: ExportedLine = serde_json::from_slice(line).map_err(|_| stale())?;
@@ -93,7 +93,7 @@ pub(super) fn rewrite(
                 counts.removed += 1;
                 return Ok(());
             }
-            // It was consented to while the export was written.
+            // The dialog was consented to while the export was written, so the export already has it.
             Some(Some(_)) => {
                 counts.added -= 1;
                 return Ok(());

@@ -1,4 +1,4 @@
-//! `dataapi sync`: what has happened since an export, done to its file.
+//! `dataapi sync`: updates an export with the changes since.
 
 mod change_source;
 mod changes;
@@ -22,17 +22,17 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 
-/// How many bytes of new texts are kept in memory; more take another turn.
+/// How many bytes of new texts to hold in memory; more than that takes another round.
 const BYTES_A_TURN: usize = 64 << 20;
 
 pub(super) async fn run(args: SyncArgs, context: &Context) -> Result<Exit, CommandError> {
     let source = ChangeSource::open(args.from.as_deref(), context).await?;
-    // A killed process would leave the texts that it had begun to write.
+    // A killed process would leave its unfinished file, which holds texts.
     let interrupt = Interrupt::watch(context)?;
     let mut total = SyncCounts::default();
     let head = loop {
         if interrupt.is_requested() {
-            context.note("interrupted; the file is whole, and to go on, run the same sync again");
+            context.note("interrupted; the file is a complete export, and the same command continues the update");
             return Ok(Exit::Interrupted);
         }
         let manifest = check(open(&args.file)?)?;

@@ -1,4 +1,4 @@
-//! An export brought up to date is the same as a fresh one, and one that was changed is refused.
+//! An updated export is the same as a new one, and a changed file is refused.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::export_file::{check, rewrite};
 use crate::commands::export::write_all;
 use crate::formats::{DialogWriter, FileFormat};
 
-/// What happens to a store between an export and the next.
+/// What happens to a store between two exports.
 #[derive(Clone, Debug)]
 enum Step {
     Store { customer: &'static str, dialog: u8, language: &'static str, consented: bool },
@@ -43,7 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 async fn take(store: &dyn DialogStore, step: &Step) {
-    // Whatever is refused changes nothing.
+    // A refused step changes nothing.
     match *step {
         Step::Store { customer, dialog, language, consented } => {
             let text = format!("{dialog} 🙂\n\u{202e}\"");
