@@ -29,8 +29,7 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<Exit, Co
     let mut output = Output::stdout();
     writeln!(
         output,
-        "{restored} restored, {gone} left out because they were withdrawn or erased since, \
-         {already_there} already there"
+        "{restored} restored, {gone} left out (withdrawn or erased since), {already_there} already there"
     )?;
     output.finish()?;
     Ok(Exit::Done)

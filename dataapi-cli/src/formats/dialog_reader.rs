@@ -1,4 +1,4 @@
-//! Dialogs read from a file or a pipe in any format.
+//! Reads dialogs from a file or a pipe in any format.
 
 use std::io::{self, BufReader, Cursor, Read};
 
@@ -7,7 +7,7 @@ use super::file_format::FileFormat;
 use super::import_line::ImportLines;
 use super::jsonl::JsonlReader;
 
-/// Reads `input`, in which a text has at most `max_text` bytes.
+/// Reads the dialogs of `input`; refuses texts of more than `max_text` bytes.
 pub(crate) fn read_dialogs(
     input: Box<dyn Read + Send>,
     format: FileFormat,

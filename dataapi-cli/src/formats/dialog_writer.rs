@@ -1,4 +1,4 @@
-//! Dialogs written to a file or a pipe in any format.
+//! Writes dialogs to a file or a pipe in any format.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ pub(crate) enum DialogWriter<W: Write> {
 }
 
 impl<W: Write> DialogWriter<W> {
-    /// With the `references` of the ledger, or without.
+    /// Makes a writer. With `references`, each dialog has its name in the ledger.
     pub(crate) fn new(
         format: FileFormat,
         out: W,
@@ -26,10 +26,10 @@ impl<W: Write> DialogWriter<W> {
             FileFormat::Jsonl => {
                 Self::Jsonl(Box::new(JsonlWriter::new(out, on_terminal, references)))
             }
-            // It has no escapes, and a stored text must not steer a terminal.
+            // CSV has no escapes, and a stored text must not control a terminal.
             FileFormat::Csv if on_terminal => {
                 return Err(io::Error::other(
-                    "CSV is not written to a terminal; use -o FILE, or pipe it",
+                    "CSV cannot be shown on a terminal; use -o FILE or a pipe",
                 ));
             }
             FileFormat::Csv => Self::Csv(Box::new(CsvWriter::new(out, references)?)),
@@ -43,7 +43,7 @@ impl<W: Write> DialogWriter<W> {
         }
     }
 
-    /// Writes what follows a whole export, where the format and the lines allow for it.
+    /// Writes the manifest of a complete export, if the format and the lines have one.
     pub(crate) fn finish(&mut self, filter: &Filter, head: &LedgerHead) -> io::Result<()> {
         match self {
             Self::Jsonl(writer) => writer.finish(filter, head),
@@ -51,7 +51,7 @@ impl<W: Write> DialogWriter<W> {
         }
     }
 
-    /// Hands back what it wrote to, with all of it written.
+    /// Flushes all dialogs and returns the underlying writer.
     pub(crate) fn into_inner(self) -> io::Result<W> {
         match self {
             Self::Jsonl(writer) => Ok(writer.into_inner()),

@@ -1,20 +1,20 @@
-//! Which format a file of dialogs has.
+//! The format of a file of dialogs.
 
 use std::path::Path;
 
 use clap::ValueEnum;
 
-// The comments are the help.
+// The doc comments are the help text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FileFormat {
-    /// One JSON object a line
+    /// One JSON object per line
     Jsonl,
     /// Comma-separated values with a header
     Csv,
 }
 
 impl FileFormat {
-    /// The one that was asked for, else the one that the file's name tells.
+    /// Returns the requested format, or the format that the file's name implies.
     pub(crate) fn of(asked: Option<Self>, file: &Path) -> Self {
         let is_csv =
             file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));

@@ -1,6 +1,6 @@
-//! Whatever stands in a file to be imported: each line is a dialog or is refused without being said
-//! again, however it comes in, and what was taken in is the same written out and read again.
-//! `./check --long` searches on for hours.
+//! Fuzz targets for imported files. Each line is accepted as a dialog or refused without being quoted, however
+//! many bytes each read returns, and an accepted dialog survives being exported and imported again.
+//! `./check --long` continues the search for hours.
 
 use std::io::Cursor;
 
@@ -31,14 +31,14 @@ fn import(input: &[u8], format: FileFormat) {
             assert_eq!(at_once.to_string(), byte_by_byte.to_string());
             return tells_nothing(&at_once.to_string());
         }
-        other => panic!("it depends on how much is read at once: {other:?}"),
+        other => panic!("the result depends on how much is read at once: {other:?}"),
     };
-    // Two records may be in one line: a lone carriage return ends a record, but no line.
+    // Two records can be in one line: a lone carriage return ends a record, but not a line.
     assert!(lines.is_sorted_by_key(|(number, _)| number), "{lines:?}");
 
     let (good, bad): (Vec<_>, Vec<_>) = lines.into_iter().partition(|(_, line)| line.is_ok());
     bad.into_iter().filter_map(|(_, line)| line.err()).for_each(|refusal| tells_nothing(&refusal));
-    // Consented, since nothing else is written out; and as many as a page takes.
+    // Consented, since only those are exported; and no more than fit in one page.
     let good = good.into_iter().filter_map(|(_, line)| line.ok());
     let good = good.map(|dialog| ImportedDialog { consented: true, date: None, ..dialog });
     let good = good.take(100).collect::<Vec<_>>();
@@ -47,7 +47,7 @@ fn import(input: &[u8], format: FileFormat) {
     let back = read_all(&written, format).expect("lines");
     for (_, dialog) in &back {
         let dialog = &dialog.as_ref().expect("what was written is read").dialog;
-        // The first of two with one id is the one that was stored.
+        // Of two dialogs with one id, the first was stored.
         let first = good.iter().find(|first| first.dialog.dialog_id == dialog.dialog_id);
         assert_eq!(first.map(|first| &first.dialog), Some(dialog));
     }
@@ -58,7 +58,7 @@ fn import(input: &[u8], format: FileFormat) {
     assert!(good.iter().all(is_back));
 }
 
-/// What the inputs have in them where a text or an id would stand.
+/// Checks that `refusal` quotes nothing: the inputs have MARKER in place of texts and ids.
 fn tells_nothing(refusal: &str) {
     assert!(!refusal.contains("MARKER"), "{refusal}");
 }

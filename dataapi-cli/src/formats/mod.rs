@@ -1,5 +1,4 @@
-//! The forms in which dialogs and results come and go, a folder each: what reads one of them is beside what
-//! writes it.
+//! The formats of dialogs and results, one folder each: the reader of a format is beside its writer.
 
 mod csv;
 mod dialog_reader;

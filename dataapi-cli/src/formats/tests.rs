@@ -1,4 +1,4 @@
-//! Any dialog survives both formats, and any bad line is told apart from the good ones around it.
+//! Any dialog survives both formats, and a bad line does not affect the good ones around it.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::{DialogWriter, FileFormat, read_dialogs};
 
-/// Gives one byte at a time, so that every boundary between two reads is met.
+/// Returns one byte per read, so that a read ends at every position.
 struct Trickle(Cursor<Vec<u8>>);
 
 impl Read for Trickle {
@@ -36,7 +36,7 @@ pub(super) fn read_from(
         .collect()
 }
 
-/// The numbers of the good lines, and of the bad ones with their reasons.
+/// Returns the numbers of the good lines, and those of the bad lines with the reasons.
 fn verdicts(input: &[u8], format: FileFormat) -> (Vec<u64>, Vec<(u64, String)>) {
     let lines = read_all(input, format).unwrap_or_else(|error| vec![(0, Err(error.to_string()))]);
     let (good, bad): (Vec<_>, Vec<_>) = lines.into_iter().partition(|(_, line)| line.is_ok());
@@ -84,11 +84,11 @@ fn jsonl_lines_are_told_apart() {
         bad,
         [
             (3, "the line must be a JSON object"),
-            (4, "the line must be JSON; it is not at byte 16"),
+            (4, "the line must be JSON; the error is at byte 16"),
             (5, "the line must be a JSON object"),
             (6, "the line must be a JSON object"),
             (7, "the line must be at most 16984 bytes long"),
-            (8, "the line must have no field twice"),
+            (8, "the line must not have a field twice"),
             (9, "dialog_id is missing"),
             (10, "dialog_id must be a string"),
             (11, "text must be 1 to 100 bytes of UTF-8"),
@@ -133,13 +133,13 @@ fn csv_records_are_told_apart_and_numbered_by_their_first_line() {
     assert_eq!(
         bad,
         [
-            (6, "the line must have 6 fields"),
+            (6, "the line must have 6 fields, as the header has"),
             (7, "the line must have at most 6 fields"),
             (8, "consent_received must be true or false"),
             (9, "text is missing"),
             (10, "the line must be at most 16984 bytes long"),
             (15, "the line must be UTF-8"),
-            (17, "the line must close the quotes it opens"),
+            (17, "the line must close its quotes"),
         ]
     );
 }
@@ -154,7 +154,7 @@ fn a_csv_header_is_checked() {
     );
     assert_eq!(
         refusal("_id,text,text,customer_id,language\n"),
-        [(0, "the header must name no field twice".to_owned())]
+        [(0, "the header must not name a field twice".to_owned())]
     );
     assert_eq!(refusal(" _id ,text,customer_id,language"), []);
 }
@@ -169,7 +169,7 @@ fn only_one_mark_is_taken_off_however_it_comes_in() {
 }
 
 #[test]
-fn one_id_may_stand_under_two_names() {
+fn one_id_can_have_two_names() {
     let line =
         br#"{"_id":"d","dialogId":"d","customerId":"c","text":"t","language":"en","x":[{}]}"#;
     assert_eq!(verdicts(line, FileFormat::Jsonl).0, [1]);
@@ -181,7 +181,7 @@ fn id() -> impl Strategy<Value = String> {
 
 fn text() -> impl Strategy<Value = String> {
     let any = proptest::collection::vec(any::<char>(), 1..40).prop_map(String::from_iter);
-    // What the formats give a meaning to.
+    // Characters with a meaning in one of the formats.
     let tricky = "[\"',;\\\\\r\n\t =+@a\u{1b}\u{85}\u{2028}\u{feff}\u{202e}]{1,40}";
     prop_oneof![any, tricky].prop_filter("a text", |text| !text.contains('\0'))
 }
@@ -199,7 +199,7 @@ fn dialog() -> impl Strategy<Value = ImportedDialog> {
     )
 }
 
-/// All that is stored in a new store that takes in `dialogs`, written out.
+/// Imports `dialogs` into a new store and exports all of it.
 pub(super) async fn export(
     dialogs: Vec<ImportedDialog>,
     format: FileFormat,
@@ -234,13 +234,13 @@ proptest! {
         for line in read_dialogs(input, format, Text::DEFAULT_MAX_BYTES)? {
             back.push(line?.dialog?);
         }
-        // The first of two with one id is the one that was stored.
+        // Of two dialogs with one id, the first was stored.
         for dialog in &back {
             let first = dialogs.iter().find(|d| d.dialog.dialog_id == dialog.dialog.dialog_id);
             prop_assert_eq!(first, Some(dialog));
         }
         prop_assert!(dialogs.iter().all(|d| back.iter().any(|b| b.dialog.dialog_id == d.dialog.dialog_id)));
-        // Without what is the store's own, all of it is the same in another store.
+        // Without references and manifest, an export of another store with the same dialogs is the same.
         if !references {
             prop_assert_eq!(written, runtime.block_on(export(back, format, false))?);
         }

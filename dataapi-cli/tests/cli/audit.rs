@@ -1,4 +1,4 @@
-//! The ledger: its head, its export, and what tampering is told.
+//! The ledger: its head, its export, and the report of tampering.
 
 use crate::sandbox::Sandbox;
 use crate::scenes::{numbered, withdraw_and_erase};
@@ -21,7 +21,7 @@ fn the_chain_is_verified_up_to_a_noted_head() {
     let head = sandbox.ok(&["audit", "head"]);
     let head = head.trim_end();
     assert!(head.ends_with("@7"), "{head}");
-    let whole = format!("7 events, the chain is whole: {head}\n");
+    let whole = format!("7 events, the ledger is intact: {head}\n");
     assert_eq!(sandbox.ok(&["audit", "verify"]), whole);
     assert_eq!(sandbox.ok(&["audit", "verify", "--head", head]), whole);
     sandbox.ok(&["consent", "withdraw", "d-3"]);
@@ -48,7 +48,7 @@ fn an_export_names_dialogs_by_reference_only() {
 #[test]
 fn a_check_tells_what_is_wrong_with_the_file() {
     let sandbox = decided();
-    assert!(sandbox.ok(&["check"]).starts_with("the store is whole"));
+    assert!(sandbox.ok(&["check"]).starts_with("no damage found"));
     tamper(&sandbox, "UPDATE store SET pending = 7");
     let found = sandbox.run(&["check"]);
     assert_eq!(found.code, Some(4), "{found:?}");

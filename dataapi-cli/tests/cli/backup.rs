@@ -1,9 +1,9 @@
-//! Backups by hand: the copy, the way back, and what is refused.
+//! Backups by hand: backup, restore, and what is refused.
 
 use crate::sandbox::Sandbox;
 use crate::scenes::{numbered, withdraw_and_erase};
 
-/// A store of five consented dialogs, backed up, of which one was withdrawn and one erased since.
+/// A store of five consented dialogs with a backup; one was withdrawn and one erased after it.
 fn backed_up() -> Sandbox {
     let sandbox = numbered(5);
     let said = sandbox.ok(&["backup", "monday.db"]);
@@ -20,7 +20,7 @@ fn what_was_erased_since_is_left_out_beside_the_ledger() {
     let store = ["--store", "sqlite:new.db"];
     let restore = ["restore", "monday.db", "--ledger", "ledger.jsonl"];
     let said = sandbox.ok(&[&store[..], &restore].concat());
-    assert_eq!(said, "3 restored, 2 withdrawn or erased since and left out, 0 already there\n");
+    assert_eq!(said, "3 restored, 2 left out (withdrawn or erased since), 0 already there\n");
     let exported = |store: &[&str]| sandbox.ok(&[store, &["export"]].concat());
     assert_eq!(exported(&store), exported(&[]));
     let head = sandbox.ok(&["audit", "head"]);
@@ -34,7 +34,7 @@ fn a_store_that_is_there_keeps_what_it_has() {
     let sandbox = backed_up();
     let before = sandbox.ok(&["export"]);
     let said = sandbox.ok(&["restore", "monday.db"]);
-    assert_eq!(said, "0 restored, 2 withdrawn or erased since and left out, 3 already there\n");
+    assert_eq!(said, "0 restored, 2 left out (withdrawn or erased since), 3 already there\n");
     assert_eq!(sandbox.ok(&["export"]), before);
     sandbox.ok(&["audit", "export", "-o", "ledger.jsonl"]);
     let twice = sandbox.run(&["restore", "monday.db", "--ledger", "ledger.jsonl"]);
@@ -54,7 +54,7 @@ fn a_restore_without_a_ledger_must_be_accepted() {
     }
     assert!(!sandbox.files().contains(&"new.db".to_owned()));
     let said = sandbox.ok(&[&restore[..], &["--accept-resurrection"]].concat());
-    assert_eq!(said, "5 restored, 0 withdrawn or erased since and left out, 0 already there\n");
+    assert_eq!(said, "5 restored, 0 left out (withdrawn or erased since), 0 already there\n");
 }
 
 #[test]
@@ -70,6 +70,6 @@ fn what_cannot_be_backed_up_or_restored_is_refused() {
     let bad = ["--store", "sqlite:new.db", "restore", "monday.db", "--ledger", "ledger.jsonl"];
     let bad = sandbox.run(&bad);
     assert_eq!(bad.code, Some(1), "{bad:?}");
-    assert!(bad.err.contains("line 1 is no event"), "{bad:?}");
+    assert!(bad.err.contains("line 1 is not an event"), "{bad:?}");
     assert!(!sandbox.files().iter().any(|name| name.ends_with(".partial") || name == "new.db"));
 }

@@ -3,7 +3,7 @@
 use crate::sandbox::Sandbox;
 use crate::scenes::{numbered, withdraw_and_erase};
 
-/// A store with dialogs in every state, a key, and what is said of it.
+/// A store with dialogs in every state, and a key.
 fn filled() -> Sandbox {
     let sandbox = numbered(6);
     sandbox.ok(&["generate", "--users", "2", "--dialogs", "3", "--consented", "0"]);
@@ -36,11 +36,11 @@ fn all_of_a_store_is_in_the_copy() {
 }
 
 #[test]
-fn whoever_copies_is_told_that_the_old_store_still_holds_all_of_it() {
+fn a_copy_warns_that_the_old_store_still_holds_all_of_it() {
     let sandbox = filled();
     let copied = sandbox.run(&["copy", "--from", "sqlite:dialogs.db", "--to", "sqlite:new.db"]);
     assert_eq!(copied.code, Some(0), "{copied:?}");
-    assert!(copied.err.contains("sqlite:dialogs.db still holds all of that"), "{copied:?}");
+    assert!(copied.err.contains("sqlite:dialogs.db still holds all of this data"), "{copied:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a bug report needs is told, and nothing of what a store holds.
+//! The report has what a bug report needs, and nothing of what a store holds.
 
 use dataapi::Date;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::sandbox::Sandbox;
 use crate::scenes::{dialog_line, imported, json_lines, pending_line};
 
-/// What the lines called `name` say.
+/// The values of the lines called `name`.
 fn lines<'a>(report: &'a str, name: &str) -> Vec<&'a str> {
     let named = report.lines().filter_map(|line| line.split_at_checked(14));
     named.filter(|(start, _)| start.trim_end() == name).map(|(_, rest)| rest).collect()

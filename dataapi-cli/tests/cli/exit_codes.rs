@@ -1,4 +1,4 @@
-//! Each way to fail has its code, and a message without a word of what is stored.
+//! Each kind of failure has its exit code, and a message that quotes nothing of what is stored.
 
 use crate::sandbox::Sandbox;
 use crate::scenes::{imported, pending_line};
@@ -55,7 +55,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_dialog_that_cannot_be_had_is_4() {
+fn a_dialog_that_cannot_be_read_is_4() {
     let sandbox = imported(pending_line("d", "t"));
     for (args, reason) in [
         (&["get", "c", "unknown-id"][..], "error: no such dialog"),

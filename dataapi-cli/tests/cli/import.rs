@@ -1,4 +1,4 @@
-//! Import takes every good line, and tells every other by number and reason.
+//! Import stores every good line, and reports every other with its number and the reason.
 
 use crate::sandbox::Sandbox;
 use crate::scenes::dialog_line;
@@ -40,14 +40,14 @@ fn bad_lines_are_counted_and_lose_no_good_one() {
         ran.err,
         "line 2: the dialog id is taken by another dialog\n\
          line 4: the dialog was withdrawn or erased\n\
-         line 6: the line must be JSON; it is not at byte 22\n\
+         line 6: the line must be JSON; the error is at byte 22\n\
          line 7: text must not contain NUL characters\n\
          line 8: date must be an RFC 3339 date-time such as 2026-03-01T10:00:00Z\n\
          line 9: date must not be in the future\n\
          line 10: text must be 1 to 65536 bytes of UTF-8\n\
          line 11: the line must be at most 409600 bytes long\n\
          line 12: the line must be UTF-8\n\
-         2 stored, 1 already there, 9 refused (1 id taken, 1 withdrawn or erased, 7 bad)\n"
+         2 stored, 1 already there, 9 refused (1 id taken, 1 withdrawn or erased, 7 invalid)\n"
     );
     for id in ["good-1", "good-2"] {
         assert_eq!(sandbox.ok(&["get", "c", id]), line_of_contract(id));
@@ -91,7 +91,7 @@ fn an_old_export_brings_back_nothing_that_was_withdrawn() {
     assert_eq!(
         ran.err,
         "line 3: the dialog was withdrawn or erased\n\
-         0 stored, 4 already there, 1 refused (0 id taken, 1 withdrawn or erased, 0 bad)\n"
+         0 stored, 4 already there, 1 refused (0 id taken, 1 withdrawn or erased, 0 invalid)\n"
     );
     assert_eq!(sandbox.ok(&["export", "--plain"]), old.replace(&format!("{withdrawn}\n"), ""));
 }
@@ -112,9 +112,9 @@ fn other_names_of_the_ids_are_read_and_other_fields_are_not() {
     assert_eq!(
         ran.err,
         "line 4: customer_id is given under several names, with different values\n\
-         3 stored, 0 already there, 1 refused (0 id taken, 0 withdrawn or erased, 1 bad)\n"
+         3 stored, 0 already there, 1 refused (0 id taken, 0 withdrawn or erased, 1 invalid)\n"
     );
-    // Without a word on consent they are pending.
+    // Without consent_received they are pending.
     assert_eq!(sandbox.run(&["get", "c", "1"]).code, Some(4));
     assert!(sandbox.ok(&["consent", "show", "3"]).contains("\"pending\""));
 }
@@ -129,8 +129,8 @@ fn csv_has_line_breaks_in_fields() {
     let ran = sandbox.feed(input.as_bytes(), &["import", "-", "--format", "csv"]);
     assert_eq!(
         ran.err,
-        "line 5: the line must have 6 fields\n\
-         2 stored, 0 already there, 1 refused (0 id taken, 0 withdrawn or erased, 1 bad)\n"
+        "line 5: the line must have 6 fields, as the header has\n\
+         2 stored, 0 already there, 1 refused (0 id taken, 0 withdrawn or erased, 1 invalid)\n"
     );
     assert!(sandbox.ok(&["get", "c", "1"]).contains(r#""text":"one\r\ntwo, \"three\"\n""#));
 }
@@ -172,7 +172,7 @@ fn a_quote_that_stays_open_is_told_with_all_the_lines_it_took() {
     sandbox.write("in.csv", lines);
     let ran = sandbox.run(&["import", "in.csv"]);
     assert_eq!(ran.code, Some(3));
-    assert!(ran.err.contains("lines 3 to 4: the line must close the quotes"), "{}", ran.err);
+    assert!(ran.err.contains("lines 3 to 4: the line must close its quotes"), "{}", ran.err);
     assert!(ran.err.contains("1 stored, 0 already there, 1 refused"), "{}", ran.err);
 }
 

@@ -1,4 +1,4 @@
-//! Keys: made once, listed without what they are, revoked for good.
+//! Keys: shown once, listed without the key itself, revoked permanently.
 
 use crate::sandbox::Sandbox;
 use crate::scenes::json_lines;

@@ -1,4 +1,4 @@
-//! The program as it is run: its output, its exit codes, and what it leaves in the store.
+//! Runs the program: its output, its exit codes, and what it leaves in the store.
 
 mod audit;
 mod backup;

@@ -1,4 +1,4 @@
-//! The manual and the completions know every command.
+//! The manual and the completions have every command.
 
 use crate::sandbox::Sandbox;
 

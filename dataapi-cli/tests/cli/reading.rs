@@ -1,4 +1,4 @@
-//! Pages and tables: what people and programs get to see.
+//! Pages and tables, for people and programs.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -72,7 +72,7 @@ fn a_table_never_steers_the_terminal() {
 }
 
 #[test]
-fn whoever_stops_reading_ends_it_quietly() {
+fn a_reader_that_stops_ends_it_quietly() {
     let sandbox = Sandbox::new();
     sandbox.ok(&["generate", "-d", "3000", "-c", "3000"]);
     for args in [

@@ -1,4 +1,4 @@
-//! What goes out comes back in, to the byte.
+//! An export can be imported again without losing a byte.
 
 use crate::sandbox::Sandbox;
 use crate::scenes::{dialog_line, imported, json_lines};
@@ -95,7 +95,7 @@ fn an_export_that_cannot_be_written_leaves_the_old_one() {
     let ran = sandbox.run(&["export", "--plain", "-o", "no/such/folder.jsonl"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.starts_with("error: the output cannot be written"), "{}", ran.err);
-    // A limit on the size of files fails a write as a full disk does.
+    // A limit on the size of files makes a write fail as a full disk does.
     let mut limited = std::process::Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" export -o old.jsonl"]);
     limited.arg(env!("CARGO_BIN_EXE_dataapi")).current_dir(sandbox.path());

@@ -1,20 +1,20 @@
-//! A folder with stores in it, and the program run there.
+//! A folder for stores, in which the program runs.
 
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A folder of its own for a test.
+/// A separate folder for each test.
 pub(crate) struct Sandbox(TempDir);
 
-/// What a run gave.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct RunResult {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
-    /// The lines of standard error that tell how far it has come; slow machines see more of them.
+    /// The progress lines of standard error; slow machines print more of them.
     pub(crate) progress: String,
 }
 
@@ -27,11 +27,11 @@ impl Sandbox {
         self.0.path()
     }
 
-    /// The program, to be run in the folder.
+    /// A command that runs the program in the folder.
     pub(crate) fn program(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dataapi"));
         command.current_dir(self.0.path()).args(args);
-        // Whatever the environment of the tests sets for them or for a server.
+        // The environment of the tests must not configure the program.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("DATAAPI_") {
                 command.env_remove(name);
@@ -61,7 +61,7 @@ impl Sandbox {
         child.wait_with_output().expect("ends").into()
     }
 
-    /// Runs the program, which must succeed, and gives what it printed.
+    /// Runs the program, which must succeed, and returns what it printed.
     pub(crate) fn ok(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!(ran.code, Some(0), "{args:?}: {ran:?}");
@@ -92,7 +92,7 @@ impl From<Output> for RunResult {
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         let is_progress = |line: &&str| {
             let counted =
-                ["lines read", "dialogs made", "dialogs written", "dialogs copied", "looked at"];
+                ["lines read", "dialogs made", "dialogs written", "dialogs copied", "dialogs read"];
             counted.iter().any(|end| line.trim_end().ends_with(end))
         };
         let said = text(output.stderr);

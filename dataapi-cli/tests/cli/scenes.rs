@@ -1,10 +1,10 @@
-//! Stores to begin a test with, and the lines that fill them.
+//! Prepared stores for tests, and the lines that fill them.
 
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
 
-/// A line of JSON Lines with a dialog of customer `c` that was consented to.
+/// A JSON line with a consented dialog of customer `c`.
 pub(crate) fn dialog_line(id: &str, text: &str) -> String {
     let line = serde_json::json!({
         "dialog_id": id, "customer_id": "c", "text": text, "language": "en",
@@ -13,12 +13,12 @@ pub(crate) fn dialog_line(id: &str, text: &str) -> String {
     format!("{line}\n")
 }
 
-/// The same without consent.
+/// A JSON line with a pending dialog of customer `c`.
 pub(crate) fn pending_line(id: &str, text: &str) -> String {
     dialog_line(id, text).replace(r#""consent_received":true"#, r#""consent_received":false"#)
 }
 
-/// A store that has taken in `lines`, which are in `in.jsonl` beside it.
+/// A store with the imported `lines`, which are in `in.jsonl` beside it.
 pub(crate) fn imported(lines: impl AsRef<[u8]>) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("in.jsonl", lines);
@@ -38,7 +38,7 @@ pub(crate) fn withdraw_and_erase(sandbox: &Sandbox) {
     sandbox.ok(&["erase", "dialog", "c", "d-2"]);
 }
 
-/// What JSON Lines hold.
+/// Parses JSON Lines.
 pub(crate) fn json_lines(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }

@@ -1,4 +1,4 @@
-//! What customers have a right to: a copy of everything held on them, and its erasure.
+//! A customer's rights: a copy of everything stored about them, and its erasure.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Copies that were handed out, brought up to date.
+//! Exports brought up to date with 'sync'.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use crate::sandbox::Sandbox;
 use crate::scenes::{dialog_line, json_lines, numbered};
 
-/// A store of six consented dialogs and an export, since when one was withdrawn and two came.
+/// A store of six consented dialogs and two exports; later one dialog was withdrawn and two were added.
 fn exported() -> Sandbox {
     let sandbox = numbered(6);
     sandbox.ok(&["export", "-o", "copy.jsonl"]);
@@ -92,7 +92,7 @@ fn a_copy_is_synced_from_a_server() {
         let mut sync = sandbox.program(&["sync", "copy.jsonl", "--from", &from]);
         sync.env("DATAAPI_KEY", key).output().expect("it runs").status.code()
     };
-    // The server hears of its first key within a second.
+    // The server notices its first key within a second.
     while sandbox.run(&["sync", "german.jsonl", "--from", &from]).code == Some(0) {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
@@ -103,8 +103,8 @@ fn a_copy_is_synced_from_a_server() {
     let before = sandbox.read("german.jsonl");
     let elsewhere = format!("http://{address}/data/anna");
     for (from, reason) in [
-        (elsewhere.as_str(), "cannot be asked"),
-        ("http://127.0.0.1:1", "cannot be asked"),
+        (elsewhere.as_str(), "the request to the server failed"),
+        ("http://127.0.0.1:1", "the request to the server failed"),
         ("sqlite:none.db", "there is no store"),
     ] {
         let ran = sandbox.run(&["sync", "german.jsonl", "--from", from]);

@@ -1,4 +1,4 @@
-//! Decisions, erasure and clean-up.
+//! Decisions, erasure and purges.
 
 use crate::sandbox::Sandbox;
 use crate::scenes::{dialog_line, imported, pending_line};

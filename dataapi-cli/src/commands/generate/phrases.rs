@@ -1,24 +1,23 @@
-//! What `generate` makes dialogs of: phrases in many languages and scripts, as people and bots
-//! might write them.
+//! Phrases for generated dialogs in many languages and scripts, as people and bots might write them.
 //!
-//! `{name}`, `{number}`, `{time}`, `{date}` and `{amount}` are filled in. A change here changes
-//! what a seed gives.
+//! `{name}`, `{number}`, `{time}`, `{date}` and `{amount}` are slots. A change here changes the dialogs of every
+//! seed.
 
-/// One language's phrases.
+/// The phrases of one language.
 pub(super) struct Phrases {
     pub(super) language: &'static str,
-    /// What stands before a turn of the customer, and of the bot.
+    /// The names before a turn of the customer and of the bot.
     pub(super) speakers: [&'static str; 2],
-    /// With `{day}` and `{month}`.
+    /// The format of a date, with `{day}` and `{month}`.
     pub(super) date: &'static str,
-    /// With `{whole}` and `{cents}`.
+    /// The format of an amount, with `{whole}` and `{cents}`.
     pub(super) amount: &'static str,
     pub(super) names: &'static [&'static str],
     /// The bot's first turn.
     pub(super) greetings: &'static [&'static str],
-    /// Turns of the customer and the bot by turns.
+    /// Conversations: the customer and the bot speak alternately, the customer first.
     pub(super) talks: &'static [&'static [&'static str]],
-    /// The last turns of the customer and of the bot.
+    /// The last turn of the customer and of the bot.
     pub(super) endings: &'static [[&'static str; 2]],
 }
 

@@ -1,4 +1,4 @@
-//! CSV with a header (RFC 4180): dialogs, read and written.
+//! Reads and writes dialogs as CSV with a header (RFC 4180).
 
 mod reader;
 mod writer;

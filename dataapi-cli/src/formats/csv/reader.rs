@@ -1,4 +1,4 @@
-//! Dialogs read from CSV, where a quoted field may have line breaks in it.
+//! Reads dialogs from CSV, where a quoted field can have line breaks.
 
 use std::io::{self, BufRead, ErrorKind};
 
@@ -16,7 +16,7 @@ pub(crate) struct CsvReader<R> {
 }
 
 impl<R: BufRead> CsvReader<R> {
-    /// Reads the header; it must name every required field, and none twice.
+    /// Reads the header, which must name every required field, and no field twice.
     pub(crate) fn new(input: R, max_text: usize) -> io::Result<Self> {
         let mut records = CsvRecords::new(input, longest_line(max_text));
         let header = records.next()?.ok_or_else(|| Invalid::new("the header", "is missing"));
@@ -35,7 +35,7 @@ impl<R: BufRead> CsvReader<R> {
         let count = self.records.count;
         if count != self.header.len() {
             let fields = self.header.len();
-            return Err(Invalid::new("the line", format!("must have {fields} fields")));
+            return Err(Invalid::new("the line", format!("must have {fields} fields, as the header has")));
         }
         let mut fields = ImportFields::default();
         for (name, cell) in self.header.iter().zip(self.records.fields()?) {
@@ -75,7 +75,7 @@ fn check_header(header: &[String]) -> Result<(), Invalid> {
         if let Some(field) = fields.named(name)
             && field.replace(FieldValue::Other).is_some()
         {
-            return Err(Invalid::new("the header", "must name no field twice"));
+            return Err(Invalid::new("the header", "must not name a field twice"));
         }
     }
     match fields.missing() {
@@ -84,32 +84,32 @@ fn check_header(header: &[String]) -> Result<(), Invalid> {
     }
 }
 
-/// Where a record starts and ends, and what is wrong with it as CSV.
+/// Where a record starts and ends, and why it is not valid CSV.
 struct RecordSpan {
     number: u64,
     last: u64,
     shape: Result<(), Invalid>,
 }
 
-/// The records of an input, each in the same two buffers: what exceeds them is read over.
+/// Reads the records of an input into the same two buffers; skips what does not fit.
 struct CsvRecords<R> {
     input: R,
     parser: Reader,
     output: Vec<u8>,
-    /// Where each field ends in `output`; one place more than there should be fields.
+    /// Where each field ends in `output`; one place more than a record should have fields.
     ends: Vec<usize>,
     count: usize,
 }
 
-/// A header of more fields is none.
+/// The most fields of a header.
 const MOST_FIELDS: usize = 1000;
 
 impl<R: BufRead> CsvRecords<R> {
     fn new(input: R, longest: usize) -> Self {
         let (mut output, mut ends) = (vec![0; longest], vec![0; MOST_FIELDS + 1]);
         let mut parser = Reader::new();
-        // At the very start it would take off a second byte order mark, where that comes in one
-        // piece.
+        // At the very start of its input the parser removes a byte order mark if the first read holds all of it.
+        // That would be a second one, after the one that was already removed.
         parser.read_record(b"\n", &mut output, &mut ends);
         parser.set_line(1);
         Self { input, parser, output, ends, count: 0 }
@@ -124,12 +124,12 @@ impl<R: BufRead> CsvRecords<R> {
         self.count = 0;
         let mut ends_line = false;
         loop {
-            // The parser counts a line when it has read its end.
+            // The parser counts a line when it has read the end of it.
             let line = self.parser.line();
             let last = if ends_line { line - 1 } else { line };
             let chunk = fill(&mut self.input)?;
             let at_end = chunk.is_empty();
-            // A last line end that the file may lack; inside quotes it does not end the record.
+            // The file might lack its last line end. Inside quotes a line end does not end the record.
             let chunk = if at_end { b"\n" } else { chunk };
             let (result, taken, written, ended) = self.parser.read_record(
                 chunk,
@@ -148,7 +148,7 @@ impl<R: BufRead> CsvRecords<R> {
                     return Ok(Some(RecordSpan { number, last: last.max(number), shape }));
                 }
                 ReadRecordResult::InputEmpty if at_end => {
-                    let shape = Err(Invalid::new("the line", "must close the quotes it opens"));
+                    let shape = Err(Invalid::new("the line", "must close its quotes"));
                     return Ok(Some(RecordSpan { number, last: last.max(number), shape }));
                 }
                 ReadRecordResult::InputEmpty => {}
@@ -167,8 +167,8 @@ impl<R: BufRead> CsvRecords<R> {
         }
     }
 
-    /// Goes to the start of the next record, so that the parser's line is the record's; `false`
-    /// at the end of the input.
+    /// Skips to the start of the next record, so that the parser's line number is the record's. `false` at the end
+    /// of the input.
     fn skip_line_ends(&mut self) -> io::Result<bool> {
         loop {
             match fill(&mut self.input)?.first() {
@@ -192,7 +192,7 @@ impl<R: BufRead> CsvRecords<R> {
 }
 
 fn fill(input: &mut impl BufRead) -> io::Result<&[u8]> {
-    // Two calls, as a loop cannot return what it borrowed in one turn only.
+    // Two calls, because the borrow checker does not accept a loop that returns its own borrow.
     while let Err(error) = input.fill_buf() {
         if error.kind() != ErrorKind::Interrupted {
             return Err(error);

@@ -1,4 +1,4 @@
-//! Dialogs written as CSV.
+//! Writes dialogs as CSV.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use csv::{Writer, WriterBuilder};
 use dataapi::{Dialog, DialogRef};
 use dataapi_wire::ExportedDialog;
 
-/// Writes dialogs as CSV, after its header.
+/// Writes a header, then dialogs as CSV.
 pub(crate) struct CsvWriter<W: Write> {
     records: Writer<W>,
     references: bool,
@@ -34,7 +34,7 @@ impl<W: Write> CsvWriter<W> {
     }
 }
 
-/// Its own conversion hides the kind, and with it a closed pipe.
+/// Keeps the kind of an I/O error, by which a closed pipe is recognised; the library's conversion would hide it.
 fn io_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,

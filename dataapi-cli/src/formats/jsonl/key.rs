@@ -1,9 +1,9 @@
-//! A server's key as JSON, without what it is; only written.
+//! A server's key as JSON, without the key itself; only written.
 
 use dataapi::{CustomerPrefix, Date, Key, Language, Role};
 use serde::Serialize;
 
-/// A key as it is listed.
+/// A key in the list of `key list`.
 #[derive(Serialize)]
 pub(crate) struct KeyJson<'a> {
     pub(crate) name: &'a str,

@@ -1,14 +1,14 @@
-//! Events read from the lines of 'audit export'.
+//! Reads events from the lines of 'audit export'.
 
 use std::io::{self, BufRead, Read};
 
 use dataapi::Event;
 use dataapi_wire::EventLine;
 
-/// No event is longer: three pieces of evidence, each byte written in six.
+/// The longest line of an event: three pieces of evidence, with each byte escaped as six.
 const LONGEST_LINE: u64 = 16 * 1024;
 
-/// Reads what 'audit export' wrote, a line at a time.
+/// Reads an export of the ledger line by line.
 pub(crate) fn read_ledger(mut input: impl BufRead) -> impl Iterator<Item = io::Result<Event>> {
     let mut line = Vec::new();
     let mut number = 0_u64;
@@ -20,7 +20,7 @@ pub(crate) fn read_ledger(mut input: impl BufRead) -> impl Iterator<Item = io::R
             Ok(_) => Some(parse_event(&line).ok_or_else(|| {
                 io::Error::new(
                     io::ErrorKind::InvalidData,
-                    format!("line {number} is no event as 'dataapi audit export' writes it"),
+                    format!("line {number} is not an event of 'dataapi audit export'"),
                 )
             })),
             Err(error) => Some(Err(error)),

@@ -1,4 +1,4 @@
-//! A value written as JSON, for a file or for a terminal.
+//! Writes a value as JSON, for a file or for a terminal.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
 use crate::terminal::steers;
 
-/// Writes `value` as a line of JSON.
+/// Writes `value` as one line of JSON.
 pub(crate) fn write_line<W: Write>(
     out: &mut W,
     value: &impl Serialize,
@@ -17,7 +17,7 @@ pub(crate) fn write_line<W: Write>(
     out.write_all(b"\n")
 }
 
-/// Writes `value` as JSON; on a terminal all that steers it becomes `\u….`, which says the same in
+/// Writes `value` as JSON. On a terminal, characters that control it become `\u…` escapes, which mean the same in
 /// JSON.
 pub(crate) fn write_value<W: Write>(
     out: &mut W,
@@ -32,7 +32,7 @@ pub(crate) fn write_value<W: Write>(
     Ok(())
 }
 
-/// Spells out all that steers a terminal.
+/// Escapes all characters that control a terminal.
 struct EscapingFormatter;
 
 impl Formatter for EscapingFormatter {

@@ -1,4 +1,4 @@
-//! The last line of an export, both ways, and what it says of the lines before it.
+//! The manifest, which is the last line of an export, and the digest of the lines before it.
 
 use std::io::{self, Write};
 
@@ -6,12 +6,12 @@ use dataapi::{Filter, LedgerHead};
 use dataapi_wire::{Manifest, ManifestLine};
 use sha2::{Digest, Sha256};
 
-/// The manifest, if `line` is one.
+/// Parses a manifest; `None` if `line` is not one.
 pub(crate) fn parse_manifest(line: &[u8]) -> Option<Manifest> {
     Some(serde_json::from_slice::<ManifestLine>(line).ok()?.manifest)
 }
 
-/// What a manifest says of the lines before it: how many they are, and the hash of their bytes.
+/// The number of lines before a manifest, and the hash of their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct LineDigest {
     count: u64,
@@ -24,7 +24,7 @@ impl LineDigest {
         self.hash.update(line);
     }
 
-    /// Whether they are the ones that the manifest was written for.
+    /// Whether the lines are those of `manifest`.
     pub(crate) fn matches(&self, manifest: &Manifest) -> bool {
         self.count == manifest.count && self.sha256() == manifest.sha256
     }

@@ -1,5 +1,5 @@
-//! JSON Lines: dialogs, events and an export's manifest, read and written. What a line has in it is dataapi-wire's,
-//! except for the listing of keys.
+//! Reads and writes JSON Lines: dialogs, events and the manifest of an export. dataapi-wire defines the content of
+//! a line, except in the list of keys.
 
 mod key;
 mod ledger_reader;

@@ -1,4 +1,4 @@
-//! Dialogs read from JSON Lines.
+//! Reads dialogs from JSON Lines.
 
 use std::io::{self, BufRead, Read};
 
@@ -7,7 +7,7 @@ use dataapi_wire::import;
 
 use crate::formats::import_line::{ImportLine, longest_line, too_long};
 
-/// The lines of a JSON Lines input that are neither blank nor an export's manifest.
+/// Reads the lines of a JSON Lines input, without blank lines and manifests of exports.
 pub(crate) struct JsonlReader<R> {
     input: R,
     max_text: usize,

@@ -1,4 +1,4 @@
-//! Dialogs written as JSON Lines.
+//! Writes dialogs as JSON Lines.
 
 use std::io::{self, Write};
 
@@ -8,12 +8,12 @@ use dataapi_wire::ExportedDialog;
 use super::line::write_line;
 use super::manifest::LineDigest;
 
-/// Writes dialogs as JSON Lines, and the manifest after those with references.
+/// Writes dialogs as JSON Lines; if they have references, writes a manifest after them.
 pub(crate) struct JsonlWriter<W> {
     out: W,
     on_terminal: bool,
     line: Vec<u8>,
-    /// `None` for lines without references, which no manifest follows.
+    /// `None` for lines without references, which get no manifest.
     written: Option<LineDigest>,
 }
 
@@ -44,7 +44,7 @@ impl<W: Write> JsonlWriter<W> {
     }
 }
 
-/// The line of a dialog as an export has it, with its end.
+/// The line of a dialog in an export, including the line end.
 pub(crate) fn export_line(dialog: &Dialog, reference: DialogRef) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     write_line(&mut line, &ExportedDialog::new(dialog, Some(reference)), false)?;

@@ -1,15 +1,15 @@
-//! A page of dialogs as a table.
+//! A table of one page of dialogs.
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 use dataapi::{Date, Dialog};
 
 use crate::terminal::one_line;
 
-/// How much of a text a table may show, on however wide a terminal.
+/// The most characters of a text that a table shows, however wide the terminal is.
 const TEXT_WIDTH: usize = 200;
-/// How wide a table is where there is no terminal.
+/// The width of a table without a terminal.
 const WIDTH: u16 = 120;
-/// An id is as long as it is: it is there to be copied.
+/// An id is never cut, so that it can be copied.
 const ID_WIDTH: usize = 255 * "\\u{202e}".len();
 
 pub(crate) fn dialog_table(dialogs: &[Dialog]) -> Table {
@@ -36,7 +36,7 @@ pub(crate) fn dialog_table(dialogs: &[Dialog]) -> Table {
     let rest = ColumnConstraint::LowerBoundary(Width::Fixed(24));
     table.set_constraints([whole, whole, whole, whole, rest]);
     if let Some(text) = table.column_mut(4) {
-        // Cuts anywhere: not every script has spaces to cut at, and this never stands in a line.
+        // A delimiter that never occurs, so that a text is cut anywhere: not every script has spaces.
         text.set_delimiter('\n');
     }
     table

@@ -1,4 +1,4 @@
-//! A server's keys as a table.
+//! A table of a server's keys.
 
 use comfy_table::{Table, presets};
 use dataapi::{Date, Key};

@@ -1,4 +1,4 @@
-//! Tables for people, only written.
+//! Tables for people; only written.
 
 mod dialogs;
 mod keys;

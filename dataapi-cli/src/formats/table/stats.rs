@@ -1,4 +1,4 @@
-//! The counts of a store as a table.
+//! A table of a store's counts.
 
 use comfy_table::{CellAlignment, Table, presets};
 use dataapi::Stats;
