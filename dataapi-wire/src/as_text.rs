@@ -1,4 +1,4 @@
-//! Values that are strings in JSON, written straight into the answer and checked as they are read.
+//! Values that are strings in JSON: written without an intermediate string, and checked when they are read.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -37,7 +37,7 @@ where
     deserializer.deserialize_str(Text(PhantomData))
 }
 
-/// The same for a value that may be `null`.
+/// The same for a value that can be `null`.
 pub(crate) mod or_null {
     use std::fmt::Display;
     use std::str::FromStr;
@@ -72,7 +72,7 @@ pub(crate) mod or_null {
     }
 }
 
-/// Says of a type that holds texts or ids only what it is.
+/// Implements `Debug` for types that hold texts or ids: it prints only the type's name.
 macro_rules! redacted {
     ($($name:ident),+ $(,)?) => {$(
         impl std::fmt::Debug for $name<'_> {

@@ -1,4 +1,4 @@
-//! The body of a request: read strictly, and what is wrong with it told without quoting it.
+//! Parses the body of a request strictly, and reports errors without quoting the body.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use crate::consent::Decision;
 use crate::dialog::NewDialog;
 
-/// Why a body is not taken.
+/// Why a body is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// It is not JSON in UTF-8; the reason is to be read on its own.
+    /// The body is not JSON in UTF-8. The reason is a complete message.
     NotJson(&'static str),
-    /// It is JSON of the wrong shape.
+    /// The body is JSON of the wrong shape.
     WrongShape(Invalid),
 }
 
@@ -28,11 +28,11 @@ impl fmt::Display for BodyError {
 
 impl std::error::Error for BodyError {}
 
-/// A body with a shape of its own.
+/// A kind of body, with the shape that it must have.
 pub trait Shape: for<'de> Deserialize<'de> {
-    /// What it is, to be read after "the body must be".
+    /// A description of the shape, to follow "the body must be".
     const WHOLE: &'static str;
-    /// Its members.
+    /// The members of the object.
     const MEMBERS: &'static [Member];
 }
 
@@ -54,7 +54,7 @@ impl Shape for NewDialog {
 
 impl Shape for Decision {
     const WHOLE: &'static str =
-        "true, false, or an object with 'consent' and if need be 'notice', 'method', 'locale'";
+        "true, false, or an object with 'consent' and optionally 'notice', 'method' and 'locale'";
     const MEMBERS: &'static [Member] = &[
         Member { name: "consent", kind: JsonType::Bool, required: true },
         Member { name: "notice", kind: JsonType::String, required: false },
@@ -63,10 +63,10 @@ impl Shape for Decision {
     ];
 }
 
-/// Parses a whole body; what is wrong with it is told without quoting it.
+/// Parses a whole body. The errors do not quote it.
 ///
 /// # Errors
-/// When it is not JSON in UTF-8, or has another shape.
+/// If the body is not JSON in UTF-8, or has another shape.
 ///
 /// ```
 /// use dataapi_wire::{Decision, body};
@@ -79,7 +79,7 @@ pub fn parse<T: Shape>(body: &[u8]) -> Result<T, BodyError> {
     let Ok(json) = std::str::from_utf8(body) else {
         return Err(BodyError::NotJson("the body must be UTF-8"));
     };
-    // A derived struct would also be read out of an array of its members.
+    // A derived struct would also accept an array of its members.
     let is_array = json.trim_start().starts_with('[');
     match serde_json::from_str::<T>(json) {
         Ok(value) if !is_array => Ok(value),
@@ -99,8 +99,7 @@ enum JsonType {
     Other,
 }
 
-/// Finds out what is wrong with JSON that has the wrong shape. The parser's own message will not
-/// do: it quotes the value.
+/// Explains why JSON has the wrong shape. The parser's own message cannot be used: it quotes the value.
 fn explain<T: Shape>(json: &str) -> Invalid {
     let mut fault = None;
     let seen = serde_json::Deserializer::from_str(json)
@@ -116,7 +115,7 @@ fn explain<T: Shape>(json: &str) -> Invalid {
     }
 }
 
-/// Walks the members of an object up to the first that is wrong.
+/// Reads the members of an object up to the first that is wrong.
 struct Inspection<'f> {
     members: &'static [Member],
     fault: &'f mut Option<Invalid>,
@@ -135,7 +134,7 @@ impl<'de> Visitor<'de> for Inspection<'_> {
         while let Some(name) = members.next_key::<String>()? {
             let Some(member) = known.iter().find(|member| member.name == name) else {
                 let names = known.iter().map(|member| member.name).collect::<Vec<_>>().join(", ");
-                *fault = Some(Invalid::new("body", format!("must have no members but {names}")));
+                *fault = Some(Invalid::new("body", format!("must have no other members than {names}")));
                 break;
             };
             if seen.contains(&member.name) {
@@ -147,7 +146,7 @@ impl<'de> Visitor<'de> for Inspection<'_> {
                 JsonType::Bool => "must be true or false",
                 _ => "must be a string of Unicode characters",
             };
-            // Set beforehand, because an unreadable value leaves this function at once.
+            // Set before the value is read, because an unreadable value returns from here at once.
             *fault = Some(Invalid::new(member.name, wanted));
             let kind = members.next_value::<JsonType>()?;
             if kind != member.kind && (member.required || kind != JsonType::Null) {
@@ -215,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    /// The status that it is answered with, and the member it is about.
+    /// The status of the answer, and the member that is wrong.
     fn refused<T: Shape>(body: &str) -> (u16, Option<&'static str>) {
         match parse::<T>(body.as_bytes()).err().expect("it is refused") {
             BodyError::NotJson(_) => (400, None),
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_told_apart() {
+    fn what_is_not_json_is_400() {
         for body in ["", " ", "{", r#"{"text":"x""#, "tru", "true false", "{'a':1}", "\u{feff}true"]
         {
             assert_eq!(refused::<NewDialog>(body).0, 400, "{body}");

@@ -1,4 +1,4 @@
-//! Consent: what a customer decided, how a dialog stands, and the receipts that prove it.
+//! Consent: a customer's decision, the consent state of a dialog, and the receipts that prove it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::as_text::{self, redacted};
 use crate::ledger::{EventKind, LedgerEntry};
 
-/// What the customer answered when asked for consent: `true`, `false`, or either with evidence.
+/// The customer's decision: `true` for consent, `false` for a withdrawal or refusal, or an object with evidence.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!(true)))]
@@ -23,16 +23,16 @@ pub enum Decision {
     WithEvidence(DecisionWithEvidence),
 }
 
-/// What the customer answered, to what, how, and in which language (GDPR article 7(1)).
+/// The customer's decision, with evidence of how it was made (GDPR article 7(1)).
 ///
 /// The evidence outlives the dialog, so it must not name the customer.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DecisionWithEvidence {
-    /// Whether the customer said yes.
+    /// `true` if the customer consents; `false` for a withdrawal or refusal.
     pub consent: bool,
-    /// Which notice the customer was shown, such as its version or address.
+    /// The notice that the customer was shown, such as its version or address.
     #[cfg_attr(feature = "openapi", schema(max_length = 255, pattern = r"^[^\u0000]*$"))]
     pub notice: Option<String>,
     /// How the customer answered, such as "button in chat".
@@ -44,7 +44,7 @@ pub struct DecisionWithEvidence {
 }
 
 impl Decision {
-    /// The decision, and what it rests on.
+    /// Returns the decision and its evidence.
     ///
     /// # Errors
     /// Names the first piece of evidence that is outside its bounds.
@@ -52,7 +52,7 @@ impl Decision {
     /// ```
     /// use dataapi_wire::Decision;
     ///
-    /// let sent: Decision = dataapi_wire::body::parse(br#"{"consent":true,"method":"button"}"#).expect("a yes");
+    /// let sent: Decision = dataapi_wire::body::parse(br#"{"consent":true,"method":"button"}"#).expect("a decision");
     /// let (decision, evidence) = sent.into_domain()?;
     /// assert_eq!(decision, dataapi_core::Decision::Granted);
     /// assert_eq!(evidence.pieces(), [None, Some("button"), None]);
@@ -99,7 +99,7 @@ impl<'de> Deserialize<'de> for Decision {
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Receipt<'a> {
-    /// Which dialog was decided on.
+    /// The id of the dialog.
     pub dialog_id: Cow<'a, str>,
     /// What was decided.
     pub consent: Decided,
@@ -107,7 +107,7 @@ pub struct Receipt<'a> {
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub date: Date,
-    /// Which notice the customer was shown.
+    /// The notice that the customer was shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub notice: Option<Cow<'a, str>>,
@@ -126,7 +126,7 @@ pub struct Receipt<'a> {
 }
 
 impl Receipt<'_> {
-    /// The same without where it stands in the ledger: the short form, for people.
+    /// Returns the receipt without its place in the ledger: the short form, for people.
     #[must_use]
     pub fn without_ledger(self) -> Self {
         Self { ledger: None, ..self }
@@ -168,19 +168,20 @@ impl From<core::Decision> for Decided {
     }
 }
 
-/// A decision on a dialog that is yet to come.
+/// An early decision: one on a dialog that was not received yet.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeldDecision<'a> {
-    /// Which dialog was decided on.
+    /// The id of the dialog.
     pub dialog_id: Cow<'a, str>,
     /// What was decided.
     pub consent: Decided,
-    /// When it was first said.
+    /// When the decision was first recorded.
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub date: Date,
-    /// When it ends unless the dialog has come; `null` for a *no*, which is for ever.
+    /// When the decision expires if the dialog has not been received by then; `null` for a withdrawal, which never
+    /// expires.
     #[serde(with = "as_text::or_null")]
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<String>, format = DateTime))]
     pub held_until: Option<Date>,
@@ -197,15 +198,15 @@ impl<'a> From<&'a core::HeldDecision> for HeldDecision<'a> {
     }
 }
 
-/// How a dialog stands, and since when.
+/// The consent state of a dialog, and since when.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConsentStatus<'a> {
-    /// The dialog in question.
+    /// The id of the dialog.
     pub dialog_id: Cow<'a, str>,
-    /// How it stands.
+    /// Its consent state.
     pub consent: Consent,
-    /// When it was received while pending; else when that state was entered.
+    /// When the dialog entered this state; for a pending dialog, when it was received.
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub date: Date,
@@ -221,7 +222,7 @@ impl<'a> From<&'a core::ConsentStatus> for ConsentStatus<'a> {
     }
 }
 
-/// How a dialog stands.
+/// The consent state of a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -244,18 +245,18 @@ impl From<ConsentState> for Consent {
     }
 }
 
-/// The proof of the last decision on a dialog, named after ISO/IEC TS 27560 as far as it applies.
+/// The proof of the last event of a dialog, with members named after ISO/IEC TS 27560 where it applies.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConsentReceipt<'a> {
-    /// The form of this receipt.
+    /// The version of the receipt's format.
     pub schema_version: Cow<'a, str>,
-    /// What names the record of the decision: its hash and position in the ledger, and its chain if that
-    /// is not the first.
+    /// The id of the record: the hash and position of its event in the ledger, and the chain if it is not the
+    /// first.
     pub record_id: String,
-    /// Which dialog was decided on.
+    /// The id of the dialog.
     pub dialog_id: Cow<'a, str>,
-    /// Which notice the customer was shown.
+    /// The notice that the customer was shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub privacy_notice: Option<Cow<'a, str>>,
@@ -269,7 +270,7 @@ pub struct ConsentReceipt<'a> {
     pub collection_method: Option<Cow<'a, str>>,
     /// What happened.
     pub event_type: EventKind,
-    /// How consent stands after it.
+    /// The consent state after it.
     pub event_state: Consent,
     /// When it happened.
     #[serde(with = "as_text")]
@@ -280,7 +281,7 @@ pub struct ConsentReceipt<'a> {
 }
 
 impl<'a> ConsentReceipt<'a> {
-    /// None while nothing is decided.
+    /// Makes the receipt; `None` while the dialog is pending.
     pub fn new(status: &'a core::ConsentStatus) -> Option<Self> {
         let event = status.event.as_ref()?;
         let [privacy_notice, collection_method, language] =

@@ -1,4 +1,4 @@
-//! Dialogs: as a chatbot sends one, as the API shows it, and as a line of an export.
+//! Dialogs: as a chatbot sends them, as the API returns them, and as lines of an export.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,13 +11,13 @@ use crate::query::encode;
 #[cfg(feature = "openapi")]
 use crate::schema::LanguageTag;
 
-/// A dialog to be stored.
+/// A dialog to store.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"text": "Where is my parcel?", "language": "en"})))]
 #[serde(deny_unknown_fields)]
 pub struct NewDialog {
-    /// What was said: 1 byte to 64 KiB unless the operator set another limit, any character but
+    /// The text of the dialog: 1 byte to 64 KiB unless the operator has set another limit; any character except
     /// NUL.
     #[cfg_attr(feature = "openapi", schema(min_length = 1, pattern = r"^[^\u0000]+$"))]
     pub text: String,
@@ -27,7 +27,7 @@ pub struct NewDialog {
 }
 
 impl NewDialog {
-    /// The dialog, stored under these ids.
+    /// Returns the dialog with these ids, checked.
     ///
     /// # Errors
     /// Names the first member that is outside its bounds.
@@ -62,24 +62,24 @@ impl fmt::Debug for NewDialog {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[allow(clippy::struct_field_names, reason = "the names are the contract's")]
 pub struct Dialog<'a> {
-    /// Its id, unique in the whole store.
+    /// The id of the dialog, unique in the whole store.
     pub dialog_id: Cow<'a, str>,
-    /// Whose dialog it is.
+    /// The id of the customer.
     pub customer_id: Cow<'a, str>,
-    /// What was said.
+    /// The text of the dialog.
     pub text: Cow<'a, str>,
-    /// The language tag as it was sent.
+    /// The language tag, as it was sent.
     pub language: Cow<'a, str>,
-    /// Whether its customer has consented.
+    /// Whether the customer has consented.
     pub consent_received: bool,
-    /// When it was received: UTC, microseconds.
+    /// When the dialog was received, in UTC with microseconds.
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub date: Date,
 }
 
 impl<'a> Dialog<'a> {
-    /// A dialog that was stored just now.
+    /// Returns a dialog that was just stored.
     pub fn received(dialog: &'a core::NewDialog, received: core::Received) -> Self {
         Self {
             dialog_id: dialog.dialog_id.as_str().into(),
@@ -91,11 +91,11 @@ impl<'a> Dialog<'a> {
         }
     }
 
-    /// The dialog, read from where it was consented to.
+    /// Returns the dialog, read from a source that holds only consented dialogs.
     ///
     /// # Errors
-    /// When a member is outside its bounds, or its customer has not consented. The limit on a text is that
-    /// of its sender.
+    /// If a member is outside its bounds, or the customer has not consented. The length of the text is not
+    /// limited: the sender has checked it.
     pub fn into_domain(self) -> Result<core::Dialog, StoreError> {
         let dialog = core::NewDialog {
             dialog_id: self.dialog_id.into_owned().try_into()?,
@@ -133,8 +133,8 @@ impl<'a> From<&'a core::HeldDialog> for Dialog<'a> {
     }
 }
 
-/// A dialog as an export has it: as the API shows it, and if wanted with the name that the ledger has for
-/// it, by which a copy is brought up to date. Flat, so that it is a record of CSV as well.
+/// A dialog in an export: as the API returns it, optionally with its name in the ledger, which `sync` needs. It is
+/// flat, so that it can also be a CSV record.
 #[derive(Serialize)]
 #[allow(clippy::struct_field_names, reason = "the names are the contract's")]
 pub struct ExportedDialog<'a> {
@@ -150,11 +150,11 @@ pub struct ExportedDialog<'a> {
 }
 
 impl<'a> ExportedDialog<'a> {
-    /// The names of its members; the last is only there with the ledger's name.
+    /// The names of its members. The last, `ref`, is present only with a name in the ledger.
     pub const MEMBERS: [&'static str; 7] =
         ["dialog_id", "customer_id", "text", "language", "consent_received", "date", "ref"];
 
-    /// A dialog with the name that the ledger has for it, or without.
+    /// Makes the exported form of a dialog, with or without its name in the ledger.
     ///
     /// ```
     /// use dataapi_core::{NewDialog, StoredDialog};
@@ -182,20 +182,20 @@ impl<'a> ExportedDialog<'a> {
     }
 }
 
-/// What of an exported line says where it stands, and which dialog it is of.
+/// The members of an exported line that give its place in the order and its dialog.
 #[derive(Debug, Deserialize)]
 pub struct ExportedLine {
     #[serde(deserialize_with = "as_text::deserialize")]
     dialog_id: core::DialogId,
     #[serde(deserialize_with = "as_text::deserialize")]
     date: Date,
-    /// How the ledger names the dialog.
+    /// The dialog's name in the ledger.
     #[serde(rename = "ref", deserialize_with = "as_text::deserialize")]
     pub reference: DialogRef,
 }
 
 impl ExportedLine {
-    /// Its place in the order of pages.
+    /// Returns its position in the order of pages.
     pub fn position(self) -> core::Position {
         core::Position { date: self.date, dialog_id: self.dialog_id }
     }
@@ -203,7 +203,7 @@ impl ExportedLine {
 
 redacted!(Dialog, ExportedDialog);
 
-/// What an erasure did.
+/// The result of an erasure.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Erasure {
@@ -211,7 +211,7 @@ pub struct Erasure {
     pub erased: u64,
 }
 
-/// The relative URL of a dialog, under that prefix.
+/// Returns the relative URL of a dialog under `prefix`.
 ///
 /// ```
 /// assert_eq!(dataapi_wire::dialog_url("/v1", "anna", "a/b%"), "/v1/data/anna/a%2Fb%25");

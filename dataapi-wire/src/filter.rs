@@ -1,5 +1,5 @@
-//! A filter in all its text forms: parameters of a query, the same in the URL of the next page, what an
-//! access log says, and members of an export's manifest. A new condition is added here, to each of them.
+//! All text forms of a filter: the parameters of a query, the same parameters in the URL of the next page, the entry
+//! in an access log, and the members in an export's manifest. Add a new condition to all of them here.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::query::{Parameter, Parameters, append, once, up_to};
 #[cfg(feature = "openapi")]
 use crate::schema::{Id, LanguageTagOrRange};
 
-/// What a query may have.
+/// The parameters that a query can have.
 pub(crate) const PARAMETERS: &[Parameter] = &[
     up_to(Filter::MAX_LANGUAGES, "language"),
     once("customerId"),
@@ -19,14 +19,14 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     once("to"),
 ];
 
-/// Reads a query.
+/// Reads the filter of a query.
 pub(crate) fn from_query(parameters: &Parameters) -> Result<Filter, Invalid> {
     let mut filter = Filter::default().languages(parameters.all_parsed("language")?)?;
     let aliases =
         [parameters.parsed::<CustomerId>("customerId")?, parameters.parsed("customer_id")?];
     match aliases {
         [Some(one), Some(other)] if one != other => {
-            let reason = "must not differ from 'customer_id', which means the same";
+            let reason = "must have the same value as 'customer_id', which is another name for it";
             return Err(Invalid::new("customerId", reason));
         }
         [Some(customer_id), _] | [None, Some(customer_id)] => {
@@ -39,11 +39,11 @@ pub(crate) fn from_query(parameters: &Parameters) -> Result<Filter, Invalid> {
 
 fn date(parameters: &Parameters, name: &'static str) -> Result<Option<Date>, Invalid> {
     parameters.parsed(name).map_err(|Invalid { reason, .. }| {
-        Invalid::new(name, format!("{reason}; in a query a '+' is written %2B"))
+        Invalid::new(name, format!("{reason}; write a '+' as %2B in a query"))
     })
 }
 
-/// Adds it to a URL, as [`from_query`] reads it.
+/// Appends the parameters of `filter` to a URL, as [`from_query`] reads them.
 pub(crate) fn append_to(url: &mut String, filter: &Filter) {
     for range in filter.language_ranges() {
         append(url, "language", &range.to_string());
@@ -58,7 +58,7 @@ pub(crate) fn append_to(url: &mut String, filter: &Filter) {
     }
 }
 
-/// What an access log says of a filter: all of it but the customer, whom a log names by a keyed hash.
+/// Returns a filter's entry in an access log: everything but the customer, whom the log names by a keyed hash.
 ///
 /// ```
 /// use dataapi_core::Filter;
@@ -84,7 +84,7 @@ pub fn for_log(filter: &Filter) -> String {
     log
 }
 
-/// A filter as a manifest has it.
+/// A filter in a manifest.
 ///
 /// ```
 /// use dataapi_core::Filter;
@@ -109,7 +109,7 @@ pub struct FilterMembers {
     to: Option<String>,
 }
 
-/// One language as a string, several as a list.
+/// One language as a string, or several as a list.
 #[derive(Deserialize, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 enum Languages {
@@ -175,27 +175,27 @@ impl std::fmt::Debug for FilterMembers {
     }
 }
 
-/// What OpenAPI says of the parameters of a query.
+/// The OpenAPI description of a filter's parameters.
 #[cfg(feature = "openapi")]
 #[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "a description alone: the parameters are read one by one")]
 pub struct FilterParameters {
-    /// Only this language's; case does not matter. Up to 32 times: in any of them. `en-*` is `en` and every
-    /// tag that begins with `en-`; ranges may match at most 32 of the stored tags, and are not for a key that is
-    /// bound to customers
+    /// Only dialogs in this language, whatever the case. Give it up to 32 times for dialogs in any of several
+    /// languages. The range `en-*` matches `en` and every tag that begins with `en-`. Ranges can match at most 32
+    /// stored tags, and a key that is bound to customers cannot use them
     #[param(value_type = Option<Vec<LanguageTagOrRange>>, style = Form, explode, max_items = 32, example = json!(["en"]))]
     language: Vec<String>,
-    /// Only this customer's
+    /// Only dialogs of this customer
     #[param(value_type = Option<Id>, rename = "customerId")]
     customer_id: Option<String>,
-    /// The same as `customerId`
+    /// Another name for `customerId`
     #[param(value_type = Option<Id>, rename = "customer_id")]
     customer_id_alias: Option<String>,
-    /// Only those received then or later
+    /// Only dialogs received at this time or later
     #[param(format = DateTime)]
     from: Option<String>,
-    /// Only those received before
+    /// Only dialogs received before this time
     #[param(format = DateTime)]
     to: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! Fuzz targets for queries and bodies: what is understood means one thing, and no error repeats what was
-//! sent. `./check --long` searches on for hours.
+//! Fuzz targets for queries and bodies: valid input has one meaning, and no error quotes the input.
+//! `./check --long` continues the search for hours.
 
 use bolero::check;
 use dataapi_core::{
@@ -15,7 +15,7 @@ use crate::ledger::changes_request;
 use crate::page::{next_page_url, page_request};
 use crate::subject::{next_subject_url, subject_request};
 
-/// What the inputs have in them where a text or an id would stand.
+/// Stands for texts and ids in the inputs.
 const MARKER: &str = "MARKER";
 
 #[test]

@@ -1,5 +1,5 @@
-//! A dialog as other programs write it: its fields under any of their names, and their way to a valid
-//! dialog. It is only read; what is written is an [`ExportedDialog`](crate::ExportedDialog).
+//! Dialogs as other programs write them: reads their fields under any of their names, and checks the values. Only
+//! read; [`ExportedDialog`](crate::ExportedDialog) is what is written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,10 +9,10 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 use crate::as_text::redacted;
 
-/// Reads a line of JSON, which holds one dialog; `None` for the manifest of an export.
+/// Reads a JSON line with one dialog; `None` for the manifest of an export.
 ///
 /// # Errors
-/// Says what is wrong with it, and nothing of what stands in it.
+/// Says what is wrong with the line, without quoting it.
 ///
 /// ```
 /// let line = br#"{"_id":"d-1","customerId":"anna","text":"Hello","language":"en"}"#;
@@ -23,33 +23,33 @@ use crate::as_text::redacted;
 /// ```
 pub fn line(line: &[u8], max_text: usize) -> Result<Option<ImportedDialog>, Invalid> {
     let line = std::str::from_utf8(line).map_err(|_| Invalid::new("the line", "must be UTF-8"))?;
-    // The fields would also be read from a list of values.
+    // A derived struct would also accept a list of its values.
     if !line.starts_with('{') {
         return Err(Invalid::new("the line", "must be a JSON object"));
     }
     let fields = serde_json::from_str::<ImportFields<'_>>(line).map_err(|error| {
         if error.is_data() {
-            Invalid::new("the line", "must have no field twice")
+            Invalid::new("the line", "must not have a field twice")
         } else {
-            let rule = format!("must be JSON; it is not at byte {}", error.column());
+            let rule = format!("must be JSON; the error is at byte {}", error.column());
             Invalid::new("the line", rule)
         }
     })?;
     if fields.is_manifest() { Ok(None) } else { fields.into_dialog(max_text).map(Some) }
 }
 
-/// What stands in a field.
+/// The value of a field.
 #[derive(PartialEq, Eq)]
 pub enum FieldValue<'a> {
     /// A string.
     String(Cow<'a, str>),
     /// `true` or `false`.
     Bool(bool),
-    /// A number, a list or an object: no field has such a value.
+    /// A number, a list or an object, which is not valid in any field.
     Other,
 }
 
-/// The fields of one dialog; `None` where one is left out.
+/// The fields of one dialog; `None` for a field that is missing.
 #[derive(Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default)]
 pub struct ImportFields<'a> {
@@ -71,13 +71,13 @@ pub struct ImportFields<'a> {
     consent_received: Option<FieldValue<'a>>,
     #[serde(borrow)]
     date: Option<FieldValue<'a>>,
-    /// What the last line of an export has, and no dialog.
+    /// The one field of the last line of an export, which no dialog has.
     #[serde(borrow)]
     manifest: Option<FieldValue<'a>>,
 }
 
 impl<'a> ImportFields<'a> {
-    /// The field called `name`, to be filled in; `None` if no field of a dialog has that name.
+    /// Returns the field called `name`, to be filled in; `None` if no field of a dialog has this name.
     pub fn named(&mut self, name: &str) -> Option<&mut Option<FieldValue<'a>>> {
         Some(match name {
             "dialog_id" => &mut self.dialog_id,
@@ -93,14 +93,14 @@ impl<'a> ImportFields<'a> {
         })
     }
 
-    /// Whether it is the last line of an export, which is no dialog.
+    /// Whether this is the manifest of an export and not a dialog.
     pub fn is_manifest(&self) -> bool {
         let others =
             Self { manifest: self.manifest.as_ref().map(|_| FieldValue::Other), ..Self::default() };
         self.manifest == Some(FieldValue::Other) && *self == others
     }
 
-    /// The first of the required fields that is left out.
+    /// Returns the first required field that is missing.
     pub fn missing(&self) -> Option<&'static str> {
         let dialog_id = [&self.dialog_id, &self.underscore_id, &self.camel_dialog_id];
         let customer_id = [&self.customer_id, &self.camel_customer_id];
@@ -114,10 +114,10 @@ impl<'a> ImportFields<'a> {
         .find_map(|(field, missing)| missing.then_some(field))
     }
 
-    /// The dialog, if every field is as it must be.
+    /// Returns the dialog if every field is valid.
     ///
     /// # Errors
-    /// Names the first field that is not.
+    /// Names the first invalid field.
     pub fn into_dialog(self, max_text: usize) -> Result<ImportedDialog, Invalid> {
         if let Some(field) = self.missing() {
             return Err(Invalid::new(field, "is missing"));
@@ -147,7 +147,7 @@ impl<'a> ImportFields<'a> {
 
 redacted!(FieldValue, ImportFields);
 
-/// The one value that stands under several names of a field.
+/// Returns the value of a field that has several names.
 fn same<'a>(
     field: &'static str,
     values: impl IntoIterator<Item = Option<FieldValue<'a>>>,
@@ -168,8 +168,8 @@ fn string<'a>(field: &'static str, value: Option<FieldValue<'a>>) -> Result<Cow<
     }
 }
 
-/// Takes any value: what is wrong with it is told by its field's name, not by the JSON library,
-/// whose messages repeat what they refuse.
+/// Accepts any value. Errors are reported later by the field's name, not by the JSON library, whose messages quote
+/// the value.
 impl<'de: 'a, 'a> Deserialize<'de> for FieldValue<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyValue)

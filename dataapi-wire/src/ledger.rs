@@ -1,4 +1,4 @@
-//! Events of the ledger: as `GET /changes` tells them, and as an audit's export has them.
+//! Events of the ledger, as `GET /changes` returns them and as an export of the ledger has them.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use crate::as_text::{self, redacted};
 use crate::dialog::Dialog;
 use crate::query::{Parameter, Parameters, once};
 
-/// Where the proof of it stands in the ledger.
+/// The event in the ledger that proves it.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LedgerEntry {
-    /// Which chain it is in; left out for the first, which is the only one of a store on one machine.
+    /// The chain of the event. Left out for the first chain, which is the only one of a store on one machine.
     #[serde(default, skip_serializing_if = "is_first")]
     #[cfg_attr(feature = "openapi", schema(required = false))]
     pub chain: u16,
-    /// Its place there: 1 for the first event.
+    /// The position of the event in its chain; the first event has position 1.
     pub position: u64,
-    /// The dialog as the ledger names it: a keyed hash of its id, 64 hexadecimal digits.
+    /// The dialog's name in the ledger: a keyed hash of its id, in 64 hexadecimal digits.
     #[serde(rename = "ref", with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub reference: DialogRef,
     /// What happened.
     pub kind: EventKind,
-    /// SHA-256 over the event and the one before it, 64 hexadecimal digits.
+    /// SHA-256 over the event and the hash of the event before it, in 64 hexadecimal digits.
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub hash: EventHash,
@@ -46,7 +46,9 @@ impl From<&core::Event> for LedgerEntry {
     }
 }
 
-/// What happened to a dialog.
+/// What happened to a dialog. `granted`: the customer consented. `withdrawn`: the customer withdrew or refused
+/// consent. `erased`: an operator erased the dialog, or the customer used the right to erasure. `expired`: retention
+/// erased the dialog, because consent did not come in time or because a consented dialog was kept long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -80,7 +82,7 @@ impl From<EventKind> for core::EventKind {
     }
 }
 
-/// One event of the ledger.
+/// An event of the ledger.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event<'a> {
@@ -91,7 +93,7 @@ pub struct Event<'a> {
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub date: Date,
-    /// Which notice the customer was shown.
+    /// The notice that the customer was shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub notice: Option<Cow<'a, str>>,
@@ -103,7 +105,7 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub locale: Option<Cow<'a, str>>,
-    /// The dialog that can be read by it; there only when asked for.
+    /// The dialog of a grant that still holds; only if the request has `dialogs=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub dialog: Option<Dialog<'a>>,
@@ -119,10 +121,10 @@ impl<'a> From<&'a core::Change> for Event<'a> {
 }
 
 impl Event<'_> {
-    /// The event, and its dialog if there is one.
+    /// Returns the event, and its dialog if there is one.
     ///
     /// # Errors
-    /// When a member is outside its bounds, or the dialog is one that nobody consented to.
+    /// If a member is outside its bounds, or the dialog's customer has not consented.
     pub fn into_domain(self) -> Result<core::Change, StoreError> {
         let LedgerEntry { chain, position, reference, kind, hash } = self.entry;
         let evidence = evidence([self.notice, self.method, self.locale])?;
@@ -134,30 +136,31 @@ impl Event<'_> {
     }
 }
 
-/// Events of the ledger, and how far it goes.
+/// Events of the ledger, and the current head.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Changes<'a> {
-    /// Chain by chain, each position one more than that before.
+    /// The events, chain by chain; within a chain each position is one more than the one before.
     pub events: Vec<Event<'a>>,
-    /// What to give as `after` the next time.
+    /// The value of `after` for the next request.
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub next: Positions,
-    /// The ledger's last events.
+    /// The head of the ledger.
     pub head: LedgerHead,
 }
 
-/// The last events of the ledger: noted elsewhere, they show later whether anything was changed.
+/// The head of the ledger. Note it in another place: it later shows whether any event was changed.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Head))]
 pub struct LedgerHead {
-    /// How many events each chain has, with dots between.
+    /// The number of events of each chain, separated by dots.
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub positions: Positions,
-    /// The hash of the last one, or over the last ones of several chains; all zeros before the first.
+    /// The hash of the last event; with several chains, a hash over the last event of each. All zeros before the
+    /// first event.
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub hash: EventHash,
@@ -169,7 +172,7 @@ impl From<core::LedgerHead> for LedgerHead {
     }
 }
 
-/// An event as a line of an audit's export: what [`Event`] has, with the hash last.
+/// An event as a line of the ledger's export: the members of [`Event`] without a dialog, and the hash last.
 ///
 /// ```
 /// use dataapi_wire::EventLine;
@@ -219,7 +222,7 @@ impl<'a> From<&'a core::Event> for EventLine<'a> {
 }
 
 impl EventLine<'_> {
-    /// The event.
+    /// Returns the event.
     ///
     /// # Errors
     /// Names the first piece of evidence that is outside its bounds.
@@ -245,26 +248,26 @@ fn evidence(pieces: [Option<Cow<'_, str>>; 3]) -> Result<Evidence, Invalid> {
 
 const PARAMETERS: &[Parameter] = &[once("after"), once("limit"), once("dialogs"), once("wait")];
 
-/// The longest that a request may wait for an event, in seconds.
+/// The longest time that a request can wait for an event, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
-/// Which events are asked for, and how long to wait for one.
+/// The query of `GET /changes`: which events are wanted, and how long to wait for one.
 #[derive(Clone, Debug)]
 pub struct ChangesRequest {
-    /// The events after those positions.
+    /// Only events after these positions.
     pub after: Positions,
-    /// How many at most.
+    /// The largest number of events to return.
     pub limit: Limit,
     /// Whether each grant that still holds comes with its dialog.
     pub dialogs: bool,
-    /// How long to wait for an event.
+    /// How long to wait if there is no event yet.
     pub wait: Duration,
 }
 
 /// Reads the query of `GET /changes`.
 ///
 /// # Errors
-/// Names the parameter that is not understood.
+/// Names the invalid parameter.
 pub fn changes_request(query: &str) -> Result<ChangesRequest, Invalid> {
     let parameters = Parameters::parse(query, &[PARAMETERS])?;
     let limit = parameters.number("limit")?.map(Limit::new).transpose()?.unwrap_or_default();
@@ -273,7 +276,7 @@ pub fn changes_request(query: &str) -> Result<ChangesRequest, Invalid> {
     Ok(ChangesRequest { after, limit, dialogs, wait: wait(&parameters)? })
 }
 
-/// Whole seconds, with or without their unit.
+/// Parses whole seconds, with or without the unit `s`.
 fn wait(parameters: &Parameters) -> Result<Duration, Invalid> {
     let Some(value) = parameters.get("wait") else { return Ok(Duration::ZERO) };
     let digits = value.strip_suffix('s').unwrap_or(value);
@@ -281,6 +284,6 @@ fn wait(parameters: &Parameters) -> Result<Duration, Invalid> {
         Ok(seconds) if seconds <= LONGEST_WAIT && !digits.starts_with('+') => {
             Ok(Duration::from_secs(seconds))
         }
-        _ => Err(Invalid::new("wait", "must be 0s to 60s, such as '30s'")),
+        _ => Err(Invalid::new("wait", "must be from 0s to 60s, such as '30s'")),
     }
 }

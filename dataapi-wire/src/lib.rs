@@ -1,25 +1,26 @@
-//! What `DataAPI` writes and reads as text, each form written once: the JSON of its HTTP API, of exported
-//! files and of receipts, and the query strings of its URLs. The server, the command line and clients
-//! use it; it knows no HTTP library, no files and no store.
+//! The text formats of `DataAPI`, each defined once: the JSON of its HTTP API, of exported files and of receipts, and
+//! the query strings of its URLs. The server, the command line and clients use them. This crate depends on no HTTP
+//! library, and it opens no files and no store.
 //!
-//! | module | holds |
+//! | module | content |
 //! |---|---|
-//! | [`dialog`] | a dialog as it is sent, read and exported, and its URL |
-//! | [`consent`] | decisions, receipts, and how a dialog stands |
+//! | [`dialog`] | dialogs as they are sent, read and exported, and their URLs |
+//! | [`consent`] | decisions, receipts, and consent states |
 //! | [`ledger`] | events of the ledger, and the query of `GET /changes` |
-//! | [`filter`] | a filter in all its text forms |
-//! | [`page`] | a page, its query, and the URL of the next one |
-//! | [`subject`] | what a customer gets of their own data |
-//! | [`import`] | a dialog as other programs write it |
+//! | [`filter`] | all text forms of a filter |
+//! | [`page`] | pages, their query, and the URL of the next page |
+//! | [`subject`] | everything stored about one customer, as they receive it |
+//! | [`import`] | dialogs as other programs write them |
 //! | [`manifest`] | the last line of an export |
-//! | [`stats`] | counts |
-//! | [`version`], [`health`] | what a server is, and that it is well |
-//! | [`problem`] | why a request was refused |
-//! | [`body`] | reads the body of a request, and says what is wrong with it without quoting it |
+//! | [`stats`] | counts of dialogs |
+//! | [`version`], [`health`] | a server's version and health |
+//! | [`problem`] | why a request was refused or failed |
+//! | [`body`] | parses the body of a request, with errors that do not quote it |
 //! | [`query`] | query strings and percent-encoding |
+//! | `schema` | OpenAPI schemas of ids and languages, with the feature `openapi` |
 //!
-//! Writing borrows from the domain, so that a text is copied once, into the answer. What is read has owned
-//! values, which are checked as they go into the domain.
+//! Values to be written borrow from the domain, so that a text is copied only once, into the answer. Values that were
+//! read are owned, and are checked when they are converted to the domain.
 //!
 //! ```
 //! use dataapi_core::{Cursor, Position, Reach};

@@ -1,11 +1,11 @@
-//! The last line of an export: of what it is a copy, and how far that goes.
+//! The manifest, which is the last line of an export: the filter, and the ledger head of the export.
 
 use dataapi_core::{Filter, Invalid, LedgerHead};
 use serde::{Deserialize, Serialize};
 
 use crate::filter::FilterMembers;
 
-/// That line.
+/// The last line of an export.
 ///
 /// ```
 /// use dataapi_core::{Filter, LedgerHead};
@@ -21,30 +21,31 @@ use crate::filter::FilterMembers;
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestLine {
-    /// Its one member.
+    /// The only member.
     pub manifest: Manifest,
 }
 
-/// What it says.
+/// What an export holds.
 #[derive(Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     filter: FilterMembers,
-    /// `HASH@POSITIONS`: all that the ledger says up to there is in the copy.
+    /// `HASH@POSITIONS`: the export includes all changes in the ledger up to this head.
     ledger: String,
-    /// How many lines come before this one.
+    /// The number of lines before this one.
     pub count: u64,
-    /// SHA-256 over their bytes, line ends included, in hexadecimal digits.
+    /// SHA-256 over the bytes of those lines, including line ends, in hexadecimal digits.
     pub sha256: String,
 }
 
 impl Manifest {
-    /// Of a copy of what matches `filter`, as it stood at `head`: so many lines with that hash.
+    /// Makes the manifest of an export of all dialogs that match `filter`, at the ledger head `head`, with `count`
+    /// lines that have the hash `sha256`.
     pub fn new(filter: &Filter, head: &LedgerHead, count: u64, sha256: String) -> Self {
         Self { filter: filter.into(), ledger: head.to_string(), count, sha256 }
     }
 
-    /// Which dialogs the copy is of.
+    /// Returns the filter of the export.
     ///
     /// # Errors
     /// Names the member of the filter that is outside its bounds.
@@ -52,10 +53,10 @@ impl Manifest {
         (&self.filter).try_into()
     }
 
-    /// Up to where in the ledger.
+    /// Returns the ledger head of the export.
     ///
     /// # Errors
-    /// When it is no head of a ledger.
+    /// If it is not a ledger head.
     pub fn head(&self) -> Result<LedgerHead, Invalid> {
         self.ledger.parse()
     }

@@ -14,17 +14,17 @@ use crate::query::{Parameter, Parameters, append, once};
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<'a> {
-    /// The dialogs, at most as many as the limit.
+    /// The dialogs of this page, at most `limit`.
     pub items: Vec<Dialog<'a>>,
-    /// How many match in all; left out with `total=false`.
+    /// The number of all dialogs that match; left out with `total=false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub total: Option<u64>,
-    /// How many dialogs a page has at most.
+    /// The largest number of dialogs on a page.
     pub limit: usize,
-    /// How many matching dialogs were skipped; 0 with a cursor.
+    /// The number of matching dialogs that were skipped; 0 with a cursor.
     pub offset: u64,
-    /// The relative URL of the following page, `null` on the last.
+    /// The relative URL of the next page; `null` on the last page.
     #[cfg_attr(feature = "openapi", schema(required, format = "uri-reference"))]
     pub next: Option<Cow<'a, str>>,
 }
@@ -32,7 +32,7 @@ pub struct Page<'a> {
 redacted!(Page);
 
 impl<'a> Page<'a> {
-    /// What was found of the window asked for; `next` is the URL of the following page.
+    /// Makes a page of the dialogs `found` in `window`; `next` is the URL of the next page.
     pub fn new<T>(found: &'a core::Page<T>, window: &Window, next: Option<&'a str>) -> Self
     where
         Dialog<'a>: From<&'a T>,
@@ -46,11 +46,11 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// About how much room it takes to write it as JSON. A buffer that grows meanwhile would cost 3 % of a
-    /// page from anywhere.
+    /// Estimates the size of the JSON in bytes. A buffer that had to grow would add 3 % to the time of a page from
+    /// the middle of a store.
     pub fn bytes_to_render(&self) -> usize {
         const NAMES_AND_IDS: usize = 256;
-        // Each text is written where there would be room for it with every byte escaped.
+        // The serializer reserves room for each text as if every byte of it were escaped.
         const WIDEST_ESCAPE: usize = 8;
         let texts = self.items.iter().map(|dialog| dialog.text.len());
         let longest = texts.clone().max().unwrap_or(0);
@@ -58,14 +58,14 @@ impl<'a> Page<'a> {
     }
 }
 
-/// What a query may have that asks for a part of what matches.
+/// The parameters of a query that select a part of the matching dialogs.
 pub(crate) const WINDOW: &[Parameter] =
     &[once("limit"), once("offset"), once("cursor"), once("total")];
 
-/// Reads the query of `GET /data/`, asked by someone with that reach.
+/// Reads the query of `GET /data/` for a caller with this reach.
 ///
 /// # Errors
-/// Names the parameter that is not understood.
+/// Names the invalid parameter.
 ///
 /// ```
 /// use dataapi_core::Reach;
@@ -93,7 +93,7 @@ pub(crate) fn window_from_query(parameters: &Parameters) -> Result<Window, Inval
     Ok(Window { limit, start, total: parameters.flag("total", true)? })
 }
 
-/// The relative URL, under that prefix, of the page that follows the one asked for.
+/// Returns the relative URL, under `prefix`, of the page after the requested one.
 pub fn next_page_url(prefix: &str, request: &PageRequest, next: &Cursor) -> String {
     let mut url = format!("{prefix}/data/?");
     filter::append_to(&mut url, request.filter());
@@ -109,21 +109,21 @@ pub(crate) fn append_window(mut url: String, window: &Window, next: &Cursor) -> 
     url
 }
 
-/// What OpenAPI says of the parameters that ask for a part of what matches.
+/// The OpenAPI description of the parameters that select a part of the matching dialogs.
 #[cfg(feature = "openapi")]
 #[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "a description alone: the parameters are read one by one")]
 pub struct WindowParameters {
-    /// How many at most; 100 if left out
+    /// The largest number of dialogs to return; 100 by default
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u16>,
-    /// How many to skip; not together with `cursor`. To read everything, follow `next` instead
+    /// The number of dialogs to skip; not together with `cursor`. To read everything, follow `next` instead
     #[param(format = "uint64", maximum = 18_446_744_073_709_551_615_usize)]
     offset: Option<u64>,
-    /// Where to go on, out of `next`; belongs to its filter
+    /// Where to continue, taken from `next`; valid only with the same filter
     cursor: Option<String>,
-    /// Whether to count all that match; true if left out
+    /// Whether to count all matching dialogs; true by default
     total: Option<bool>,
 }
 
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_not_understood_is_refused_by_name() {
+    fn an_invalid_parameter_is_refused_by_name() {
         for (query, field) in [
             ("langauge=en", "query"),
             ("%zz=1", "query"),

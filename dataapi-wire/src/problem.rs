@@ -4,62 +4,62 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// What went wrong, as far as a client reacts to it.
+/// The kinds of problems that a client can react to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// A query string that is not understood.
+    /// The query string is invalid.
     BadQuery,
-    /// A body that is not JSON.
+    /// The body is not JSON.
     NotJson,
-    /// A request without a key, where one is needed.
+    /// The request needs a key and has none.
     KeyNeeded,
-    /// A key that does not work.
+    /// The key is unknown, expired or revoked.
     KeyRefused,
-    /// A token of an identity provider that is not taken.
+    /// The token of an identity provider is not accepted.
     TokenRefused,
-    /// A page of another site asks.
+    /// The request comes from a page of another site.
     OriginRefused,
-    /// A key that works, but not for this.
+    /// The key is valid, but lacks the role for this route.
     RoleMissing,
-    /// A key that is bound to other customers or languages.
+    /// The key is bound to other customers or languages.
     OutOfReach,
     /// The customer has not consented yet.
     ConsentRequired,
-    /// A path that leads nowhere.
+    /// There is no route at this path.
     NoSuchRoute,
     /// There is no such dialog.
     NotFound,
-    /// A method that the path does not take.
+    /// The path does not support this method.
     MethodNotAllowed,
-    /// A body that did not arrive in time.
+    /// The body did not arrive in time.
     BodyTimeout,
-    /// The id of the dialog is taken.
+    /// The dialog id is taken.
     Exists,
-    /// A grant after a withdrawal or an erasure.
+    /// A grant came after a withdrawal or an erasure.
     Conflict,
     /// The dialog was withdrawn or erased before.
     Gone,
-    /// A body longer than any right one can be.
+    /// The body is longer than any valid body.
     BodyTooLarge,
-    /// A value outside its bounds.
+    /// A value is outside its bounds.
     Invalid,
-    /// More requests than a key may make.
+    /// The key has made more requests than it may.
     RateLimited,
     /// The server failed.
     Internal,
-    /// More is waiting than the server or the store takes.
+    /// The server or the store has too many requests.
     Overloaded,
     /// The store is not available.
     Unavailable,
 }
 
 impl ProblemKind {
-    /// The status code of an answer that tells of it.
+    /// Returns the status code of the answer.
     pub const fn status(self) -> u16 {
         self.parts().0
     }
 
-    /// Its name for programs: the `type` of the document.
+    /// Returns the name for programs: the `type` of the document.
     ///
     /// ```
     /// assert_eq!(dataapi_wire::ProblemKind::Gone.urn(), "urn:dataapi:problem:gone");
@@ -68,14 +68,14 @@ impl ProblemKind {
         self.parts().1
     }
 
-    /// Its name for people.
+    /// Returns the name for people: the `title` of the document.
     pub const fn title(self) -> &'static str {
         self.parts().2
     }
 
     const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {
-            Self::BadQuery => (400, "urn:dataapi:problem:bad-query", "Bad query"),
+            Self::BadQuery => (400, "urn:dataapi:problem:bad-query", "The query is invalid"),
             Self::NotJson => (400, "urn:dataapi:problem:not-json", "The body is not JSON"),
             Self::KeyNeeded => (401, "urn:dataapi:problem:key-needed", "A key is needed"),
             Self::KeyRefused => (401, "urn:dataapi:problem:key-refused", "The key is refused"),
@@ -83,10 +83,10 @@ impl ProblemKind {
                 (401, "urn:dataapi:problem:token-refused", "The token is refused")
             }
             Self::OriginRefused => {
-                (403, "urn:dataapi:problem:origin-refused", "Another site's page asks")
+                (403, "urn:dataapi:problem:origin-refused", "Requests from other sites are refused")
             }
             Self::RoleMissing => (403, "urn:dataapi:problem:role-missing", "A role is missing"),
-            Self::OutOfReach => (403, "urn:dataapi:problem:out-of-reach", "Out of the key's reach"),
+            Self::OutOfReach => (403, "urn:dataapi:problem:out-of-reach", "Outside the key's reach"),
             Self::ConsentRequired => {
                 (403, "urn:dataapi:problem:consent-required", "Consent is required")
             }
@@ -96,11 +96,11 @@ impl ProblemKind {
                 (405, "urn:dataapi:problem:method-not-allowed", "Method not allowed")
             }
             Self::BodyTimeout => {
-                (408, "urn:dataapi:problem:body-timeout", "The body took too long")
+                (408, "urn:dataapi:problem:body-timeout", "The body took too long to arrive")
             }
             Self::Exists => (409, "urn:dataapi:problem:exists", "The dialog id is taken"),
             Self::Conflict => {
-                (409, "urn:dataapi:problem:conflict", "A withdrawal or an erasure stands")
+                (409, "urn:dataapi:problem:conflict", "The dialog was withdrawn or erased")
             }
             Self::Gone => (410, "urn:dataapi:problem:gone", "The dialog is gone"),
             Self::BodyTooLarge => {
@@ -124,30 +124,30 @@ impl ProblemKind {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Problem))]
 pub struct ProblemDocument<'a> {
-    /// Names the kind of problem for programs.
+    /// The kind of problem, for programs.
     #[serde(rename = "type")]
     #[cfg_attr(
         feature = "openapi",
         schema(format = "uri", example = "urn:dataapi:problem:consent-required")
     )]
     pub kind: Cow<'a, str>,
-    /// Names it for people.
+    /// The kind of problem, for people.
     pub title: Cow<'a, str>,
     /// The status code of this answer.
     pub status: u16,
     /// What was wrong with this request.
     pub detail: Cow<'a, str>,
-    /// The parameter or member that has to be mended.
+    /// The parameter or member that must be corrected.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub field: Option<Cow<'a, str>>,
-    /// When an id is taken: whether customer, text and language are those already stored.
+    /// If a dialog id is taken: whether customer, text and language are the same as those already stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub same_content: Option<bool>,
 }
 
 impl ProblemDocument<'_> {
-    /// Its content type.
+    /// The content type of a problem document.
     pub const CONTENT_TYPE: &'static str = "application/problem+json";
 }

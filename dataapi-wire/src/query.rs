@@ -1,5 +1,5 @@
-//! Query strings, parsed strictly, because a mistyped filter must not return everybody's dialogs; and
-//! percent-encoding both ways.
+//! Query strings and percent-encoding. Queries are parsed strictly: a mistyped filter must not return everybody's
+//! dialogs.
 
 use std::fmt::Write;
 use std::str::FromStr;
@@ -9,39 +9,39 @@ use percent_encoding::{
     AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
 };
 
-/// All but what RFC 3986 leaves unreserved.
+/// All characters except those that RFC 3986 calls unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A parameter that a route knows.
+/// A parameter of a route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameter {
     name: &'static str,
-    /// How often it may be given.
+    /// How often it can be given.
     at_most: usize,
 }
 
-/// A parameter that may be given once.
+/// A parameter that can be given once.
 pub(crate) const fn once(name: &'static str) -> Parameter {
     Parameter { name, at_most: 1 }
 }
 
-/// A parameter that may be given so many times.
+/// A parameter that can be given up to `at_most` times.
 pub(crate) const fn up_to(at_most: usize, name: &'static str) -> Parameter {
     Parameter { name, at_most }
 }
 
-/// The parameters of one request: known names only, each as often as it may be given.
+/// The parameters of one request: only known names, none given too often.
 pub(crate) struct Parameters(Vec<(&'static str, String)>);
 
 impl Parameters {
-    /// Takes `query` apart; the lists hold all parameters that may be in it.
+    /// Parses `query`, which can have only the parameters in the lists `known`.
     pub(crate) fn parse(query: &str, known: &[&[Parameter]]) -> Result<Self, Invalid> {
         let mut parameters: Vec<(&'static str, String)> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name).map_err(|reason| Invalid::new("query", reason))?;
             let mut all = known.iter().copied().flatten();
-            // The name that was sent may be a misplaced value, so it is not said again.
+            // The error does not quote the name: it might be a misplaced value, such as an id.
             let Some(Parameter { name, at_most }) = all.find(|known| known.name == name) else {
                 return Err(Invalid::new("query", only(known)));
             };
@@ -58,7 +58,7 @@ impl Parameters {
         Ok(Self(parameters))
     }
 
-    /// All values of a parameter that may be given several times.
+    /// Returns all values of a parameter that can be given several times.
     pub(crate) fn all_parsed<T: FromStr<Err = Invalid>>(
         &self,
         name: &'static str,
@@ -84,7 +84,7 @@ impl Parameters {
         let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
         match value.parse() {
             Ok(number) if digits => Ok(Some(number)),
-            _ => Err(Invalid::new(name, "must be a whole number, in digits, and not too large")),
+            _ => Err(Invalid::new(name, "must be a whole number in digits, less than 2^64")),
         }
     }
 
@@ -101,29 +101,30 @@ impl Parameters {
 fn only(known: &[&[Parameter]]) -> String {
     let names: Vec<_> = known.iter().copied().flatten().map(|known| known.name).collect();
     match &names[..] {
-        [] => "must be empty here".to_owned(),
-        names => format!("must have no parameters but {}", names.join(", ")),
+        [] => "must be empty: this route has no parameters".to_owned(),
+        names => format!("must have no other parameters than {}", names.join(", ")),
     }
 }
 
-/// Refuses any parameter, where none means anything.
+/// Refuses all parameters, for a route that has none.
 ///
 /// # Errors
-/// When there is one.
+/// If the query has a parameter.
 pub fn no_parameters(query: &str) -> Result<(), Invalid> {
     Parameters::parse(query, &[])?;
     Ok(())
 }
 
-/// As forms are decoded: a `+` is a space.
+/// Decodes a form value, in which `+` is a space.
 fn decode(encoded: &str) -> Result<String, &'static str> {
     percent_decode(&encoded.replace('+', " "))
 }
 
-/// Decodes once and strictly, where the library would let a stray `%` stand for itself.
+/// Percent-decodes a value once and strictly: a `%` without two hexadecimal digits is an error.
 ///
 /// # Errors
-/// Says what it must be, to be read after the name of the value.
+/// Says what the value must be; to be read after the name of the value. The value is no valid percent-encoding, or
+/// not UTF-8 once decoded.
 ///
 /// ```
 /// use dataapi_wire::percent_decode;
@@ -143,7 +144,7 @@ pub fn percent_decode(encoded: &str) -> Result<String, &'static str> {
     decoded.map(String::from).map_err(|_| "must be UTF-8 once percent-decoded")
 }
 
-/// Adds a parameter to a URL that ends in `?` or in another parameter.
+/// Appends a parameter to a URL that ends in `?` or in another parameter.
 pub(crate) fn append(url: &mut String, name: &str, value: &str) {
     if !url.ends_with('?') {
         url.push('&');
@@ -152,7 +153,7 @@ pub(crate) fn append(url: &mut String, name: &str, value: &str) {
     let _ = write!(url, "{name}={}", encode(value));
 }
 
-/// A value as a URL has it.
+/// Percent-encodes a value for a URL.
 pub(crate) fn encode(value: &str) -> PercentEncode<'_> {
     utf8_percent_encode(value, RESERVED)
 }

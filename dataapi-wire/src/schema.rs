@@ -1,9 +1,8 @@
-//! The schemas of values that the domain has types for.
+//! OpenAPI schemas of values whose types are in the domain.
 
 use utoipa::ToSchema;
 
-/// The id of a customer or a dialog: 1 to 255 bytes of UTF-8, no control characters, not `.` or
-/// `..`.
+/// The id of a customer or a dialog: 1 to 255 bytes of UTF-8 without control characters, not `.` or `..`.
 #[derive(Debug, ToSchema)]
 #[schema(
     example = "d-1",
@@ -14,13 +13,13 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "a schema alone: the domain has the type")]
 pub struct Id(String);
 
-/// A well-formed BCP 47 tag, or a range that ends in `-*`, such as `en-*`; case does not matter.
+/// A well-formed BCP 47 tag, or a range that ends in `-*`, such as `en-*`. Case does not matter.
 #[derive(Debug, ToSchema)]
 #[schema(example = "en-*", format = "bcp47-range", min_length = 1, max_length = 257)]
 #[expect(dead_code, reason = "a schema alone: the domain has the type")]
 pub struct LanguageTagOrRange(String);
 
-/// A well-formed BCP 47 tag, such as `en` or `pt-BR`; case does not matter.
+/// A well-formed BCP 47 tag, such as `en` or `pt-BR`. Case does not matter.
 #[derive(Debug, ToSchema)]
 #[schema(example = "en", format = "bcp47", min_length = 1, max_length = 255)]
 #[expect(dead_code, reason = "a schema alone: the domain has the type")]

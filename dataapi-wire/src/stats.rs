@@ -1,23 +1,23 @@
-//! Counts.
+//! Counts of dialogs.
 
 use std::collections::BTreeMap;
 
 use dataapi_core as core;
 use serde::{Deserialize, Serialize};
 
-/// How many dialogs there are in each state.
+/// The number of dialogs in each state.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stats {
-    /// Stored, no decision yet.
+    /// Stored, without a decision yet.
     pub pending: u64,
-    /// Readable.
+    /// Consented, so readable.
     pub consented: u64,
-    /// Erased because the customer said no.
+    /// Erased because the customer withdrew or refused consent.
     pub withdrawn: u64,
-    /// Erased for other reasons.
+    /// Erased by an operator, by the right to erasure, or by retention.
     pub erased: u64,
-    /// Readable, by language tag in its recommended case.
+    /// Consented dialogs by language tag, in its recommended case.
     pub consented_by_language: BTreeMap<String, u64>,
 }
 

@@ -1,5 +1,4 @@
-//! What a customer gets of their own data: the query that asks for a page of it, and the file that is
-//! handed to them.
+//! Everything stored about one customer: the query for a page of it, and the file for the customer.
 
 use std::borrow::Cow;
 
@@ -18,20 +17,20 @@ use crate::query::{Parameters, encode};
 /// Reads the query of `GET /customers/{customerId}/data`.
 ///
 /// # Errors
-/// Names the parameter that is not understood.
+/// Names the invalid parameter.
 pub fn subject_request(customer_id: CustomerId, query: &str) -> Result<SubjectRequest, Invalid> {
     let parameters = Parameters::parse(query, &[WINDOW])?;
     SubjectRequest::new(customer_id, window_from_query(&parameters)?)
 }
 
-/// The relative URL, under that prefix, of the page of a customer's data that follows the one asked for.
+/// Returns the relative URL, under `prefix`, of the page of a customer's data after the requested one.
 pub fn next_subject_url(prefix: &str, request: &SubjectRequest, next: &Cursor) -> String {
     let customer_id = encode(request.customer_id().as_str());
     let url = format!("{prefix}/customers/{customer_id}/data?");
     append_window(url, request.window(), next)
 }
 
-/// What the file begins with; the dialogs go in as `dialogs` before the brace that ends it.
+/// The start of the file. The dialogs follow as the member `dialogs`, before the closing brace.
 #[derive(Serialize)]
 pub struct SubjectHeading<'a> {
     customer_id: &'a str,
@@ -40,7 +39,7 @@ pub struct SubjectHeading<'a> {
 }
 
 impl<'a> SubjectHeading<'a> {
-    /// Of that customer, written then.
+    /// Makes the start of a file for `customer_id`, exported at the time `exported`.
     pub fn new(customer_id: &'a CustomerId, exported: Date) -> Self {
         Self { customer_id: customer_id.as_str(), exported }
     }
@@ -60,7 +59,7 @@ pub struct SubjectDialog<'a> {
 }
 
 impl<'a> SubjectDialog<'a> {
-    /// A dialog that is held, with the event of the grant, or none while it is pending.
+    /// Makes the entry of a stored dialog; `granted` is the event of its grant, `None` while it is pending.
     pub fn new(held: &'a HeldDialog, granted: Option<&'a core::Event>) -> Self {
         Self {
             dialog_id: held.dialog_id().as_str(),
@@ -73,7 +72,7 @@ impl<'a> SubjectDialog<'a> {
     }
 }
 
-/// What proves in the file that a dialog was consented to.
+/// The receipt in the file that proves consent to a dialog.
 #[derive(Serialize)]
 pub struct SubjectReceipt<'a> {
     #[serde(with = "as_text")]

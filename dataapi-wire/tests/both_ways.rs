@@ -1,4 +1,4 @@
-//! What is written is read again as it was, and stands in the members that clients and files rely on.
+//! Written values can be read again unchanged, and have the members that clients and files rely on.
 
 use dataapi_core::{
     Change, Date, Decision, DialogRef, Event, EventHash, EventKind, Evidence, HeldDecision,
@@ -36,7 +36,7 @@ fn written(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("JSON")
 }
 
-/// Whether it is written the same after it was read.
+/// Whether the JSON of `T` is the same after it was read and written again.
 fn is_read<T: Serialize + DeserializeOwned>(json: &str) -> bool {
     written(&serde_json::from_str::<T>(json).expect("it is read")) == json
 }
