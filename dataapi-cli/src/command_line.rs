@@ -37,10 +37,7 @@ fn misuse(error: &clap::Error) -> Option<String> {
                 values if values.is_empty() => String::new(),
                 values => format!("; it must be one of: {values}"),
             };
-            format!(
-                "the value of '{}' is not valid{rule}",
-                named(ContextKind::InvalidArg)
-            )
+            format!("the value of '{}' is not valid{rule}", named(ContextKind::InvalidArg))
         }
         _ => return None,
     };

@@ -45,7 +45,9 @@ impl Output {
             // A symbolic link stays, and its target is replaced.
             Ok(_) => fs::canonicalize(path)?,
             Err(_) if fs::symlink_metadata(path).is_ok() => {
-                return Err(io::Error::other("the path is a symbolic link whose target does not exist"));
+                return Err(io::Error::other(
+                    "the path is a symbolic link whose target does not exist",
+                ));
             }
             Err(_) => path.to_owned(),
         };

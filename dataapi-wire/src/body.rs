@@ -134,7 +134,8 @@ impl<'de> Visitor<'de> for Inspection<'_> {
         while let Some(name) = members.next_key::<String>()? {
             let Some(member) = known.iter().find(|member| member.name == name) else {
                 let names = known.iter().map(|member| member.name).collect::<Vec<_>>().join(", ");
-                *fault = Some(Invalid::new("body", format!("must have no other members than {names}")));
+                *fault =
+                    Some(Invalid::new("body", format!("must have no other members than {names}")));
                 break;
             };
             if seen.contains(&member.name) {

@@ -86,7 +86,9 @@ impl ProblemKind {
                 (403, "urn:dataapi:problem:origin-refused", "Requests from other sites are refused")
             }
             Self::RoleMissing => (403, "urn:dataapi:problem:role-missing", "A role is missing"),
-            Self::OutOfReach => (403, "urn:dataapi:problem:out-of-reach", "Outside the key's reach"),
+            Self::OutOfReach => {
+                (403, "urn:dataapi:problem:out-of-reach", "Outside the key's reach")
+            }
             Self::ConsentRequired => {
                 (403, "urn:dataapi:problem:consent-required", "Consent is required")
             }

@@ -123,8 +123,8 @@ fn decode(encoded: &str) -> Result<String, &'static str> {
 /// Percent-decodes a value once and strictly: a `%` without two hexadecimal digits is an error.
 ///
 /// # Errors
-/// Says what the value must be; to be read after the name of the value. The value is no valid percent-encoding, or
-/// not UTF-8 once decoded.
+/// If the value is not valid percent-encoding, or not UTF-8 once decoded. The error says what the value must be, and
+/// follows the name of the value.
 ///
 /// ```
 /// use dataapi_wire::percent_decode;

@@ -19,6 +19,8 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
     for damage in damage {
         say(&format!("error: {damage}"));
     }
-    say("       stop every program that writes to the store, keep a copy of its files, and restore a backup");
+    say(
+        "       stop every program that writes to the store, keep a copy of its files, and restore a backup",
+    );
     Ok(Exit::NotDone)
 }

@@ -79,7 +79,11 @@ fn is_confirmed(what: &str) -> Result<bool, CommandError> {
         return Ok(true);
     }
     if !stderr.is_terminal() {
-        return Err(Invalid::new("--yes", "is needed, because standard error is not a terminal and nobody would see the question").into());
+        return Err(Invalid::new(
+            "--yes",
+            "is needed, because standard error is not a terminal and nobody would see the question",
+        )
+        .into());
     }
     write!(stderr, "Erase {what}? This cannot be undone. [y/N] ")?;
     let mut answer = String::new();

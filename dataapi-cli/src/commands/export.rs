@@ -43,7 +43,9 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<Exit, Com
         return Ok(Exit::Done);
     }
     output.abandon()?;
-    context.note(&format!("interrupted after {written} of {total} dialogs; the export is incomplete, so run it again"));
+    context.note(&format!(
+        "interrupted after {written} of {total} dialogs; the export is incomplete, so run it again"
+    ));
     Ok(Exit::Interrupted)
 }
 

@@ -66,8 +66,9 @@ fn look_through(
     let mut found = 0;
     for (group, some) in markers.chunks(AT_ONCE).enumerate() {
         // The library's error would show a pattern.
-        let searcher = AhoCorasick::new(some)
-            .map_err(|_| Invalid::new("the list", "has markers that are too long; give shorter ones"))?;
+        let searcher = AhoCorasick::new(some).map_err(|_| {
+            Invalid::new("the list", "has markers that are too long; give shorter ones")
+        })?;
         // The database engine removes some of its files from time to time.
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,

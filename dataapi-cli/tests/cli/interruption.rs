@@ -75,7 +75,8 @@ fn an_export_to_a_pipe_ends_with_the_running_page() {
     stdout.read_to_string(&mut rest).expect("is read");
     stderr.read_to_string(&mut said).expect("is read");
     assert_eq!(child.wait().expect("ends").code(), Some(130));
-    let told = "interrupted after 1000 of 2000 dialogs; the export is incomplete, so run it again\n";
+    let told =
+        "interrupted after 1000 of 2000 dialogs; the export is incomplete, so run it again\n";
     assert!(said.ends_with(told), "{said}");
     assert_eq!(1 + rest.lines().count(), 1000);
 }

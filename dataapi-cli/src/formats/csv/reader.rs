@@ -35,7 +35,10 @@ impl<R: BufRead> CsvReader<R> {
         let count = self.records.count;
         if count != self.header.len() {
             let fields = self.header.len();
-            return Err(Invalid::new("the line", format!("must have {fields} fields, as the header has")));
+            return Err(Invalid::new(
+                "the line",
+                format!("must have {fields} fields, as the header has"),
+            ));
         }
         let mut fields = ImportFields::default();
         for (name, cell) in self.header.iter().zip(self.records.fields()?) {
