@@ -34,7 +34,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "dataapi", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// The store: sqlite:PATH, postgres://USER@HOST/DATABASE, or memory: (empty, and lost when the command ends)
+    /// Store to use: sqlite:PATH, postgres://USER@HOST/DATABASE, or memory: for a temporary one
     #[arg(
         long,
         global = true,
@@ -95,7 +95,9 @@ pub(crate) enum Command {
 /// of the cluster.
 #[derive(Args, Debug)]
 pub(crate) struct MigrateArgs {
-    /// Number of shards of a new store in PostgreSQL, which limits its nodes and cannot be changed later
+    /// Number of shards of a new store in PostgreSQL; it cannot be changed later
+    ///
+    /// No more nodes than this can share the store.
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) shards: u16,
 }
@@ -121,7 +123,9 @@ pub(crate) struct CopyArgs {
     #[arg(long, value_name = "URL", env = "DATAAPI_COPY_TO", hide_env_values = true)]
     pub(crate) to: String,
 
-    /// Number of shards of a new store in PostgreSQL, which limits its nodes and cannot be changed later
+    /// Number of shards of a new store in PostgreSQL; it cannot be changed later
+    ///
+    /// No more nodes than this can share the store.
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) shards: u16,
 }
@@ -432,7 +436,7 @@ pub(crate) struct CreateKeyArgs {
     #[arg(long)]
     pub(crate) name: String,
 
-    /// Roles of the key, separated by commas
+    /// Roles of the key, separated by commas: ingest, consent, read, subject, admin
     #[arg(long, value_name = "ROLES")]
     pub(crate) role: String,
 

@@ -128,8 +128,8 @@ fn what_is_no_copy_of_this_store_is_refused_and_left_alone() {
     for (file, reason) in [
         ("edited.jsonl", "was changed"),
         ("cut.jsonl", "was changed"),
-        ("plain.jsonl", "no export"),
-        ("empty.jsonl", "no export"),
+        ("plain.jsonl", "not an export"),
+        ("empty.jsonl", "not an export"),
         ("other.jsonl", "of another store"),
     ] {
         let before = sandbox.read(file);

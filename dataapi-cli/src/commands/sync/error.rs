@@ -5,7 +5,7 @@ use crate::error::CommandError;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SyncError {
     #[error(
-        "the file is no export in JSON Lines with a manifest; create one with 'dataapi export -o \
+        "the file is not an export in JSON Lines with a manifest; create one with 'dataapi export -o \
          FILE.jsonl'"
     )]
     NoManifest,
