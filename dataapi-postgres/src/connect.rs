@@ -1,4 +1,4 @@
-//! The way to PostgreSQL: what a URL says, TLS, and which of several hosts to connect to.
+//! Connections to PostgreSQL: the URL, TLS, and the choice between several hosts.
 
 use std::future::pending;
 use std::net::IpAddr;
@@ -22,23 +22,23 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::OpenError;
 
-/// How long it may take to connect to one host.
+/// How long connecting to one host can take.
 pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a URL says, with the password in it: never shown.
+/// A parsed URL. It contains the password and must never be shown.
 pub(crate) struct Address {
     /// One for each host.
     configs: Vec<Config>,
     root_certificates: Option<PathBuf>,
-    /// The host that took writes last, for all pools.
+    /// The index of the host that last accepted writes, shared by all pools.
     primary: Arc<AtomicUsize>,
 }
 
 impl Address {
     /// Reads `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?…`.
     ///
-    /// A server elsewhere must prove by its certificate that it is who it should be; one on this machine is
-    /// spoken to as it is, unless `sslmode` says otherwise.
+    /// A server on another machine must prove its identity by its certificate. A server on this machine is used without
+    /// TLS unless `sslmode` says otherwise.
     pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut kept, mut root_certificates, mut mode) = (Vec::new(), None, None);
@@ -61,7 +61,7 @@ impl Address {
         }
         let mode = match mode {
             Some("disable") => SslMode::Disable,
-            // A certificate is verified whenever there is one.
+            // If there is TLS, the certificate is always verified.
             Some("prefer" | "allow") => SslMode::Prefer,
             Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
             Some(_) => return Err(OpenError::Url),
@@ -78,7 +78,7 @@ impl Address {
         Ok(Self { configs, root_certificates, primary: Arc::default() })
     }
 
-    /// What connects to these hosts: to the one that takes writes, or to each in turn.
+    /// Returns a connector to these hosts: to the one that accepts writes, or to each in turn.
     pub(crate) fn hosts(&self, target: TargetSessionAttrs) -> Result<Hosts, OpenError> {
         let mut configs = self.configs.clone();
         for config in &mut configs {
@@ -114,7 +114,7 @@ impl Address {
     }
 }
 
-/// The hosts of a URL, between what stands before and behind them.
+/// Splits a URL into the part before its hosts, the hosts, and the part after them.
 fn hosts(url: &str) -> (&str, &str, &str) {
     let begin = url.find("://").map_or(0, |at| at + 3);
     let begin = url.rfind('@').map_or(begin, |at| begin.max(at + 1));
@@ -122,14 +122,14 @@ fn hosts(url: &str) -> (&str, &str, &str) {
     (&url[..begin], &url[begin..end], &url[end..])
 }
 
-/// Connects to one host after the other: one that takes connections and never answers must not keep from
-/// those behind it.
+/// Connects to one of several hosts. Each host has a time limit, so that one which accepts connections and never
+/// answers does not block the hosts after it.
 pub(crate) struct Hosts {
     configs: Vec<Config>,
     tls: MakeRustlsConnect,
-    /// Where to begin: with the one that was found last.
+    /// The host to begin with: the one that was found last.
     next: Arc<AtomicUsize>,
-    /// Whether to begin with another one each time.
+    /// Whether to begin with another host each time.
     is_spread: bool,
 }
 
@@ -160,7 +160,7 @@ impl Connect for Hosts {
                         if !self.is_spread {
                             self.next.store(host, Ordering::Relaxed);
                         }
-                        // Whoever waits for an answer is told how it ended.
+                        // Each request on this connection gets the error itself.
                         let task = tokio::spawn(async move { drop(connection.await) });
                         return Ok((client, task));
                     }
@@ -170,7 +170,7 @@ impl Connect for Hosts {
             }
             match error {
                 Some(error) => Err(error),
-                // None has answered: the pool gives up.
+                // No host has answered. The timeout of the pool ends this wait.
                 None => pending().await,
             }
         })

@@ -1,4 +1,4 @@
-//! What can go wrong between here and PostgreSQL, and what the caller is told of it.
+//! Errors between the store and PostgreSQL, and what callers see of them.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,27 +9,28 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a transaction did not end as it should.
+/// Why a transaction failed.
 #[derive(Debug)]
 pub(crate) enum PostgresError {
-    /// One request was refused, and has written nothing: the transaction goes on.
+    /// One request was refused and wrote nothing. The transaction continues.
     Refused(StoreError),
-    /// Others were in the way, and nothing was written: to be tried again.
+    /// The transaction conflicted with another one and wrote nothing. Try it again.
     InTheWay,
-    /// Others held for many seconds what it needs, and nothing was written.
+    /// Another transaction held a lock for many seconds. Nothing was written.
     Locked,
-    /// The connection, or the server behind it, is no longer what it was.
+    /// The connection is lost, or its server is no longer the primary.
     Lost,
     /// The server refused a statement.
     Database(SqlState),
-    /// No connection was to be had.
+    /// No connection was available.
     NoConnection(StoreError),
-    /// A row holds what it cannot hold.
+    /// A row contains an impossible value.
     Damaged(&'static str),
 }
 
 impl PostgresError {
-    /// Whether the server refused a statement: that has ended the transaction, and its commit with it.
+    /// Whether the server refused a statement. The refusal has rolled the transaction back, even if a commit was sent
+    /// after it.
     pub(crate) fn is_a_refused_statement(&self) -> bool {
         matches!(self, Self::Database(_) | Self::InTheWay | Self::Locked)
     }
@@ -53,7 +54,7 @@ impl From<tokio_postgres::Error> for PostgresError {
             let is_of_the_line = error.source().is_none_or(<dyn Error>::is::<std::io::Error>);
             return if is_of_the_line { Self::Lost } else { Self::Damaged("value") };
         };
-        // Whatever the reason, it has ended the session.
+        // An error of this severity has ended the session, whatever its reason.
         let severity = error.as_db_error().and_then(DbError::parsed_severity);
         if matches!(severity, Some(Severity::Fatal | Severity::Panic)) {
             return Self::Lost;
@@ -61,7 +62,7 @@ impl From<tokio_postgres::Error> for PostgresError {
         match *code {
             SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Self::InTheWay,
             SqlState::LOCK_NOT_AVAILABLE => Self::Locked,
-            // It was the primary, and is no more.
+            // The server is no longer the primary.
             SqlState::READ_ONLY_SQL_TRANSACTION => Self::Lost,
             _ => Self::Database(code.clone()),
         }
@@ -73,7 +74,7 @@ impl From<PoolError> for PostgresError {
         Self::NoConnection(match error {
             PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => overloaded(),
             PoolError::Closed => closed(),
-            _ => unavailable("PostgreSQL cannot be reached, or lets nobody in"),
+            _ => unavailable("PostgreSQL cannot be reached or refuses the connection"),
         })
     }
 }
@@ -82,15 +83,15 @@ impl From<PostgresError> for StoreError {
     fn from(failure: PostgresError) -> Self {
         match failure {
             PostgresError::Refused(error) | PostgresError::NoConnection(error) => error,
-            PostgresError::InTheWay => unavailable("others write to the same dialogs without end"),
+            PostgresError::InTheWay => unavailable("other writers keep changing the same dialogs"),
             PostgresError::Locked => unavailable(
-                "others hold the lock that it needs; a copy of the store may be running",
+                "another transaction holds a lock on the store; perhaps the store is being copied",
             ),
             PostgresError::Lost => unavailable("the connection to PostgreSQL was lost"),
             PostgresError::Damaged(what) => Self::backend(format!("a stored {what} is damaged")),
-            // Its message may hold values.
+            // The message of the database is not shown: it might contain values.
             PostgresError::Database(code) => match &code.code()[..2] {
-                "53" => unavailable("PostgreSQL has no room or no memory left"),
+                "53" => unavailable("PostgreSQL is out of disk space, memory or connections"),
                 _ if code == SqlState::QUERY_CANCELED => {
                     unavailable("PostgreSQL took too long; ask for less at a time")
                 }
@@ -100,17 +101,17 @@ impl From<PostgresError> for StoreError {
     }
 }
 
-/// The outcome of a commit that nobody answered.
+/// The connection was lost during a commit, and the outcome is unknown.
 pub(crate) fn unknown() -> StoreError {
     unavailable(
-        "the connection was lost while it committed; it happened whole or not at all, and asking \
-         again tells which",
+        "the connection was lost during the commit; the change happened whole or not at all, and \
+         asking again tells which",
     )
 }
 
-/// The store's tasks are gone: it was closed, or the runtime is shut down.
+/// The store's tasks have ended: the store was closed, or its runtime is shutting down.
 pub(crate) fn closed() -> StoreError {
-    unavailable("it is being closed")
+    unavailable("the store is being closed")
 }
 
 /// A queue is full.
@@ -126,60 +127,60 @@ pub(crate) fn unavailable(reason: &'static str) -> StoreError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The URL is none.
+    /// The URL cannot be parsed.
     #[error("the URL must be 'postgres://USER:PASSWORD@HOST:PORT/DATABASE'")]
     Url,
 
-    /// There is no store, and none was to be created.
+    /// There is no store, and the options did not allow creating one.
     #[error("there is no store in this database; create it with 'dataapi migrate'")]
     Missing,
 
-    /// A newer program has changed the schema. The store was left alone.
+    /// A newer version of DataAPI has changed the schema. The store was not changed.
     #[error("the store was written by a newer version of DataAPI; use that version or a later one")]
     NewerSchema,
 
-    /// The number of shards of a new store is out of its bounds.
-    #[error("a store has 1 to 1024 shards")]
+    /// The number of shards for a new store is not between 1 and 1024.
+    #[error("the number of shards must be from 1 to 1024")]
     Shards,
 
-    /// The database has another encoding.
+    /// The encoding of the database is not UTF-8.
     #[error(
         "the database must have the encoding UTF8; create it with ENCODING 'UTF8' TEMPLATE template0"
     )]
     Encoding,
 
-    /// Citus did not spread the tables as it was asked to.
-    #[error("Citus has not spread the tables evenly; check that its nodes are there")]
+    /// Citus did not distribute the tables evenly over the requested number of shards.
+    #[error("Citus did not distribute the tables evenly; check that all its nodes are available")]
     Spread,
 
-    /// There is a store, where a new one was to be made.
-    #[error("there is a store in this database already; a copy takes a database without one")]
+    /// A copy was to make a new store, but the database already contains one.
+    #[error("this database already contains a store; copy to a database without one")]
     IsThere,
 
-    /// It was to be a copy of another store, and has not come to its end.
+    /// The store is an unfinished copy of another store.
     #[error(
-        "a copy of another store was begun in this database and has not ended; run it again, or drop the \
-         schema 'dataapi'"
+        "this database contains an unfinished copy of another store; run the copy again, or drop the schema \
+         'dataapi'"
     )]
     Unfinished,
 
-    /// What is in the store cannot be.
+    /// The store contains an impossible value.
     #[error("the store is damaged")]
     Damaged,
 
-    /// The certificates could not be read.
-    #[error("the file that 'sslrootcert' names cannot be read, or holds no certificate")]
+    /// The file with the root certificates cannot be read or contains none.
+    #[error("the file that 'sslrootcert' names cannot be read, or contains no certificate")]
     RootCertificates,
 
-    /// TLS could not be set up.
+    /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
 
-    /// The operating system gave no random bytes for the store's key.
-    #[error("the operating system gave no random bytes for a key")]
+    /// The operating system provided no random bytes for the store's key.
+    #[error("the operating system provided no random bytes for the store's key")]
     Randomness(#[source] getrandom::Error),
 
-    /// PostgreSQL was not to be had, or refused what the schema needs.
+    /// PostgreSQL was not available, or refused a statement.
     #[error(transparent)]
     Store(StoreError),
 }

@@ -1,4 +1,4 @@
-//! Keys in the database: few rows, read all at once.
+//! The keys in the database. There are few, and all are read at once.
 
 use dataapi_core::{
     CustomerPrefix, Date, Grant, Invalid, Key, KeyHash, KeyName, Language, NewKey, Reach, Roles,
@@ -14,24 +14,24 @@ use crate::rows::{self, damaged, get};
 const COLUMNS: &str =
     "name, roles, languages, customers, hash, created, expires, revoked, last_used";
 
-/// All keys, by name.
+/// Returns all keys, ordered by name.
 pub(crate) async fn all(readers: &Readers) -> Result<Vec<Key>, PostgresError> {
     let query = SqlQuery::new(format!("SELECT {COLUMNS} FROM dataapi.api_key ORDER BY name"));
     readers.rows(&query).await?.iter().map(read).collect()
 }
 
-/// Adds a key, unless its name is taken.
+/// Adds a key. Refuses it if its name is taken.
 pub(crate) async fn add(lent: Lent, key: NewKey, now: Date) -> Result<Date, PostgresError> {
     let is_added = insert(lent.client()?, &key.kept(now)).await?;
     lent.give_back();
     if is_added {
         Ok(now)
     } else {
-        Err(Invalid::new("name", "must not be that of another key").into())
+        Err(Invalid::new("name", "must not be the name of another key").into())
     }
 }
 
-/// Adds a key as it is, and tells whether its name was free.
+/// Adds a key unchanged. Returns whether its name was free.
 pub(crate) async fn insert(client: &impl GenericClient, key: &Key) -> Result<bool, PostgresError> {
     let reach = key.grant.reach();
     let languages: Vec<_> = reach.languages().iter().map(Language::as_str).collect();
@@ -58,7 +58,7 @@ pub(crate) async fn insert(client: &impl GenericClient, key: &Key) -> Result<boo
     Ok(added == 1)
 }
 
-/// Revokes a key unless it is; false if there is none.
+/// Revokes a key that is not revoked yet. Returns false if there is no such key.
 pub(crate) async fn revoke(lent: Lent, name: &KeyName, now: Date) -> Result<bool, PostgresError> {
     let client = lent.client()?;
     let sql = "UPDATE dataapi.api_key SET revoked = coalesce(revoked, $2) WHERE name = $1";
@@ -68,7 +68,7 @@ pub(crate) async fn revoke(lent: Lent, name: &KeyName, now: Date) -> Result<bool
     Ok(found > 0)
 }
 
-/// Notes when keys were used.
+/// Records when keys were used.
 pub(crate) async fn note_use(lent: Lent, used: &[(KeyName, Date)]) -> Result<(), PostgresError> {
     let client = lent.client()?;
     let sql = "UPDATE dataapi.api_key SET last_used = $2

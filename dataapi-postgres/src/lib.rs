@@ -1,27 +1,27 @@
-//! The store of DataAPI on PostgreSQL: for several servers on one database, and, where the operator has
-//! installed Citus in it, for a database that is spread over many machines.
+//! The store of DataAPI on PostgreSQL. Several servers can share one database. If Citus is installed in that database,
+//! the tables are distributed over its nodes.
 //!
-//! Writes go through a few lanes ([`write`]), each of which commits all requests that wait as one
-//! transaction; reads go through a pool of connections ([`Readers`]). No process keeps anything that
-//! another one has to know.
+//! Writes go through a few lanes ([`write`]). A lane is a task with its own connection that commits all waiting
+//! requests as one transaction. Reads go through a pool of connections ([`Readers`]). Processes keep nothing in memory
+//! that other processes need to know.
 //!
-//! **Shards.** A dialog, its tombstone, and the events about it lie in one of a number of shards that its
-//! reference tells, and each shard has a chain of the ledger of its own. Where Citus is there, each is
-//! on one node; without it all are in the same tables.
+//! **Shards.** A store has a fixed number of shards. The reference of a dialog decides its shard. The dialog, its
+//! tombstone and its events are all in that shard, and each shard has its own chain in the ledger. With Citus each
+//! shard is on one node. Without it all shards are in the same tables.
 //!
-//! **Durability.** A call that returned `Ok` is committed with `synchronous_commit` on. Where the connection
-//! is lost during a commit, the server is asked what came of it; what nobody can tell is
-//! [`StoreError::Unavailable`], never a false answer.
+//! **Durability.** A call that returned `Ok` was committed with `synchronous_commit` set to `on`, or to a setting of
+//! the operator that also waits for standbys. If the connection is lost during a commit, the store asks the server for
+//! the outcome. If the server cannot say, the call returns [`StoreError::Unavailable`], never a wrong answer.
 //!
-//! **Dates** are as good as the clocks of the servers: they never go backwards within one process, nor for
-//! one dialog, nor along a chain.
+//! **Dates** are as accurate as the clocks of the servers. They never go backwards within one process, for one dialog,
+//! or along one chain.
 //!
-//! **Erasure.** What is erased loses its words, its id and its customer in the commit that says so, and its old
-//! row is vacuumed away, with what its indexes and TOAST hold of it, within [`Options::erase_within`] and on
-//! [`scrub`](Upkeep::scrub). That is less than the trait promises of files: PostgreSQL does not overwrite
-//! what it frees, so bytes may be left in unused space of pages, in inner pages of indexes, in the
-//! write-ahead log and on standbys. `VACUUM FULL dataapi.dialog` rewrites tables and indexes without them; the
-//! rest is the operator's: see the README.
+//! **Erasure.** The commit that erases a dialog also removes its text, id and customer from the row. A vacuum then
+//! removes the old version of the row, and what indexes and TOAST hold of it, within [`Options::erase_within`] or on
+//! [`scrub`](Upkeep::scrub). This is less than the trait promises for files. PostgreSQL does not overwrite the space
+//! that it frees, so bytes can be left in unused space of pages, in inner pages of indexes, in the write-ahead log
+//! (WAL) and on standbys. `VACUUM FULL dataapi.dialog` rewrites the table and its indexes without them. The operator
+//! has to take care of the rest: see `docs/postgres.md`.
 
 #![deny(missing_docs)]
 #![allow(rustdoc::private_intra_doc_links)]
@@ -68,35 +68,37 @@ use crate::write::{StoreContext, Unit, Writer};
 pub use crate::copy::{CopySource, CopyTarget};
 pub use crate::error::OpenError;
 
-/// As many as a purge takes in one transaction, so that others do not wait for long.
+/// How many dialogs a purge takes in one transaction. A larger number would make other writers wait too long.
 const PURGED_AT_ONCE: u32 = 1_000;
 
-/// How to open a store.
+/// Options for opening a store.
 #[derive(Clone)]
 pub struct Options {
-    /// Where dates come from.
+    /// The clock that dates come from.
     pub clock: Arc<dyn Clock>,
-    /// Whether a store that is not there is created.
+    /// Whether to create the store if there is none.
     pub create: bool,
-    /// How many shards a new store has, and chains its ledger: 1 to 1024, for good. Decisions on dialogs of
-    /// different shards do not wait for each other; on Citus no more nodes than these can share the
-    /// dialogs.
+    /// How many shards, and so how many chains in its ledger, a new store has: 1 to 1024. The number cannot be changed
+    /// later. Decisions on dialogs of different shards do not wait for each other. With Citus this is also the largest
+    /// number of nodes that can share the dialogs.
     pub shards: u16,
-    /// How many connections read at most.
+    /// The largest number of connections for reading. 0 counts as 1.
     pub readers: usize,
-    /// How many connections write; at least 1. The fewer there are, the more requests share a transaction:
-    /// on 2 cores, 2 lanes insert 1.35 times what 4 do. Where Citus spreads the tables, one for each shard.
+    /// How many lanes, each with its own connection, write. 0 counts as 1. With fewer lanes, more requests share a
+    /// transaction: on 2 cores, 2 lanes insert 1.35 times as much as 4. If Citus distributes the tables, this is
+    /// ignored and there is one lane for each shard.
     pub lanes: usize,
-    /// How many writes may wait before more are refused as overloaded.
+    /// How many writes can wait before more are refused as overloaded. The lanes share these places equally. Imports,
+    /// erasures of a customer and purges do not need one.
     pub queue: usize,
-    /// URLs of standbys that pages may come from: each only while it has all that was decided and erased
-    /// before the page was asked for.
+    /// URLs of standbys that can serve pages. A page comes from a standby only if that standby already has every
+    /// decision and erasure that was committed before the request.
     pub read_replicas: Vec<String>,
-    /// How long after an erasure its row is vacuumed away at the latest.
+    /// How soon after an erasure a vacuum removes the row. If the vacuum fails, it is tried again.
     pub erase_within: Duration,
 }
 
-/// URLs hold passwords: of standbys it shows how many there are.
+/// Shows only the number of standbys, because their URLs contain passwords.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
@@ -112,9 +114,9 @@ impl fmt::Debug for Options {
 }
 
 impl Default for Options {
-    /// The operating system's clock, a missing store created with 32 shards, 8 connections that read, as many
-    /// that write as this machine has cores, but 2 to 8, 4096 places in the queue, and a vacuum within a
-    /// second of an erasure.
+    /// The clock of the operating system; a missing store is created, with 32 shards; up to 8 connections for reading;
+    /// as many lanes as this machine has cores, but at least 2 and at most 8; 4096 places in the queue; a vacuum within
+    /// a second of an erasure.
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
@@ -131,8 +133,8 @@ impl Default for Options {
 
 /// A [`DialogStore`](dataapi_core::DialogStore) in PostgreSQL.
 ///
-/// Its tasks run on the runtime that it was opened on. What they have taken in they commit also after it
-/// was dropped.
+/// Its tasks run on the tokio runtime on which it was opened. After it is dropped, they still commit the requests that
+/// they have accepted.
 ///
 /// ```no_run
 /// use dataapi_core::{Dialogs, NewDialog};
@@ -160,19 +162,20 @@ impl fmt::Debug for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens the store that `url` names, creates it if it is not there and the options say so, and brings its
-    /// schema up to date; servers that start at once do that one after the other.
+    /// Opens the store that `url` names and updates its schema. Creates the store if there is none and the options
+    /// allow it. Servers that start at the same time do this one after the other.
     ///
-    /// `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`: of several hosts the one that takes writes is
-    /// used. All is kept in the schema `dataapi` of that database, whose encoding must be UTF-8. A host
-    /// elsewhere must prove who it is by TLS, by the operating system's certificates or by those in the file
-    /// that `?sslrootcert=` names; `?sslmode=disable` is for networks that are safe otherwise.
+    /// The URL is `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`. If it names several hosts, the one that
+    /// accepts writes is used. The store is in the schema `dataapi` of that database, whose encoding must be UTF-8. A
+    /// host on another machine must prove its identity by TLS. Its certificate is checked against the operating
+    /// system's root certificates, or against those in the file that `?sslrootcert=` names. `?sslmode=disable` turns
+    /// TLS off, for networks that are protected in another way.
     ///
     /// # Errors
-    /// See [`OpenError`]. No error shows the URL, which holds a password.
+    /// See [`OpenError`]. No error shows the URL, because it contains a password.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// If it is called outside a tokio runtime.
     pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
         let Options { clock, create, shards, readers, lanes, queue, read_replicas, erase_within } =
             options;
@@ -181,14 +184,14 @@ impl PostgresStore {
         }
         let (lanes, readers) = (lanes.max(1), readers.max(1));
         let address = Address::parse(url)?;
-        // The lanes keep theirs; beside them come those that write much at once, and the upkeep.
+        // Each lane keeps one connection. The other four are for writes of many dialogs at once and for upkeep.
         let writing = pool::primary(&address, lanes + 4)?;
         let Identity { key, shards, is_spread } = {
             let mut connection = writing.get().await.map_err(PostgresError::from)?;
             let beginning = if create { Some(NewStore::empty(shards)?) } else { None };
             schema::prepare(&mut connection, beginning).await?
         };
-        // On Citus a transaction of one shard is one of one node.
+        // With Citus a transaction in one shard stays on one node.
         let lanes = if is_spread { shards.keys().len() } else { lanes };
         writing.resize(lanes + 4);
         let reading = Readers::new(pool::primary(&address, readers)?);
@@ -198,7 +201,7 @@ impl PostgresStore {
         let last = last_date(&reading).await?;
         let dates = Arc::new(Dates::new(clock, last));
         let erasures = Arc::new(Erasures::default());
-        // What a process erased that was killed before it could clean up.
+        // A process that was killed might have left erased rows behind.
         erasures.note();
         let upkeep = UpkeepTask::start(
             writing.clone(),
@@ -375,7 +378,8 @@ impl Upkeep for PostgresStore {
                 Err(error) if purged == 0 => return Err(error),
                 Err(_) => return Ok(purged),
             };
-            // What another purge has taken meanwhile is not counted here: there may be more.
+            // Another purge might have taken some of these dialogs first. They are not counted, and there might be
+            // more.
             match self.each(due, move |unit, reference| unit.purge(which, before, reference)).await
             {
                 Ok(taken) => purged += taken,
@@ -400,7 +404,7 @@ impl Upkeep for PostgresStore {
 
     async fn ready(&self) -> Result<(), StoreError> {
         counts::stats(&self.readers).await?;
-        // Of a primary that has become a standby, reads tell nothing.
+        // Reads still work after the primary has become a standby, so this takes a lock as well.
         let lent = self.lend().await?;
         let locked = "SELECT 1 FROM dataapi.store FOR UPDATE";
         patiently(async { Ok(lent.client()?.query(locked, &[]).await?) }).await?;
@@ -412,7 +416,7 @@ impl Upkeep for PostgresStore {
         self.upkeep.scrub().await
     }
 
-    /// What other processes write cannot be told for less than a page.
+    /// Always `None`. Finding out whether another process has written would cost as much as a page.
     fn revision(&self) -> Option<Revision> {
         None
     }
@@ -433,7 +437,7 @@ impl PostgresStore {
         Ok(references.collect::<Result<_, _>>()?)
     }
 
-    /// Does the same to dialogs, as far as it still applies to them, in one commit; yields to how many.
+    /// Applies `work` to each dialog in one commit and returns for how many it returned true.
     async fn each(
         &self,
         references: Vec<DialogRef>,

@@ -1,4 +1,4 @@
-//! Statements that are sent one after the other without waiting for the answers: one round trip.
+//! Sends several statements in one round trip, without waiting for the answers in between.
 
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio_postgres::{Error, Row, Statement};
 
 use crate::error::PostgresError;
 
-/// A server that says nothing for so long is not there: longer than it lets any statement run.
+/// How long to wait for an answer before the server counts as lost. Longer than the server lets any statement run.
 const PATIENCE: Duration = Duration::from_secs(35);
 
-/// A value that is bound.
+/// A value for a parameter of a statement.
 pub(crate) type Parameter = Box<dyn ToSql + Sync + Send>;
 
 /// Boxes the values of one statement.
@@ -25,7 +25,7 @@ macro_rules! parameters {
 }
 pub(crate) use parameters;
 
-/// What was sent, in order, with what has come back of it.
+/// The statements sent so far, in order, and the answers to them.
 pub(crate) struct Pipeline<'c> {
     client: &'c Client,
     sent: Vec<Sent<'c>>,
@@ -59,7 +59,7 @@ impl<'c> Pipeline<'c> {
         ));
     }
 
-    /// A statement is on its way once its future was polled.
+    /// Polling the future once sends the statement.
     fn send(&mut self, mut asked: BoxFuture<'c, Result<Vec<Row>, Error>>) {
         let sent = match asked.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Sent::Answered(answer),
@@ -68,7 +68,7 @@ impl<'c> Pipeline<'c> {
         self.sent.push(sent);
     }
 
-    /// The rows that each statement yielded, in order.
+    /// Returns the rows of each statement, in order.
     pub(crate) async fn answers(self) -> Result<Vec<Vec<Row>>, PostgresError> {
         let answers = async {
             let mut answers = Vec::with_capacity(self.sent.len());
@@ -84,7 +84,7 @@ impl<'c> Pipeline<'c> {
     }
 }
 
-/// What the server answers, unless it hangs: then the connection is as good as lost.
+/// Waits for an answer. If the server does not answer in time, the connection counts as lost.
 pub(crate) async fn patiently<T>(
     asked: impl Future<Output = Result<T, PostgresError>>,
 ) -> Result<T, PostgresError> {

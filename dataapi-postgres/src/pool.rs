@@ -1,4 +1,4 @@
-//! Pools of connections, the settings of each, and how one is lent.
+//! Pools of connections, the settings of their sessions, and lending.
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ use tokio_postgres::config::TargetSessionAttrs;
 use crate::connect::{Address, CONNECT_WITHIN};
 use crate::error::{OpenError, PostgresError};
 
-/// How long a request waits for a connection of the pool before it is refused as overloaded.
+/// How long a request waits for a connection before it is refused as overloaded.
 const WAIT_AT_MOST: Duration = Duration::from_secs(2);
 
-/// The settings of each session, whatever the database or the role says.
+/// The settings of each session. They override those of the database and the role.
 const SESSION: &str = "
     SET application_name = 'dataapi';
     SET client_min_messages = 'error';
     SET lock_timeout = '10s';
     SET statement_timeout = '30s';
     SET idle_in_transaction_session_timeout = '30s';
-    -- Each statement was written for its index. A plan of its own for each call takes longer than most calls.
+    -- Each statement was written for an index. Planning each call by itself takes longer than most calls.
     SET plan_cache_mode = 'force_generic_plan';
     SET enable_seqscan = off;
     SET enable_sort = off;
     SET enable_bitmapscan = off;
-    -- What is off counts as dear, and what is dear would be compiled: for 40 ms.
+    -- A disabled kind of plan counts as expensive, and PostgreSQL would compile it, which takes 40 ms.
     SET jit = off;
-    -- Acknowledged means on disk; what waits for replicas as well is left as it is.
+    -- An answer means that the commit is on disk. A setting that also waits for standbys is kept.
     SELECT set_config('synchronous_commit', 'on', false)
      WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
-/// A pool of connections to whichever host takes writes.
+/// Makes a pool of connections to the host that accepts writes.
 pub(crate) fn primary(address: &Address, connections: usize) -> Result<Pool, OpenError> {
     pool(address, TargetSessionAttrs::ReadWrite, connections)
 }
 
-/// A pool of connections that only read, to whichever host answers.
+/// Makes a pool of connections for reading, to any host that answers.
 pub(crate) fn replica(address: &Address, connections: usize) -> Result<Pool, OpenError> {
     pool(address, TargetSessionAttrs::Any, connections)
 }
@@ -56,7 +56,7 @@ fn pool(
         Box::pin(async move {
             match timeout(CONNECT_WITHIN, client.batch_execute(SESSION)).await {
                 Ok(set) => set.map_err(HookError::Backend),
-                Err(_) => Err(HookError::message("the server hangs")),
+                Err(_) => Err(HookError::message("the server does not answer")),
             }
         })
     });
@@ -70,8 +70,8 @@ fn pool(
         .map_err(|_| OpenError::Url)
 }
 
-/// A connection of a pool, which goes back there only if its work came to its end: one that was left in
-/// the middle of a transaction is closed.
+/// A connection from a pool. It goes back to the pool only by [`Lent::give_back`]. A connection that is dropped,
+/// perhaps in the middle of a transaction, is closed.
 pub(crate) struct Lent(Option<Object>);
 
 impl Lent {
@@ -87,7 +87,7 @@ impl Lent {
         self.0.as_mut().ok_or(PostgresError::Lost)
     }
 
-    /// Gives it back for the next one.
+    /// Returns the connection to the pool.
     pub(crate) fn give_back(mut self) {
         drop(self.0.take());
     }

@@ -1,16 +1,16 @@
-//! Which shard a dialog belongs to: all that a decision touches lies there, and each has its own chain.
+//! The shard of a dialog. Everything that a decision changes is in one shard, and each shard has its own chain.
 
 use dataapi_core::DialogRef;
 
-/// The shards of a store: as many as it was made with.
+/// The shards of a store. Their number was set when it was created.
 #[derive(Clone, Debug)]
 pub(crate) struct Shards {
-    /// By number, what stands in the column `shard`: where Citus spreads the tables, it puts each of these
-    /// into a shard of its own.
+    /// The value of the column `shard` for each shard number. If Citus distributes the tables, each value belongs to a
+    /// Citus shard of its own.
     keys: Vec<i32>,
 }
 
-/// The number of a shard, from 0 on.
+/// The number of a shard, starting at 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Shard(u16);
 
@@ -19,27 +19,27 @@ impl Shards {
         Self { keys }
     }
 
-    /// The one that a dialog belongs to: its reference is spread evenly, being a hash.
+    /// Returns the shard of a dialog. References are hashes, so they are spread evenly.
     pub(crate) fn of(&self, reference: &DialogRef) -> Shard {
         let [a, b, ..] = *reference.as_bytes();
-        // There are at most as many as a `u16` counts.
+        // There are at most 1024 shards.
         let count = u16::try_from(self.keys.len()).unwrap_or(u16::MAX);
         Shard(u16::from_be_bytes([a, b]) % count)
     }
 
-    /// What names it in the database.
+    /// Returns the value of the column `shard` for this shard.
     pub(crate) fn key(&self, shard: Shard) -> i32 {
         self.keys[usize::from(shard.0)]
     }
 
-    /// What names all of them there.
+    /// Returns the values of the column `shard` for all shards.
     pub(crate) fn keys(&self) -> &[i32] {
         &self.keys
     }
 }
 
 impl Shard {
-    /// Its number.
+    /// Returns the number as an index.
     pub(crate) fn number(self) -> usize {
         usize::from(self.0)
     }

@@ -1,5 +1,5 @@
-//! What keeps the store small and clean beside the requests: erased rows are vacuumed away, counts added up,
-//! decisions that waited in vain removed.
+//! A background task that keeps the store small and clean. It vacuums erased rows away, adds up counts, and removes
+//! held grants whose time is over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::error::{PostgresError, closed, unavailable};
 use crate::pool::Lent;
 use crate::rows::get;
 
-/// How often counts are added up: a page that counts reads what a second's commits have added.
+/// How often counts are added up. A page with a total reads at most the counts of about one second's commits.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Fewer rows of counts than these are no burden to a page.
+/// Up to this many rows of counts do not slow a page down.
 const FEW_COUNTS: i64 = 256;
 
-/// The task, and the way to it. It ends when this is dropped.
+/// The handle of the task, which ends when this is dropped.
 pub(crate) struct UpkeepTask {
     requests: mpsc::Sender<oneshot::Sender<Result<(), StoreError>>>,
 }
@@ -41,7 +41,7 @@ impl UpkeepTask {
         Self { requests }
     }
 
-    /// Returns once what was erased before the call is vacuumed away.
+    /// Returns when everything that was erased before the call is vacuumed away.
     pub(crate) async fn scrub(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(reply).await.map_err(|_| closed())?;
@@ -58,7 +58,7 @@ struct Task {
 
 impl Task {
     async fn run(self, mut requests: mpsc::Receiver<oneshot::Sender<Result<(), StoreError>>>) {
-        // Early enough that the vacuum, too, falls into the delay.
+        // Begins early enough for the vacuum to end within the delay.
         let period = (self.erase_within / 2).clamp(Duration::from_millis(20), PERIOD);
         let mut counted = Instant::now();
         let mut next = Instant::now() + period;
@@ -72,8 +72,8 @@ impl Task {
                     }
                     let is_done = self.clean_up().await;
                     for reply in all {
-                        let refusal = "what was erased cannot be vacuumed away just now";
-                        // Nobody may be waiting any more.
+                        let refusal = "the vacuum of what was erased failed; try again";
+                        // The caller might have stopped waiting.
                         let _ = reply.send(if is_done { Ok(()) } else { Err(unavailable(refusal)) });
                     }
                 }
@@ -84,7 +84,7 @@ impl Task {
                     }
                     if counted.elapsed() >= PERIOD {
                         counted = Instant::now();
-                        // What fails now is done the next time.
+                        // What fails now is done next time.
                         let _ = timeout(PERIOD * 10, self.add_up()).await;
                         let _ = timeout(PERIOD * 10, self.end_early_grants()).await;
                     }
@@ -93,7 +93,7 @@ impl Task {
         }
     }
 
-    /// Cleans up after the erasures so far; tells whether that was possible.
+    /// Removes the traces of the erasures so far. Returns whether that succeeded.
     async fn clean_up(&self) -> bool {
         let since = self.erasures.take();
         let is_done = vacuum(&self.pool).await.is_ok();
@@ -103,7 +103,7 @@ impl Task {
         is_done
     }
 
-    /// Adds up the rows of counts, each of its shard, in the place of which one is put.
+    /// Replaces the count rows of each shard, state and language by one row with their sum.
     async fn add_up(&self) -> Result<(), PostgresError> {
         let lent = Lent::from(&self.pool).await?;
         let client = lent.client()?;
@@ -148,7 +148,7 @@ impl Task {
         for row in client.query(&ended, &[&now]).await? {
             let (reference, shard) = (get::<&[u8]>(&row, 0)?, get::<i32>(&row, 1)?);
             client.batch_execute("BEGIN").await?;
-            // Whoever puts a dialog or another yes in its place holds the chain meanwhile.
+            // Every writer that replaces this grant by a dialog or another grant locks the chain first.
             let lock = "SELECT 1 FROM dataapi.chain WHERE shard = $1 FOR UPDATE";
             client.query(lock, &[&shard]).await?;
             let end =

@@ -1,4 +1,4 @@
-//! Copies of whole stores: a store as what is copied, and as the copy that is made.
+//! Copying whole stores: a store as the source, and a new store as the target.
 
 mod source;
 mod store_reader;

@@ -1,4 +1,4 @@
-//! A store that is copied: locked, and read whole.
+//! The source of a copy: a store that is locked and read whole.
 
 use async_trait::async_trait;
 use dataapi_core::copy::{Rest, Rows, Source, StoreManifest};
@@ -10,20 +10,20 @@ use crate::error::{OpenError, PostgresError};
 use crate::pool::{Lent, primary};
 use crate::schema;
 
-/// Reads go on meanwhile. In the order in which most transactions come to them.
+/// Locks out writers and lets readers continue. The order of tables is the one in which most transactions use them.
 const LOCK: &str = "BEGIN;
     SET LOCAL idle_in_transaction_session_timeout = 0;
     LOCK TABLE dataapi.dialog, dataapi.event, dataapi.chain, dataapi.early_grant, dataapi.tally,
         dataapi.api_key IN SHARE MODE";
 
-/// How often the lock is tried for, where it and a transaction of the store wait for each other.
+/// How often to try for the lock if it deadlocks with a transaction of the store.
 const TRIES: usize = 3;
 
-/// A store to be copied. While it is there, nobody writes to the store, on whatever server: who tries waits,
-/// and is refused as unavailable after a while.
+/// A store to copy from. While this exists, no server can write to the store: a write waits, and after a while is
+/// refused as unavailable.
 pub struct CopySource {
     reading: StoreReader,
-    /// The connection in whose transaction the tables are locked.
+    /// The connection whose transaction locks the tables.
     lock: Lent,
 }
 
@@ -34,13 +34,13 @@ impl std::fmt::Debug for CopySource {
 }
 
 impl CopySource {
-    /// Opens the store that `url` names, and locks it.
+    /// Opens the store that `url` names and locks it.
     ///
     /// # Errors
-    /// See [`OpenError`]; [`OpenError::Store`] when others write to it without end.
+    /// See [`OpenError`]. [`OpenError::Store`] if the lock cannot be taken because of other writers.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// If it is called outside a tokio runtime.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         let address = Address::parse(url)?;
         let pool = primary(&address, 1)?;
@@ -62,7 +62,7 @@ impl CopySource {
         Ok(Self { reading: StoreReader::new(&address, identity)?, lock })
     }
 
-    /// Whether the lock still stands: with its connection it is gone.
+    /// Fails if the lock is lost. It ends with its connection.
     async fn check(&self) -> Result<(), PostgresError> {
         Ok(self.lock.client()?.batch_execute("SELECT 1").await?)
     }

@@ -15,10 +15,10 @@ use crate::rows::{self, DIALOG_COLUMNS, get, state, state_after};
 use crate::schema::Identity;
 use crate::shards::Shards;
 
-/// How many rows are read at once; with the longest texts that are taken by default, 64 MiB.
+/// How many rows are read at once: up to 64 MiB with texts of the default maximum length.
 const ROWS_AT_ONCE: i64 = 1_000;
 
-/// What reads a store whole that nobody writes to.
+/// Reads a whole store while nothing writes to it.
 pub(super) struct StoreReader {
     readers: Readers,
     key: RefKey,
@@ -48,7 +48,7 @@ impl StoreReader {
         ledger::events(&self.readers, &self.shards, after, limit).await
     }
 
-    /// In the order of references, the last of which is the bookmark.
+    /// Returns rows ordered by reference. The last reference is the bookmark.
     pub(super) async fn rows(&self, after: &[u8]) -> Result<Rows, PostgresError> {
         let mut query = SqlQuery::new(format!(
             "SELECT {DIALOG_COLUMNS}, d.ref, d.is_imported, d.chain, d.position, kind, event_date

@@ -1,4 +1,4 @@
-//! The copy that is made, which becomes a store when it is whole.
+//! The target of a copy. It becomes a store when the copy is complete.
 
 use async_trait::async_trait;
 use dataapi_core::copy::{
@@ -21,10 +21,11 @@ use crate::rows::{self, get, signed, state, state_after};
 use crate::schema::{self, NewStore};
 use crate::shards::Shards;
 
-/// Two copies into one database would each undo the other: "`DlgC`".
+/// The key of the advisory lock that allows only one copy into a database at a time: "`DlgC`". Two would undo each
+/// other.
 const ONE_AT_A_TIME: i64 = 0x446c_6743;
 
-/// A store in the making: [`PostgresStore::open`](crate::PostgresStore::open) refuses it until it is released.
+/// An unfinished store. [`PostgresStore::open`](crate::PostgresStore::open) refuses it until the copy is released.
 pub struct CopyTarget {
     address: Address,
     connection: Lent,
@@ -39,15 +40,15 @@ impl std::fmt::Debug for CopyTarget {
 }
 
 impl CopyTarget {
-    /// Connects to the database that `url` names, in which there must be no store but one that was begun as a
-    /// copy. It will have that many shards, unless it was begun before.
+    /// Connects to the database that `url` names. It must contain no store, except an unfinished copy. A new copy will
+    /// have `shards` shards; an unfinished copy keeps its number.
     ///
     /// # Errors
-    /// See [`OpenError`]; [`OpenError::IsThere`] for a store, [`OpenError::Store`] while another process
-    /// copies into the same database.
+    /// See [`OpenError`]. [`OpenError::IsThere`] if the database contains a finished store, [`OpenError::Store`] if
+    /// another process is copying to the same database.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// If it is called outside a tokio runtime.
     pub async fn open(url: &str, shards: u16) -> Result<Self, OpenError> {
         if !(1..=Positions::MAX_CHAINS).contains(&usize::from(shards)) {
             return Err(OpenError::Shards);
@@ -55,13 +56,13 @@ impl CopyTarget {
         let address = Address::parse(url)?;
         let connection = Lent::from(&primary(&address, 1)?).await?;
         let client = connection.client()?;
-        // What counts and adds up a whole store reads all of it, for as long as that takes.
+        // Counting the rows of a whole store reads all of them, however long that takes.
         let settings = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
             SET enable_seqscan = on; SET enable_sort = on; SET enable_bitmapscan = on";
         client.batch_execute(settings).await?;
         let lock = "SELECT pg_try_advisory_lock($1)";
         if !client.query_one(lock, &[&ONE_AT_A_TIME]).await?.try_get::<_, bool>(0)? {
-            let busy = unavailable("another process copies into this database");
+            let busy = unavailable("another process is copying to this database");
             return Err(OpenError::Store(busy));
         }
         if schema::version(client).await?.is_some() && progress(client).await?.is_none() {
@@ -93,7 +94,7 @@ impl CopyTarget {
         Ok(progress)
     }
 
-    /// Writes rows, and how far that brings it.
+    /// Writes rows together with the progress that they make.
     async fn add(
         &mut self,
         copy: &str,
@@ -250,7 +251,7 @@ impl Target for CopyTarget {
     async fn release(&mut self) -> Result<(), StoreError> {
         let client = self.connection.client()?;
         for statement in [
-            // Else pages would look up in the table what an index has, until an automatic vacuum comes.
+            // Without this, pages would read from the table what an index contains, until autovacuum runs.
             "VACUUM (ANALYZE) dataapi.dialog",
             "VACUUM (ANALYZE) dataapi.event",
             "DELETE FROM dataapi.copy",
@@ -261,11 +262,11 @@ impl Target for CopyTarget {
     }
 }
 
-/// How far the store in the making has come, and as a copy of what; `None` if it is not in the making.
+/// Returns the fingerprint of the source and the progress of the copy; `None` if there is no unfinished copy.
 async fn progress(
     client: &tokio_postgres::Client,
 ) -> Result<Option<(Fingerprint, Progress)>, OpenError> {
-    // Before version 3 of the schema it had the other name.
+    // Before version 3 of the schema the table was called `transfer`.
     let table = "SELECT tablename FROM pg_catalog.pg_tables
                   WHERE schemaname = 'dataapi' AND tablename IN ('copy', 'transfer')";
     let Some(table) = client.query_opt(table, &[]).await? else { return Ok(None) };
@@ -292,7 +293,7 @@ async fn note(transaction: &Transaction<'_>, progress: &Progress) -> Result<(), 
     Ok(())
 }
 
-/// Puts what follows the rows in the place of what there is of it, and counts the rows.
+/// Replaces everything that follows the rows, and counts the rows.
 async fn complete(
     transaction: Transaction<'_>,
     shards: &Shards,
@@ -341,7 +342,7 @@ async fn complete(
     Ok(transaction.commit().await?)
 }
 
-/// There are fewer chains than it counts.
+/// There are fewer chains than an `i16` can count.
 fn chain(number: u16) -> i16 {
     i16::try_from(number).unwrap_or(i16::MAX)
 }

@@ -1,10 +1,10 @@
-//! Which dialogs a purge takes, and which an erasure of a customer.
+//! Selects the dialogs of a purge or of an erasure of a customer.
 
 use dataapi_core::{CustomerId, Date, Purge};
 
 use crate::read::{SqlQuery, SqlValue, pages};
 
-/// Which dialogs a purge takes, the oldest first: their references, and with what else is asked for.
+/// Returns a query for `columns` of the dialogs that a purge takes.
 pub(crate) fn due(columns: &str, which: Purge, before: Date) -> SqlQuery {
     let states = match which {
         Purge::Pending => "state = 1",
@@ -26,7 +26,7 @@ pub(crate) fn oldest_first(query: &mut SqlQuery, which: Purge, at_most: u32) {
     query.append(" LIMIT ?", [SqlValue::Number(at_most.into())]);
 }
 
-/// The references of all that is held on a customer.
+/// Returns a query for the references of all dialogs held on a customer.
 pub(crate) fn held_on(customer_id: &CustomerId) -> SqlQuery {
     let mut query = SqlQuery::new("SELECT ref FROM dataapi.dialog WHERE state IN (1, 2)");
     pages::of_customer(&mut query, customer_id);

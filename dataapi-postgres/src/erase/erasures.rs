@@ -1,30 +1,30 @@
-//! Which erasures may have left bytes in the files, and since when.
+//! Keeps track of erasures whose bytes might still be in the files.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The oldest erasure of this process that was not cleaned up after.
+/// The time of this process's oldest erasure that has not been vacuumed away yet.
 #[derive(Debug, Default)]
 pub(crate) struct Erasures(Mutex<Option<Instant>>);
 
 impl Erasures {
-    /// Notes that something is about to be erased.
+    /// Records that a commit is about to erase something.
     pub(crate) fn note(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 
-    /// Takes all that were noted, to clean up after them; puts them back by [`Erasures::put_back`].
+    /// Takes the record, for a vacuum. If the vacuum fails, [`Erasures::put_back`] restores it.
     pub(crate) fn take(&self) -> Option<Instant> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Notes again what could not be cleaned up after.
+    /// Restores what [`Erasures::take`] took, after a vacuum failed.
     pub(crate) fn put_back(&self, since: Instant) {
         let mut oldest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *oldest = Some(oldest.map_or(since, |noted| noted.min(since)));
     }
 
-    /// How long ago the oldest was.
+    /// Returns how long ago the oldest erasure was.
     pub(crate) fn age(&self) -> Option<Duration> {
         let oldest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         oldest.map(|since| since.elapsed())

@@ -1,4 +1,4 @@
-//! Erasures: which dialogs are due, and how their bytes leave the tables.
+//! Erasures: the dialogs that are due, and the vacuum that removes their bytes from the tables.
 
 mod due;
 mod erasures;

@@ -7,21 +7,21 @@ use deadpool_postgres::Pool;
 use crate::error::PostgresError;
 use crate::pool::Lent;
 
-/// Vacuums take what time they need, but do not wait for others' locks for long.
+/// A vacuum has no time limit, but waits at most this long for a lock.
 const LOCK_WITHIN: Duration = Duration::from_secs(5);
 
-/// Where index entries are left to later vacuums, they keep ids and customers.
+/// `INDEX_CLEANUP ON`, because index entries that are left for a later vacuum contain ids and customers.
 const VACUUM: &str = "VACUUM (INDEX_CLEANUP ON, PROCESS_TOAST ON) dataapi.dialog";
 
-/// Vacuums away what was erased.
+/// Removes erased rows from the table of dialogs.
 pub(crate) async fn vacuum(pool: &Pool) -> Result<(), PostgresError> {
     let lent = Lent::from(pool).await?;
     let client = lent.client()?;
     let limits =
         format!("SET statement_timeout = 0; SET lock_timeout = '{} ms'", LOCK_WITHIN.as_millis());
     client.batch_execute(&limits).await?;
-    // A vacuum that another process runs is waited for; this one then finds what it left.
+    // If another process is vacuuming, this waits for it and then removes what is left.
     client.batch_execute(VACUUM).await?;
-    // The connection has other limits now: it does not go back.
+    // The connection now has other time limits, so it does not go back to the pool.
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How many dialogs there are.
+//! The number of dialogs, and information on the store.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::read::query::SqlQuery;
 use crate::read::readers::Readers;
 use crate::rows::{self, get, state};
 
-/// The number that a statement yields which counts.
+/// Reads the result of a statement that counts.
 pub(crate) fn number(rows: &[tokio_postgres::Row]) -> Result<u64, PostgresError> {
     rows::count(rows.first().ok_or(PostgresError::Lost)?, 0)
 }
@@ -40,7 +40,7 @@ pub(crate) async fn stats(readers: &Readers) -> Result<Stats, PostgresError> {
     Ok(Stats { consented_by_language: by_language, ..stats })
 }
 
-/// The version of the schema, and when the table of dialogs was last vacuumed on command.
+/// Returns the version of the schema, and when a command last vacuumed the table of dialogs.
 pub(crate) async fn info(readers: &Readers) -> Result<StoreInfo, PostgresError> {
     let query = SqlQuery::new(
         "SELECT (SELECT count(*) FROM dataapi.migration),

@@ -1,4 +1,4 @@
-//! One dialog, or its consent, by its id.
+//! Reads one dialog, or its consent, by its id.
 
 use dataapi_core::{
     ConsentState, ConsentStatus, CustomerId, Dialog, DialogId, Reach, RefKey, StoreError,
@@ -11,7 +11,7 @@ use crate::read::readers::Readers;
 use crate::rows::{self, DIALOG_COLUMNS, EVENT_COLUMNS, get, state};
 use crate::shards::Shards;
 
-/// One dialog by its id, whatever its state.
+/// Returns a query for one dialog by its id, in any state.
 fn by_id(columns: &str, key: &RefKey, shards: &Shards, dialog_id: &DialogId) -> SqlQuery {
     let reference = key.reference(dialog_id);
     let mut query = SqlQuery::new(format!("SELECT {columns} FROM dataapi.dialog d"));

@@ -1,4 +1,4 @@
-//! The last date that a store has handed out.
+//! The last date that a store handed out.
 
 use dataapi_core::Date;
 
@@ -7,8 +7,8 @@ use crate::read::query::SqlQuery;
 use crate::read::readers::Readers;
 use crate::rows;
 
-/// The last date that the store has handed out: of its events, which consented dialogs have as well, of
-/// pending dialogs, and of the few other things. Imported dates were handed out by others.
+/// Returns the last date that the store handed out: the latest of its events (which covers consented dialogs), pending
+/// dialogs, early grants and keys. Imported dates do not count, because another store handed them out.
 pub(crate) async fn last_date(readers: &Readers) -> Result<Date, PostgresError> {
     let query = SqlQuery::new(
         "SELECT greatest(

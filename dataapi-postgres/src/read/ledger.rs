@@ -9,15 +9,15 @@ use crate::read::readers::Readers;
 use crate::rows::{self, EVENT_COLUMNS, get, signed, state};
 use crate::shards::Shards;
 
-/// What stands in a chain after a position, with the dialog that the event makes readable: only a grant that
-/// still holds is what its dialog's row refers to.
+/// What follows a position in a chain, with the dialog that the event made readable. A grant is still valid exactly if
+/// the row of its dialog refers to it.
 const AFTER: &str = "d.dialog_id, d.customer_id, d.language, d.text, d.date, d.state
        FROM dataapi.event e
        LEFT JOIN dataapi.dialog d
          ON d.ref = e.ref AND d.shard = e.shard AND d.state = 2
             AND d.chain = e.chain AND d.position = e.position";
 
-/// The events after those positions, chain by chain, each with its dialog if it can be read.
+/// Returns the events after these positions, chain by chain, each with its dialog if that can be read.
 pub(crate) async fn changes(
     readers: &Readers,
     shards: &Shards,
@@ -38,7 +38,7 @@ pub(crate) async fn changes(
     each_after(readers, shards, AFTER, after, limit, change).await
 }
 
-/// The events after those positions, chain by chain.
+/// Returns the events after these positions, chain by chain.
 pub(crate) async fn events(
     readers: &Readers,
     shards: &Shards,
@@ -49,7 +49,7 @@ pub(crate) async fn events(
         .await
 }
 
-/// Reads what each chain has after its position, until there are as many as asked for.
+/// Reads each chain after its position until the limit is reached.
 async fn each_after<T>(
     readers: &Readers,
     shards: &Shards,
@@ -76,7 +76,7 @@ async fn each_after<T>(
         if let Some(shard) = shard {
             part(&mut query, shard);
         } else {
-            // The events of a past chain lie with their dialogs.
+            // The events of a copied chain are in the shards of their dialogs.
             query.append("SELECT * FROM (", []);
             for (number, shard) in shards.keys().iter().enumerate() {
                 query.append(if number == 0 { "(" } else { " UNION ALL (" }, []);
@@ -92,17 +92,17 @@ async fn each_after<T>(
     Ok(found)
 }
 
-/// The last events of all chains, signed off.
+/// Returns the head of the ledger over all chains.
 pub(crate) async fn head(readers: &Readers) -> Result<LedgerHead, PostgresError> {
     Ok(LedgerHead::of(heads(readers).await?))
 }
 
-/// The last event of each chain that has one.
+/// Returns the last event of each chain that has events.
 pub(crate) async fn heads(readers: &Readers) -> Result<Vec<ChainHead>, PostgresError> {
     Ok(ends(readers).await?.into_iter().map(|end| end.head).collect())
 }
 
-/// The end of a chain, and the shard that all its events lie in, unless it is one of the past.
+/// The end of a chain. `shard` is the shard of all its events; `None` if the chain was copied from another store.
 struct ChainEnd {
     head: ChainHead,
     shard: Option<i32>,

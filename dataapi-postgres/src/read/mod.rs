@@ -1,4 +1,4 @@
-//! Reads: from a pool of connections, or from standbys.
+//! Reads from the pool of connections or from standbys.
 
 pub(crate) mod counts;
 pub(crate) mod dialogs;

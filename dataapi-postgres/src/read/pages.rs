@@ -1,4 +1,4 @@
-//! Pages: each straight off the index made for its filter.
+//! Reads pages, each straight from the index that was made for its filter.
 
 use dataapi_core::{
     CustomerId, Dialog, Filter, HeldDialog, Language, Page, PageRequest, Position, SubjectRequest,
@@ -23,10 +23,10 @@ pub(crate) async fn page(
     Ok(page)
 }
 
-/// A page, and the rows of other statements in its very snapshot.
+/// Returns a page, and the rows of other statements from the same snapshot.
 ///
-/// Which tags a range of languages stands for is read beforehand, and once more in the snapshot: where they
-/// differ, the page is read again.
+/// A language range is resolved to tags before the snapshot and again in it. If the two results differ, the page is
+/// read again.
 pub(crate) async fn page_with(
     readers: &Readers,
     request: &PageRequest,
@@ -60,7 +60,7 @@ pub(crate) async fn page_with(
     Err(PostgresError::InTheWay)
 }
 
-/// How often a page is read whose languages change meanwhile.
+/// How often to read a page again because its languages changed.
 const TRIES: usize = 8;
 
 /// The languages of all consented dialogs.
@@ -75,7 +75,7 @@ fn tags(rows: &[Row]) -> Result<Vec<Language>, PostgresError> {
     rows.iter().map(|row| rows::parsed(row, 0)).collect()
 }
 
-/// The page that its statements yielded.
+/// Builds the page from the rows of its statements.
 fn page_of(request: &PageRequest, answers: &[Vec<Row>]) -> Result<Page<Dialog>, PostgresError> {
     let [items, totals @ ..] = answers else { return Err(PostgresError::Lost) };
     let readable = |row| Ok::<_, PostgresError>(rows::stored_dialog(row, 0)?.readable()?);
@@ -131,13 +131,13 @@ pub(crate) fn page_items(request: &PageRequest, languages: Option<&[Language]>) 
     match languages {
         None => part(&mut query, None),
         Some([language]) => part(&mut query, Some(&folded(language))),
-        // Of no language there is no dialog.
+        // No language matches, so no dialog does.
         Some([]) => {
             part(&mut query, None);
             query.append(" AND FALSE", []);
         }
         Some(several) => {
-            // Each off its index, as many as there may be in all.
+            // Each part reads from its index as many rows as the whole page can need.
             let of_each = limit.saturating_add(usize::try_from(offset).unwrap_or(usize::MAX));
             query.append("SELECT * FROM (", []);
             for (number, language) in padded(several).iter().enumerate() {
@@ -153,7 +153,8 @@ pub(crate) fn page_items(request: &PageRequest, languages: Option<&[Language]>) 
     query
 }
 
-/// Kept counts, unless there is a customer or a range of dates: those are counted along an index.
+/// Returns a query for the total. It uses the kept counts, except for a customer or a range of dates: those are counted
+/// along an index.
 pub(crate) fn page_total(filter: &Filter, languages: Option<&[Language]>) -> SqlQuery {
     let is_kept = filter.customer_id().is_none()
         && filter.reach().customers().is_none()
@@ -182,8 +183,8 @@ pub(crate) fn page_total(filter: &Filter, languages: Option<&[Language]>) -> Sql
     query
 }
 
-/// Languages folded, as many as the next power of two, so that few statements are prepared: no dialog has the
-/// empty ones.
+/// Returns the languages in lower case, padded with empty ones to the next power of two, so that few different
+/// statements are prepared. No dialog has an empty language.
 fn padded(languages: &[Language]) -> Vec<String> {
     let mut folded: Vec<_> = languages.iter().map(folded).collect();
     if !folded.is_empty() {
@@ -192,7 +193,7 @@ fn padded(languages: &[Language]) -> Vec<String> {
     folded
 }
 
-/// What a filter says, down to its `from`.
+/// Adds the conditions of a filter, except its upper end.
 fn matching(query: &mut SqlQuery, filter: &Filter, language: Option<&str>) {
     match (filter.customer_id(), filter.reach().customers()) {
         (Some(customer_id), _) => of_customer(query, customer_id),
@@ -222,7 +223,7 @@ fn after(query: &mut SqlQuery, position: &Position) {
     query.append(" AND (date, dialog_id) < (?, ?)", place);
 }
 
-/// The newest first, and one more than the limit: it tells whether there is a next page.
+/// Adds the order, newest first, and the limit plus one. The additional row shows whether there is a next page.
 fn limited(query: &mut SqlQuery, limit: usize, offset: u64) {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     query.append(" ORDER BY date DESC, dialog_id DESC LIMIT ?", [SqlValue::Number(limit)]);

@@ -1,15 +1,15 @@
-//! A statement that is put together piece by piece, with its values.
+//! Builds a statement piece by piece, together with its values.
 
 use crate::pipeline::Parameter;
 
-/// A statement with its values.
+/// A statement and its values.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SqlQuery {
     pub(crate) sql: String,
     pub(crate) values: Vec<SqlValue>,
 }
 
-/// A value that is bound.
+/// A value for a parameter of a statement.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SqlValue {
     Bytes(Vec<u8>),
@@ -38,7 +38,7 @@ impl SqlQuery {
         Self { sql: sql.into(), values: Vec::new() }
     }
 
-    /// Goes on with that, each `?` in it standing for a value.
+    /// Appends `sql`, in which each `?` stands for one of the values.
     pub(crate) fn append(&mut self, sql: &str, values: impl IntoIterator<Item = SqlValue>) {
         let mut values = values.into_iter();
         for (number, part) in sql.split('?').enumerate() {

@@ -1,4 +1,4 @@
-//! The pool of connections that read.
+//! The pool of connections for reading.
 
 use deadpool_postgres::{Client, Pool};
 use tokio_postgres::Row;
@@ -8,10 +8,10 @@ use crate::pipeline::{Pipeline, patiently};
 use crate::pool::Lent;
 use crate::read::query::{SqlQuery, SqlValue};
 
-/// How often a read is tried whose connection is lost: of a pool all may be, after a failover.
+/// How often to try a read whose connection is lost. After a failover every connection of the pool can be.
 const TRIES: usize = 3;
 
-/// The connections.
+/// The connections for reading.
 #[derive(Clone)]
 pub(crate) struct Readers {
     pool: Pool,
@@ -22,25 +22,25 @@ impl Readers {
         Self { pool }
     }
 
-    /// The rows of a statement.
+    /// Returns the rows of a statement.
     pub(crate) async fn rows(&self, query: &SqlQuery) -> Result<Vec<Row>, PostgresError> {
         let answers = self.together(std::slice::from_ref(query)).await?;
         Ok(answers.into_iter().next().unwrap_or_default())
     }
 
-    /// The one row of a statement that yields at most one.
+    /// Returns the row of a statement that has at most one.
     pub(crate) async fn row(&self, query: &SqlQuery) -> Result<Option<Row>, PostgresError> {
         Ok(self.rows(query).await?.into_iter().next())
     }
 
-    /// The rows of statements as they are at one moment, in one round trip.
+    /// Returns the rows of several statements from one snapshot, in one round trip.
     pub(crate) async fn together(
         &self,
         queries: &[SqlQuery],
     ) -> Result<Vec<Vec<Row>>, PostgresError> {
         for _ in 1..TRIES {
             match self.read(queries).await {
-                // The others of the pool are no better.
+                // The other connections of the pool are probably lost too.
                 Err(PostgresError::Lost) => drop(self.pool.retain(|_, _| false)),
                 other => return other,
             }
@@ -56,7 +56,7 @@ impl Readers {
     }
 }
 
-/// The rows of statements as they are at one moment.
+/// Returns the rows of several statements from one snapshot.
 pub(crate) async fn read(
     client: &Client,
     queries: &[SqlQuery],
@@ -65,7 +65,7 @@ pub(crate) async fn read(
     for query in queries {
         statements.push(client.prepare_cached(&query.sql).await?);
     }
-    // A statement alone is of one moment anyway.
+    // A single statement sees one snapshot anyway.
     let is_one = queries.len() == 1;
     let mut pipeline = Pipeline::new(client);
     if !is_one {

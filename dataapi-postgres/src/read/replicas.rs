@@ -1,4 +1,4 @@
-//! Pages from standbys, which may be behind, and are then not taken.
+//! Reads pages from standbys. A page from a standby that is behind is not used.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -15,13 +15,13 @@ use crate::read::query::SqlQuery;
 use crate::read::readers::Readers;
 use crate::rows::get;
 
-/// A standby that takes longer is not waited for.
+/// How long to wait for a standby.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// For how long one is left alone that did not answer.
+/// How long a standby that did not answer is left alone.
 const REST: Duration = Duration::from_secs(5);
 
-/// How far each chain goes: whatever changes what can be read makes one longer.
+/// The length of each chain. Every change to what can be read makes one longer.
 const ENDS: &str = "SELECT shard, position FROM dataapi.chain ORDER BY shard";
 
 /// The standbys.
@@ -41,11 +41,11 @@ impl Replicas {
         Self { all: all.into_iter().map(replica).collect(), next: AtomicUsize::new(0) }
     }
 
-    /// A page from one of them, if what it shows has all that the primary has acknowledged by now; `None` if
-    /// it has not, does not answer, or there is none.
+    /// Returns a page from a standby if its snapshot contains everything that the primary has acknowledged by now.
+    /// `None` if the standby is behind or does not answer, or if there is no standby.
     ///
-    /// The ends of the chains are compared, as they are in the very snapshot of the page. Positions in the
-    /// write-ahead log would say less: a standby is always a little behind in those while dialogs come in.
+    /// This compares the ends of the chains, which are read in the snapshot of the page. WAL positions would not do:
+    /// while dialogs come in, a standby is always a little behind in the WAL.
     pub(crate) async fn page(
         &self,
         primary: &Readers,
@@ -63,7 +63,7 @@ impl Replicas {
         let reading = pages::page_with(&replica.readers, request, &beside);
         let (page, beside) = match timeout(PATIENCE, reading).await {
             Ok(Ok(read)) => read,
-            // The primary refuses it as well, and knows better what is there.
+            // The primary would refuse it too, and has the latest state.
             Ok(Err(PostgresError::Refused(_))) => return Ok(None),
             _ => {
                 replica.rest();

@@ -6,11 +6,11 @@ use tokio_postgres::Row;
 use crate::error::PostgresError;
 use crate::rows::values::{damaged, date, get, hash, position, reference};
 
-/// The columns that [`event`] reads, in its order, of a table by that name.
+/// The columns that [`event`] reads, in order. The table must have the alias `e`.
 pub(crate) const EVENT_COLUMNS: &str =
     "e.chain, e.position, e.ref, e.kind, e.date, e.notice, e.method, e.locale, e.hash";
 
-/// Reads [`EVENT_COLUMNS`], from a column on.
+/// Reads [`EVENT_COLUMNS`], beginning at column `first`.
 pub(crate) fn event(row: &Row, first: usize) -> Result<Event, PostgresError> {
     let kind = u8::try_from(get::<i16>(row, first + 3)?).ok().and_then(EventKind::from_code);
     Ok(Event {
@@ -24,7 +24,7 @@ pub(crate) fn event(row: &Row, first: usize) -> Result<Event, PostgresError> {
     })
 }
 
-/// Reads notice, method and locale.
+/// Reads notice, method and locale, beginning at column `first`.
 pub(crate) fn evidence(row: &Row, first: usize) -> Result<Evidence, PostgresError> {
     Evidence::parse(get(row, first)?, get(row, first + 1)?, get(row, first + 2)?)
         .map_err(|_| damaged("event"))

@@ -1,7 +1,6 @@
-//! Rows of the database as values of the domain.
+//! Converts rows of the database into values of the domain.
 //!
-//! A row that holds what it cannot hold was damaged from outside: that is an error of the backend,
-//! never a wrong answer.
+//! A row with an impossible value was damaged from outside. That is an error of the backend, never a wrong answer.
 
 mod dialogs;
 mod events;

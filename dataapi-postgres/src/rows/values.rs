@@ -1,4 +1,4 @@
-//! Single columns.
+//! Reads single columns.
 
 use dataapi_core::{Date, DialogRef, EventHash};
 use tokio_postgres::Row;
@@ -10,7 +10,7 @@ pub(crate) fn get<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, 
     row.try_get(column).map_err(|_| damaged("value"))
 }
 
-/// Reads a value that its type parses.
+/// Reads text and parses it.
 pub(crate) fn parsed<T: TryFrom<String>>(row: &Row, column: usize) -> Result<T, PostgresError> {
     T::try_from(get(row, column)?).map_err(|_| damaged("value"))
 }
@@ -19,7 +19,7 @@ pub(crate) fn position(row: &Row, column: usize) -> Result<u64, PostgresError> {
     count(row, column)
 }
 
-/// Reads a number that is never negative.
+/// Reads a number that must not be negative.
 pub(crate) fn count(row: &Row, column: usize) -> Result<u64, PostgresError> {
     u64::try_from(get::<i64>(row, column)?).map_err(|_| damaged("number"))
 }
@@ -49,7 +49,7 @@ pub(crate) fn damaged(what: &'static str) -> PostgresError {
     PostgresError::Damaged(what)
 }
 
-/// PostgreSQL has no larger numbers, and so no later positions.
+/// Converts a number for a `bigint` column. PostgreSQL cannot store a larger one.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What never changes about a store: its key and its shards.
+//! The properties of a store that never change: its key and its shards.
 
 use dataapi_core::RefKey;
 use tokio_postgres::Client;
@@ -6,11 +6,11 @@ use tokio_postgres::Client;
 use crate::error::OpenError;
 use crate::shards::Shards;
 
-/// What a store is, once and for all.
+/// The properties of a store that never change.
 pub(crate) struct Identity {
     pub(crate) key: RefKey,
     pub(crate) shards: Shards,
-    /// Whether Citus spreads the tables.
+    /// Whether Citus distributes the tables.
     pub(crate) is_spread: bool,
 }
 

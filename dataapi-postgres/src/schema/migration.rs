@@ -1,4 +1,4 @@
-//! Brings the schema up to date.
+//! Updates the schema.
 
 use tokio_postgres::Client;
 
@@ -7,10 +7,11 @@ use crate::schema::identity::{Identity, identity};
 use crate::schema::new_store::{NewStore, make};
 use crate::schema::versions::VERSIONS;
 
-/// Servers that start at once bring the schema up to date one after the other: "DlgS".
+/// The key of the advisory lock for migrations: "DlgS". Servers that start at the same time migrate one after the
+/// other.
 const LOCK: i64 = 0x446c_6753;
 
-/// Brings the schema up to date, and makes the store if there is none and it may begin.
+/// Updates the schema. If there is no store, creates one from `beginning`, or fails without it.
 pub(crate) async fn prepare(
     client: &mut Client,
     beginning: Option<NewStore>,
@@ -25,9 +26,9 @@ pub(crate) async fn prepare(
     identity(client).await
 }
 
-/// How many versions the store has seen; `None` if there is none.
+/// Returns the version of the schema; `None` if there is no store.
 pub(crate) async fn version(client: &Client) -> Result<Option<usize>, OpenError> {
-    // Not by a cast to `regclass`: what that finds may be older than a lock that was waited for.
+    // A cast to `regclass` could return a result from before the lock was granted, so this does not use one.
     let there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables
                   WHERE schemaname = 'dataapi' AND tablename = 'migration')";
     let there = client.query_one(there, &[]).await?;
@@ -39,7 +40,7 @@ pub(crate) async fn version(client: &Client) -> Result<Option<usize>, OpenError>
     if seen > VERSIONS.len() { Err(OpenError::NewerSchema) } else { Ok(Some(seen)) }
 }
 
-/// Brings the schema up to date, and makes the store if there is none.
+/// Updates the schema. If there is no store, creates one from `beginning`, or fails without it.
 pub(crate) async fn migrate(
     client: &mut Client,
     beginning: Option<NewStore>,

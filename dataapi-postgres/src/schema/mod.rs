@@ -1,4 +1,4 @@
-//! The schema and its versions, how a store begins, and how Citus spreads it.
+//! The schema and its versions, new stores, and the distribution by Citus.
 
 mod identity;
 mod migration;

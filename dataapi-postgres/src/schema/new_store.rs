@@ -1,4 +1,4 @@
-//! Fills the tables of a new store, and has Citus spread them.
+//! Fills the tables of a new store and has Citus distribute them.
 
 use dataapi_core::copy::{Fingerprint, StoreManifest};
 use dataapi_core::{ChainHead, Date, RefKey};
@@ -7,25 +7,25 @@ use tokio_postgres::Client;
 use crate::error::OpenError;
 use crate::rows::signed;
 
-/// What lies with its dialog, in the order in which Citus is told of it.
+/// The tables that are distributed by shard, in the order in which Citus distributes them.
 const SPREAD: [&str; 5] = ["chain", "dialog", "event", "early_grant", "tally"];
 
-/// What each node has a copy of.
+/// The tables of which each node has a full copy.
 const COPIED: [&str; 3] = ["store", "copied_chain", "api_key"];
 
-/// What a new store begins with.
+/// The initial state of a new store.
 pub(crate) struct NewStore {
     pub(crate) shards: u16,
     key: RefKey,
     /// The number of its first chain.
     first_chain: u16,
     last_date: Date,
-    /// What it is to be a copy of, and the ends of the chains that it then has from there.
+    /// For a copy: the fingerprint of its source and the heads of the chains that come from there.
     copied: Option<(Fingerprint, Vec<ChainHead>)>,
 }
 
 impl NewStore {
-    /// With a key of its own, and nothing in it.
+    /// An empty store with a new random key.
     pub(crate) fn empty(shards: u16) -> Result<Self, OpenError> {
         let mut key = [0_u8; 32];
         getrandom::fill(&mut key).map_err(OpenError::Randomness)?;
@@ -33,7 +33,7 @@ impl NewStore {
         Ok(Self { shards, key, first_chain: 0, last_date, copied: None })
     }
 
-    /// Of a copy of that store.
+    /// The beginning of a copy of the store that the manifest describes.
     pub(crate) fn copy_of(manifest: &StoreManifest, shards: u16) -> Self {
         Self {
             shards,
@@ -45,7 +45,7 @@ impl NewStore {
     }
 }
 
-/// Fills a new store's tables.
+/// Fills the tables of a new store.
 pub(crate) async fn make(client: &Client, beginning: &NewStore) -> Result<(), OpenError> {
     let NewStore { shards, key, first_chain, last_date, copied } = beginning;
     let has_citus = "SELECT count(*) FROM pg_extension WHERE extname = 'citus'";
@@ -83,7 +83,7 @@ pub(crate) async fn make(client: &Client, beginning: &NewStore) -> Result<(), Op
     Ok(())
 }
 
-/// Has Citus spread the tables over its nodes; yields a key for each shard that it then has.
+/// Has Citus distribute the tables over its nodes. Returns one key for each shard.
 async fn spread(client: &Client, shards: u16) -> Result<Vec<i32>, OpenError> {
     client.batch_execute("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'").await?;
     for table in COPIED {
@@ -99,7 +99,8 @@ async fn spread(client: &Client, shards: u16) -> Result<Vec<i32>, OpenError> {
         let sql = format!("SELECT create_distributed_table('dataapi.{table}', 'shard', {with})");
         client.batch_execute(&sql).await?;
     }
-    // The first number that each of them takes: so all are of one size.
+    // For each Citus shard, the lowest number that falls into it. So each shard of the store gets a Citus shard of its
+    // own.
     let keys = client
         .query(
             "SELECT min(key) FROM (
@@ -113,7 +114,7 @@ async fn spread(client: &Client, shards: u16) -> Result<Vec<i32>, OpenError> {
     if keys.len() == usize::from(shards) { Ok(keys) } else { Err(OpenError::Spread) }
 }
 
-/// There are fewer chains than it counts.
+/// There are fewer chains than an `i16` can count.
 fn small(chain: u16) -> i16 {
     i16::try_from(chain).unwrap_or(i16::MAX)
 }

@@ -1,6 +1,6 @@
 //! The SQL of each version of the schema.
 
-/// Each entry is one version, in order; a published one is never edited.
+/// One entry for each version, in order. Never edit a published version.
 pub(crate) const VERSIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = r#"

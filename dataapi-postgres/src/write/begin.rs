@@ -1,6 +1,6 @@
-//! The first round trip of a transaction: locks the chains, reads the rows, and puts new dialogs in.
+//! The first round trip of a transaction: locks the chains, reads the rows, and inserts the new dialogs.
 //!
-//! Where Citus spreads the tables, each statement names its shard, so that it goes to one node.
+//! If Citus distributes the tables, each statement names its shard, so that it goes to one node.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,20 +17,20 @@ use crate::write::references::{bytes, groups};
 use crate::write::unit::{ShardChain, WorkingRow};
 use crate::write::values::{chunks, values};
 
-/// A dialog with a new id, most likely: it is put in without a look.
+/// A dialog whose id is probably new. It is inserted without reading first.
 #[derive(Debug)]
 pub(crate) struct FreshInsert<'r> {
     pub(crate) reference: DialogRef,
     pub(crate) dialog: &'r NewDialog,
 }
 
-/// What was found when the transaction had begun.
+/// What the transaction found when it began.
 pub(crate) struct Begun {
-    /// The transaction's own id, by which its outcome can be asked for.
+    /// The id of the transaction. With it the server can be asked for the outcome.
     pub(crate) id: String,
     pub(crate) chains: BTreeMap<Shard, ShardChain>,
     pub(crate) working_rows: HashMap<DialogRef, WorkingRow>,
-    /// Of the fresh ones, those that are in.
+    /// Those of the fresh dialogs that were inserted.
     pub(crate) fresh: BTreeSet<DialogRef>,
 }
 
@@ -43,8 +43,8 @@ const LOCK: &str =
 
 const TEXT: &str = "SELECT ref, text FROM dataapi.dialog WHERE ref = ANY($1) AND shard = ANY($2)";
 
-/// Begins, locks the chains of the shards of those references, and reads their rows; puts the fresh
-/// dialogs in, as received at that date.
+/// Begins a transaction: locks the chains of the references' shards, reads their rows, and inserts the fresh dialogs
+/// with the date `received`.
 pub(crate) async fn begin(
     client: &Client,
     shards: &Shards,

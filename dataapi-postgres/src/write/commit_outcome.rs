@@ -1,4 +1,4 @@
-//! What became of a transaction whose commit nobody answered.
+//! Finds out the outcome of a transaction if the answer to its commit was lost.
 
 use deadpool_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -6,17 +6,17 @@ use tokio_postgres::error::SqlState;
 use crate::error::PostgresError;
 use crate::rows::get;
 
-/// What the id of a transaction belongs to.
+/// The life of a server. A transaction id is only meaningful within one.
 #[derive(PartialEq)]
 pub(super) struct ServerLife {
     /// Changes when another server takes over.
     pub(super) timeline: String,
-    /// Changes with a crash as well.
+    /// Changes after a crash too.
     id: i64,
 }
 
-/// Which life of the server this is: after a crash, and on a standby that takes over, ids of transactions
-/// that were lost are given out again.
+/// Identifies the current life of the server. After a crash, and on a standby that takes over, the ids of lost
+/// transactions are used again.
 pub(super) async fn life(client: &Client) -> Result<ServerLife, PostgresError> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|_| PostgresError::Lost)?;
@@ -27,7 +27,7 @@ pub(super) async fn life(client: &Client) -> Result<ServerLife, PostgresError> {
     Ok(ServerLife { timeline: get(&row, 0)?, id: get(&row, 1)? })
 }
 
-/// What became of a transaction; `None` if that was too long ago.
+/// Returns the status of a transaction; `None` if it is too old for the server to know.
 pub(super) async fn status(client: &Client, id: &str) -> Result<Option<String>, PostgresError> {
     let statement = client.prepare_cached("SELECT pg_xact_status($1::text::xid8)").await?;
     match client.query_one(&statement, &[&id]).await.map_err(PostgresError::from) {

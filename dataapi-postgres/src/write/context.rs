@@ -10,7 +10,7 @@ use crate::dates::Dates;
 use crate::erase::Erasures;
 use crate::shards::Shards;
 
-/// What the lanes, and all else that works on a store, share.
+/// What the lanes and the other tasks of a store share.
 pub(crate) struct StoreContext {
     pub(crate) pool: Pool,
     pub(crate) key: RefKey,
@@ -34,7 +34,7 @@ impl StoreContext {
     }
 }
 
-/// What the commits so far were made of.
+/// The sizes of the commits so far.
 #[derive(Debug, Default)]
 pub(super) struct Commits {
     counts: [AtomicU64; 12],

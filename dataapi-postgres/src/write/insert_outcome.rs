@@ -1,4 +1,4 @@
-//! What came of putting a dialog in without a look.
+//! The outcome of an insert that did not read first.
 
 use dataapi_core::consent::rules::Slot;
 use dataapi_core::{DialogRef, NewDialog, StoredDialog};
@@ -7,19 +7,20 @@ use tokio_postgres::Row;
 use crate::error::PostgresError;
 use crate::rows::{self, get, state};
 
-/// What came of it.
+/// The outcome of an insert.
 #[derive(Debug)]
 pub(crate) enum InsertOutcome {
     Stored,
-    /// That dialog has the id.
+    /// This dialog has the id.
     Taken(StoredDialog),
     Gone,
-    /// A grant came before it, or what has the id is gone meanwhile: it takes another look.
+    /// An early grant is held for the dialog, or the row that had the id has gone since. The insert must be done again,
+    /// with a read first.
     Unclear,
 }
 
 impl InsertOutcome {
-    /// What the dialog met under its id, as the rules want it; `None` where nobody knows.
+    /// Returns what the dialog found under its id, in the terms of the rules; `None` if that is unclear.
     pub(crate) fn slot(&self, dialog: &NewDialog) -> Option<Slot<'static>> {
         match self {
             Self::Stored => Some(Slot::Free),
@@ -30,7 +31,7 @@ impl InsertOutcome {
     }
 }
 
-/// What took the ids of dialogs that could not be put in.
+/// Selects the rows that already had the ids of dialogs.
 pub(crate) const TAKEN: &str = "SELECT dialog_id, customer_id, language, text, date, state, ref
      FROM dataapi.dialog WHERE ref = ANY($1) AND shard = ANY($2)";
 

@@ -1,7 +1,7 @@
-//! A lane that writes: it has a connection, and commits all requests that wait as one transaction.
+//! A lane: a task with its own connection that commits all waiting requests as one transaction.
 //!
-//! While one commit waits for the disk, the next requests gather; the busier the store, the more of them
-//! share a transaction. A request is answered after the commit that holds it.
+//! While a commit waits for the disk, the next requests gather. The busier the store is, the more requests share a
+//! transaction. A request is answered after its commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,16 +25,16 @@ use crate::write::statements;
 use crate::write::tally::Tally;
 use crate::write::unit::Unit;
 
-/// How many requests one commit takes at most, so that the first of them does not wait for ever.
+/// The largest number of requests in one commit, so that the first of them does not wait too long.
 const MAX_BATCH: usize = 256;
 
-/// How often a transaction is tried whose way others were in, or whose connection was lost.
+/// How often to try a transaction that conflicts with others or loses its connection.
 const TRIES: u32 = 8;
 
-/// How long the outcome of a commit is asked for that nobody answered.
+/// How long to ask for the outcome of a commit whose answer was lost.
 const ASK_FOR: Duration = Duration::from_secs(10);
 
-/// A connection, and the life of the server that it belongs to.
+/// A connection, and the life of the server to which it connects.
 struct LaneConnection {
     lent: Lent,
     life: ServerLife,
@@ -45,19 +45,20 @@ pub(super) struct Lane {
     connection: Option<LaneConnection>,
 }
 
-/// What came of a batch that is committed.
+/// The result of a committed batch.
 struct Committed {
-    /// When the dialogs were received that were put in without a look.
+    /// The date of the dialogs that were inserted without reading first.
     now: Date,
-    /// What came of each of those, in order.
+    /// The outcome of each of these inserts, in order.
     inserts: Vec<InsertOutcome>,
 }
 
 /// Why a batch is not known to be committed.
 enum AttemptError {
-    /// Before its commit was on the way: nothing happened.
+    /// It failed before the commit was sent. Nothing happened.
     Before(PostgresError),
-    /// After that: by that id its outcome can be asked for; and what it is if it happened.
+    /// It failed after the commit was sent. Contains the transaction's id, to ask for the outcome, and the result if
+    /// the commit happened.
     Commit(String, Committed),
 }
 
@@ -74,12 +75,12 @@ impl From<tokio_postgres::Error> for AttemptError {
 }
 
 impl Lane {
-    /// One that connects when it has something to write.
+    /// Makes a lane that connects when it first has something to write.
     pub(super) fn new(shared: Arc<StoreContext>) -> Self {
         Self { shared, connection: None }
     }
 
-    /// Commits what comes in until the queue is closed.
+    /// Commits requests until the queue is closed.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<WriteRequest>) {
         let mut waiting = Vec::new();
         while requests.recv_many(&mut waiting, MAX_BATCH).await > 0 {
@@ -94,7 +95,7 @@ impl Lane {
         }
     }
 
-    /// Commits the batch and answers each of it.
+    /// Commits the batch and answers all its requests.
     pub(super) async fn commit(&mut self, batch: Batch) {
         let mut left = vec![batch];
         while let Some(batch) = left.pop() {
@@ -102,7 +103,7 @@ impl Lane {
         }
     }
 
-    /// Commits the batch and answers each of it that is done; yields what takes another transaction.
+    /// Commits the batch and answers the requests that are done. Returns those that need another transaction.
     async fn commit_once(&mut self, mut batch: Batch) -> Vec<Batch> {
         for tried in 0..TRIES {
             let failure = match self.attempt(&mut batch).await {
@@ -121,10 +122,11 @@ impl Lane {
                 PostgresError::InTheWay => self.roll_back().await,
                 PostgresError::Lost => {
                     self.connection = None;
-                    // The others of the pool are no better.
+                    // The other connections of the pool are probably lost too.
                     self.shared.pool.retain(|_, _| false);
                 }
-                // Nothing was committed: one request that cannot succeed must not fail the others.
+                // Nothing was committed. A request that cannot succeed must not make the others fail, so each is tried
+                // alone.
                 PostgresError::Database(_)
                 | PostgresError::Damaged(_)
                 | PostgresError::Refused(_)
@@ -146,7 +148,7 @@ impl Lane {
         Vec::new()
     }
 
-    /// Answers the requests of a batch that is committed; yields those that take another look.
+    /// Answers the requests of a committed batch. Returns the inserts whose outcome is unclear.
     fn answer(&self, batch: Batch, committed: Committed) -> Vec<Batch> {
         self.shared.commits.count(batch.len());
         let mut unclear = Batch::default();
@@ -166,7 +168,7 @@ impl Lane {
         if unclear.jobs.is_empty() { Vec::new() } else { vec![unclear] }
     }
 
-    /// Does all of it in one transaction.
+    /// Does the whole batch in one transaction.
     async fn attempt(&mut self, batch: &mut Batch) -> Result<Committed, AttemptError> {
         let shared = Arc::clone(&self.shared);
         let client = self.connected().await?;
@@ -204,7 +206,7 @@ impl Lane {
         }
         let (handed_out, erases) = (unit.handed_out, unit.erases);
         let counts = std::mem::take::<Tally>(&mut unit.tally);
-        // Any shard that this transaction writes to.
+        // Any shard that this transaction writes to will do.
         let first = fresh.first().map(|one| one.reference).or(references.first().copied());
         let mut pending = patiently(statements::of_unit(client, shards, unit)).await?;
         if let Some(first) = first {
@@ -258,7 +260,7 @@ impl Lane {
             Err(_) => return Err(AttemptError::Commit(begun.id, committed)),
         };
         for row in answers.iter().skip(sent_before).take(looks).flatten() {
-            // It is committed: what cannot be read is looked at again.
+            // The batch is committed. A row that cannot be read leaves its insert unclear, and that is done again.
             if let Ok((reference, outcome)) = taken(row)
                 && let Ok(at) = batch.inserts.binary_search_by_key(&reference, |it| it.reference)
             {
@@ -293,10 +295,10 @@ impl Lane {
         }
     }
 
-    /// Whether a transaction was committed whose commit nobody answered; `None` if that cannot be told.
+    /// Returns whether a transaction whose answer was lost was committed; `None` if nobody knows.
     async fn outcome(&mut self, id: &str) -> Option<bool> {
         let before = self.connection.take()?.life;
-        // What Citus has committed on its nodes, the transaction here does not tell.
+        // With Citus, the nodes might have committed even if this transaction did not.
         let can_tell_no = !self.shared.is_spread;
         let asked = async {
             let mut tried = 0;
@@ -306,9 +308,9 @@ impl Lane {
                 {
                     match status.as_deref() {
                         Some("committed") => break Some(true),
-                        // The second: nothing of it came to the disk before a crash.
+                        // "In the future": a crash came before anything of the transaction was on disk.
                         Some("aborted" | "in the future") => break can_tell_no.then_some(false),
-                        // The server has not noticed yet that nobody is there any more.
+                        // The server has not noticed yet that the connection is lost.
                         Some(_) => {}
                         None => break None,
                     }
@@ -322,13 +324,13 @@ impl Lane {
         let told = timeout(ASK_FOR, asked).await.ok().flatten();
         let now = &self.connection.as_ref()?.life;
         let is_same = *now == before;
-        // After a crash another transaction may have the id of ours, and be committed. If it is not, ours was
-        // not either.
+        // After a crash another transaction might have our id and be committed. If it is not committed, ours was not
+        // either.
         told.filter(|is_committed| is_same || (now.timeline == before.timeline && !is_committed))
     }
 }
 
-/// A failure that several requests are told of.
+/// An error in a form that can be given to several requests.
 enum SharedError {
     Overloaded,
     Unavailable(&'static str),
@@ -358,10 +360,10 @@ impl SharedError {
     }
 }
 
-/// How long to wait before the next try: longer each time, and not for all the same.
+/// Returns how long to wait before the next try: longer each time, and partly random, so that lanes do not try in step.
 fn pause(tried: u32) -> Duration {
     let mut byte = [0];
-    // Without it they only wait alike.
+    // Without random bytes all lanes wait equally long, which still works.
     let _ = getrandom::fill(&mut byte);
     let longest = Duration::from_millis(4) * 2_u32.pow(tried.min(7));
     longest.mul_f64(0.5 + f64::from(byte[0]) / 512.0)

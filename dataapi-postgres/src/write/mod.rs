@@ -1,4 +1,4 @@
-//! Writes: a few lanes, each of which commits all requests that wait as one transaction.
+//! Writes, through a few lanes. A lane commits all waiting requests as one transaction.
 
 mod begin;
 mod commit_outcome;

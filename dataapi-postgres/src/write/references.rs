@@ -6,7 +6,7 @@ use dataapi_core::DialogRef;
 
 use crate::shards::{Shard, Shards};
 
-/// Those of one statement, with the keys of their shards: all of them, or by shard where each has a node.
+/// Groups references by statement, with the keys of their shards: one group for all, or one for each shard with Citus.
 pub(crate) fn groups(
     references: &[DialogRef],
     shards: &Shards,

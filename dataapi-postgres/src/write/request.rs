@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::error::{PostgresError, closed};
 use crate::write::unit::Unit;
 
-/// What waits for a lane.
+/// A request that waits for a lane.
 pub(super) enum WriteRequest {
     Insert(InsertRequest),
     Job(Box<dyn Job>),
@@ -21,7 +21,7 @@ pub(super) struct InsertRequest {
 }
 
 impl InsertRequest {
-    /// The same with a look at what is there.
+    /// Turns the insert into a job that reads the row first.
     pub(super) fn into_job(self) -> Box<dyn Job> {
         let dialog = self.dialog;
         let references = vec![self.reference];
@@ -36,15 +36,15 @@ impl InsertRequest {
     }
 }
 
-/// A request that needs a look at what is there, on its way through a lane.
+/// A request that has to read rows before it writes.
 pub(super) trait Job: Send {
     fn references(&self) -> &[DialogRef];
     fn with_texts(&self) -> &[DialogRef];
 
-    /// Does its work; an error means that the transaction must be rolled back.
+    /// Does the work. An error means that the transaction must be rolled back.
     fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), PostgresError>;
 
-    /// Answers with what its work yielded.
+    /// Answers with the result of the work.
     fn answer(self: Box<Self>);
 
     fn fail(self: Box<Self>, error: StoreError);
@@ -58,8 +58,8 @@ struct Work<T, W> {
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-/// Work on dialogs as a job, and where its answer comes.
-#[allow(clippy::type_complexity, reason = "a job and where its answer comes")]
+/// Makes a job from work on dialogs, and the receiver of its answer.
+#[allow(clippy::type_complexity, reason = "a job and the receiver of its answer")]
 pub(super) fn job<T, W>(
     references: Vec<DialogRef>,
     with_texts: Vec<DialogRef>,
@@ -95,7 +95,7 @@ where
         Ok(())
     }
 
-    // Nobody may be waiting any more: a dropped call still happened whole.
+    // If the caller has stopped waiting, the answer is dropped. The call still happened whole.
 
     fn answer(self: Box<Self>) {
         let _ = self.reply.send(self.outcome.unwrap_or_else(|| Err(closed())));
@@ -114,7 +114,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// A dialog that only one request is about, and that is new, is put in without a look.
+    /// Makes a batch. An insert that shares its dialog with no other request does not read first.
     pub(super) fn of(requests: Vec<WriteRequest>) -> Self {
         let (mut seen, mut again) = (HashSet::new(), HashSet::new());
         let mut note = |reference: DialogRef| {
@@ -138,7 +138,7 @@ impl Batch {
                 WriteRequest::Job(job) => batch.jobs.push(job),
             }
         }
-        // In one order everywhere, so that no two wait for each other.
+        // The same order everywhere, so that transactions do not deadlock.
         batch.inserts.sort_by_key(|insert| insert.reference);
         batch
     }
@@ -156,7 +156,7 @@ impl Batch {
         }
     }
 
-    /// Each request on its own.
+    /// Splits the batch into one batch for each request.
     pub(super) fn apart(self) -> impl Iterator<Item = Self> {
         let inserts = self.inserts.into_iter();
         let inserts = inserts.map(|insert| Self { inserts: vec![insert], jobs: Vec::new() });

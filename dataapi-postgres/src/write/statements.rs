@@ -1,6 +1,6 @@
-//! The second round trip of a transaction: the statements that write what has become of a unit of work.
+//! The second round trip of a transaction: the statements that write the result of a unit of work.
 //!
-//! Where Citus spreads the tables, each statement names its shard, so that it goes to one node.
+//! If Citus distributes the tables, each statement names its shard, so that it goes to one node.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use crate::write::references::bytes;
 use crate::write::unit::Unit;
 use crate::write::values::{chunks, values};
 
-/// The statements that are still to be sent in a transaction that began.
+/// The statements that a running transaction still has to send.
 pub(crate) struct PendingStatements {
     prepared: Vec<(Statement, Vec<Parameter>)>,
-    /// The dialogs that were put in where there was none, and how many.
+    /// How many rows of dialogs the statements insert or replace.
     inserted: usize,
 }
 
-/// Prepares what writes down what has become of a unit.
+/// Prepares the statements that write the result of a unit.
 pub(crate) async fn of_unit(
     client: &Client,
     shards: &Shards,
@@ -33,7 +33,7 @@ pub(crate) async fn of_unit(
     let mut pending = PendingStatements { prepared: Vec::new(), inserted: 0 };
     let mut granted: BTreeMap<Shard, Vec<(DialogRef, Event)>> = BTreeMap::new();
     let mut buried: BTreeMap<(Shard, i16), Vec<(DialogRef, Event)>> = BTreeMap::new();
-    // In one order everywhere, so that no two wait for each other.
+    // The same order everywhere, so that transactions do not deadlock.
     let mut working_rows: Vec<_> = unit.rows.into_iter().collect();
     working_rows.sort_by_key(|(reference, _)| *reference);
     let mut new = Vec::new();
@@ -104,22 +104,22 @@ pub(crate) async fn of_unit(
 }
 
 impl PendingStatements {
-    /// Whether nobody can have come first, so that the commit may follow without a look.
+    /// Whether no other transaction can have come first, so that the commit can be sent together with the statements.
     pub(crate) fn are_certain(&self) -> bool {
         self.inserted == 0
     }
 
-    /// How many dialogs are put in, each of which yields a row.
+    /// Returns how many rows of dialogs the statements insert or replace. Each returns one row.
     pub(crate) fn inserted(&self) -> usize {
         self.inserted
     }
 
-    /// How many statements are to be sent.
+    /// Returns the number of statements still to be sent.
     pub(crate) fn len(&self) -> usize {
         self.prepared.len()
     }
 
-    /// Sends them.
+    /// Sends the statements.
     pub(crate) fn send(&mut self, pipeline: &mut Pipeline<'_>) {
         for (statement, parameters) in self.prepared.drain(..) {
             pipeline.ask(statement, parameters);
@@ -157,7 +157,7 @@ impl PendingStatements {
         Ok(())
     }
 
-    /// Puts rows in where there are none.
+    /// Inserts rows for ids that have none.
     async fn put(&mut self, client: &Client, rows: Vec<NewRow>) -> Result<(), PostgresError> {
         let insert =
             "INSERT INTO dataapi.dialog (ref, shard, state, date, chain, position, dialog_id,
@@ -172,7 +172,7 @@ impl PendingStatements {
         Ok(())
     }
 
-    /// Puts a row in the place of the one that is there.
+    /// Replaces the row of an id.
     async fn replace(&mut self, client: &Client, row: NewRow) -> Result<(), PostgresError> {
         let sql = "UPDATE dataapi.dialog SET state = $3, date = $4, chain = $5, position = $6,
                 dialog_id = $7, customer_id = $8, language = $9, text = $10, is_imported = $11
@@ -181,7 +181,7 @@ impl PendingStatements {
         self.add(client, sql, row.parameters()).await
     }
 
-    /// Removes the yes that came before a dialog, if there was one.
+    /// Removes the held grant of a dialog, if there was one.
     async fn end_early(
         &mut self,
         client: &Client,
@@ -196,7 +196,7 @@ impl PendingStatements {
         self.add(client, end, parameters![reference.as_bytes().to_vec(), shard]).await
     }
 
-    /// Holds a yes.
+    /// Holds an early grant.
     async fn hold(
         &mut self,
         client: &Client,
@@ -223,7 +223,7 @@ impl PendingStatements {
         self.add(client, hold, values).await
     }
 
-    /// Has dialogs of one shard come to a state, each by its event.
+    /// Sets the state of dialogs in one shard, each with its event.
     async fn update(
         &mut self,
         client: &Client,
@@ -252,7 +252,7 @@ impl PendingStatements {
         self.add(client, sql, values).await
     }
 
-    /// Adds events to their chains.
+    /// Appends events to their chains.
     async fn append(
         &mut self,
         client: &Client,
@@ -290,12 +290,12 @@ impl PendingStatements {
     }
 }
 
-/// Whether that very grant is held already.
+/// Whether exactly this grant is held already.
 fn awaits(record: &Record, grant: &EarlyGrant) -> bool {
     matches!(record, Record::Awaited(held) if held == grant)
 }
 
-/// A row of a dialog, with all that stands in it.
+/// A complete row of the table of dialogs.
 struct NewRow {
     reference: DialogRef,
     shard: i32,

@@ -1,4 +1,4 @@
-//! How many dialogs there are in each state: what one transaction adds to that.
+//! What one transaction adds to the number of dialogs in each state.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use dataapi_core::Language;
 
 use crate::rows::{folded, state};
 
-/// What a transaction changes in the counts.
+/// The changes that a transaction makes to the counts.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(BTreeMap<(i16, String), i64>);
 
@@ -23,7 +23,7 @@ impl Tally {
         self.add(state, String::new(), by);
     }
 
-    /// The rows to be added.
+    /// Returns the rows to add.
     pub(crate) fn rows(self) -> impl Iterator<Item = (i16, String, i64)> {
         let rows = self.0.into_iter().filter(|(_, by)| *by != 0);
         rows.map(|((state, language), by)| (state, language, by))

@@ -1,10 +1,10 @@
-//! A unit of work: what requests do to the dialogs they are about, in memory, between the rows being
-//! locked and read and the changes being written.
+//! A unit of work: what requests do to their dialogs in memory, after the rows are locked and read and before the
+//! changes are written.
 //!
-//! What is to be done the [`rules`] say; here their answers are applied, one request after the other.
+//! The [`rules`] decide. This module applies their answers, one request after the other.
 //!
-//! While the chain of a shard is locked nobody else changes a dialog of it that is there or was. Only new
-//! ones may come; where one does in the place of one of ours, the whole unit is done again.
+//! While the chain of a shard is locked, no other transaction changes an existing dialog or tombstone of that shard.
+//! Others can only insert new ones. If one of them takes an id that this unit inserts, the whole unit is done again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -22,14 +22,14 @@ use crate::rows::{damaged, state_after};
 use crate::shards::{Shard, Shards};
 use crate::write::tally::Tally;
 
-/// The row of a dialog, as it was read and as it is to be.
+/// The row of a dialog, as it was read and as it will be written.
 #[derive(Debug)]
 pub(crate) struct WorkingRow {
     pub(crate) before: Record,
     pub(crate) now: Record,
-    /// The words, where a request has to compare them.
+    /// The text, if a request has to compare it.
     pub(crate) text: Option<String>,
-    /// The dialog that is put in.
+    /// The dialog to insert.
     pub(crate) inserted: Option<NewDialog>,
 }
 
@@ -38,7 +38,7 @@ impl WorkingRow {
         Self { before: record.clone(), now: record, text: None, inserted: None }
     }
 
-    /// What a new dialog meets here.
+    /// Returns what a new dialog finds under its id.
     fn slot(&self, dialog: &NewDialog) -> Slot<'_> {
         match &self.now {
             Record::Absent => Slot::Free,
@@ -59,7 +59,7 @@ impl WorkingRow {
     }
 }
 
-/// The end of a chain.
+/// The end of a shard's chain.
 #[derive(Clone, Debug)]
 pub(crate) struct ShardChain {
     pub(crate) head: ChainHead,
@@ -67,12 +67,12 @@ pub(crate) struct ShardChain {
     pub(crate) is_longer: bool,
 }
 
-/// What is done between reading and writing.
+/// The unit of work.
 pub(crate) struct Unit<'s> {
     key: &'s RefKey,
     shards: &'s Shards,
     now: Date,
-    /// The latest date that somebody will be told.
+    /// The latest date that a caller will learn.
     pub(crate) handed_out: Date,
     pub(crate) rows: HashMap<DialogRef, WorkingRow>,
     pub(crate) chains: BTreeMap<Shard, ShardChain>,
@@ -167,7 +167,7 @@ impl<'s> Unit<'s> {
         Ok(())
     }
 
-    /// Erases a dialog if it is still held on that customer; tells whether it was.
+    /// Erases a dialog if it is still held on this customer. Returns whether it was.
     pub(crate) fn erase_of(
         &mut self,
         customer_id: &CustomerId,
@@ -179,7 +179,7 @@ impl<'s> Unit<'s> {
         Ok(true)
     }
 
-    /// Takes what a purge takes, if it still does; tells whether it was taken.
+    /// Purges a dialog if it is still due. Returns whether it was.
     pub(crate) fn purge(
         &mut self,
         which: Purge,
@@ -204,7 +204,7 @@ impl<'s> Unit<'s> {
         self.rows.get_mut(reference).ok_or_else(|| damaged("row"))
     }
 
-    /// Puts a dialog in whose id is free.
+    /// Inserts a dialog whose id is free.
     fn put_in(
         &mut self,
         reference: DialogRef,
@@ -229,7 +229,7 @@ impl<'s> Unit<'s> {
         Ok(())
     }
 
-    /// The event of a decision, which is applied if it is new.
+    /// Returns the event of a decision. Applies it if it is new.
     fn record(&mut self, reference: &DialogRef, decided: Decided) -> Result<Event, PostgresError> {
         match decided {
             Decided::Already(event) => Ok(event),
@@ -237,7 +237,7 @@ impl<'s> Unit<'s> {
         }
     }
 
-    /// Appends an event, and brings its dialog to the state that it says: consented, or a tombstone.
+    /// Appends an event and changes its dialog accordingly: to consented, or to a tombstone.
     fn apply(&mut self, reference: &DialogRef, event: NewEvent) -> Result<Event, PostgresError> {
         let event = self.append(*reference, event)?;
         let row = self.rows.get_mut(reference).ok_or_else(|| damaged("row"))?;
@@ -260,7 +260,7 @@ impl<'s> Unit<'s> {
         Ok(event)
     }
 
-    /// Holds a grant for a dialog that is yet to come.
+    /// Holds a grant for a dialog that has not arrived yet.
     fn hold(&mut self, reference: &DialogRef, grant: EarlyGrant) -> Result<(), PostgresError> {
         self.handed_out = self.handed_out.max(self.now);
         self.row_mut(reference)?.now = Record::Awaited(grant);
@@ -277,7 +277,7 @@ impl<'s> Unit<'s> {
         Ok(())
     }
 
-    /// Adds an event to the chain of its shard.
+    /// Appends an event to the chain of its shard.
     fn append(&mut self, reference: DialogRef, event: NewEvent) -> Result<Event, PostgresError> {
         let shard = self.shards.of(&reference);
         let chain = self.chains.get_mut(&shard).ok_or_else(|| damaged("chain"))?;

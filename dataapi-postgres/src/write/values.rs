@@ -1,9 +1,10 @@
 //! Statements that write several rows at once.
 
-/// Most rows of one statement; the others are the smaller powers of two, so that few are prepared.
+/// The largest number of rows in one statement. The other sizes are the smaller powers of two, so that few statements
+/// are prepared.
 const ROWS_AT_ONCE: usize = 64;
 
-/// `VALUES ($1, …), (…)` for so many rows.
+/// Appends `VALUES ($1, …), (…)` for this many rows.
 pub(crate) fn values(insert: &str, columns: usize, rows: usize) -> String {
     let row = |number: usize| {
         let places: Vec<_> =
@@ -14,7 +15,7 @@ pub(crate) fn values(insert: &str, columns: usize, rows: usize) -> String {
     format!("{insert} VALUES {}", rows.join(", "))
 }
 
-/// So many rows as powers of two.
+/// Splits a number of rows into powers of two.
 pub(crate) fn chunks(mut rows: usize) -> Vec<usize> {
     let mut chunks = Vec::new();
     let mut size = ROWS_AT_ONCE;

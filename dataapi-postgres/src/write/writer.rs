@@ -1,6 +1,7 @@
-//! The queues of requests to the lanes.
+//! The queues of requests for the lanes.
 //!
-//! The dialogs of a shard always go the same lane, so that the lanes of one process never wait for each other.
+//! All requests on the dialogs of one shard go to the same lane, so that the lanes of one process never wait for each
+//! other.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::write::lane::Lane;
 use crate::write::request::{Batch, InsertRequest, WriteRequest, job};
 use crate::write::unit::Unit;
 
-/// The queues to the lanes. Once it is dropped, they commit what was taken in, and end.
+/// The queues of the lanes. When this is dropped, the lanes commit what they have accepted and end.
 pub(crate) struct Writer {
     lanes: Vec<mpsc::Sender<WriteRequest>>,
     shared: Arc<StoreContext>,
@@ -21,7 +22,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts so many lanes; at most `capacity` requests wait in all, any more are refused as overloaded.
+    /// Starts this many lanes. At most about `capacity` requests can wait; more are refused as overloaded.
     pub(crate) fn start(shared: Arc<StoreContext>, lanes: usize, capacity: usize) -> Self {
         let of_one = (capacity / lanes).max(1);
         let lane = || {
@@ -34,7 +35,7 @@ impl Writer {
         Self { lanes, shared, capacity }
     }
 
-    /// Stores a dialog, and answers when that is on disk.
+    /// Stores a dialog. Answers when it is on disk.
     pub(crate) async fn insert(&self, dialog: NewDialog) -> Result<Received, StoreError> {
         let reference = self.shared.key.reference(&dialog.dialog_id);
         let (reply, answer) = oneshot::channel();
@@ -42,9 +43,9 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Runs `work` on one dialog in the next transaction of its lane, and answers when that is on disk.
+    /// Runs `work` on one dialog in the next transaction of its lane. Answers when the result is on disk.
     ///
-    /// `work` may run several times: where others were in the way, and where a shared transaction failed.
+    /// `work` can run several times: after a conflict, and after a shared transaction failed.
     pub(crate) async fn write<T, W>(&self, reference: DialogRef, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -55,8 +56,8 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Runs `work` on any number of dialogs in a transaction of its own; the words of those `with_texts` can
-    /// be compared.
+    /// Runs `work` on any number of dialogs in its own transaction. For the dialogs in `with_texts`, the texts can be
+    /// compared.
     pub(crate) async fn write_many<T, W>(
         &self,
         references: Vec<DialogRef>,
@@ -69,7 +70,7 @@ impl Writer {
     {
         let (job, answer) = job(references, with_texts, work);
         let mut lane = Lane::new(Arc::clone(&self.shared));
-        // On its own, so that it comes to its end whoever waits for it.
+        // In a task of its own, so that it completes even if the caller stops waiting.
         tokio::spawn(async move {
             lane.commit(Batch { jobs: vec![job], inserts: Vec::new() }).await;
             lane.give_back();
@@ -85,7 +86,7 @@ impl Writer {
         })
     }
 
-    /// What it is busy with; how long erasures have waited is not its to say.
+    /// Returns the state of the queues and the sizes of commits, without the age of erasures.
     pub(crate) fn activity(&self) -> Activity {
         let free: usize = self.lanes.iter().map(mpsc::Sender::capacity).sum();
         Activity {
