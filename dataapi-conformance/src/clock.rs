@@ -1,4 +1,4 @@
-//! A clock in the hands of a test.
+//! A clock that a test controls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use dataapi_core::{Clock, Date};
 
-/// A clock that stands still until it is told to move, also backwards.
+/// A clock that stands still until a test moves it, forwards or backwards.
 ///
-/// Clones share one time: give one to the store and move the other.
+/// Clones share the time: give one to the store and move the other.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,31 +30,30 @@ impl ManualClock {
         Self(Arc::new(AtomicI64::new(date.as_micros())))
     }
 
-    /// Shows `date` from now on, be it later or earlier.
+    /// Sets the clock to `date`, which can be later or earlier.
     pub fn set(&self, date: Date) {
         self.0.store(date.as_micros(), Ordering::SeqCst);
     }
 
-    /// Moves on by `by`, at most to [`Date::MAX`].
+    /// Moves the clock forward by `by`, at most to [`Date::MAX`].
     pub fn advance(&self, by: Duration) {
         self.change(|now| now.saturating_add(by));
     }
 
-    /// Jumps back by `by`, at most to [`Date::MIN`].
+    /// Moves the clock back by `by`, at most to [`Date::MIN`].
     pub fn jump_back(&self, by: Duration) {
         self.change(|now| now.saturating_sub(by));
     }
 
     fn change(&self, to: impl Fn(Date) -> Date) {
         let changed = |micros| Some(to(in_range(micros)).as_micros());
-        // Never refused: `changed` always answers.
+        // `changed` never refuses, so this always succeeds.
         let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, changed);
     }
 }
 
 impl Default for ManualClock {
-    /// Shows the middle of a day, long after 1970 and with microseconds, so that a store that cuts
-    /// dates short is found out.
+    /// Shows the middle of a day long after 1970, with microseconds, so that a store that truncates dates is found.
     fn default() -> Self {
         Self::starting_at(in_range(1_772_366_400_123_456))
     }
@@ -66,7 +65,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// What is kept came from a date or from the constant above.
+/// The number came from a date or from the constant above, so it is in range.
 fn in_range(micros: i64) -> Date {
     Date::from_micros(micros).unwrap_or(Date::MAX)
 }

@@ -1,4 +1,4 @@
-//! Crawls: following `next` to its end while others come and go.
+//! Crawls: following `next` to the end while dialogs come and go.
 
 use dataapi_core::{Clock, DialogStore, Filter, ImportedDialog};
 
@@ -8,8 +8,8 @@ use crate::scene::{
     page, subject_page, withdraw,
 };
 
-/// Yields every dialog that was consented at the start and stayed so exactly once, and no dialog
-/// twice: in turns with every kind of change.
+/// A crawl returns every dialog that was consented at its start and stayed so exactly once, and no dialog twice.
+/// Between its pages every kind of change happens.
 pub async fn a_crawl_meets_each_dialog_that_stays_exactly_once(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -45,10 +45,10 @@ pub async fn a_crawl_meets_each_dialog_that_stays_exactly_once(
         turn += 1;
     }
     let expected: Vec<_> = (0..40).map(|number| format!("stays-{number:02}")).collect();
-    assert_eq!(met.starting("stays"), expected, "each that stayed is met once");
+    assert_eq!(met.starting("stays"), expected, "each dialog that stayed is found once");
 }
 
-/// The crawl promise of `query` holds for all that stays held on a customer.
+/// A crawl of a customer's data returns every dialog that stays held exactly once, with changes between its pages.
 pub async fn a_crawl_of_a_customer_meets_all_that_stays_held_exactly_once(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -70,7 +70,7 @@ pub async fn a_crawl_of_a_customer_meets_all_that_stays_held_exactly_once(
         if turn < 20 {
             let goes = id(&format!("goes-{turn:02}"));
             store.erase_dialog(&customer("anna"), &goes).await.expect("it is held until now");
-            // Consent moves no dialog.
+            // Consent does not move a dialog in the order.
             grant(store, &format!("stays-{:02}", 19 - turn)).await;
         }
         page = subject_page(store, "anna", after(&cursor, 2)).await;
@@ -78,6 +78,6 @@ pub async fn a_crawl_of_a_customer_meets_all_that_stays_held_exactly_once(
         turn += 1;
     }
     let expected: Vec<_> = (0..20).map(|number| format!("stays-{number:02}")).collect();
-    assert_eq!(met.starting("stays"), expected, "each that stayed held is met once");
-    assert!(met.starting("other").is_empty(), "another customer's is never met");
+    assert_eq!(met.starting("stays"), expected, "each dialog that stayed is found once");
+    assert!(met.starting("other").is_empty(), "another customer's dialog is never found");
 }

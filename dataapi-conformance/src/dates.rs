@@ -1,4 +1,4 @@
-//! Dates: they follow the clock, but never backwards.
+//! Dates: they follow the clock and never go backwards.
 
 use dataapi_core::{
     Clock, Date, Decision, DialogStore, Evidence, HeldDialog, ImportedDialog, Purge,
@@ -9,7 +9,7 @@ use crate::scene::{
     MICROSECOND, SECOND, customer, dialog, grant, held, id, insert, status, withdraw,
 };
 
-/// Hands out a date by every kind of call that does, in turn, and lets the clock move between them.
+/// Makes every kind of call that hands out a date, and returns the dates. `between` runs between the calls.
 async fn dates_of_all_calls(
     store: &dyn DialogStore,
     round: u32,
@@ -49,27 +49,27 @@ async fn dates_of_all_calls(
         store.import(batch).await.expect("an import is answered");
         dates.push(held(store, &whose).await[0].date());
         dates.push(status(store, &name(&whose)).await.date);
-        // The next round purges: it must find nothing of this one.
+        // The next round purges and must find nothing of this one.
         store.erase_customer(&customer(&whose)).await.expect("a customer can be erased");
         between();
     }
     dates
 }
 
-/// The date of every call is that of the clock while it moves on, to the microsecond.
+/// While the clock moves forward, the date of every call is that of the clock, to the microsecond.
 pub async fn dates_follow_the_clock(store: &dyn DialogStore, clock: &ManualClock) {
     for round in 0..2 {
         let expected = clock.now();
         let dates = dates_of_all_calls(store, round, || ()).await;
         assert!(
             dates.iter().all(|date| *date == expected),
-            "every date handed out is the clock's: {dates:?} at {expected}"
+            "every date is that of the clock: {dates:?} at {expected}"
         );
         clock.advance(MICROSECOND);
     }
 }
 
-/// Dates that the store hands out never go backwards, also when its clock does.
+/// Dates that the store hands out never go backwards, even if its clock does.
 pub async fn dates_never_go_backwards_when_the_clock_does(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -79,7 +79,7 @@ pub async fn dates_never_go_backwards_when_the_clock_does(
     grant(store, "first").await;
     clock.jump_back(SECOND * 3600);
     let dates = dates_of_all_calls(store, 0, || clock.jump_back(SECOND)).await;
-    assert!(dates.iter().all(|date| *date == highest), "dates stand still: {dates:?}");
+    assert!(dates.iter().all(|date| *date == highest), "dates stay the same: {dates:?}");
 
     clock.set(start.saturating_add(SECOND));
     let mut jump = 0;
@@ -92,7 +92,7 @@ pub async fn dates_never_go_backwards_when_the_clock_does(
     assert!(dates[0] > highest, "dates move on as soon as the clock has caught up");
 }
 
-/// What was once handed out stays: a later call changes no earlier date.
+/// A date that was handed out stays: no later call changes it.
 pub async fn a_date_never_changes(store: &dyn DialogStore, clock: &ManualClock) {
     let received = insert(store, "anna", "d-1").await;
     clock.advance(SECOND);

@@ -1,4 +1,4 @@
-//! Decisions: what yes and no do, and the proof of them.
+//! Decisions: what a grant and a withdrawal do, and their receipts.
 
 use dataapi_core::{Clock, ConsentState, Decision, DialogStore, Evidence, StoreError};
 
@@ -8,7 +8,7 @@ use crate::scene::{
     stats, status, withdraw,
 };
 
-/// Records what the customer decided on a dialog, and returns the proof of it.
+/// A decision on a dialog is recorded and returns a receipt with the date and the evidence.
 pub async fn a_receipt_proves_what_was_decided_when_and_on_what(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -22,12 +22,12 @@ pub async fn a_receipt_proves_what_was_decided_when_and_on_what(
         assert_eq!(receipt.dialog_id, id("d-1"), "the receipt names the dialog");
         assert_eq!(receipt.decision, decision, "the receipt says what was decided");
         assert_eq!(receipt.event.date, clock.now(), "the receipt says when");
-        assert_eq!(receipt.event.evidence, shown, "the receipt says on what");
+        assert_eq!(receipt.event.evidence, shown, "the receipt contains the evidence");
     }
 }
 
-/// *No* erases it, pending or consented, and leaves a tombstone.
-pub async fn a_no_erases_a_pending_and_a_consented_dialog(
+/// A withdrawal erases a pending or consented dialog and leaves a tombstone.
+pub async fn a_withdrawal_erases_a_pending_and_a_consented_dialog(
     store: &dyn DialogStore,
     _: &ManualClock,
 ) {
@@ -39,15 +39,15 @@ pub async fn a_no_erases_a_pending_and_a_consented_dialog(
         assert_refused!(
             read(store, "anna", dialog).await,
             StoreError::NotFound,
-            "a no erases a {dialog} dialog"
+            "a withdrawal erases a {dialog} dialog"
         );
         let state = status(store, dialog).await.state;
-        assert_eq!(state, ConsentState::Withdrawn, "a no leaves a tombstone");
+        assert_eq!(state, ConsentState::Withdrawn, "a withdrawal leaves a tombstone");
     }
-    assert!(read(store, "anna", "another").await.is_ok(), "a no is about one dialog only");
+    assert!(read(store, "anna", "another").await.is_ok(), "a withdrawal affects one dialog only");
 }
 
-/// The same decision again changes nothing and returns the first receipt.
+/// Repeating a decision changes nothing and returns the first receipt.
 pub async fn a_decision_said_twice_returns_the_first_receipt(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -62,15 +62,15 @@ pub async fn a_decision_said_twice_returns_the_first_receipt(
             clock.advance(SECOND);
             let again = store.decide(id("d-1"), decision, other).await;
             let again = again.expect("the same decision again succeeds");
-            assert_eq!(again, first, "the first receipt stands, date and evidence included");
+            assert_eq!(again, first, "the first receipt is returned, with its date and evidence");
         }
-        assert_eq!(status(store, "d-1").await.date, first.event.date, "the first date stands");
+        assert_eq!(status(store, "d-1").await.date, first.event.date, "the first date is kept");
         assert_eq!(stats(store).await, before, "the same decision again changes no count");
     }
 }
 
-/// `Conflict` for a *yes* after a withdrawal or an erasure.
-pub async fn a_late_yes_is_a_conflict(store: &dyn DialogStore, clock: &ManualClock) {
+/// A grant after a withdrawal or an erasure is refused with `Conflict`.
+pub async fn a_late_grant_is_a_conflict(store: &dyn DialogStore, clock: &ManualClock) {
     for ending in Ending::ALL {
         ending.bring(store, clock, "anna", &format!("{ending:?}")).await;
         for _ in 0..2 {
@@ -78,16 +78,16 @@ pub async fn a_late_yes_is_a_conflict(store: &dyn DialogStore, clock: &ManualClo
             assert_refused!(
                 decide(store, &format!("{ending:?}"), Decision::Granted).await,
                 StoreError::Conflict,
-                "after {ending:?} a yes is a conflict"
+                "after {ending:?} a grant is a conflict"
             );
         }
         let state = status(store, &format!("{ending:?}")).await.state;
-        assert_eq!(state, ending.state(), "a late yes changes nothing");
+        assert_eq!(state, ending.state(), "a late grant changes nothing");
     }
 }
 
-/// A *no* after an erasure changes nothing and returns a receipt with the erasure's date.
-pub async fn a_no_after_an_erasure_is_answered_with_its_date(
+/// A withdrawal after an erasure changes nothing and returns a receipt with the date of the erasure.
+pub async fn a_withdrawal_after_an_erasure_returns_its_date(
     store: &dyn DialogStore,
     clock: &ManualClock,
 ) {
@@ -97,23 +97,23 @@ pub async fn a_no_after_an_erasure_is_answered_with_its_date(
         for _ in 0..2 {
             clock.advance(SECOND);
             let receipt = store.decide(id(&name), Decision::Withdrawn, evidence("late")).await;
-            let receipt = receipt.expect("a no after an erasure is answered");
+            let receipt = receipt.expect("a withdrawal after an erasure is answered");
             assert_eq!(receipt.dialog_id, id(&name), "the receipt names the dialog");
-            assert_eq!(receipt.decision, Decision::Withdrawn, "the receipt says no");
+            assert_eq!(receipt.decision, Decision::Withdrawn, "the receipt says that it is a withdrawal");
             assert_eq!(receipt.event.date, erased, "the receipt has the date of {ending:?}");
             assert_eq!(
                 receipt.event.evidence,
                 Evidence::default(),
-                "the erasure rested on no evidence"
+                "the erasure has no evidence"
             );
         }
         let now = status(store, &name).await;
-        assert_eq!(now.state, ConsentState::Erased, "a no after {ending:?} changes nothing");
-        assert_eq!(now.date, erased, "a no after {ending:?} changes no date");
+        assert_eq!(now.state, ConsentState::Erased, "a withdrawal after {ending:?} changes nothing");
+        assert_eq!(now.date, erased, "a withdrawal after {ending:?} changes no date");
     }
 }
 
-/// `NotFound` when the id was never used; and asking does not use it.
+/// A decision on an id that was never used is refused with `NotFound` and does not take the id.
 pub async fn a_decision_on_an_unknown_id_is_not_found(store: &dyn DialogStore, _: &ManualClock) {
     insert_consented(store, "anna", "d-1").await;
     for decision in [Decision::Granted, Decision::Withdrawn] {
@@ -131,7 +131,7 @@ pub async fn a_decision_on_an_unknown_id_is_not_found(store: &dyn DialogStore, _
     insert(store, "anna", "D-1").await;
 }
 
-/// How a dialog stands, erased ones included, and since when.
+/// The consent status has the state of a dialog, even an erased one, and the date since when.
 pub async fn consent_tells_every_state_and_its_date(store: &dyn DialogStore, clock: &ManualClock) {
     let received = insert(store, "anna", "d-1").await;
     clock.advance(SECOND);
@@ -142,12 +142,12 @@ pub async fn consent_tells_every_state_and_its_date(store: &dyn DialogStore, clo
     let granted = grant(store, "d-1").await.event.date;
     clock.advance(SECOND);
     let now = status(store, "d-1").await;
-    assert_eq!((now.state, now.date), (ConsentState::Granted, granted), "after a yes");
+    assert_eq!((now.state, now.date), (ConsentState::Granted, granted), "after a grant");
 
     let withdrawn = withdraw(store, "d-1").await.event.date;
     clock.advance(SECOND);
     let now = status(store, "d-1").await;
-    assert_eq!((now.state, now.date), (ConsentState::Withdrawn, withdrawn), "after a no");
+    assert_eq!((now.state, now.date), (ConsentState::Withdrawn, withdrawn), "after a withdrawal");
 
     for ending in Ending::ALL {
         let name = format!("{ending:?}");
@@ -158,7 +158,7 @@ pub async fn consent_tells_every_state_and_its_date(store: &dyn DialogStore, clo
     }
 }
 
-/// `NotFound` when the id was never used.
+/// The consent of an id that was never used is `NotFound`.
 pub async fn consent_of_an_unknown_id_is_not_found(store: &dyn DialogStore, _: &ManualClock) {
     insert(store, "anna", "d-1").await;
     insert_consented(store, "anna", "d-2").await;
@@ -172,7 +172,7 @@ pub async fn consent_of_an_unknown_id_is_not_found(store: &dyn DialogStore, _: &
     }
 }
 
-/// Evidence is kept as it was sent, left out parts included, and outlives the dialog.
+/// Evidence is kept as it was sent, including omitted parts, and outlives the dialog.
 pub async fn evidence_is_kept_as_it_was_sent(store: &dyn DialogStore, _: &ManualClock) {
     let longest = "é".repeat(127) + "!";
     let pieces = [None, Some(""), Some(&*longest), Some("a \"b\" 'c'\n🙂\u{1}")];

@@ -1,4 +1,4 @@
-//! Erasure: by dialog, by customer, and of what was never consented to in time.
+//! Erasure: of a dialog, of a customer, and by retention.
 
 use dataapi_core::{
     Clock, ConsentState, Date, DialogStore, EventKind, Filter, ImportedDialog, Purge, StoreError,
@@ -23,7 +23,7 @@ async fn purge(store: &dyn DialogStore, received_before: Date, at_most: u32) -> 
     store.purge(Purge::Pending, received_before, at_most).await.expect("a purge succeeds")
 }
 
-/// Erases one dialog of that customer, pending or consented, and leaves a tombstone.
+/// Erasing a dialog of a customer, pending or consented, leaves only a tombstone.
 pub async fn an_erased_dialog_leaves_only_a_tombstone(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -45,7 +45,7 @@ pub async fn an_erased_dialog_leaves_only_a_tombstone(
     assert_eq!(held(store, "anna").await.len(), 1, "the customer's other dialogs stay");
 }
 
-/// `NotFound` when it is absent, already erased, or another customer's.
+/// Erasing a dialog that is absent, already erased, or another customer's is refused with `NotFound`.
 pub async fn only_what_is_held_on_the_customer_can_be_erased(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -73,14 +73,14 @@ pub async fn only_what_is_held_on_the_customer_can_be_erased(
         assert_refused!(
             erase(store, "anna", dialog).await,
             StoreError::NotFound,
-            "what is absent or gone already is not found"
+            "an absent or erased dialog is not found"
         );
     }
-    assert_eq!(status(store, "withdrawn").await, withdrawn, "the first tombstone stands");
-    assert_eq!(status(store, "pending").await, erased, "the first tombstone stands");
+    assert_eq!(status(store, "withdrawn").await, withdrawn, "the first tombstone stays");
+    assert_eq!(status(store, "pending").await, erased, "the first tombstone stays");
 }
 
-/// Erases everything held on one customer, leaving tombstones, and returns how many.
+/// Erasing a customer erases every dialog held on that customer, leaves tombstones, and returns how many.
 pub async fn erasing_a_customer_erases_and_counts_all_that_is_held(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -97,29 +97,29 @@ pub async fn erasing_a_customer_erases_and_counts_all_that_is_held(
     insert_consented(store, "ben", "b-1").await;
     clock.advance(SECOND);
 
-    assert_eq!(erase_all(store, "anna").await, 5, "all that is held counts, what is gone does not");
-    assert!(held(store, "anna").await.is_empty(), "nothing is held any more");
+    assert_eq!(erase_all(store, "anna").await, 5, "everything held counts, erased dialogs do not");
+    assert!(held(store, "anna").await.is_empty(), "nothing is held now");
     for dialog in ["p-1", "p-2", "c-1", "c-2", "c-3"] {
         let now = status(store, dialog).await;
         assert_eq!((now.state, now.date), (ConsentState::Erased, clock.now()), "the tombstone");
     }
     let withdrawn = status(store, "w-1").await.state;
-    assert_eq!(withdrawn, ConsentState::Withdrawn, "the first tombstone stands");
-    assert_eq!(held(store, "Anna").await.len(), 1, "other customers keep what is theirs");
-    assert_eq!(listed(store, &Filter::default()).await, ["b-1"], "others keep what is theirs");
+    assert_eq!(withdrawn, ConsentState::Withdrawn, "the first tombstone stays");
+    assert_eq!(held(store, "Anna").await.len(), 1, "other customers keep their dialogs");
+    assert_eq!(listed(store, &Filter::default()).await, ["b-1"], "other customers keep their dialogs");
 }
 
-/// How many dialogs that were; none is fine.
+/// Erasing a customer on whom nothing is held succeeds and returns 0.
 pub async fn erasing_a_customer_with_nothing_is_fine(store: &dyn DialogStore, _: &ManualClock) {
     assert_eq!(erase_all(store, "anna").await, 0, "nothing is held on an unknown customer");
     insert(store, "anna", "d-1").await;
-    assert_eq!(erase_all(store, "anna").await, 1, "what is held is erased");
+    assert_eq!(erase_all(store, "anna").await, 1, "the dialog is erased");
     assert_eq!(erase_all(store, "anna").await, 0, "erasing again erases nothing more");
     insert(store, "anna", "d-2").await;
-    assert_eq!(erase_all(store, "anna").await, 1, "an erased customer may come back and go");
+    assert_eq!(erase_all(store, "anna").await, 1, "an erased customer can come back and be erased again");
 }
 
-/// Erases pending dialogs that were received before that date, and not at it.
+/// A purge erases pending dialogs that were received before the date, and none that were received at it.
 pub async fn a_purge_takes_what_was_received_before_the_date(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -136,33 +136,33 @@ pub async fn a_purge_takes_what_was_received_before_the_date(
     assert_eq!(
         (now.state, now.date),
         (ConsentState::Erased, clock.now()),
-        "what expired is erased as of the purge"
+        "an expired dialog is erased at the time of the purge"
     );
     assert_eq!(status(store, "at").await.state, ConsentState::Pending, "the date is exclusive");
     assert_eq!(status(store, "after").await.state, ConsentState::Pending, "later ones stay");
-    assert_eq!(purge(store, Date::MIN, u32::MAX).await, 0, "nothing was received before all dates");
-    assert_eq!(purge(store, Date::MAX, u32::MAX).await, 2, "everything pending may be purged");
+    assert_eq!(purge(store, Date::MIN, u32::MAX).await, 0, "nothing was received before the earliest date");
+    assert_eq!(purge(store, Date::MAX, u32::MAX).await, 2, "every pending dialog can be purged");
     assert_eq!(purge(store, Date::MAX, u32::MAX).await, 0, "a purged dialog is purged once");
 }
 
-/// Erases up to `at_most`, the oldest first, and returns how many.
+/// A purge erases up to `at_most` dialogs, the oldest first, and returns how many.
 pub async fn a_purge_takes_the_oldest_first_and_no_more_than_asked(
     store: &dyn DialogStore,
     clock: &ManualClock,
 ) {
-    // Neither the order of ids nor of inserts alone may be the order of the purge.
+    // Neither the order of ids nor the order of inserts is the order of a purge.
     for (name, age) in [("c", 5), ("e", 4), ("a", 3), ("d", 2), ("b", 1)] {
         let date = Some(clock.now().saturating_sub(SECOND * age));
         let dialog = dialog("anna", name);
         let batch = vec![ImportedDialog { dialog, date, consented: false }];
         let answers = store.import(batch).await.expect("an import is answered");
-        assert!(matches!(answers[..], [Ok(())]), "a new dialog is taken in");
+        assert!(matches!(answers[..], [Ok(())]), "a new dialog is imported");
     }
     let mut left = vec!["b", "d", "a", "e", "c"];
     for at_most in [0, 2, 1, 0, 9] {
         let expected = left.len().min(at_most as usize);
         let purged = purge(store, clock.now(), at_most).await;
-        assert_eq!(purged, expected as u64, "a purge takes at most what it was asked to");
+        assert_eq!(purged, expected as u64, "a purge takes no more than it was asked for");
         left.truncate(left.len() - expected);
         let held = held(store, "anna").await;
         let held: Vec<_> = held.iter().map(|dialog| dialog.dialog_id().as_str()).collect();
@@ -170,7 +170,7 @@ pub async fn a_purge_takes_the_oldest_first_and_no_more_than_asked(
     }
 }
 
-/// A dialog that is decided on first is left alone.
+/// A purge of pending dialogs leaves a dialog alone that was decided on first.
 pub async fn a_purge_leaves_decided_dialogs_alone(store: &dyn DialogStore, clock: &ManualClock) {
     insert_consented(store, "anna", "consented").await;
     insert(store, "anna", "withdrawn").await;
@@ -185,10 +185,10 @@ pub async fn a_purge_leaves_decided_dialogs_alone(store: &dyn DialogStore, clock
     assert!(read(store, "anna", "consented").await.is_ok(), "a consented dialog is left alone");
     let after = [status(store, "withdrawn").await, status(store, "erased").await];
     assert_eq!(after, before, "tombstones are left alone");
-    assert_eq!(stats(store).await.erased, 2, "what expired counts as erased");
+    assert_eq!(stats(store).await.erased, 2, "expired dialogs count as erased");
 }
 
-/// Nothing left to purge keeps nobody from consenting: the gate is open to new dialogs.
+/// A purge does not affect dialogs that come later.
 pub async fn a_purge_spares_what_comes_later(store: &dyn DialogStore, clock: &ManualClock) {
     insert(store, "anna", "old").await;
     clock.advance(SECOND);
@@ -202,8 +202,8 @@ pub async fn a_purge_spares_what_comes_later(store: &dyn DialogStore, clock: &Ma
     );
 }
 
-/// A purge of consented dialogs takes those that were received before the date, the oldest first, and
-/// leaves pending ones alone.
+/// A purge of consented dialogs takes those that were received before the date, the oldest first, and leaves pending
+/// ones alone.
 pub async fn a_purge_of_consented_dialogs_takes_the_oldest_and_spares_the_pending(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -218,7 +218,7 @@ pub async fn a_purge_of_consented_dialogs_takes_the_oldest_and_spares_the_pendin
     let take = |at_most| store.purge(Purge::Consented, before, at_most);
     assert_eq!(take(1).await.expect("a purge succeeds"), 1, "no more than asked");
     assert_eq!(listed(store, &Filter::default()).await, ["c", "b"], "the oldest went first");
-    assert_eq!(take(u32::MAX).await.expect("a purge succeeds"), 1, "what came at the date stays");
+    assert_eq!(take(u32::MAX).await.expect("a purge succeeds"), 1, "a dialog received at the date stays");
     assert_eq!(listed(store, &Filter::default()).await, ["c"]);
     let gone = status(store, "b").await;
     let kind = gone.event.map(|event| event.kind);
@@ -227,7 +227,7 @@ pub async fn a_purge_of_consented_dialogs_takes_the_oldest_and_spares_the_pendin
     assert_refused!(store.insert(dialog("anna", "a")).await, StoreError::Gone, "it stays gone");
 }
 
-/// What a purge would take is what it then takes.
+/// `purgeable` returns the number of dialogs that a purge then takes.
 pub async fn what_is_purgeable_is_what_a_purge_takes(store: &dyn DialogStore, clock: &ManualClock) {
     for number in 0..4 {
         insert(store, "anna", &format!("p-{number}")).await;
@@ -248,24 +248,24 @@ pub async fn what_is_purgeable_is_what_a_purge_takes(store: &dyn DialogStore, cl
     }
 }
 
-/// An id whose tombstone is forgotten counts as never used.
+/// An id whose tombstone was forgotten counts as never used.
 pub async fn a_forgotten_tombstone_frees_its_id(store: &dyn DialogStore, clock: &ManualClock) {
     for (name, ending) in ["a", "b", "c", "d", "e", "f"].into_iter().zip(Ending::ALL) {
         ending.bring(store, clock, "anna", name).await;
         let date = clock.now();
         let forget = |before| store.purge(Purge::Tombstones, before, 10);
-        assert_eq!(forget(date).await.expect("a purge succeeds"), 0, "it is not older than that");
+        assert_eq!(forget(date).await.expect("a purge succeeds"), 0, "the tombstone is not older than the date");
         clock.advance(MICROSECOND);
         assert_eq!(forget(clock.now()).await.expect("a purge succeeds"), 1);
         assert_refused!(store.consent(&id(name)).await, StoreError::NotFound, "nothing is known");
         let counts = stats(store).await;
-        assert_eq!((counts.withdrawn, counts.erased), (0, 0), "what is forgotten does not count");
+        assert_eq!((counts.withdrawn, counts.erased), (0, 0), "forgotten tombstones do not count");
         insert_consented(store, "ben", name).await;
         assert!(read(store, "ben", name).await.is_ok(), "its id can be taken again");
     }
 }
 
-/// The oldest tombstones are forgotten first, no more than asked, and the ledger keeps their events.
+/// A purge forgets the oldest tombstones first, no more than asked for, and the ledger keeps their events.
 pub async fn tombstones_are_forgotten_oldest_first_and_their_events_stay(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -296,7 +296,7 @@ pub async fn tombstones_are_forgotten_oldest_first_and_their_events_stay(
     assert_eq!(store.purgeable(Purge::Tombstones, Date::MAX).await.expect("a count"), 1);
 }
 
-/// A scrub returns when no erasure waits any more, and changes nothing else.
+/// A scrub returns when no erasure is waiting, and changes nothing else.
 pub async fn nothing_waits_to_be_scrubbed_after_a_scrub(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -306,7 +306,7 @@ pub async fn nothing_waits_to_be_scrubbed_after_a_scrub(
     for (name, ending) in ["a", "b", "c", "d", "e", "f"].into_iter().zip(Ending::ALL) {
         ending.bring(store, clock, "anna", name).await;
         store.scrub().await.expect("a store in use can be scrubbed");
-        assert_eq!(store.activity().unscrubbed, None, "what was erased before is scrubbed");
+        assert_eq!(store.activity().unscrubbed, None, "earlier erasures are scrubbed");
         assert_eq!(status(store, name).await.state, ending.state(), "its tombstone stays");
     }
     assert!(read(store, "ben", "stays").await.is_ok(), "a scrub erases nothing by itself");

@@ -1,4 +1,4 @@
-//! The gate: no text is read before consent, and none after it ended.
+//! The consent gate: no text can be read before consent, or after consent ended.
 
 use dataapi_core::{DialogStore, Filter, StoreError};
 
@@ -8,7 +8,7 @@ use crate::scene::{
     language, largest, listed, newest, page, read, subject_page, withdraw, worded,
 };
 
-/// `ConsentRequired` while it is pending.
+/// Reading a pending dialog is refused with `ConsentRequired`.
 pub async fn a_pending_dialog_cannot_be_read(store: &dyn DialogStore, _: &ManualClock) {
     insert(store, "anna", "d-1").await;
     assert_refused!(
@@ -18,7 +18,7 @@ pub async fn a_pending_dialog_cannot_be_read(store: &dyn DialogStore, _: &Manual
     );
 }
 
-/// A page of consented dialogs: under no filter does a pending one stand in it or count.
+/// A pending dialog is on no page and counts in no total, whatever the filter.
 pub async fn a_pending_dialog_is_on_no_page(store: &dyn DialogStore, _: &ManualClock) {
     let date = insert(store, "anna", "d-1").await;
     let all = Filter::default();
@@ -31,12 +31,12 @@ pub async fn a_pending_dialog_is_on_no_page(store: &dyn DialogStore, _: &ManualC
     ];
     for filter in filters {
         let page = page(store, &filter, largest()).await;
-        assert!(page.items.is_empty(), "a pending dialog stands on no page");
+        assert!(page.items.is_empty(), "a pending dialog is on no page");
         assert_eq!(page.total, Some(0), "a pending dialog counts in no total");
     }
 }
 
-/// `NotFound` when it is another customer's, pending or not: that it exists is not told.
+/// A dialog of another customer is `NotFound`, pending or not: the answer does not reveal that it exists.
 pub async fn a_dialog_of_another_customer_is_not_found(store: &dyn DialogStore, _: &ManualClock) {
     insert(store, "anna", "pending").await;
     insert_consented(store, "anna", "consented").await;
@@ -51,7 +51,7 @@ pub async fn a_dialog_of_another_customer_is_not_found(store: &dyn DialogStore, 
     }
 }
 
-/// `NotFound` when it is absent.
+/// An absent dialog is `NotFound`.
 pub async fn an_absent_dialog_is_not_found(store: &dyn DialogStore, _: &ManualClock) {
     insert_consented(store, "anna", "d-1").await;
     for absent in ["d-2", "D-1", "d-", "d-11", "d%", "d__"] {
@@ -63,7 +63,7 @@ pub async fn an_absent_dialog_is_not_found(store: &dyn DialogStore, _: &ManualCl
     }
 }
 
-/// A yes makes the dialog readable, each value as it was sent, the date as it was handed out.
+/// A grant makes the dialog readable, with every value as it was sent and the date that was handed out.
 pub async fn a_consented_dialog_reads_as_it_was_sent(store: &dyn DialogStore, clock: &ManualClock) {
     let sent = worded("anna", "d-1", "PT-br", "Onde está?\n\"Aqui\" 🙂");
     let date = store.insert(sent.clone()).await.expect("a new dialog is stored").date;
@@ -72,7 +72,7 @@ pub async fn a_consented_dialog_reads_as_it_was_sent(store: &dyn DialogStore, cl
 
     let one = read(store, "anna", "d-1").await.expect("a consented dialog can be read");
     let all = page(store, &Filter::default(), largest()).await.items;
-    assert_eq!(all, std::slice::from_ref(&one), "a page shows the same dialog as a look-up");
+    assert_eq!(all, std::slice::from_ref(&one), "a page contains the same dialog as a look-up");
     assert_eq!(one.customer_id(), &sent.customer_id, "the customer is as it was sent");
     assert_eq!(one.dialog_id(), &sent.dialog_id, "the id is as it was sent");
     assert_eq!(one.language().as_str(), "PT-br", "the language is as it was sent, case included");
@@ -80,7 +80,7 @@ pub async fn a_consented_dialog_reads_as_it_was_sent(store: &dyn DialogStore, cl
     assert_eq!(one.date(), date, "the date is when the dialog was received, not consented to");
 }
 
-/// Gone is gone: after a withdrawal or an erasure no call returns the text.
+/// After a withdrawal or an erasure no call returns the text.
 pub async fn a_gone_dialog_is_in_no_answer(store: &dyn DialogStore, clock: &ManualClock) {
     for ending in Ending::ALL {
         ending.bring(store, clock, "anna", &format!("{ending:?}")).await;
@@ -92,11 +92,11 @@ pub async fn a_gone_dialog_is_in_no_answer(store: &dyn DialogStore, clock: &Manu
             "after {ending:?} a dialog is not found"
         );
     }
-    assert!(listed(store, &Filter::default()).await.is_empty(), "no page holds a gone dialog");
-    assert!(held(store, "anna").await.is_empty(), "nothing is held of a gone dialog");
+    assert!(listed(store, &Filter::default()).await.is_empty(), "no page contains an erased dialog");
+    assert!(held(store, "anna").await.is_empty(), "nothing of an erased dialog is held");
 }
 
-/// Gone is gone, also from the next page of a crawl begun before.
+/// The next page of a crawl that began before a withdrawal does not return the text.
 pub async fn a_crawl_begun_before_a_withdrawal_does_not_return_the_text(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -111,7 +111,7 @@ pub async fn a_crawl_begun_before_a_withdrawal_does_not_return_the_text(
     withdraw(store, "d-2").await;
 
     let rest = page(store, &all, after(&crawl, 2)).await;
-    assert_eq!(ids(&rest), ["d-1"], "a crawl goes on without what was withdrawn meanwhile");
+    assert_eq!(ids(&rest), ["d-1"], "a crawl skips a dialog that was withdrawn meanwhile");
     let rest = subject_page(store, "anna", after(&subject, 2)).await;
-    assert_eq!(ids(&rest), ["d-1"], "a crawl goes on without what was withdrawn meanwhile");
+    assert_eq!(ids(&rest), ["d-1"], "a crawl skips a dialog that was withdrawn meanwhile");
 }

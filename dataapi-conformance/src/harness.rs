@@ -1,4 +1,4 @@
-//! How a backend hands its stores to the promises, and how one promise is run.
+//! How a backend provides its stores, and how one promise is run.
 
 use std::any::Any;
 use std::fmt;
@@ -10,21 +10,21 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::ManualClock;
 
-/// Makes the stores that the promises are tried on.
+/// Makes the stores under test.
 ///
-/// Every `async fn(ManualClock) -> Fixture` is one already; implement it on a type of your own if
-/// making a store takes more than a function.
+/// Every `async fn(ManualClock) -> Fixture` is a harness. Implement the trait on your own type if making a store needs
+/// more than a function.
 #[async_trait]
 pub trait Harness: Send + Sync {
-    /// An empty store that takes its time from `clock`, and shares nothing with any other.
+    /// Makes an empty store that takes its dates from `clock` and shares nothing with any other store. Tests run in
+    /// parallel.
     ///
-    /// It must take 64 calls at once without refusing one as overloaded. Called on a
-    /// multi-threaded tokio runtime, which lives until the fixture is dropped. Should panic when it
-    /// cannot make a store.
+    /// The store must accept 128 concurrent calls without refusing one as overloaded. This is called on a
+    /// multi-threaded tokio runtime, which outlives the fixture. It should panic if it cannot make a store.
     async fn fresh(&self, clock: ManualClock) -> Fixture;
 
-    /// Whether what the stores need is there. Where it says no, which it should say aloud, no promise is
-    /// tried.
+    /// Whether stores can be made here, for example because a server is installed. If this returns false, every test
+    /// passes without checking anything, so it should print a warning.
     fn is_available(&self) -> bool {
         true
     }
@@ -41,42 +41,42 @@ where
     }
 }
 
-/// Makes stores that can be copied into another one, of the same backend or another.
+/// Makes stores that can be copied to another store, of the same backend or of another one.
 #[async_trait]
 pub trait CopyHarness: Send + Sync {
-    /// Makes the stores that are copied.
+    /// Returns the harness that makes the stores to copy.
     fn harness(&self) -> &dyn Harness;
 
-    /// Closes the store, copies all of it into another one, and opens that. Should panic when that fails.
+    /// Closes the store, copies all of it to another one, and opens that. It should panic if that fails.
     async fn copied(&self, fixture: Fixture, clock: ManualClock) -> Fixture;
 }
 
-/// A store under test, and what must live as long as it: a temporary directory, a server.
+/// A store under test, and everything that must outlive it, such as a temporary directory or a server.
 pub struct Fixture {
-    // Fields are dropped in the order in which they stand here.
+    // Fields are dropped in this order.
     store: Arc<dyn DialogStore>,
     kept: Vec<Box<dyn Any + Send>>,
 }
 
 impl Fixture {
-    /// A store that needs nothing else.
+    /// A fixture with a store that needs nothing else.
     pub fn new(store: impl DialogStore + 'static) -> Self {
         Self { store: Arc::new(store), kept: Vec::new() }
     }
 
-    /// A store that is shared already.
+    /// A fixture with a store that is already shared.
     pub fn shared(store: Arc<dyn DialogStore>) -> Self {
         Self { store, kept: Vec::new() }
     }
 
-    /// Keeps `kept` until the store has been dropped. What is kept first is dropped first.
+    /// Keeps `kept` until the store has been dropped. Things are dropped in the order in which they were kept.
     #[must_use]
     pub fn keeping(mut self, kept: impl Send + 'static) -> Self {
         self.kept.push(Box::new(kept));
         self
     }
 
-    /// The store under test.
+    /// Returns the store under test.
     pub fn store(&self) -> &dyn DialogStore {
         &*self.store
     }
@@ -88,23 +88,23 @@ impl fmt::Debug for Fixture {
     }
 }
 
-/// Tries one promise on a fresh store: what [`conformance!`](crate::conformance) makes of each.
+/// Checks one promise on a fresh store. [`conformance!`](crate::conformance) calls this for every promise.
 ///
 /// # Panics
-/// When the store breaks the promise, or inside a tokio runtime: it brings its own.
+/// If the store breaks the promise, or if this is called inside a tokio runtime: it makes its own.
 pub fn uphold(harness: &dyn Harness, promise: impl AsyncFnOnce(&dyn DialogStore, &ManualClock)) {
     if !harness.is_available() {
         return;
     }
     let runtime = runtime();
-    // What a fixture keeps may want the runtime when it is dropped.
+    // What a fixture keeps might need the runtime when it is dropped.
     let _context = runtime.enter();
     let clock = ManualClock::default();
     let fixture = runtime.block_on(harness.fresh(clock.clone()));
     runtime.block_on(promise(fixture.store(), &clock));
 }
 
-/// Two workers are enough: they only serve what a fixture runs beside the store's own threads.
+/// Two workers are enough: they only run the tasks that a store spawns.
 pub(crate) fn runtime() -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(2)

@@ -1,4 +1,4 @@
-//! Inserts: each id is taken once, and a retry learns whether it is done.
+//! Inserts: each id is taken once, and a retry learns that it is done.
 
 use dataapi_core::{Clock, ConsentState, DialogStore, StoreError};
 
@@ -7,7 +7,7 @@ use crate::scene::{
     Ending, SECOND, assert_refused, dialog, grant, held, insert, read, stats, status, worded,
 };
 
-/// Stores a dialog as pending and returns the date at which it was received.
+/// An insert stores a pending dialog and returns the date when it was received.
 pub async fn an_insert_stores_a_pending_dialog_and_returns_its_date(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -19,11 +19,12 @@ pub async fn an_insert_stores_a_pending_dialog_and_returns_its_date(
     assert_eq!(status.state, ConsentState::Pending, "a new dialog is pending");
     assert_eq!(status.date, date, "a pending dialog's date is when it was received");
     let [held] = &held(store, "anna").await[..] else { panic!("one dialog is held") };
-    assert_eq!(held.date(), date, "the date handed out is the date stored");
+    assert_eq!(held.date(), date, "the returned date is the stored date");
     assert!(!held.consent_received(), "a new dialog is not consented");
 }
 
-/// `Exists` when the id is taken; `same_content` when customer, text and language are those stored.
+/// Repeating an insert is refused with `Exists`. `same_content` is true if customer, text and language are the stored
+/// ones.
 pub async fn a_repeated_insert_learns_that_it_is_done(store: &dyn DialogStore, _: &ManualClock) {
     let sent = worded("anna", "d-1", "pt-BR", "Onde está?");
     store.insert(sent.clone()).await.expect("a new dialog is stored");
@@ -35,13 +36,13 @@ pub async fn a_repeated_insert_learns_that_it_is_done(store: &dyn DialogStore, _
             assert_refused!(
                 store.insert(worded("anna", "d-1", language, "Onde está?")).await,
                 StoreError::Exists { same_content: true },
-                "the same dialog once more has the same content, whatever the language's case"
+                "the same dialog has the same content, whatever the case of its language"
             );
         }
     }
 }
 
-/// `Exists` when the id is taken, by whichever customer.
+/// An insert of a taken id with other content is refused with `Exists`, for every customer.
 pub async fn a_taken_id_is_refused_to_other_content(store: &dyn DialogStore, _: &ManualClock) {
     store.insert(worded("anna", "d-1", "en", "Hello")).await.expect("a new dialog is stored");
     for consented in [false, true] {
@@ -60,13 +61,13 @@ pub async fn a_taken_id_is_refused_to_other_content(store: &dyn DialogStore, _: 
             assert_refused!(
                 store.insert(other).await,
                 StoreError::Exists { same_content: false },
-                "an id is unique in the whole store, and other content is told apart"
+                "an id is unique in the whole store, and other content is recognised"
             );
         }
     }
 }
 
-/// A call that returns `Err` has changed nothing: the dialog that has the id keeps everything.
+/// A refused insert changes nothing: the dialog that has the id stays as it is.
 pub async fn a_refused_insert_leaves_the_stored_dialog_alone(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -81,10 +82,10 @@ pub async fn a_refused_insert_leaves_the_stored_dialog_alone(
     assert_eq!(stored.text().as_str(), "Hello", "the text is that of the first insert");
     assert_eq!(stored.language().as_str(), "en", "the language is that of the first insert");
     assert_eq!(stored.date(), date, "the date is that of the first insert");
-    assert!(held(store, "ben").await.is_empty(), "nothing is stored of a refused insert");
+    assert!(held(store, "ben").await.is_empty(), "a refused insert stores nothing");
 }
 
-/// `Gone` when the id was withdrawn or erased before: no call ever brings it back.
+/// An id that was withdrawn or erased is refused with `Gone`: no call ever brings the dialog back.
 pub async fn a_gone_id_is_never_taken_again(store: &dyn DialogStore, clock: &ManualClock) {
     for ending in Ending::ALL {
         ending.bring(store, clock, "anna", &format!("{ending:?}")).await;

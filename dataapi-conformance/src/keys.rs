@@ -1,4 +1,4 @@
-//! Keys: kept by their hash, each under a name of its own, revoked for good.
+//! Keys: each has its own name and is stored by its hash, and a revoked key stays revoked.
 
 use dataapi_core::{
     Clock, DialogStore, Grant, Key, KeyName, KeySecret, NewKey, Reach, Roles, StoreError,
@@ -8,11 +8,11 @@ use crate::ManualClock;
 use crate::scene::{SECOND, assert_refused};
 
 fn name(name: &str) -> KeyName {
-    name.parse().expect("the scene uses valid names")
+    name.parse().expect("tests use valid names")
 }
 
 fn roles(roles: &str) -> Roles {
-    roles.parse().expect("the scene uses known roles")
+    roles.parse().expect("tests use known roles")
 }
 
 fn key(called: &str, roles: &str) -> NewKey {
@@ -35,7 +35,7 @@ pub async fn a_new_store_has_no_keys(store: &dyn DialogStore, _: &ManualClock) {
     assert_eq!(keys(store).await, []);
 }
 
-/// A key is kept with all that it was made with, as of now; keys come by name.
+/// A key is kept with everything it was made with and the current date. Keys are ordered by name.
 pub async fn a_key_is_kept_as_it_was_made(store: &dyn DialogStore, clock: &ManualClock) {
     let later = clock.now().saturating_add(SECOND * 60);
     let second = NewKey { expires: Some(later), ..key("second", "ingest,consent") };
@@ -60,7 +60,7 @@ pub async fn a_key_is_kept_as_it_was_made(store: &dyn DialogStore, clock: &Manua
     assert!(kept[1].works(clock.now()) && !kept[1].works(later), "it expires");
 }
 
-/// No two keys ever have the same name, so that what a log says stays clear.
+/// No two keys ever have the same name, so that a name in a log is unambiguous.
 pub async fn a_name_is_given_to_one_key_for_ever(store: &dyn DialogStore, _: &ManualClock) {
     store.create_key(key("name", "read")).await.expect("a key is kept");
     let before = keys(store).await;
@@ -74,7 +74,7 @@ pub async fn a_name_is_given_to_one_key_for_ever(store: &dyn DialogStore, _: &Ma
     }
 }
 
-/// A revoked key never works again, and keeps the date of its end.
+/// A revoked key never works again, and keeps the date when it was revoked.
 pub async fn a_revoked_key_stays_revoked(store: &dyn DialogStore, clock: &ManualClock) {
     store.create_key(key("name", "read")).await.expect("a key is kept");
     store.create_key(key("other", "read")).await.expect("a key is kept");
@@ -88,10 +88,10 @@ pub async fn a_revoked_key_stays_revoked(store: &dyn DialogStore, clock: &Manual
     let kept = keys(store).await;
     assert_eq!(kept[0].revoked, Some(revoked));
     assert!(!kept[0].works(clock.now()));
-    assert_eq!(kept[1].revoked, None, "another key goes on working");
+    assert_eq!(kept[1].revoked, None, "another key still works");
 }
 
-/// The last use is noted, whichever of two is noted last.
+/// The latest use of a key is kept, even if an earlier use is recorded after it.
 pub async fn the_use_of_keys_is_noted_and_never_goes_back(
     store: &dyn DialogStore,
     clock: &ManualClock,

@@ -1,5 +1,4 @@
-//! The consent ledger: one chained event for whatever was decided, erased or expired, and none for
-//! anything else.
+//! The consent ledger: each decision, erasure and expiry is one chained event, and nothing else is an event.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,29 +14,29 @@ use crate::scene::{
     insert_consented, largest, page, status, withdraw,
 };
 
-/// All events, which are less than a page, chain by chain.
+/// Returns all events, chain by chain, if there are at most 1000.
 pub(crate) async fn events(store: &dyn DialogStore) -> Vec<Event> {
     events_after(store, &Positions::START).await
 }
 
-/// Those after some positions.
+/// Returns the events after these positions, if there are at most 1000.
 async fn events_after(store: &dyn DialogStore, after: &Positions) -> Vec<Event> {
     store.events(after, Limit::MAX).await.expect("the ledger can be read")
 }
 
-/// How far the ledger goes.
+/// Returns the positions at the end of the ledger.
 async fn end(store: &dyn DialogStore) -> Positions {
     store.ledger_head().await.expect("the ledger has a head").positions
 }
 
-/// The events chain by chain, after it was seen that the chains hold up to the ledger's head.
+/// Returns all events, chain by chain, and checks the chains up to the head of the ledger.
 async fn audited(store: &dyn DialogStore) -> Vec<Event> {
     let events = scene::audited(store, None).await;
     assert!(events.is_sorted_by_key(|event| (event.chain, event.position)), "chain by chain");
     events
 }
 
-/// A store without decisions has an empty ledger.
+/// The ledger of a store without decisions is empty.
 pub async fn a_new_store_has_an_empty_ledger(store: &dyn DialogStore, _: &ManualClock) {
     assert_eq!(audited(store).await, []);
     insert(store, "anna", "pending").await;
@@ -60,7 +59,7 @@ pub async fn each_end_of_a_dialog_is_an_event(store: &dyn DialogStore, clock: &M
         };
         let granted = matches!(ending, Ending::Withdrawn | Ending::ErasedConsented);
         let expected = if granted { vec![EventKind::Granted, last] } else { vec![last] };
-        assert_eq!(new, expected, "what happened is what the ledger says");
+        assert_eq!(new, expected, "the ledger contains what happened");
         let event = &events[events.len() - 1];
         assert_eq!(event.date, date, "an event has the date of what it records");
         assert!(
@@ -70,27 +69,27 @@ pub async fn each_end_of_a_dialog_is_an_event(store: &dyn DialogStore, clock: &M
         assert_eq!(
             status(store, name).await.event.as_ref(),
             Some(event),
-            "how a dialog stands is what its last event says"
+            "the consent status of a dialog contains its last event"
         );
     }
     let references: BTreeSet<_> = events(store).await.iter().map(|event| event.reference).collect();
-    assert_eq!(references.len(), Ending::ALL.len(), "dialogs are told apart");
+    assert_eq!(references.len(), Ending::ALL.len(), "each dialog has its own reference");
 }
 
-/// A receipt is the event that it proves, with its evidence.
+/// A receipt contains the event that it proves, with its evidence.
 pub async fn a_receipt_is_an_event_of_the_ledger(store: &dyn DialogStore, clock: &ManualClock) {
     insert(store, "anna", "d").await;
     let evidence = |notice: &str| {
         Evidence::parse(Some(notice.to_owned()), Some("button".into()), None).expect("evidence")
     };
-    let yes = store.decide(id("d"), Decision::Granted, evidence("v1")).await.expect("a yes");
-    assert_eq!(status(store, "d").await.event.as_ref(), Some(&yes.event));
+    let grant = store.decide(id("d"), Decision::Granted, evidence("v1")).await.expect("a grant");
+    assert_eq!(status(store, "d").await.event.as_ref(), Some(&grant.event));
     clock.advance(SECOND);
-    let no = store.decide(id("d"), Decision::Withdrawn, evidence("v2")).await.expect("a no");
-    assert_eq!(audited(store).await, [yes.event, no.event]);
+    let withdrawal = store.decide(id("d"), Decision::Withdrawn, evidence("v2")).await.expect("a withdrawal");
+    assert_eq!(audited(store).await, [grant.event, withdrawal.event]);
 }
 
-/// What changes nothing is no event.
+/// A call that changes nothing writes no event.
 pub async fn what_changes_nothing_is_no_event(store: &dyn DialogStore, clock: &ManualClock) {
     insert_consented(store, "anna", "consented").await;
     Ending::Withdrawn.bring(store, clock, "ben", "withdrawn").await;
@@ -101,19 +100,19 @@ pub async fn what_changes_nothing_is_no_event(store: &dyn DialogStore, clock: &M
     withdraw(store, "erased").await;
     for name in ["withdrawn", "erased"] {
         let late = decide(store, name, Decision::Granted).await;
-        assert_refused!(late, StoreError::Conflict, "a late yes is a conflict");
+        assert_refused!(late, StoreError::Conflict, "a late grant is a conflict");
         assert!(store.insert(dialog("ben", name)).await.is_err(), "a gone id stays taken");
     }
     let unknown = decide(store, "unknown", Decision::Withdrawn).await;
     assert_refused!(unknown, StoreError::NotFound, "it was never stored");
     assert!(store.erase_dialog(&customer("ben"), &id("consented")).await.is_err());
-    store.erase_customer(&customer("nobody")).await.expect("nothing is fine");
+    store.erase_customer(&customer("nobody")).await.expect("erasing an unknown customer succeeds");
     store.purge(Purge::Pending, clock.now(), 10).await.expect("a purge succeeds");
     insert(store, "anna", "pending").await;
     assert_eq!(audited(store).await, before);
 }
 
-/// An imported consent is an event, as of now, with the evidence of an import.
+/// An imported consent is an event with the date of the import, and evidence that says it was imported.
 pub async fn an_imported_consent_is_an_event(store: &dyn DialogStore, clock: &ManualClock) {
     let imported = |name, consented| ImportedDialog {
         dialog: dialog("anna", name),
@@ -132,7 +131,7 @@ pub async fn an_imported_consent_is_an_event(store: &dyn DialogStore, clock: &Ma
     }
 }
 
-/// Events come in order from wherever one goes on, and no more than asked for.
+/// Events can be read on from any position, in order, and no more than asked for.
 pub async fn events_are_read_on_from_any_position(store: &dyn DialogStore, _: &ManualClock) {
     for number in 0..5 {
         insert_consented(store, "anna", &format!("d-{number}")).await;
@@ -185,7 +184,7 @@ pub async fn all_events_of_a_dialog_are_in_one_chain(store: &dyn DialogStore, _:
     assert_eq!(audited(store).await.len(), 40);
 }
 
-/// However many decide at once, no chain has a gap or a fork.
+/// Concurrent decisions leave no gap and no fork in any chain.
 pub async fn concurrent_decisions_make_one_chain(store: &dyn DialogStore, _: &ManualClock) {
     const DIALOGS: usize = 48;
     for number in 0..DIALOGS {
@@ -202,7 +201,7 @@ pub async fn concurrent_decisions_make_one_chain(store: &dyn DialogStore, _: &Ma
         let event = receipt.expect("a decision on a pending dialog").event;
         let place = |event: &Event| (event.chain, event.position);
         let found = events.iter().find(|other| place(other) == place(&event));
-        assert_eq!(found, Some(&event), "a receipt stands where it says");
+        assert_eq!(found, Some(&event), "a receipt contains the event at its place in the ledger");
     }
 }
 
@@ -210,8 +209,8 @@ async fn changes(store: &dyn DialogStore, after: &Positions, limit: Limit) -> Ve
     store.changes(after, limit, &Reach::default()).await.expect("the ledger can be read")
 }
 
-/// Changes are the events, in order and on from any position; a grant that still holds comes with its
-/// dialog, and nothing else does.
+/// Changes are the events, in order, from any position. A grant that is still valid comes with its dialog, and no other
+/// event does.
 pub async fn changes_are_the_events_with_what_is_readable_by_them(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -239,19 +238,19 @@ pub async fn changes_are_the_events_with_what_is_readable_by_them(
         .filter_map(|Change { event, dialog }| {
             let dialog = dialog?;
             assert_eq!(event.kind, EventKind::Granted);
-            assert_eq!(event.reference, store.reference(dialog.dialog_id()), "it is of its event");
+            assert_eq!(event.reference, store.reference(dialog.dialog_id()), "the dialog belongs to the event");
             Some(dialog)
         })
         .collect();
     let names: BTreeSet<_> = readable.iter().map(|dialog| dialog.dialog_id().as_str()).collect();
-    assert_eq!(names, BTreeSet::from(["stays", "pending"]), "what a yes still holds for");
+    assert_eq!(names, BTreeSet::from(["stays", "pending"]), "the dialogs that are still consented");
     for dialog in readable {
         let read = store.dialog(dialog.customer_id(), dialog.dialog_id(), &Reach::default()).await;
-        assert_eq!(read.expect("it is readable"), dialog, "it is the dialog as it is read");
+        assert_eq!(read.expect("it is readable"), dialog, "it is the same dialog as a read returns");
     }
 }
 
-/// A copy of what was readable once, with the changes since then, is what is readable now.
+/// A copy of the readable dialogs, updated with the changes since then, contains what is readable now.
 pub async fn changes_bring_a_copy_up_to_date(store: &dyn DialogStore, clock: &ManualClock) {
     for number in 0..12 {
         clock.advance(SECOND);
@@ -290,7 +289,7 @@ pub async fn changes_bring_a_copy_up_to_date(store: &dyn DialogStore, clock: &Ma
     assert_eq!(copy, readable().await);
 }
 
-/// A dialog's reference is told for any id, and is that of its events.
+/// A dialog's reference is known for any id, and is the one in its events.
 pub async fn a_dialog_has_the_reference_of_its_events(store: &dyn DialogStore, _: &ManualClock) {
     let before = store.reference(&id("d"));
     insert_consented(store, "anna", "d").await;
@@ -299,5 +298,5 @@ pub async fn a_dialog_has_the_reference_of_its_events(store: &dyn DialogStore, _
         assert_eq!(event.reference, before);
     }
     assert_eq!(store.reference(&id("d")), before);
-    assert_ne!(store.reference(&id("D")), before, "ids are told apart");
+    assert_ne!(store.reference(&id("D")), before, "similar ids have different references");
 }

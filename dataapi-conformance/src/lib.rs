@@ -1,57 +1,86 @@
-//! The promises of [`DialogStore`](dataapi_core::DialogStore) as tests for any storage backend.
+//! Tests for storage backends of DataAPI: everything that [`DialogStore`](dataapi_core::DialogStore) promises and that
+//! can be checked through the trait.
 //!
-//! A backend keeps the written contract exactly if it passes these. Each promise is a function
-//! over `&dyn DialogStore` whose name says what is promised; [`conformance!`] makes a test of each.
+//! Each promise is a function over `&dyn DialogStore`. Its name says what the store promises, such as
+//! [`gate::a_pending_dialog_cannot_be_read`]. The macro [`conformance!`] makes one test of each promise.
+//!
+//! # Test your backend
+//!
+//! Add this crate to the `dev-dependencies` of your backend. Write a function that makes an empty store, and pass it to
+//! the macro in a test file such as `tests/conformance.rs`:
 //!
 //! ```
 //! use std::sync::Arc;
 //! use dataapi_conformance::{Fixture, ManualClock, conformance};
 //! use dataapi_core::{MemoryStore, RefKey};
 //!
-//! // Stands for your own: make an empty store, and keep what it needs in the fixture.
 //! async fn fresh(clock: ManualClock) -> Fixture {
-//!     let directory = Arc::new("a temporary directory, dropped after the store");
+//!     // Make an empty store of your backend here, instead of this one in memory.
 //!     let store = MemoryStore::new(Arc::new(clock), RefKey::from_bytes([7; 32]));
+//!     // A fixture can keep something until the store is dropped.
+//!     let directory = Arc::new("a temporary directory");
 //!     Fixture::new(store).keeping(directory)
 //! }
 //!
-//! // In a file such as tests/conformance.rs:
 //! conformance!(fresh);
 //! # fn main() {
 //! #     dataapi_conformance::uphold(&fresh, dataapi_conformance::gate::a_pending_dialog_cannot_be_read);
 //! # }
 //! ```
 //!
-//! Each test has a fresh store and a [`ManualClock`], and no test looks at the wall clock. What
-//! cannot be seen through the trait is left to the backend's own tests: that an acknowledged write
-//! survives the loss of power, that the bytes of a gone text leave the files, and what calls cost.
+//! Then run `cargo test`. A test that fails names the promise that the store broke, and its message says what the store
+//! answered. [`uphold`] runs a single promise. [`Harness`] says what a store under test has to do.
 //!
-//! | module | holds |
+//! # Random histories
+//!
+//! The macro also adds the test `model::random_histories_match_the_reference_model`. It takes thousands of random steps
+//! on your store and on the reference model [`MemoryStore`](dataapi_core::MemoryStore), and compares every answer. If
+//! one differs, the test shrinks the history to a short one and prints the seed with which it can be repeated. See
+//! [`model::random_histories_match_the_reference_model`] for the environment variables that set the seed and the number
+//! of steps.
+//!
+//! If your backend can be the source or the target of a copy, implement [`CopyHarness`] and call
+//! [`model::copied_stores_go_on_like_the_reference_model`] from a test of your own.
+//!
+//! # What your own tests have to cover
+//!
+//! Some promises cannot be checked through the trait:
+//!
+//! - An acknowledged write survives a crash and a loss of power.
+//! - The bytes of an erased dialog leave the files of the store.
+//! - Several processes can use the same store, if your backend supports that.
+//! - Each call costs no more than its documentation says.
+//!
+//! The module [`scene`] has helpers for such tests.
+//!
+//! # Modules
+//!
+//! | module | promises |
 //! |---|---|
-//! | [`gate`] | no text is read before consent, and none after it ended |
-//! | [`inserts`] | each id is taken once, and a retry learns whether it is done |
-//! | [`decisions`] | what yes and no do, and the proof of them |
-//! | [`early`] | decisions that come before their dialog |
-//! | [`erasure`] | by dialog, by customer, and of what was never consented to |
-//! | [`dates`] | they follow the clock, but never backwards |
-//! | [`values`] | whatever is valid is returned byte for byte |
-//! | [`pages`] | the one right order, filters, totals, limits, offsets, cursors |
-//! | [`crawl`] | following `next` while others come and go |
-//! | [`subject`] | everything held on one customer, and on nobody else |
-//! | [`import`] | dialogs of another store keep their dates |
-//! | [`ledger`] | one chained event for whatever was decided or erased, and none for anything else |
-//! | [`reach`] | within bounds nothing else is read, listed or counted |
-//! | [`keys`] | kept by their hash, revoked for good |
-//! | [`stats`] | the counts, after everything that can happen |
-//! | [`whole`] | refused calls change nothing, dropped ones nothing in part |
-//! | [`races`] | of calls that compete, exactly the promised ones win |
-//! | [`meanwhile`] | what readers see while writers are at work |
-//! | [`model`] | random histories are answered as by the reference model |
-//!
-//! [`scene`] has what they and a backend's own tests begin with.
+//! | [`gate`] | No text can be read before consent or after consent ended. |
+//! | [`inserts`] | Each id is taken once, and a retry learns that it is done. |
+//! | [`decisions`] | What a grant and a withdrawal do, and their receipts. |
+//! | [`early`] | Decisions that come before their dialog. |
+//! | [`erasure`] | Erasure of a dialog or a customer, retention, tombstones and scrubbing. |
+//! | [`dates`] | Dates follow the clock and never go backwards. |
+//! | [`values`] | Every valid value is returned byte for byte. |
+//! | [`pages`] | Order, filters, totals, limits, offsets and cursors. |
+//! | [`crawl`] | Following `next` while dialogs come and go. |
+//! | [`subject`] | Everything held on one customer, and nothing of others. |
+//! | [`import`] | Imported dialogs keep their dates. |
+//! | [`ledger`] | Each decision and erasure is one chained event, and nothing else is an event. |
+//! | [`reach`] | A reader with bounds sees and counts nothing outside them. |
+//! | [`keys`] | Keys are stored by their hash, and a revoked key stays revoked. |
+//! | [`stats`] | The counts are right after every kind of change. |
+//! | [`revision`] | An answer can be reused while its revision lasts. |
+//! | [`whole`] | A refused call changes nothing, and a dropped call happens whole or not at all. |
+//! | [`races`] | When calls compete, exactly the promised ones win. |
+//! | [`meanwhile`] | What readers see while writers are at work. |
+//! | [`model`] | Random histories have the same answers as the reference model. |
+//! | [`scene`] | No promises, but helpers for tests. |
 
 #![deny(missing_docs)]
-#![allow(clippy::missing_panics_doc, reason = "a promise that is not kept panics, as tests do")]
+#![allow(clippy::missing_panics_doc, reason = "a broken promise panics, as tests do")]
 
 mod clock;
 mod harness;

@@ -1,4 +1,4 @@
-//! Meanwhile: what readers see while writers are at work.
+//! What readers see while writers are at work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -15,11 +15,11 @@ use crate::scene::{
     withdraw, worded,
 };
 
-/// How many calls are under way at once.
+/// How many calls run at once.
 const CROWD: usize = 32;
 
-/// A crawl yields every dialog that was consented at the start and stayed so exactly once, and no
-/// dialog twice, whatever happens meanwhile.
+/// A crawl returns every dialog that was consented at its start and stayed so exactly once, and no dialog twice, while
+/// writers are at work.
 pub async fn a_crawl_under_changes_meets_each_dialog_that_stays_once(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -36,7 +36,7 @@ pub async fn a_crawl_under_changes_meets_each_dialog_that_stays_once(
         }
     }
     let stays = &stays;
-    // Held by each writer until it is done, also if it fails: then the readers may stop as well.
+    // Each writer holds this until it is done or fails. Then the readers can stop too.
     let work = Arc::new(());
     let writers = (0..10).map(|task| {
         let work = work.clone();
@@ -64,7 +64,7 @@ pub async fn a_crawl_under_changes_meets_each_dialog_that_stays_once(
     let crawlers = (1..=6).map(|size| {
         let crawl = async move {
             loop {
-                // Before the crawl, so that there is one more after the last change.
+                // Read before the crawl, so that one more crawl follows the last change.
                 let idle = Arc::strong_count(work) == 1;
                 let all = Filter::default();
                 let mut page = page(store, &all, newest(size)).await;
@@ -75,7 +75,7 @@ pub async fn a_crawl_under_changes_meets_each_dialog_that_stays_once(
                     page = crate::scene::page(store, &all, after(&cursor, size)).await;
                     met.add(&page);
                 }
-                assert_eq!(met.starting("stays"), *stays, "every crawl meets all that stay");
+                assert_eq!(met.starting("stays"), *stays, "every crawl finds all dialogs that stay");
                 if idle {
                     break;
                 }
@@ -84,15 +84,15 @@ pub async fn a_crawl_under_changes_meets_each_dialog_that_stays_once(
         };
         crawl.boxed()
     });
-    // Collected first: a crawler must not find that no writer has come yet.
+    // Collected first: otherwise a crawler could start before any writer holds `work`.
     let tasks: Vec<_> = writers.chain(crawlers).collect();
     at_once(tasks);
-    assert_eq!(listed(store, &Filter::default()).await.len(), 60, "what stayed and came later");
+    assert_eq!(listed(store, &Filter::default()).await.len(), 60, "the dialogs that stayed and those that came later");
 }
 
-/// After a withdrawal or an erasure has returned, no call that starts later returns the text, on
-/// whichever thread and in whichever page.
-pub async fn no_read_that_starts_after_a_no_returns_the_text(
+/// After a withdrawal or an erasure has returned, no call that starts later returns the text, on any thread and on any
+/// page.
+pub async fn no_read_that_starts_after_a_withdrawal_returns_the_text(
     store: &dyn DialogStore,
     _: &ManualClock,
 ) {
@@ -100,7 +100,7 @@ pub async fn no_read_that_starts_after_a_no_returns_the_text(
     for number in 0..DIALOGS {
         insert_consented(store, "anna", &format!("d-{number:02}")).await;
     }
-    // Dialogs are withdrawn in the order of their numbers; below this one all of them are.
+    // Dialogs are erased in the order of their numbers; all below this one are gone.
     let gone = &AtomicUsize::new(0);
     let work = Arc::new(());
     let writing = work.clone();
@@ -134,12 +134,12 @@ pub async fn no_read_that_starts_after_a_no_returns_the_text(
                         .and_then(|it| it.parse().ok())
                         .is_some_and(|it: usize| it < known)
                 });
-                assert!(!too_late, "what was gone before a read started is not in it");
+                assert!(!too_late, "a read returns nothing that was erased before it started");
                 if let Some(last) = known.checked_sub(1) {
                     assert_refused!(
                         read(store, "anna", &format!("d-{last:02}")).await,
                         StoreError::NotFound,
-                        "what was gone before a read started is not found"
+                        "a dialog that was erased before a read started is not found"
                     );
                 }
                 if idle {
@@ -154,8 +154,8 @@ pub async fn no_read_that_starts_after_a_no_returns_the_text(
     assert!(held(store, "anna").await.is_empty(), "in the end nothing is left");
 }
 
-/// Dates never go backwards: a call that starts after another has returned has no earlier date,
-/// also across threads, and also when the clock jumps.
+/// A call that starts after another one has returned has no earlier date, even on another thread and even if the clock
+/// jumps.
 pub async fn dates_of_concurrent_calls_never_go_backwards(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -184,7 +184,7 @@ pub async fn dates_of_concurrent_calls_never_go_backwards(
     assert!(date.as_micros() >= latest.load(Ordering::SeqCst), "the last insert has the last date");
 }
 
-/// Items and total of a page are of one moment.
+/// The items and the total of a page come from the same snapshot.
 pub async fn items_and_total_of_a_page_are_of_one_moment(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -222,7 +222,7 @@ pub async fn items_and_total_of_a_page_are_of_one_moment(
                 let idle = Arc::strong_count(work) == 1;
                 let page = page(store, filter, largest()).await;
                 let items = page.items.len() as u64;
-                assert_eq!(page.total, Some(items), "the total is of the same moment as the items");
+                assert_eq!(page.total, Some(items), "the total comes from the same snapshot as the items");
                 let start = Start::Offset(number as u64);
                 let window = Window { limit: limit(5), start, total: true };
                 let page = subject_page(store, "anna", window).await;
@@ -230,7 +230,7 @@ pub async fn items_and_total_of_a_page_are_of_one_moment(
                 assert_eq!(
                     page.next.is_some(),
                     page.total > Some(seen),
-                    "there is a next page exactly if the total says so"
+                    "there is a next page exactly if the total is larger"
                 );
                 if idle {
                     break;
@@ -248,7 +248,7 @@ pub async fn items_and_total_of_a_page_are_of_one_moment(
 pub async fn an_import_and_an_erasure_appear_whole(store: &dyn DialogStore, _: &ManualClock) {
     const EACH: u64 = 12;
     const ROUNDS: usize = 8;
-    // Counts up to the customer that the writer is at.
+    // The number of the writer's current customer.
     let current = &AtomicUsize::new(0);
     let work = Arc::new(());
     let writing = work.clone();
@@ -284,7 +284,7 @@ pub async fn an_import_and_an_erasure_appear_whole(store: &dyn DialogStore, _: &
                 };
                 assert!(
                     seen == 0 || seen as u64 == EACH,
-                    "one commit is seen whole or not at all, not {seen} of {EACH}"
+                    "one commit is visible whole or not at all, not {seen} of {EACH}"
                 );
                 let counts = stats(store).await;
                 let (left, erased) = (counts.consented, counts.erased);

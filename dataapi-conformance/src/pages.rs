@@ -1,4 +1,4 @@
-//! Pages: the one right order, filters, totals, limits, offsets and cursors.
+//! Pages: their order, filters, totals, limits, offsets and cursors.
 
 use dataapi_core::{
     Clock, Cursor, CustomerId, Date, DialogId, DialogStore, Filter, ImportedDialog, Language,
@@ -11,7 +11,7 @@ use crate::scene::{
     language, largest, limit, listed, newest, page, withdraw, worded,
 };
 
-/// A dialog that stands on the pages of a populated store.
+/// A readable dialog of a populated store.
 struct Row {
     customer: CustomerId,
     dialog: DialogId,
@@ -19,8 +19,8 @@ struct Row {
     date: Date,
 }
 
-/// Dialogs of several customers, languages and dates, many of them of one date, with pending and
-/// gone ones in between; returns those that are readable, in the order of pages.
+/// Stores dialogs of several customers, languages and dates, many of them with equal dates, with pending and erased
+/// ones in between. Returns the readable ones in the order of pages.
 async fn populate(store: &dyn DialogStore, clock: &ManualClock) -> Vec<Row> {
     let mut rows = Vec::new();
     for number in 0..60_usize {
@@ -78,7 +78,7 @@ fn is_in(range: &LanguageRange, language: &Language) -> bool {
     }
 }
 
-/// Every combination of conditions, over dates that dialogs have and dates that none has.
+/// Returns every combination of conditions, over dates that dialogs have and dates that none has.
 fn filters(rows: &[Row]) -> Vec<Filter> {
     let newest = rows[0].date;
     let middle = rows[rows.len() / 2].date;
@@ -92,7 +92,7 @@ fn filters(rows: &[Row]) -> Vec<Filter> {
                     if let Some(whose) = whose {
                         filter = filter.customer(customer(whose));
                     }
-                    filter = filter.languages(ranges(tags)).expect("they are few");
+                    filter = filter.languages(ranges(tags)).expect("few enough ranges");
                     filters.extend(filter.between(from, to));
                 }
             }
@@ -101,13 +101,13 @@ fn filters(rows: &[Row]) -> Vec<Filter> {
     filters
 }
 
-/// A page of consented dialogs, newest date first.
+/// Pages contain consented dialogs, the newest date first.
 pub async fn pages_show_the_newest_first(store: &dyn DialogStore, clock: &ManualClock) {
     for dialog in ["b", "d", "a", "c"] {
         insert(store, "anna", dialog).await;
         clock.advance(MICROSECOND);
     }
-    // When consent came is no part of the order.
+    // The date of consent does not affect the order.
     for dialog in ["d", "c", "b", "a"] {
         grant(store, dialog).await;
         clock.advance(SECOND);
@@ -116,7 +116,7 @@ pub async fn pages_show_the_newest_first(store: &dyn DialogStore, clock: &Manual
     assert_eq!(listed, ["c", "a", "d", "b"], "the order is that of the dates of receipt");
 }
 
-/// Equal dates by id, descending bytes: not letters, not UTF-16 units, not in any locale.
+/// Equal dates are ordered by the bytes of the id, descending: not by letters, UTF-16 units or a locale.
 pub async fn equal_dates_are_ordered_by_id_descending_bytes(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -141,7 +141,7 @@ pub async fn equal_dates_are_ordered_by_id_descending_bytes(
     assert_eq!(met.in_order(), names, "a cursor between equal dates keeps that order");
 }
 
-/// Every filter returns all that match every condition given, and nothing else.
+/// A filter returns everything that matches all its conditions, and nothing else.
 pub async fn filters_return_what_matches_every_condition(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -152,14 +152,14 @@ pub async fn filters_return_what_matches_every_condition(
         let page = page(store, &filter, largest()).await;
         let wanted = (filter.customer_id().map(CustomerId::as_str), filter.language_ranges());
         let range = (filter.from(), filter.to());
-        assert_eq!(ids(&page), expected, "all that matches {wanted:?} in {range:?}, in order");
-        assert_eq!(page.total, Some(expected.len() as u64), "the total counts all that matches");
-        assert_eq!(page.next, None, "there is no page after all that matches");
+        assert_eq!(ids(&page), expected, "everything that matches {wanted:?} in {range:?}, in order");
+        assert_eq!(page.total, Some(expected.len() as u64), "the total counts everything that matches");
+        assert_eq!(page.next, None, "there is no page after the last match");
     }
 }
 
-/// A range stands for its tag and for every tag that begins with it and a hyphen, whatever their case, and
-/// for no other. Pages, totals and crawls go over all of them in one order.
+/// A language range matches its tag and every tag that begins with it and a hyphen, whatever their case, and no other
+/// tag. Pages, totals and crawls cover all of them in one order.
 pub async fn a_range_of_languages_matches_its_tag_and_what_begins_with_it(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -170,7 +170,7 @@ pub async fn a_range_of_languages_matches_its_tag_and_what_begins_with_it(
         store.insert(dialog).await.expect("a new dialog is stored");
         clock.advance(MICROSECOND);
     }
-    // One that nobody may read is in a language of its own.
+    // A pending dialog in a language that no other dialog has.
     store.insert(worded("anna", "pending", "en-AU", "hello")).await.expect("it is stored");
     for number in 0..tags.len() {
         grant(store, &number.to_string()).await;
@@ -184,7 +184,7 @@ pub async fn a_range_of_languages_matches_its_tag_and_what_begins_with_it(
         (&["en-AU-*"], vec![]),
         (&["it-*"], vec![]),
     ] {
-        let filter = Filter::default().languages(ranges(asked)).expect("they are few");
+        let filter = Filter::default().languages(ranges(asked)).expect("few enough ranges");
         assert_eq!(listed(store, &filter).await, expected, "{asked:?}");
         let mut page = page(store, &filter, newest(1)).await;
         assert_eq!(page.total, Some(expected.len() as u64), "the total of {asked:?}");
@@ -200,7 +200,7 @@ pub async fn a_range_of_languages_matches_its_tag_and_what_begins_with_it(
     }
 }
 
-/// Ranges match at most 32 of the languages that can be read; those that cannot do not count.
+/// Ranges match at most 32 languages of readable dialogs. Languages that only other dialogs have do not count.
 pub async fn ranges_that_match_too_many_languages_are_refused(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -220,12 +220,12 @@ pub async fn ranges_that_match_too_many_languages_are_refused(
         Err(StoreError::Invalid { field: "language", .. }) => {}
         other => panic!("a range of 33 languages is refused, not answered with {other:?}"),
     }
-    let two = Filter::default().languages(ranges(&["en-x-0", "en-x-32"])).expect("they are few");
+    let two = Filter::default().languages(ranges(&["en-x-0", "en-x-32"])).expect("few enough ranges");
     assert_eq!(page(store, &two, largest()).await.total, Some(2));
 }
 
-/// What a range matches, and how many languages, would tell a reader that is bound to customers of the dialogs
-/// of others. Bound to languages it meets none but those.
+/// A language range is refused to a reader that is bound to customers: it would reveal which languages other customers'
+/// dialogs have. A reader that is bound to languages finds only those.
 pub async fn a_range_within_bounds_tells_nothing_of_what_lies_beyond(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -240,7 +240,7 @@ pub async fn a_range_within_bounds_tells_nothing_of_what_lies_beyond(
         let request = PageRequest::new(filter.within(bound.clone()), largest());
         match store.query(&request.expect("it has no cursor")).await {
             Err(StoreError::Invalid { field: "language", .. }) => {}
-            other => panic!("a range within bounds of customers is refused, not {other:?}"),
+            other => panic!("a range is refused to a reader bound to customers, not {other:?}"),
         }
     }
     let tags = vec![language("en-us"), language("de")];
@@ -249,7 +249,7 @@ pub async fn a_range_within_bounds_tells_nothing_of_what_lies_beyond(
     assert_eq!(listed(store, &filter.within(reach)).await, ["en-US"]);
 }
 
-/// Received at `from` or later, and before `to`.
+/// `from` includes its date, `to` excludes it.
 pub async fn from_is_inclusive_and_to_is_exclusive(store: &dyn DialogStore, clock: &ManualClock) {
     let mut dates = Vec::new();
     for dialog in ["a", "b", "c"] {
@@ -272,7 +272,7 @@ pub async fn from_is_inclusive_and_to_is_exclusive(store: &dyn DialogStore, cloc
     }
 }
 
-/// `total` counts all that match, wherever the page starts and however short it is.
+/// `total` counts everything that matches, wherever the page starts and however short it is.
 pub async fn the_total_counts_all_that_match(store: &dyn DialogStore, clock: &ManualClock) {
     let rows = populate(store, clock).await;
     let range = Filter::default().between(Some(rows[rows.len() / 2].date), None);
@@ -284,14 +284,14 @@ pub async fn the_total_counts_all_that_match(store: &dyn DialogStore, clock: &Ma
         assert_eq!(first.total, total, "the total counts more than the page");
         let start = Start::Offset(5);
         let second = page(store, &filter, Window { start, ..newest(2) }).await;
-        assert_eq!(second.total, total, "the total counts what lies before the offset");
+        assert_eq!(second.total, total, "the total includes the dialogs before the offset");
         let cursor = first.next.expect("more pages follow");
         let third = page(store, &filter, after(&cursor, 2)).await;
-        assert_eq!(third.total, total, "the total counts what lies before the cursor");
+        assert_eq!(third.total, total, "the total includes the dialogs before the cursor");
     }
 }
 
-/// The total is `None` if it was not asked for, and the page is the same without.
+/// The total is `None` if it was not asked for, and the rest of the page is the same.
 pub async fn the_total_is_left_out_when_not_asked_for(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -301,7 +301,7 @@ pub async fn the_total_is_left_out_when_not_asked_for(
         let with = page(store, &Filter::default(), newest(limit)).await;
         let window = Window { total: false, ..newest(limit) };
         let without = page(store, &Filter::default(), window).await;
-        assert_eq!(without.total, None, "no total is counted that nobody asked for");
+        assert_eq!(without.total, None, "there is no total unless it is asked for");
         assert_eq!(without.items, with.items, "the items are the same");
         assert_eq!(without.next, with.next, "the next page is the same");
     }
@@ -327,7 +327,7 @@ pub async fn a_page_has_a_next_one_exactly_if_there_are_more(
     }
 }
 
-/// An offset beyond the end is an empty page, however large it is.
+/// An offset after the end returns an empty page, however large it is.
 pub async fn an_offset_beyond_the_end_is_an_empty_page(store: &dyn DialogStore, _: &ManualClock) {
     for dialog in ["a", "b", "c"] {
         insert_consented(store, "anna", dialog).await;
@@ -337,14 +337,14 @@ pub async fn an_offset_beyond_the_end_is_an_empty_page(store: &dyn DialogStore, 
         for filter in [Filter::default(), Filter::default().customer(customer("anna"))] {
             let start = Start::Offset(offset);
             let page = page(store, &filter, Window { start, ..largest() }).await;
-            assert!(page.items.is_empty(), "nothing stands beyond the end");
-            assert_eq!(page.total, Some(3), "the total is the same beyond the end");
-            assert_eq!(page.next, None, "nothing follows beyond the end");
+            assert!(page.items.is_empty(), "there is nothing after the end");
+            assert_eq!(page.total, Some(3), "the total is the same after the end");
+            assert_eq!(page.next, None, "there is no page after the end");
         }
     }
 }
 
-/// A limit of 1000 is served whole.
+/// A page with a limit of 1000 can contain 1000 dialogs.
 pub async fn a_page_holds_up_to_a_thousand(store: &dyn DialogStore, clock: &ManualClock) {
     let date = Some(clock.now().saturating_sub(SECOND));
     let batch = (0..1001).map(|number| {
@@ -352,16 +352,16 @@ pub async fn a_page_holds_up_to_a_thousand(store: &dyn DialogStore, clock: &Manu
         ImportedDialog { dialog, date, consented: true }
     });
     let answers = store.import(batch.collect()).await.expect("an import is answered");
-    assert!(answers.iter().all(Result::is_ok), "new dialogs are taken in");
+    assert!(answers.iter().all(Result::is_ok), "new dialogs are imported");
     let first = page(store, &Filter::default(), largest()).await;
-    assert_eq!(first.items.len(), 1000, "a page holds a thousand");
+    assert_eq!(first.items.len(), 1000, "a page contains a thousand dialogs");
     assert_eq!(first.total, Some(1001), "the total counts all");
     let cursor = first.next.expect("one more follows");
     let last = page(store, &Filter::default(), after(&cursor, 1000)).await;
-    assert_eq!(ids(&last), ["d-0000"], "the last one stands on the next page");
+    assert_eq!(ids(&last), ["d-0000"], "the last one is on the next page");
 }
 
-/// Offsets in steps of the limit yield the full list.
+/// Pages by offset, in steps of the limit, make up the full list.
 pub async fn pages_by_offset_concatenate_to_the_full_list(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -385,13 +385,13 @@ pub async fn pages_by_offset_concatenate_to_the_full_list(
                     assert!(offset < rows.len(), "there is no page after the last dialog");
                 }
                 let expected = &expected[first.min(expected.len())..];
-                assert_eq!(found, expected, "pages of {size} from {first} on are the full list");
+                assert_eq!(found, expected, "pages of {size} from {first} make up the full list");
             }
         }
     }
 }
 
-/// Following `next` yields the full list, from whatever offset on and with whatever limits.
+/// Following `next` returns the full list, from any offset and with any limits.
 pub async fn pages_by_cursor_concatenate_to_the_full_list(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -411,21 +411,21 @@ pub async fn pages_by_cursor_concatenate_to_the_full_list(
                     turn += 1;
                     page =
                         crate::scene::page(store, &filter, after(&cursor, sizes[turn % 2])).await;
-                    assert!(!page.items.is_empty(), "a page that was announced has something");
+                    assert!(!page.items.is_empty(), "a page that `next` announces has items");
                     met.add(&page);
                 }
                 let expected = &expected[first.min(expected.len())..];
                 assert_eq!(
                     met.in_order(),
                     expected,
-                    "pages of {sizes:?} from {first} on are the full list"
+                    "pages of {sizes:?} from {first} make up the full list"
                 );
             }
         }
     }
 }
 
-/// A cursor goes on from any place of its filter's order, also one where no dialog stands.
+/// A cursor continues from any place in the order of its filter, even if no dialog is there.
 pub async fn a_cursor_goes_on_from_any_place(store: &dyn DialogStore, clock: &ManualClock) {
     let rows = populate(store, clock).await;
     let dates = [Date::MIN, rows[20].date, rows[20].date.saturating_add(MICROSECOND), Date::MAX];
@@ -441,13 +441,13 @@ pub async fn a_cursor_goes_on_from_any_place(store: &dyn DialogStore, clock: &Ma
                 let behind: Vec<_> = behind.map(|row| row.dialog.as_str()).collect();
                 let mut expected = expected.clone();
                 expected.retain(|id| behind.contains(&&**id));
-                assert_eq!(ids(&page), expected, "a page is what stands behind the cursor");
+                assert_eq!(ids(&page), expected, "a page contains what comes after the cursor");
             }
         }
     }
 }
 
-/// A cursor outlives the dialog at which its page ended.
+/// A cursor still works after the dialog at the end of its page is gone.
 pub async fn a_cursor_outlives_the_dialog_it_points_at(store: &dyn DialogStore, _: &ManualClock) {
     for dialog in ["a", "b", "c", "d"] {
         insert_consented(store, "anna", dialog).await;
@@ -458,5 +458,5 @@ pub async fn a_cursor_outlives_the_dialog_it_points_at(store: &dyn DialogStore, 
     withdraw(store, "c").await;
     let cursor = first.next.expect("a page follows");
     let second = page(store, &all, after(&cursor, 2)).await;
-    assert_eq!(ids(&second), ["b", "a"], "the crawl goes on behind where the dialog stood");
+    assert_eq!(ids(&second), ["b", "a"], "the crawl continues after the place of the dialog");
 }

@@ -1,4 +1,4 @@
-//! Many calls on one borrowed store at the same time, in truth and not only in turns.
+//! Many concurrent calls on one borrowed store, on several threads.
 
 use std::panic::resume_unwind;
 
@@ -7,14 +7,13 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-/// How many threads drive the tasks.
+/// How many threads run the tasks.
 const THREADS: usize = 4;
 
-/// Runs all tasks to their end, dealt out to a few threads that start together, and returns what
-/// they returned, in the order in which they were given.
+/// Runs all tasks to their end on a few threads that start together. Returns their results in the order of the tasks.
 ///
-/// The calls of a store in memory never wait, so on one thread they would run one after the other.
-/// A task that loops should yield, to give the others of its thread a turn.
+/// Calls of a store in memory never wait, so on one thread they would run one after the other. A task with a loop
+/// should yield, so that the other tasks of its thread get a turn.
 pub(crate) fn at_once<'a, T: Send>(
     tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'a>,
 ) -> Vec<T> {
@@ -31,7 +30,7 @@ pub(crate) fn at_once<'a, T: Send>(
             });
             let mut done = Vec::new();
             for thread in threads {
-                // Passes on the message of a broken promise.
+                // Passes the message of a broken promise on.
                 done.extend(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
             }
             done

@@ -1,6 +1,6 @@
-//! The one list of all promises, and the macro that runs each as a test of its own.
+//! The list of all promises, and the macro that makes a test of each.
 
-/// Every promise, by subject. A promise that is not listed here fails this crate's own tests.
+/// Every promise, by subject. A promise that is missing here makes a test of this crate fail.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __promises {
@@ -24,26 +24,26 @@ macro_rules! __promises {
             }
             decisions {
                 a_receipt_proves_what_was_decided_when_and_on_what
-                a_no_erases_a_pending_and_a_consented_dialog
+                a_withdrawal_erases_a_pending_and_a_consented_dialog
                 a_decision_said_twice_returns_the_first_receipt
-                a_late_yes_is_a_conflict
-                a_no_after_an_erasure_is_answered_with_its_date
+                a_late_grant_is_a_conflict
+                a_withdrawal_after_an_erasure_returns_its_date
                 a_decision_on_an_unknown_id_is_not_found
                 consent_tells_every_state_and_its_date
                 consent_of_an_unknown_id_is_not_found
                 evidence_is_kept_as_it_was_sent
             }
             early {
-                an_early_yes_makes_its_dialog_readable_at_once
-                an_early_no_is_recorded_and_blocks_its_dialog
-                an_early_no_ends_an_early_yes
-                any_no_ends_an_early_yes
+                an_early_grant_makes_its_dialog_readable_at_once
+                an_early_withdrawal_is_recorded_and_blocks_its_dialog
+                an_early_withdrawal_ends_an_early_grant
+                any_withdrawal_ends_an_early_grant
                 an_early_decision_said_twice_is_answered_with_the_first
-                an_early_yes_ends_when_its_time_is_over
-                an_early_yes_after_a_no_is_a_conflict
+                an_early_grant_ends_when_its_time_is_over
+                an_early_grant_after_a_withdrawal_is_a_conflict
                 an_early_decision_on_what_is_there_is_recorded
-                an_early_yes_holds_for_an_import
-                an_early_yes_is_used_once
+                an_early_grant_holds_for_an_import
+                an_early_grant_is_used_once
             }
             erasure {
                 an_erased_dialog_leaves_only_a_tombstone
@@ -164,7 +164,7 @@ macro_rules! __promises {
             races {
                 of_concurrent_inserts_of_one_id_exactly_one_wins
                 concurrent_inserts_of_different_ids_all_succeed
-                of_concurrent_decisions_a_no_has_the_last_word
+                of_concurrent_decisions_a_withdrawal_has_the_last_word
                 concurrent_equal_decisions_have_one_receipt
                 an_early_decision_races_fairly_with_its_dialog
                 concurrent_erasures_count_each_dialog_once
@@ -173,7 +173,7 @@ macro_rules! __promises {
             }
             meanwhile {
                 a_crawl_under_changes_meets_each_dialog_that_stays_once
-                no_read_that_starts_after_a_no_returns_the_text
+                no_read_that_starts_after_a_withdrawal_returns_the_text
                 dates_of_concurrent_calls_never_go_backwards
                 items_and_total_of_a_page_are_of_one_moment
                 an_import_and_an_erasure_appear_whole
@@ -182,7 +182,7 @@ macro_rules! __promises {
     };
 }
 
-/// What can be made of the list.
+/// What the list can be turned into.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __promises_do {
@@ -203,12 +203,11 @@ macro_rules! __promises_do {
     };
 }
 
-/// Runs all promises on a backend, each as a test of its own, named after the promise.
+/// Runs every promise on a backend. Each promise becomes a test with its name.
 ///
-/// Takes an expression that makes a [`Harness`](crate::Harness), such as the name of an
-/// `async fn(ManualClock) -> Fixture`; it is evaluated once for each test. Expands to modules of
-/// tests, one for each subject: invoke it once in a module or test file. The tests bring their own
-/// runtime, so the backend's crate needs none for them.
+/// Takes an expression that makes a [`Harness`](crate::Harness), such as the name of an `async fn(ManualClock) ->
+/// Fixture`. It is evaluated once for each test. Expands to one module of tests for each subject, so invoke it once in
+/// a module or test file. The tests make their own runtime; the backend's crate does not need one for them.
 #[macro_export]
 macro_rules! conformance {
     ($harness:expr) => {
@@ -229,5 +228,5 @@ macro_rules! conformance {
     };
 }
 
-/// The names of all promises that are tried on a store, as `subject::promise`.
+/// The names of all promises, as `subject::promise`, except those of the random histories.
 pub const PROMISES: &[&str] = crate::__promises! { names () };

@@ -1,4 +1,4 @@
-//! Races: of calls that compete, exactly the promised ones win.
+//! Races: when calls compete, exactly the promised ones win.
 
 use dataapi_core::{
     Clock, ConsentState, Decision, DialogStore, Evidence, Filter, Purge, StoreError,
@@ -16,7 +16,7 @@ use crate::scene::{
 /// How many calls compete for one thing.
 const CROWD: usize = 32;
 
-/// Of concurrent inserts of one id exactly one wins.
+/// Of concurrent inserts with one id, exactly one wins.
 pub async fn of_concurrent_inserts_of_one_id_exactly_one_wins(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -24,7 +24,7 @@ pub async fn of_concurrent_inserts_of_one_id_exactly_one_wins(
     for round in 0..10 {
         let name = format!("d-{round}");
         let answers = at_once((0..CROWD).map(|number| {
-            // Each sends a dialog of its own, but for the last two, which send the same.
+            // Each sends its own dialog, except that the last two send the same.
             let sent = dialog(&format!("customer-{}", number.min(CROWD - 2)), &name);
             async move { (number, store.insert(sent).await) }
         }));
@@ -38,9 +38,9 @@ pub async fn of_concurrent_inserts_of_one_id_exactly_one_wins(
                 Ok(_) => {}
                 Err(StoreError::Exists { same_content }) => assert_eq!(
                     *same_content, same,
-                    "those who lose learn whether the winner has sent the same"
+                    "the losers learn whether the winner sent the same content"
                 ),
-                other => panic!("those who lose find the id taken, not {other:?}"),
+                other => panic!("the losers learn that the id is taken, not {other:?}"),
             }
         }
         let whose = format!("customer-{}", winner.min(&(CROWD - 2)));
@@ -52,7 +52,7 @@ pub async fn of_concurrent_inserts_of_one_id_exactly_one_wins(
     assert_eq!(stats(store).await.pending, 10, "each id is stored once");
 }
 
-/// Calls on different ids do not get in each other's way.
+/// Concurrent calls on different ids all succeed.
 pub async fn concurrent_inserts_of_different_ids_all_succeed(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -62,7 +62,7 @@ pub async fn concurrent_inserts_of_different_ids_all_succeed(
             let name = format!("d-{task}-{number}");
             if number % 2 == 0 {
                 insert_consented(store, "anna", &name).await;
-                assert!(read(store, "anna", &name).await.is_ok(), "a yes is seen by later reads");
+                assert!(read(store, "anna", &name).await.is_ok(), "later reads see the grant");
             } else {
                 insert(store, "anna", &name).await;
                 withdraw(store, &name).await;
@@ -81,8 +81,9 @@ pub async fn concurrent_inserts_of_different_ids_all_succeed(
     assert_eq!(listed(store, &Filter::default()).await.len(), CROWD * 4, "none is lost");
 }
 
-/// Of concurrent decisions a *no* always has the last word; a *yes* that came too late knows it.
-pub async fn of_concurrent_decisions_a_no_has_the_last_word(
+/// Of concurrent decisions, a withdrawal always has the last word. A grant that comes too late is refused with
+/// `Conflict`.
+pub async fn of_concurrent_decisions_a_withdrawal_has_the_last_word(
     store: &dyn DialogStore,
     _: &ManualClock,
 ) {
@@ -90,42 +91,42 @@ pub async fn of_concurrent_decisions_a_no_has_the_last_word(
         let name = &*format!("d-{round}");
         insert(store, "anna", name).await;
         at_once((0..CROWD).map(|number| async move {
-            // One no among the yeses, at another place each round.
+            // One withdrawal among the grants, at another place in each round.
             if number == round * 2 {
                 withdraw(store, name).await;
                 assert_refused!(
                     read(store, "anna", name).await,
                     StoreError::NotFound,
-                    "after an acknowledged no nothing is readable"
+                    "after an acknowledged withdrawal nothing is readable"
                 );
                 assert_refused!(
                     decide(store, name, Decision::Granted).await,
                     StoreError::Conflict,
-                    "after an acknowledged no every yes is a conflict"
+                    "after an acknowledged withdrawal every grant is a conflict"
                 );
                 assert_refused!(
                     store.insert(dialog("anna", name)).await,
                     StoreError::Gone,
-                    "after an acknowledged no the id is gone"
+                    "after an acknowledged withdrawal the id is gone"
                 );
                 assert!(
                     !listed(store, &Filter::default()).await.iter().any(|id| id == name),
-                    "after an acknowledged no it is on no page"
+                    "after an acknowledged withdrawal it is on no page"
                 );
             } else {
                 match decide(store, name, Decision::Granted).await {
                     Ok(_) | Err(StoreError::Conflict) => {}
-                    other => panic!("a yes is recorded or in conflict, not {other:?}"),
+                    other => panic!("a grant is recorded or in conflict, not {other:?}"),
                 }
             }
         }));
         let state = status(store, name).await.state;
-        assert_eq!(state, ConsentState::Withdrawn, "a no has the last word");
-        assert!(held(store, "anna").await.is_empty(), "nothing is held after a no");
+        assert_eq!(state, ConsentState::Withdrawn, "a withdrawal has the last word");
+        assert!(held(store, "anna").await.is_empty(), "nothing is held after a withdrawal");
     }
 }
 
-/// The same decision by many at once has one receipt.
+/// Concurrent equal decisions all return the same receipt.
 pub async fn concurrent_equal_decisions_have_one_receipt(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -153,7 +154,7 @@ pub async fn concurrent_equal_decisions_have_one_receipt(
     }
 }
 
-/// Whichever comes first, a dialog and its yes make it readable, and a no keeps it out for good.
+/// A grant makes its dialog readable and a withdrawal blocks it, whichever of decision and dialog comes first.
 pub async fn an_early_decision_races_fairly_with_its_dialog(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -176,9 +177,9 @@ pub async fn an_early_decision_races_fairly_with_its_dialog(
         let name = format!("d-{number}");
         let state = status(store, &name).await.state;
         if number % 2 == 0 {
-            assert_eq!(state, ConsentState::Withdrawn, "a no always has the last word");
+            assert_eq!(state, ConsentState::Withdrawn, "a withdrawal always has the last word");
         } else {
-            assert_eq!(state, ConsentState::Granted, "a yes and a dialog meet in any order");
+            assert_eq!(state, ConsentState::Granted, "a grant and its dialog can come in any order");
             assert!(read(store, "anna", &name).await.is_ok());
         }
     }
@@ -187,7 +188,7 @@ pub async fn an_early_decision_races_fairly_with_its_dialog(
     assert_eq!((counts.pending, counts.consented, counts.withdrawn), (0, half, half));
 }
 
-/// Of concurrent erasures of one dialog one erases it, and each thing erased counts once.
+/// Of concurrent erasures of one dialog one succeeds, and each erased dialog counts once.
 pub async fn concurrent_erasures_count_each_dialog_once(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -232,7 +233,7 @@ pub async fn concurrent_erasures_count_each_dialog_once(
     assert_eq!((counts.pending, counts.erased), (0, 5 * 41), "each is erased once");
 }
 
-/// A dialog that is decided on first is left alone by a purge, and otherwise the yes is in conflict.
+/// A purge leaves a dialog alone that is decided on first. If the purge comes first, the grant is a conflict.
 pub async fn a_purge_races_fairly_with_consent(store: &dyn DialogStore, clock: &ManualClock) {
     const DIALOGS: usize = 48;
     for number in 0..DIALOGS {
@@ -240,7 +241,7 @@ pub async fn a_purge_races_fairly_with_consent(store: &dyn DialogStore, clock: &
     }
     clock.advance(SECOND);
     let now = clock.now();
-    // A purge answers with how many it took, a yes with whether it came too late.
+    // Each task returns how many dialogs it purged and how many of its grants came too late.
     let answers = at_once((0..DIALOGS).map(|number| async move {
         if number % 4 == 0 {
             let purged = store.purge(Purge::Pending, now, 2).await.expect("a purge succeeds");
@@ -252,23 +253,23 @@ pub async fn a_purge_races_fairly_with_consent(store: &dyn DialogStore, clock: &
             match decide(store, &name, Decision::Granted).await {
                 Ok(_) => {
                     let readable = read(store, "anna", &name).await.is_ok();
-                    assert!(readable, "a purge leaves alone what is decided on first");
+                    assert!(readable, "a purge leaves a dialog alone that is decided on first");
                     (0, 0)
                 }
                 Err(StoreError::Conflict) => (0, 1),
-                other => panic!("a yes is recorded or in conflict, not {other:?}"),
+                other => panic!("a grant is recorded or in conflict, not {other:?}"),
             }
         }
     }));
     let purged: u64 = answers.iter().map(|(purged, _)| purged).sum();
     let late: u64 = answers.iter().map(|(_, late)| late).sum();
     let counts = stats(store).await;
-    assert_eq!(counts.erased, purged, "what was purged is erased");
-    assert_eq!(counts.consented, DIALOGS as u64 / 4 * 3 - late, "a yes in time is kept");
+    assert_eq!(counts.erased, purged, "purged dialogs are erased");
+    assert_eq!(counts.consented, DIALOGS as u64 / 4 * 3 - late, "a grant in time is kept");
     assert_eq!(counts.pending + counts.consented + counts.erased, DIALOGS as u64, "none is lost");
 }
 
-/// Erasing a customer catches everything that was stored before it, however much comes meanwhile.
+/// Erasing a customer erases everything that was stored before it, even while more dialogs come in.
 pub async fn an_erasure_catches_what_was_stored_before_it(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -282,7 +283,7 @@ pub async fn an_erasure_catches_what_was_stored_before_it(
                 let count = store.erase_customer(&customer("anna")).await;
                 erased += count.expect("a customer can be erased");
                 let state = status(store, &name).await.state;
-                assert_eq!(state, ConsentState::Erased, "what was stored before is erased");
+                assert_eq!(state, ConsentState::Erased, "a dialog that was stored before is erased");
             }
             yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! Reach: within bounds, nothing that lies outside is read, listed or counted.
+//! Reach: a reader with bounds sees and counts nothing outside them.
 
 use dataapi_core::{
     Clock, DialogStore, Filter, Limit, PageRequest, Positioned, Positions, Reach, Start,
@@ -14,7 +14,7 @@ use crate::scene::{
 const CUSTOMERS: [&str; 5] = ["shop-anna", "shop", "Shop-anna", "zoë/1", "\u{10ffff}🙂"];
 const LANGUAGES: [&str; 4] = ["en", "DE", "pt-BR", "fr"];
 
-/// One dialog of each customer in each language, all of them consented; returns their ids.
+/// Stores one consented dialog for each customer and language. Returns their ids.
 async fn populate(store: &dyn DialogStore, clock: &ManualClock) -> Vec<String> {
     let mut names = Vec::new();
     for (number, whose) in CUSTOMERS.into_iter().enumerate() {
@@ -30,7 +30,7 @@ async fn populate(store: &dyn DialogStore, clock: &ManualClock) -> Vec<String> {
     names
 }
 
-/// The customer and the language in a name of [`populate`].
+/// Returns the customer and the language of an id from [`populate`].
 fn values(name: &str) -> (&'static str, &str) {
     let (number, tag) = name.split_once('-').expect("a name of the scene");
     (CUSTOMERS[number.parse::<usize>().expect("a number")], tag)
@@ -75,7 +75,7 @@ fn filters(clock: &ManualClock) -> Vec<Filter> {
     ]
 }
 
-/// A query shows and counts what matches within its reach, page by page, and nothing else.
+/// A query returns and counts what matches within its reach, page by page, and nothing else.
 pub async fn a_query_shows_and_counts_only_what_is_within_reach(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -111,7 +111,7 @@ pub async fn a_query_shows_and_counts_only_what_is_within_reach(
     }
 }
 
-/// A dialog out of reach is not found, whatever its state: not even that it is pending is told.
+/// A dialog out of reach is `NotFound` in every state: the answer does not reveal that it is pending.
 pub async fn a_dialog_out_of_reach_is_not_found(store: &dyn DialogStore, clock: &ManualClock) {
     let names = populate(store, clock).await;
     for name in &names {
@@ -123,7 +123,7 @@ pub async fn a_dialog_out_of_reach_is_not_found(store: &dyn DialogStore, clock: 
             let read = store.dialog(&customer(whose), &id(name), &reach).await;
             let unread = store.dialog(&customer(whose), &id(&pending), &reach).await;
             if covers(&reach, name) {
-                assert_eq!(read.expect("within reach").dialog_id(), &id(name));
+                assert_eq!(read.expect("it is within reach").dialog_id(), &id(name));
                 assert_refused!(unread, StoreError::ConsentRequired, "{name} is pending");
             } else {
                 assert_refused!(read, StoreError::NotFound, "{name}, {reach:?}");
@@ -133,7 +133,7 @@ pub async fn a_dialog_out_of_reach_is_not_found(store: &dyn DialogStore, clock: 
     }
 }
 
-/// Whether a dialog lies within a reach is told of those that are held, and of no others.
+/// `is_within` is true only for dialogs that are held and within the reach.
 pub async fn what_is_within_reach_is_told_of_held_dialogs_alone(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -152,7 +152,7 @@ pub async fn what_is_within_reach_is_told_of_held_dialogs_alone(
     }
 }
 
-/// Changes tell of every event, and bring no dialog that is out of reach.
+/// Changes contain every event, but no dialog that is out of reach.
 pub async fn changes_bring_no_dialog_that_is_out_of_reach(
     store: &dyn DialogStore,
     clock: &ManualClock,

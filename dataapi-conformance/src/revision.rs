@@ -1,4 +1,4 @@
-//! Revisions: an answer may be kept for as long as its revision lasts, and is then still right.
+//! Revisions: an answer can be kept and reused for as long as its revision lasts.
 
 use dataapi_core::{Dialog, DialogStore, Filter, ImportedDialog, Page, Revision};
 use tokio::task::yield_now;
@@ -9,9 +9,9 @@ use crate::scene::{
     customer, dialog, grant, id, insert, insert_consented, largest, page, withdraw,
 };
 
-/// A revision ends with each change of what can be read, whatever made the change.
+/// A revision ends with every change to what can be read, whoever made the change.
 ///
-/// A store that tells no revisions keeps this promise by that.
+/// A store whose revision is always `None` keeps this promise.
 pub async fn a_revision_ends_when_what_can_be_read_changes(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -26,15 +26,15 @@ pub async fn a_revision_ends_when_what_can_be_read_changes(
     insert(store, "anna", "d-1").await;
     insert(store, "anna", "d-2").await;
     insert_consented(store, "anna", "d-3").await;
-    assert_ended("a yes");
+    assert_ended("a grant");
     grant(store, "d-1").await;
-    assert_ended("another yes");
+    assert_ended("another grant");
     withdraw(store, "d-1").await;
-    assert_ended("a no");
+    assert_ended("a withdrawal");
     store.erase_dialog(&customer("anna"), &id("d-3")).await.expect("it is there");
     assert_ended("the erasure of a dialog");
     insert_consented(store, "ben", "d-4").await;
-    assert_ended("a yes after erasures");
+    assert_ended("a grant after erasures");
     store.erase_customer(&customer("ben")).await.expect("an erasure succeeds");
     assert_ended("the erasure of a customer");
     let imported = ImportedDialog { dialog: dialog("anna", "d-5"), date: None, consented: true };
@@ -42,8 +42,8 @@ pub async fn a_revision_ends_when_what_can_be_read_changes(
     assert_ended("an import of a consented dialog");
 }
 
-/// While dialogs come and go, an answer that was kept and is given again while its revision
-/// lasts never holds what was withdrawn before that, and never lacks what was consented to.
+/// While dialogs come and go, an answer that is reused while its revision lasts never contains a dialog that was
+/// withdrawn before, and never lacks one that was consented to.
 pub async fn an_answer_kept_for_its_revision_is_never_stale(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -54,19 +54,19 @@ pub async fn an_answer_kept_for_its_revision_is_never_stale(
         for round in 0..12 {
             let name = format!("{own}-{round}");
             insert_consented(store, "anna", &name).await;
-            assert!(holds(&keep(store, &mut kept).await, &name), "a yes is seen by later reads");
+            assert!(holds(&keep(store, &mut kept).await, &name), "later reads see a grant");
             yield_now().await;
             withdraw(store, &name).await;
-            assert!(!holds(&keep(store, &mut kept).await, &name), "a no is seen by later reads");
+            assert!(!holds(&keep(store, &mut kept).await, &name), "later reads see a withdrawal");
         }
     }));
     let left = page(store, &Filter::default(), largest()).await;
-    assert!(left.items.is_empty(), "in the end all of it is withdrawn");
+    assert!(left.items.is_empty(), "in the end every dialog is withdrawn");
 }
 
 type Kept = Option<(Revision, Page<Dialog>)>;
 
-/// Answers as one does who keeps answers.
+/// Answers like a client that keeps answers.
 async fn keep(store: &dyn DialogStore, kept: &mut Kept) -> Page<Dialog> {
     let before = store.revision();
     if let Some((revision, page)) = kept

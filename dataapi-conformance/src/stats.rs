@@ -1,4 +1,4 @@
-//! Counts: how many dialogs there are in each state, after everything that can happen.
+//! Counts: how many dialogs are in each state, after every kind of change.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ fn by_language<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<Language, u
     counts.map(|(tag, count)| (language(tag), count)).into()
 }
 
-/// An empty store counts nothing.
+/// The counts of an empty store are zero.
 pub async fn an_empty_store_counts_nothing(store: &dyn DialogStore, _: &ManualClock) {
     assert_eq!(stats(store).await, Stats::default(), "an empty store counts nothing");
     let page = page(store, &Filter::default(), largest()).await;
@@ -22,7 +22,7 @@ pub async fn an_empty_store_counts_nothing(store: &dyn DialogStore, _: &ManualCl
     assert_eq!((page.total, page.next), (Some(0), None), "an empty store has one page of nothing");
 }
 
-/// Each dialog counts in the state that it is in.
+/// Each dialog counts in its own state.
 pub async fn each_dialog_counts_in_its_state(store: &dyn DialogStore, clock: &ManualClock) {
     let mut expected = Stats::default();
     for ending in Ending::ALL {
@@ -42,7 +42,7 @@ pub async fn each_dialog_counts_in_its_state(store: &dyn DialogStore, clock: &Ma
     expected.pending = 1;
     expected.consented = 1;
     expected.consented_by_language = by_language([("en", 1)]);
-    assert_eq!(stats(store).await, expected, "after a yes");
+    assert_eq!(stats(store).await, expected, "after a grant");
 
     let import = |name: &str, consented| ImportedDialog {
         dialog: worded("anna", name, "de", "Hallo"),
@@ -75,7 +75,7 @@ pub async fn each_dialog_counts_in_its_state(store: &dyn DialogStore, clock: &Ma
     assert_eq!(stats(store).await, expected, "after erasing the customer");
 }
 
-/// Languages that differ in case only count as one.
+/// Languages that differ only in case count as one.
 pub async fn languages_are_counted_without_regard_to_case(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -91,10 +91,10 @@ pub async fn languages_are_counted_without_regard_to_case(
     withdraw(store, "d-0").await;
     let counts = stats(store).await.consented_by_language;
     let expected = by_language([("pt-br", 2), ("pt", 1), ("en", 2)]);
-    assert_eq!(counts, expected, "whichever way the tag was written, it counts no more");
+    assert_eq!(counts, expected, "a withdrawn dialog does not count, however its tag was written");
 }
 
-/// The counts and the total of a query are two views of the same dialogs.
+/// The counts and the totals of queries agree.
 pub async fn the_counts_agree_with_the_totals(store: &dyn DialogStore, _: &ManualClock) {
     for number in 0..30_usize {
         let tag = ["en", "de", "EN", "fr"][number % 4];
@@ -112,7 +112,7 @@ pub async fn the_counts_agree_with_the_totals(store: &dyn DialogStore, _: &Manua
     insert_consented(store, "carl", "one more").await;
     let counts = stats(store).await;
     let total = page(store, &Filter::default(), largest()).await.total;
-    assert_eq!(total, Some(counts.consented), "the total of everything is what is consented");
+    assert_eq!(total, Some(counts.consented), "the total of all pages is the number of consented dialogs");
     for tag in ["en", "de", "fr"] {
         let filter = Filter::default().language(language(tag));
         let total = page(store, &filter, largest()).await.total.filter(|total| *total > 0);

@@ -1,4 +1,4 @@
-//! The subject's own data: everything held on one customer, and on nobody else.
+//! The data of one customer: everything held on that customer, and nothing of others.
 
 use dataapi_core::{DialogStore, Positioned, Start, Window};
 
@@ -8,7 +8,7 @@ use crate::scene::{
     limit, newest, subject_page, withdraw, worded,
 };
 
-/// Everything held on one customer, pending dialogs included.
+/// Subject data contains everything held on one customer, including pending dialogs.
 pub async fn subject_data_holds_pending_and_consented_dialogs(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -23,15 +23,15 @@ pub async fn subject_data_holds_pending_and_consented_dialogs(
         }
         let [held] = &held(store, "anna").await[..] else { panic!("one dialog is held") };
         assert_eq!(held.consent_received(), consented, "it says whether consent was received");
-        assert_eq!(held.text().as_str(), text, "the customer's own copy has the words");
+        assert_eq!(held.text().as_str(), text, "the customer's own copy contains the text");
         assert_eq!(held.language().as_str(), "PT-br", "the language is as it was sent");
-        assert_eq!(held.customer_id().as_str(), "anna", "it is the customer's own");
+        assert_eq!(held.customer_id().as_str(), "anna", "it belongs to the customer");
         assert_eq!(held.dialog_id().as_str(), "d-1", "the id is as it was sent");
         assert_eq!(held.date(), date, "the date is when it was received");
     }
 }
 
-/// Hand it to nobody but the customer: no other customer's dialog is in it.
+/// Subject data contains no dialog of another customer.
 pub async fn subject_data_is_of_that_customer_only(store: &dyn DialogStore, _: &ManualClock) {
     let customers = ["anna", "Anna", "ann", "anna ", "an%", "ann_", "zoë", "zoe\u{308}"];
     for (number, whose) in customers.into_iter().enumerate() {
@@ -41,12 +41,12 @@ pub async fn subject_data_is_of_that_customer_only(store: &dyn DialogStore, _: &
     for (number, whose) in customers.into_iter().enumerate() {
         let page = subject_page(store, whose, largest()).await;
         let expected = [format!("p-{number}"), format!("c-{number}")];
-        assert_eq!(ids(&page), expected, "only what is held on that very customer");
-        assert_eq!(page.total, Some(2), "only what is held on that very customer counts");
+        assert_eq!(ids(&page), expected, "only what is held on exactly this customer");
+        assert_eq!(page.total, Some(2), "only what is held on exactly this customer counts");
     }
 }
 
-/// What is gone is held no more.
+/// Subject data contains nothing of a dialog that was withdrawn or erased.
 pub async fn subject_data_has_nothing_of_what_is_gone(
     store: &dyn DialogStore,
     clock: &ManualClock,
@@ -59,17 +59,17 @@ pub async fn subject_data_has_nothing_of_what_is_gone(
     }
 }
 
-/// An unknown customer has an empty page; that is no error.
+/// Subject data of an unknown customer is an empty page, not an error.
 pub async fn subject_data_of_an_unknown_customer_is_empty(
     store: &dyn DialogStore,
     _: &ManualClock,
 ) {
     let page = subject_page(store, "nobody", largest()).await;
     assert!(page.items.is_empty(), "nothing is held on an unknown customer");
-    assert_eq!((page.total, page.next), (Some(0), None), "and nothing follows");
+    assert_eq!((page.total, page.next), (Some(0), None), "there is no total and no next page");
 }
 
-/// In the same order as pages, by offset and by cursor, with and without the total.
+/// Subject data is paged like a query: in the same order, by offset and by cursor, with and without a total.
 pub async fn subject_data_is_paged_like_a_query(store: &dyn DialogStore, clock: &ManualClock) {
     for number in 0..24_usize {
         let name = format!("{}-{number}", ["d", "D", "é", "🙂", "～"][number * 3 % 5]);
@@ -85,7 +85,7 @@ pub async fn subject_data_is_paged_like_a_query(store: &dyn DialogStore, clock: 
         }
     }
     let full = held(store, "anna").await;
-    assert!(full.len() > 10, "the test needs a few pages");
+    assert!(full.len() > 10, "the test needs several pages");
     assert!(
         full.is_sorted_by(|one, other| {
             let (one, other) = (one.position(), other.position());
@@ -102,10 +102,10 @@ pub async fn subject_data_is_paged_like_a_query(store: &dyn DialogStore, clock: 
             let mut met = Met::default();
             met.add(&page);
             let mut found = page.items;
-            assert_eq!(page.total, Some(total), "the total counts all that is held");
+            assert_eq!(page.total, Some(total), "the total counts everything that is held");
             while let Some(cursor) = page.next {
                 page = subject_page(store, "anna", after(&cursor, size)).await;
-                assert_eq!(page.total, Some(total), "the total counts all that is held");
+                assert_eq!(page.total, Some(total), "the total counts everything that is held");
                 assert!(page.items.len() <= size, "a page has no more than its limit");
                 met.add(&page);
                 found.extend(page.items);
@@ -115,13 +115,13 @@ pub async fn subject_data_is_paged_like_a_query(store: &dyn DialogStore, clock: 
             let start = Start::Offset(first as u64);
             let window = Window { limit: limit(size), start, total: false };
             let page = subject_page(store, "anna", window).await;
-            assert_eq!(page.total, None, "no total is counted that nobody asked for");
+            assert_eq!(page.total, None, "there is no total unless it is asked for");
         }
     }
     for offset in [i64::MAX.unsigned_abs(), i64::MAX.unsigned_abs() + 1, u64::MAX] {
         let start = Start::Offset(offset);
         let page = subject_page(store, "anna", Window { start, ..largest() }).await;
-        assert!(page.items.is_empty(), "nothing stands beyond the end");
-        assert_eq!(page.total, Some(total), "the total is the same beyond the end");
+        assert!(page.items.is_empty(), "there is nothing after the end");
+        assert_eq!(page.total, Some(total), "the total is the same after the end");
     }
 }

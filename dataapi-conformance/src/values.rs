@@ -1,4 +1,4 @@
-//! Values: whatever is valid is stored and returned byte for byte, and compared as promised.
+//! Values: every valid value is stored and returned byte for byte, and compared as promised.
 
 use dataapi_core::{
     CustomerId, DialogId, DialogStore, Filter, Language, NewDialog, StoreError, Text,
@@ -10,7 +10,7 @@ use crate::scene::{
     newest, page, read, stats, status, withdraw, worded,
 };
 
-/// Valid ids that trip up what splits, decodes, escapes, matches or normalises them.
+/// Valid ids that break code which splits, decodes, escapes, matches or normalises them.
 const ODD_IDS: [&str; 36] = [
     "a/b",
     "/",
@@ -55,7 +55,7 @@ async fn returns_whole(store: &dyn DialogStore, sent: NewDialog) {
     let name = sent.dialog_id.as_str();
     let date = store.insert(sent.clone()).await.expect("a valid dialog is stored").date;
     let status = status(store, name).await;
-    assert_eq!(status.dialog_id, sent.dialog_id, "the status is of the very id");
+    assert_eq!(status.dialog_id, sent.dialog_id, "the status is that of exactly this id");
     assert_eq!(grant(store, name).await.dialog_id, sent.dialog_id, "so is the receipt");
 
     let one = read(store, whose, name).await.expect("a consented dialog can be read");
@@ -63,15 +63,15 @@ async fn returns_whole(store: &dyn DialogStore, sent: NewDialog) {
     let filter = filter.between(Some(date), None).expect("an open range is in order");
     let listed = page(store, &filter, newest(1)).await.items;
     assert_eq!(listed, std::slice::from_ref(&one), "the customer's newest page has the dialog");
-    assert_eq!(one.customer_id(), &sent.customer_id, "the customer's id returns whole");
-    assert_eq!(one.dialog_id(), &sent.dialog_id, "the dialog's id returns whole");
-    assert_eq!(one.language().as_str(), sent.language.as_str(), "the language returns whole");
-    assert!(one.text().as_str() == sent.text.as_str(), "the text returns byte for byte");
+    assert_eq!(one.customer_id(), &sent.customer_id, "the customer's id is returned unchanged");
+    assert_eq!(one.dialog_id(), &sent.dialog_id, "the dialog's id is returned unchanged");
+    assert_eq!(one.language().as_str(), sent.language.as_str(), "the language is returned unchanged");
+    assert!(one.text().as_str() == sent.text.as_str(), "the text is returned byte for byte");
     let held = held(store, whose).await;
-    assert!(held[0].text() == &sent.text, "the subject's own copy returns byte for byte");
+    assert!(held[0].text() == &sent.text, "the customer's own copy is returned byte for byte");
 }
 
-/// Ids have up to 255 bytes.
+/// Ids of 255 bytes are kept whole.
 pub async fn the_longest_ids_are_kept_whole(store: &dyn DialogStore, _: &ManualClock) {
     let ascii = "x".repeat(DialogId::MAX_BYTES);
     let wide = "é".repeat(127) + "y";
@@ -88,7 +88,7 @@ pub async fn the_longest_ids_are_kept_whole(store: &dyn DialogStore, _: &ManualC
     );
 }
 
-/// A text has up to 64 KiB.
+/// A text of 64 KiB is kept whole.
 pub async fn the_longest_text_is_kept_whole(store: &dyn DialogStore, clock: &ManualClock) {
     let pattern = "0123456789 äöü 🙂\n\"'\\ ";
     let mut text = pattern.repeat(Text::DEFAULT_MAX_BYTES / pattern.len());
@@ -100,7 +100,7 @@ pub async fn the_longest_text_is_kept_whole(store: &dyn DialogStore, clock: &Man
     returns_whole(store, worded("anna", "quotes", "en", &quotes)).await;
 }
 
-/// A text has any character but NUL, and comes back byte for byte.
+/// A text can contain any character except NUL, and is returned byte for byte.
 pub async fn texts_come_back_byte_for_byte(store: &dyn DialogStore, clock: &ManualClock) {
     let texts = [
         "x",
@@ -126,14 +126,14 @@ pub async fn texts_come_back_byte_for_byte(store: &dyn DialogStore, clock: &Manu
     }
 }
 
-/// Ids of dialogs are compared byte for byte, whatever they consist of.
+/// Dialog ids are compared byte for byte, whatever they contain.
 pub async fn odd_dialog_ids_are_told_apart(store: &dyn DialogStore, clock: &ManualClock) {
     for odd in ODD_IDS {
         returns_whole(store, worded("anna", odd, "en", odd)).await;
         clock.advance(SECOND);
     }
     let expected: Vec<_> = ODD_IDS.into_iter().rev().collect();
-    assert_eq!(listed(store, &Filter::default()).await, expected, "each is a dialog of its own");
+    assert_eq!(listed(store, &Filter::default()).await, expected, "each is its own dialog");
     for (number, odd) in ODD_IDS.into_iter().enumerate() {
         let erased = store.erase_dialog(&customer("anna"), &id(odd)).await;
         erased.expect("each can be erased by its id");
@@ -142,7 +142,7 @@ pub async fn odd_dialog_ids_are_told_apart(store: &dyn DialogStore, clock: &Manu
     }
 }
 
-/// Ids of customers are compared byte for byte, whatever they consist of.
+/// Customer ids are compared byte for byte, whatever they contain.
 pub async fn odd_customer_ids_are_told_apart(store: &dyn DialogStore, _: &ManualClock) {
     for (number, odd) in ODD_IDS.into_iter().enumerate() {
         returns_whole(store, worded(odd, &format!("d-{number}"), "en", "Hello")).await;
@@ -150,9 +150,9 @@ pub async fn odd_customer_ids_are_told_apart(store: &dyn DialogStore, _: &Manual
     for (number, odd) in ODD_IDS.into_iter().enumerate() {
         let filter = Filter::default().customer(customer(odd));
         let expected = [format!("d-{number}")];
-        assert_eq!(listed(store, &filter).await, expected, "a filter matches the very customer");
+        assert_eq!(listed(store, &filter).await, expected, "a filter matches exactly this customer");
         let erased = store.erase_customer(&customer(odd)).await.expect("a customer can be erased");
-        assert_eq!(erased, 1, "an erasure is of the very customer");
+        assert_eq!(erased, 1, "an erasure affects exactly this customer");
     }
 }
 
@@ -163,17 +163,17 @@ pub async fn similar_ids_are_different_dialogs(store: &dyn DialogStore, _: &Manu
         insert_consented(store, dialog, dialog).await;
     }
     for dialog in similar {
-        let read = read(store, dialog, dialog).await.expect("each is a dialog of its own");
-        assert_eq!(read.dialog_id().as_str(), dialog, "each is a dialog of its own");
+        let read = read(store, dialog, dialog).await.expect("each is its own dialog");
+        assert_eq!(read.dialog_id().as_str(), dialog, "each is its own dialog");
         let filter = Filter::default().customer(customer(dialog));
-        assert_eq!(listed(store, &filter).await, [dialog], "each is a customer of its own");
+        assert_eq!(listed(store, &filter).await, [dialog], "each is its own customer");
     }
     insert(store, "ab", "stra\u{df}e").await;
     insert(store, "ab", "strasse").await;
     insert(store, "ab", "STRASSE").await;
 }
 
-/// A tombstone is of the very id: a similar one is still free.
+/// A tombstone blocks exactly one id: a similar id is still free.
 pub async fn a_tombstone_is_of_the_very_id(store: &dyn DialogStore, _: &ManualClock) {
     insert(store, "anna", "caf\u{e9}").await;
     withdraw(store, "caf\u{e9}").await;
@@ -183,7 +183,7 @@ pub async fn a_tombstone_is_of_the_very_id(store: &dyn DialogStore, _: &ManualCl
     assert_eq!(stats(store).await.consented, 4, "similar ids are not gone");
 }
 
-/// A language is compared without regard to case, returned as it was sent.
+/// A language is compared without regard to case, and returned as it was sent.
 pub async fn languages_are_returned_as_they_were_sent(
     store: &dyn DialogStore,
     clock: &ManualClock,

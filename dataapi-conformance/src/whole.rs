@@ -1,4 +1,4 @@
-//! Whole or not at all: refused calls change nothing, and dropped ones nothing in part.
+//! Atomic calls: a refused call changes nothing, and a dropped call happens whole or not at all.
 
 use std::pin::pin;
 
@@ -14,7 +14,7 @@ use crate::scene::{
     insert_consented, language, largest, page, read, stats, status, subject_page, withdraw, worded,
 };
 
-/// Everything that a store shows of a few known customers and dialogs.
+/// Everything that a store returns about a few known customers and dialogs.
 #[derive(Debug, PartialEq)]
 struct Snapshot {
     consented: Vec<Dialog>,
@@ -53,11 +53,11 @@ pub async fn a_refused_call_changes_nothing(store: &dyn DialogStore, clock: &Man
             assert!(answers[0].is_err(), "the id is taken or gone");
         }
         let erased = store.erase_dialog(&customer("ben"), &id(name)).await;
-        assert_refused!(erased, StoreError::NotFound, "it is not that customer's");
+        assert_refused!(erased, StoreError::NotFound, "it belongs to another customer");
     }
     for name in ["withdrawn", "erased", "expired"] {
         let late = decide(store, name, Decision::Granted).await;
-        assert_refused!(late, StoreError::Conflict, "a late yes is a conflict");
+        assert_refused!(late, StoreError::Conflict, "a late grant is a conflict");
         let erased = store.erase_dialog(&customer("anna"), &id(name)).await;
         assert_refused!(erased, StoreError::NotFound, "it is gone already");
     }
@@ -68,7 +68,7 @@ pub async fn a_refused_call_changes_nothing(store: &dyn DialogStore, clock: &Man
     assert_eq!(snapshot(store).await, before, "refused calls change nothing");
 }
 
-/// Reading changes nothing either.
+/// Reading changes nothing.
 pub async fn reading_changes_nothing(store: &dyn DialogStore, clock: &ManualClock) {
     Ending::Withdrawn.bring(store, clock, "anna", "withdrawn").await;
     Ending::ErasedPending.bring(store, clock, "anna", "erased").await;
@@ -92,7 +92,7 @@ pub async fn reading_changes_nothing(store: &dyn DialogStore, clock: &ManualCloc
     );
 }
 
-/// Starts a call and drops it after so many turns, if it is not ready by then.
+/// Starts a call, and drops it after this many turns if it is not ready by then.
 async fn drop_after<T>(turns: usize, call: impl Future<Output = T>) {
     let waiting = async {
         for _ in 0..turns {
@@ -118,7 +118,7 @@ pub async fn a_dropped_call_happens_whole_or_not_at_all(store: &dyn DialogStore,
         let total = subject_page(store, &whose, largest()).await.total;
         assert!(all_or_none(total), "a dropped import is whole or not at all, not {total:?}");
 
-        // Whatever became of the first try, the second finds it done or does it.
+        // Whatever the first try did, the second one completes it.
         let answers = store.import(batch).await.expect("an import is answered");
         let done = answers.iter().all(|answer| {
             matches!(answer, Ok(()) | Err(StoreError::Exists { same_content: true }))
@@ -169,7 +169,7 @@ pub async fn a_dropped_call_happens_whole_or_not_at_all(store: &dyn DialogStore,
     assert_eq!(counts, expected, "after all retries everything has happened exactly once");
 }
 
-/// Succeeds when reads and writes are served right now.
+/// `ready` succeeds if the store serves reads and writes.
 pub async fn a_store_that_serves_is_ready(store: &dyn DialogStore, _: &ManualClock) {
     store.ready().await.expect("an empty store is ready");
     insert_consented(store, "anna", "d-1").await;
@@ -177,7 +177,7 @@ pub async fn a_store_that_serves_is_ready(store: &dyn DialogStore, _: &ManualClo
     assert_eq!(stats(store).await.consented, 1, "asking for readiness stores nothing");
 }
 
-/// What the store is busy with: nothing, when every call has returned.
+/// When every call has returned, no write is waiting.
 pub async fn an_idle_store_has_no_write_waiting(store: &dyn DialogStore, _: &ManualClock) {
     for number in 0..10 {
         insert(store, "anna", &format!("d-{number}")).await;

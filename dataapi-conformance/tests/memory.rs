@@ -1,4 +1,4 @@
-//! The reference model keeps every promise itself.
+//! The reference model keeps every promise.
 
 use std::sync::Arc;
 

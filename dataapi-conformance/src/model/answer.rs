@@ -1,4 +1,4 @@
-//! What a store answered, as plain values that can be compared and, unlike the domain's, shown.
+//! The answers of a store as plain values, which can be compared and, unlike the domain's, printed.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use dataapi_core::{
     LedgerHead, Page, Receipt, Received, Stats, StoreError,
 };
 
-/// What one call was answered with.
+/// The answer to one call.
 #[derive(Debug, PartialEq)]
 pub(super) enum Answer {
     Done,
@@ -33,7 +33,7 @@ pub(super) enum Answer {
         date: String,
         event: Option<Happened>,
     },
-    /// In no order.
+    /// Sorted, because the order depends on the chains of a store.
     Changes(Vec<(Happened, Option<Row>)>),
     Head(u64),
     Dialog(Row),
@@ -60,11 +60,11 @@ pub(super) enum Answer {
     Invalid {
         field: String,
     },
-    /// What the reference model never answers.
+    /// An error that the reference model never returns.
     Failed(String),
 }
 
-/// A dialog, its language in the very case in which it was returned.
+/// A dialog. The case of its language is that of the answer.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Row {
     customer: String,
@@ -75,8 +75,8 @@ pub(super) struct Row {
     consented: bool,
 }
 
-/// An event but for its place, its reference and its hash: stores differ in their keys, and may
-/// erase the dialogs of one customer in any order.
+/// An event without its place, reference and hash. Stores have different keys and can erase the dialogs of one customer
+/// in any order.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Happened {
     kind: String,
@@ -95,7 +95,7 @@ impl From<Event> for Happened {
 }
 
 impl Answer {
-    /// Where the page goes on that was answered.
+    /// Returns the cursor of the next page if this is a page.
     pub(super) fn next(&self) -> Option<&str> {
         match self {
             Self::Page { next, .. } => next.as_deref(),

@@ -1,4 +1,4 @@
-//! Random histories: whatever happens, a store answers as the reference model does.
+//! Random histories: a store must answer like the reference model, whatever happens.
 
 mod answer;
 mod step;
@@ -20,39 +20,39 @@ use crate::harness::{CopyHarness, Harness, runtime};
 use crate::{Fixture, ManualClock};
 use step::{Next, Step};
 
-/// How many steps are taken unless `DATAAPI_CONFORMANCE_STEPS` says otherwise.
+/// The number of steps unless `DATAAPI_CONFORMANCE_STEPS` sets another one.
 pub const DEFAULT_STEPS: u64 = 10_000;
 
-/// The longest history. Each needs a store of its own, which should not be what takes the time.
+/// The longest history. Each history needs a new store, and making stores should not take most of the time.
 const LONGEST: usize = 200;
 
-/// Takes thousands of random steps on stores of `harness` and on [`MemoryStore`], and compares
-/// every answer.
+/// Takes thousands of random steps on stores of `harness` and on [`MemoryStore`], and compares every answer.
 ///
-/// A step is any call of [`DialogStore`](dataapi_core::DialogStore) but `ready`, `scrub`, `revision`
-/// and `activity`, or the clock moving on or jumping back. Ids, languages and dates are few, so that steps meet the
-/// same ones again. Answers must be equal: values in every part, languages in the very case, cursors as texts, errors by
-/// variant and fields, reasons left aside. Where the contract leaves a choice, such as which of two
-/// pending dialogs of one date is purged first, the reference model's is the right one.
+/// A step is a call of any [`DialogStore`](dataapi_core::DialogStore) method that concerns dialogs or the ledger, or a
+/// move of the clock forwards or back. There are few ids, languages and dates, so that steps meet the same ones again.
+/// Answers must be equal in every part, including the case of languages and the text of cursors. Errors must have the
+/// same variant and fields; their reasons can differ. Where the contract leaves a choice, such as which of two pending
+/// dialogs of one date is purged first, the store must choose like the reference model.
 ///
-/// The environment may set `DATAAPI_CONFORMANCE_STEPS` (at least so many steps, 10,000 if left
-/// out) and `DATAAPI_CONFORMANCE_SEED` (a number that fixes all steps, random if left out). The
-/// seed is printed.
+/// Two environment variables control the test:
+///
+/// - `DATAAPI_CONFORMANCE_STEPS` is the smallest number of steps: 10,000 if it is not set.
+/// - `DATAAPI_CONFORMANCE_SEED` is a number that determines all steps: random if it is not set. The test prints it.
 ///
 /// # Panics
-/// When an answer differs; with the seed and the shortest history found that shows it. Also when
-/// one of the environment variables is not a number, and inside a tokio runtime.
+/// If an answer differs. The message contains the seed and the shortest history found that shows the difference. Also
+/// if one of the environment variables is not a number, and inside a tokio runtime.
 pub fn random_histories_match_the_reference_model(harness: &dyn Harness) {
     compare(harness, None, DEFAULT_STEPS);
 }
 
-/// The same on stores that are copied into another one somewhere in the middle of each history, by
-/// [`CopyHarness::copied`]: that one goes on where the first has stopped.
+/// Does the same as [`random_histories_match_the_reference_model`] with stores that are copied. Somewhere in the middle
+/// of each history, [`CopyHarness::copied`] copies the store, and the history continues on the copy.
 ///
-/// `DATAAPI_CONFORMANCE_STEPS` is 2,000 if left out.
+/// `DATAAPI_CONFORMANCE_STEPS` is 2,000 if it is not set.
 ///
 /// # Panics
-/// As [`random_histories_match_the_reference_model`].
+/// In the same cases as [`random_histories_match_the_reference_model`].
 pub fn copied_stores_go_on_like_the_reference_model(harness: &dyn CopyHarness) {
     compare(harness.harness(), Some(harness), DEFAULT_STEPS / 5);
 }
@@ -71,7 +71,7 @@ fn compare(harness: &dyn Harness, copying: Option<&dyn CopyHarness>, steps: u64)
     let mut runner = runner(seed);
     let histories = (vec(step::any_step(), 1..=LONGEST), any::<Index>());
     while taken.load(Ordering::Relaxed) < wanted {
-        let history = histories.new_tree(&mut runner).expect("every draw makes a history");
+        let history = histories.new_tree(&mut runner).expect("a history can be generated");
         let outcome = runner.run_one(history, |(history, at)| {
             taken.fetch_add(history.len() as u64, Ordering::Relaxed);
             let clock = ManualClock::default();
@@ -85,13 +85,13 @@ fn compare(harness: &dyn Harness, copying: Option<&dyn CopyHarness>, steps: u64)
                 let copied = copying.map(|_| at.index(history.len()));
                 panic!("{}", report(seed, &history, copied, difference.message()))
             }
-            Err(TestError::Abort(reason)) => panic!("no history could be made: {reason}"),
+            Err(TestError::Abort(reason)) => panic!("no history could be generated: {reason}"),
         }
     }
 }
 
-/// Takes every step on both stores; the first answer that differs ends it. Before the step of that number, the
-/// first store is copied.
+/// Takes every step on both stores, until an answer differs. Copies the first store before the step with the given
+/// number.
 async fn replay(
     mut subject: Fixture,
     clock: &ManualClock,
@@ -119,7 +119,7 @@ async fn replay(
         if answer != expected {
             return Err(format!(
                 "step {}, {step:?}{}\n  the store answered {answer:?}\n  the reference model \
-                 {expected:?}",
+                 answered {expected:?}",
                 number + 1,
                 next.map_or_else(String::new, |next| format!(" with {next:?}")),
             ));
@@ -140,7 +140,7 @@ fn runner(seed: u64) -> TestRunner {
 }
 
 fn report(seed: u64, history: &[Step], copied: Option<usize>, difference: &str) -> String {
-    let mut report = String::from("random histories match the reference model; this one does not:");
+    let mut report = String::from("this random history does not match the reference model:");
     for (number, step) in history.iter().enumerate() {
         // Writing to a string never fails.
         if copied == Some(number) {
@@ -148,7 +148,7 @@ fn report(seed: u64, history: &[Step], copied: Option<usize>, difference: &str) 
         }
         let _ = write!(report, "\n{:4}. {step:?}", number + 1);
     }
-    let _ = write!(report, "\n{difference}\nagain with DATAAPI_CONFORMANCE_SEED={seed}");
+    let _ = write!(report, "\n{difference}\nto repeat it, set DATAAPI_CONFORMANCE_SEED={seed}");
     report
 }
 
@@ -157,7 +157,7 @@ fn number_from_env(name: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {value:?}")))
 }
 
-/// The standard library draws the keys of its hash maps from the operating system.
+/// The standard library takes the keys of its hash maps from the operating system.
 fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }

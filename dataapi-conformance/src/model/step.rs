@@ -1,4 +1,4 @@
-//! The steps of a history: plain values that can be shown, drawn at random, and shrunk.
+//! The steps of a history: plain values that can be generated, shrunk and printed.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use super::answer::Answer;
 use crate::ManualClock;
 use crate::early::HOLD;
 
-/// Few of each, so that histories meet the same ids again; the awkward ones among them.
+/// Few of each, so that histories meet the same ids again, with some difficult ones.
 pub(super) const CUSTOMERS: [&str; 4] = ["anna", "Anna", "zoë 100%_", "🙂/'\""];
 pub(super) const DIALOGS: [&str; 9] =
     ["d", "D", "a%2Fb", "a/b", "\u{e9}", "e\u{301}", "～", "🙂", "o'\"%_\u{202e}"];
 const LANGUAGES: [&str; 5] = ["en", "EN", "pt-BR", "pt-br", "de"];
 const TEXTS: [&str; 3] = ["one", "two", "naïve 🙂\n\"'\\ \u{1}"];
-/// Until a yes ends that is held from now on.
+/// How long a held grant lasts.
 const HOLD_MICROS: u64 = HOLD.as_secs() * 1_000_000;
 const PIECES: [&str; 3] = ["", "v1", "naïve '\"\n"];
 
@@ -57,7 +57,7 @@ pub(super) enum Step {
         limit: u64,
         total: bool,
     },
-    /// Goes on from a page seen before; 0 is the last one that had a next.
+    /// Continues from an earlier page that had a next one; 0 is the last such page.
     Follow {
         back: usize,
         limit: u64,
@@ -79,7 +79,7 @@ pub(super) enum Step {
         which: Purge,
         before: Moment,
     },
-    /// The whole ledger, so many events at a time.
+    /// The whole ledger, this many events at a time.
     Events {
         limit: u64,
     },
@@ -97,7 +97,7 @@ pub(super) enum Step {
     },
 }
 
-/// What a reader is bound to.
+/// The bounds of a reader.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bounds {
     languages: &'static [&'static str],
@@ -123,21 +123,21 @@ pub(super) struct Import {
     consented: bool,
 }
 
-/// A date near the start of the history, or one of the outermost.
+/// A date near the start of the history, or the first or last possible date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Moment {
     First,
-    /// So many microseconds after the start.
+    /// This many microseconds after the start.
     Micros(i64),
     Last,
 }
 
-/// What pages are asked for.
+/// The kind of pages to ask for.
 #[derive(Clone, Debug)]
 pub(super) enum Pages {
     Consented {
         customer: Option<&'static str>,
-        /// Tags and ranges; empty for any.
+        /// Tags and ranges; any language if empty.
         languages: &'static [&'static str],
         from: Option<Moment>,
         to: Option<Moment>,
@@ -152,14 +152,14 @@ pub(super) enum Pages {
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     Offset(u64),
-    /// Behind a place of their order, whether or not a dialog stands there.
+    /// After a place in the order, whether or not a dialog is there.
     Behind {
         date: Moment,
         dialog: &'static str,
     },
 }
 
-/// A place to go on from, as an earlier page gave it.
+/// A place to continue from, as an earlier page returned it.
 #[derive(Clone, Debug)]
 pub(super) struct Next {
     pub(super) pages: Pages,
@@ -229,7 +229,7 @@ impl Pages {
         filter.between(date(from), date(to)).expect("steps have their moments in order")
     }
 
-    /// A cursor behind any place.
+    /// Returns a cursor for any place in the order.
     fn cursor(&self, start: Date, position: Position) -> Cursor {
         match self {
             Self::Consented { .. } => Cursor::in_filter(&self.filter(start), position),
@@ -254,7 +254,7 @@ impl Pages {
 }
 
 impl Step {
-    /// Takes this step on a store. Those that move the clock are taken by [`Step::move_clock`].
+    /// Takes this step on a store. [`Step::move_clock`] takes those that move the clock.
     pub(super) async fn ask(
         &self,
         store: &dyn DialogStore,
@@ -299,7 +299,7 @@ impl Step {
             }
             Self::Follow { limit, total, .. } => {
                 let Some(Next { pages, cursor }) = next else { return Answer::Done };
-                let cursor = cursor.parse().expect("a cursor that a page gave can be read again");
+                let cursor = cursor.parse().expect("a cursor from a page can be parsed");
                 pages.ask(store, start, window(*limit, Start::After(cursor), *total)).await
             }
             Self::EraseDialog { customer: whose, dialog: name } => {
@@ -334,7 +334,7 @@ impl Step {
         }
     }
 
-    /// Moves the clock if that is what this step does.
+    /// Moves the clock if this step does.
     pub(super) fn move_clock(&self, clock: &ManualClock) {
         match self {
             Self::Advance { micros } => clock.advance(Duration::from_micros(*micros)),
@@ -343,7 +343,7 @@ impl Step {
         }
     }
 
-    /// Which pages this step asks for.
+    /// Returns the pages that this step asks for.
     pub(super) fn pages<'a>(&'a self, next: Option<&'a Next>) -> Option<&'a Pages> {
         match self {
             Self::Query { pages, .. } => Some(pages),
@@ -352,7 +352,7 @@ impl Step {
         }
     }
 
-    /// Everything that can be asked, to be compared at the end of a history.
+    /// Returns steps that read everything, to compare at the end of a history.
     pub(super) fn audit() -> impl Iterator<Item = Self> {
         let everything = |pages| Self::Query {
             pages,
@@ -373,8 +373,8 @@ impl Step {
     }
 }
 
-/// Reads a ledger to its end and checks its chains on the way. Stores differ in how many chains they have:
-/// what comes in which order across them is left aside.
+/// Reads a ledger to its end and checks its chains. Stores can have different numbers of chains, so the order of events
+/// across chains is not compared.
 async fn whole_ledger(
     limit: u64,
     read: impl AsyncFn(&Positions, Limit) -> Result<Vec<Change>, StoreError>,
@@ -386,7 +386,7 @@ async fn whole_ledger(
     loop {
         let some = read(&seen, limit).await?;
         if some.len() > limit.get() {
-            return Err(StoreError::backend("there is more than was asked for"));
+            return Err(StoreError::backend("more was returned than asked for"));
         }
         if some.is_empty() {
             return Ok(all);
@@ -404,7 +404,7 @@ fn window(limit: u64, start: Start, total: bool) -> Window {
     Window { limit: Limit::new(limit).expect("the values of steps are valid"), start, total }
 }
 
-/// The time at which a history starts.
+/// Returns the time at which a history starts.
 pub(super) fn start(clock: &ManualClock) -> Date {
     clock.now()
 }
@@ -431,7 +431,7 @@ fn pieces() -> impl Strategy<Value = Pieces> {
     [piece(), piece(), piece()]
 }
 
-/// Close together, so that many dialogs have the date that is asked for.
+/// Close together, so that many dialogs have the date of a query.
 fn moment() -> impl Strategy<Value = Moment> {
     prop_oneof![
         20 => (-4..12_i64).prop_map(Moment::Micros),
@@ -448,7 +448,8 @@ fn purge() -> impl Strategy<Value = Purge> {
     ]
 }
 
-/// Stores may erase the dialogs of one customer in any order, and so forget them: then all or none.
+/// Stores can erase the dialogs of one customer in any order, and forget their tombstones in that order. To get equal
+/// answers, a purge of tombstones takes all or none.
 fn a_purge((which, before, at_most): (Purge, Moment, u32)) -> Step {
     let at_most = match which {
         Purge::Tombstones if at_most > 0 => u32::MAX,
@@ -510,7 +511,7 @@ fn limit() -> impl Strategy<Value = u64> {
     prop_oneof![5 => 1..4_u64, 1 => Just(1000)]
 }
 
-/// Any step, the ones that build something up more often than those that tear it down.
+/// Any step. Steps that add something are more frequent than steps that remove something.
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
     let import = (words(), option::of(moment()), any::<bool>())
         .prop_map(|(words, date, consented)| Import { words, date, consented });

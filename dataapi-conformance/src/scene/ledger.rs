@@ -1,12 +1,12 @@
-//! The ledger, read to its end and audited.
+//! Reads the ledger to its end and audits it.
 
 use dataapi_core::{Audit, DialogStore, Event, LedgerHead, Limit, Positions};
 
-/// All events of the ledger, after an audit: the chains hold up to the ledger's head, and the head that was
-/// `noted` earlier, if there is one, is in them.
+/// Returns all events of the ledger after an audit: the chains are intact up to the head of the ledger, and the head
+/// that was `noted` earlier, if there is one, is in them.
 ///
 /// # Panics
-/// When the ledger is broken, or ends elsewhere than at its head.
+/// If a chain is broken or does not end at the head.
 pub async fn audited(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Vec<Event> {
     let head = store.ledger_head().await.expect("the ledger has a head");
     let mut audit = Audit::new(Some(noted.unwrap_or_else(|| head.clone())));

@@ -1,6 +1,6 @@
-//! The scenes that tests play in: dialogs in every state, and short ways to ask for them.
+//! Helpers for tests: dialogs in every state, and short functions for common calls.
 //!
-//! A backend's own tests use them, too.
+//! A backend's own tests can use them too.
 
 mod ledger;
 mod retries;
@@ -22,7 +22,7 @@ use crate::ManualClock;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MICROSECOND: Duration = Duration::from_micros(1);
 
-/// Asserts that a call was refused in the one way that is promised.
+/// Asserts that a call was refused with exactly the promised error.
 macro_rules! assert_refused {
     ($answer:expr, $refusal:pat, $($promise:tt)+) => {{
         let answer = $answer;
@@ -35,12 +35,12 @@ macro_rules! assert_refused {
 }
 pub(crate) use assert_refused;
 
-/// A customer's id.
+/// Parses a customer's id.
 pub fn customer(id: &str) -> CustomerId {
     id.parse().expect("the scene uses valid customer ids")
 }
 
-/// A dialog's id.
+/// Parses a dialog's id.
 pub fn id(id: &str) -> DialogId {
     id.parse().expect("the scene uses valid dialog ids")
 }
@@ -53,12 +53,12 @@ pub(crate) fn limit(limit: usize) -> Limit {
     Limit::new(limit as u64).expect("the scene uses limits from 1 to 1000")
 }
 
-/// An English dialog.
+/// Makes an English dialog.
 pub fn dialog(customer: &str, id: &str) -> NewDialog {
     worded(customer, id, "en", "Where is my parcel?")
 }
 
-/// A dialog with those words.
+/// Makes a dialog with this language and text.
 pub fn worded(customer: &str, id: &str, language: &str, text: &str) -> NewDialog {
     NewDialog::parse(customer, id, language, text).expect("the scene uses valid dialogs")
 }
@@ -68,12 +68,12 @@ pub(crate) fn evidence(notice: &str) -> Evidence {
         .expect("the scene uses valid evidence")
 }
 
-/// Stores an English dialog with a new id; yields when it was received.
+/// Stores an English dialog with a new id. Returns the date when it was received.
 pub async fn insert(store: &dyn DialogStore, customer: &str, id: &str) -> Date {
     store.insert(dialog(customer, id)).await.expect("a dialog with a new id is stored").date
 }
 
-/// Stores an English dialog with a new id, and consents to it; yields when it was received.
+/// Stores an English dialog with a new id and consents to it. Returns the date when it was received.
 pub async fn insert_consented(store: &dyn DialogStore, customer: &str, id: &str) -> Date {
     let date = insert(store, customer, id).await;
     grant(store, id).await;
@@ -82,15 +82,15 @@ pub async fn insert_consented(store: &dyn DialogStore, customer: &str, id: &str)
 
 /// Consents to a dialog that is not gone.
 pub async fn grant(store: &dyn DialogStore, id: &str) -> Receipt {
-    decide(store, id, Decision::Granted).await.expect("a yes to what is not gone is recorded")
+    decide(store, id, Decision::Granted).await.expect("a grant on a dialog that is not gone is recorded")
 }
 
 /// Withdraws a dialog.
 pub async fn withdraw(store: &dyn DialogStore, id: &str) -> Receipt {
-    decide(store, id, Decision::Withdrawn).await.expect("a no is always recorded")
+    decide(store, id, Decision::Withdrawn).await.expect("a withdrawal is always recorded")
 }
 
-/// Decides on a dialog, without evidence.
+/// Records a decision without evidence.
 pub async fn decide(
     store: &dyn DialogStore,
     dialog: &str,
@@ -99,7 +99,7 @@ pub async fn decide(
     store.decide(id(dialog), decision, Evidence::default()).await
 }
 
-/// The ways in which a dialog ends.
+/// The ways in which a dialog can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     RefusedAtOnce,
@@ -120,7 +120,7 @@ impl Ending {
         Self::Expired,
     ];
 
-    /// How a dialog stands after it.
+    /// Returns the consent state of a dialog with this end.
     pub(crate) fn state(self) -> ConsentState {
         match self {
             Self::RefusedAtOnce | Self::Withdrawn => ConsentState::Withdrawn,
@@ -128,9 +128,9 @@ impl Ending {
         }
     }
 
-    /// Inserts a dialog and brings it to this end a second later; returns when.
+    /// Inserts a dialog and ends it in this way a second later. Returns the date of the end.
     ///
-    /// The store must hold no other pending dialog, and nothing else of that customer.
+    /// The store must hold no other pending dialog, and no other dialog of this customer.
     pub(crate) async fn bring(
         self,
         store: &dyn DialogStore,
@@ -150,10 +150,10 @@ impl Ending {
             Self::ErasedPending | Self::ErasedConsented => store
                 .erase_dialog(&customer(whose), &id(dialog))
                 .await
-                .expect("what is held on the customer can be erased"),
+                .expect("a dialog held on the customer can be erased"),
             Self::CustomerErased => {
                 let erased = store.erase_customer(&customer(whose)).await;
-                assert_eq!(erased.expect("a customer can be erased"), 1, "what was held is erased");
+                assert_eq!(erased.expect("a customer can be erased"), 1, "the dialog that was held is erased");
             }
             Self::Expired => {
                 let purged = store.purge(Purge::Pending, clock.now(), 1).await;
@@ -197,31 +197,31 @@ pub(crate) async fn subject_page(
 ) -> Page<HeldDialog> {
     let request =
         SubjectRequest::new(customer(whose), window).expect("the cursor is the customer's");
-    store.subject_data(&request).await.expect("a customer's data can be had")
+    store.subject_data(&request).await.expect("a customer's data can be read")
 }
 
-/// As many as one page holds, with their total.
+/// The first page of 1000 dialogs, with a total.
 pub(crate) fn largest() -> Window {
     Window { limit: Limit::MAX, ..Window::default() }
 }
 
-/// From the newest on, with their total.
+/// The first page of `how_many` dialogs, with a total.
 pub(crate) fn newest(how_many: usize) -> Window {
     Window { limit: limit(how_many), ..Window::default() }
 }
 
-/// On from a cursor, which goes over the wire as a text and so does here.
+/// The page after a cursor. The cursor is converted to a string and back, as over HTTP.
 pub(crate) fn after(cursor: &Cursor, how_many: usize) -> Window {
-    let cursor = cursor.to_string().parse().expect("a cursor that a page gave can be read again");
+    let cursor = cursor.to_string().parse().expect("a cursor from a page can be parsed");
     Window { limit: limit(how_many), start: Start::After(cursor), total: true }
 }
 
-/// The ids of all consented dialogs, on a store that holds less than a page of them.
+/// Returns the ids of all consented dialogs that match, if there are at most 1000.
 pub(crate) async fn listed(store: &dyn DialogStore, filter: &Filter) -> Vec<String> {
     ids(&page(store, filter, largest()).await)
 }
 
-/// Everything held on a customer, if that is less than a page.
+/// Returns everything held on a customer, if that is at most 1000 dialogs.
 pub(crate) async fn held(store: &dyn DialogStore, whose: &str) -> Vec<HeldDialog> {
     subject_page(store, whose, largest()).await.items
 }
@@ -230,10 +230,9 @@ pub(crate) fn ids<T: Positioned>(page: &Page<T>) -> Vec<String> {
     page.items.iter().map(|item| item.position().dialog_id.as_str().to_owned()).collect()
 }
 
-/// What a crawl has met, page by page.
+/// The dialogs that a crawl has found, page by page.
 ///
-/// Each page must bring something new, so that a store that breaks its promise cannot keep a test
-/// crawling for ever.
+/// Each page must contain new dialogs, so that a faulty store cannot make a test crawl without end.
 #[derive(Default)]
 pub(crate) struct Met {
     in_order: Vec<String>,
@@ -242,10 +241,10 @@ pub(crate) struct Met {
 
 impl Met {
     pub(crate) fn add<T: Positioned>(&mut self, page: &Page<T>) {
-        assert!(page.next.is_none() || !page.items.is_empty(), "a page before another has items");
+        assert!(page.next.is_none() || !page.items.is_empty(), "a page with a next one has items");
         for name in ids(page) {
-            assert!(self.once.insert(name.clone()), "no crawl meets a dialog twice");
-            assert!(!name.starts_with("new"), "no crawl meets what is newer than its start");
+            assert!(self.once.insert(name.clone()), "no crawl finds a dialog twice");
+            assert!(!name.starts_with("new"), "no crawl finds a dialog that is newer than its start");
             self.in_order.push(name);
         }
     }
@@ -254,7 +253,7 @@ impl Met {
         &self.in_order
     }
 
-    /// Those whose id starts so, sorted.
+    /// Returns the ids that begin with `start`, sorted.
     pub(crate) fn starting(&self, start: &str) -> Vec<&str> {
         self.once.iter().map(String::as_str).filter(|name| name.starts_with(start)).collect()
     }

@@ -1,25 +1,25 @@
-//! Clients that ask again when they are told to.
+//! Clients that try again when the store asks them to.
 
 use std::time::Duration;
 
 use dataapi_core::StoreError;
 use tokio::time::sleep;
 
-/// Whether the caller is told to ask again later.
+/// Whether the store asks the caller to try again later.
 pub fn is_for_later<T>(answer: &Result<T, StoreError>) -> bool {
     matches!(answer, Err(StoreError::Unavailable { .. } | StoreError::Overloaded { .. }))
 }
 
-/// What a store answered that was asked until it could, as clients do.
+/// The final answer of a store that was asked until it could give one.
 #[derive(Debug)]
 pub struct Told<T> {
-    /// The answer, which is not to ask again.
+    /// The answer, which is not a request to try again.
     pub answer: Result<T, StoreError>,
-    /// Whether an earlier try may have happened.
+    /// Whether an earlier try might have happened.
     pub again: bool,
 }
 
-/// Asks until there is an answer.
+/// Asks until there is a final answer.
 pub async fn until_told<T, F>(mut ask: impl FnMut() -> F) -> Told<T>
 where
     F: Future<Output = Result<T, StoreError>>,

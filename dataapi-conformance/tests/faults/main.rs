@@ -1,5 +1,4 @@
-//! The suite can fail: each fault that a store may have breaks a promise by name, and random
-//! histories find it without knowing what to look for.
+//! The suite can fail: each fault breaks a promise, and random histories find it too.
 
 mod store;
 
@@ -19,7 +18,7 @@ fn with(fault: Fault) -> impl Harness {
 
 fn breaks(fault: Fault, promise: impl AsyncFnOnce(&dyn DialogStore, &ManualClock)) {
     let kept = catch_unwind(AssertUnwindSafe(|| uphold(&with(fault), promise))).is_ok();
-    assert!(!kept, "a store that {fault:?} is caught by the promise that it breaks");
+    assert!(!kept, "the promise that the fault {fault:?} breaks finds it");
 }
 
 #[test]
@@ -27,7 +26,7 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::ForgetsTombstones, inserts::a_gone_id_is_never_taken_again);
     breaks(Fault::ImportsGoneIds, import::an_import_brings_nothing_back);
     breaks(Fault::SecondReceipt, decisions::a_decision_said_twice_returns_the_first_receipt);
-    breaks(Fault::LateYes, decisions::a_late_yes_is_a_conflict);
+    breaks(Fault::LateGrant, decisions::a_late_grant_is_a_conflict);
     breaks(Fault::TellsOfOthers, gate::a_dialog_of_another_customer_is_not_found);
     breaks(Fault::SameContentAlways, inserts::a_taken_id_is_refused_to_other_content);
     breaks(Fault::FollowsTheClockBack, dates::dates_never_go_backwards_when_the_clock_does);
@@ -64,8 +63,8 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::EventsOutOfOrder, ledger::events_are_read_on_from_any_position);
     breaks(Fault::ChangesChains, ledger::all_events_of_a_dialog_are_in_one_chain);
     breaks(Fault::ChangesWithoutDialogs, ledger::changes_bring_a_copy_up_to_date);
-    breaks(Fault::ForgetsEarlyDecisions, early::an_early_yes_makes_its_dialog_readable_at_once);
-    breaks(Fault::HoldsForEver, early::an_early_yes_ends_when_its_time_is_over);
+    breaks(Fault::ForgetsEarlyDecisions, early::an_early_grant_makes_its_dialog_readable_at_once);
+    breaks(Fault::HoldsForEver, early::an_early_grant_ends_when_its_time_is_over);
     breaks(Fault::HoldsAnew, early::an_early_decision_said_twice_is_answered_with_the_first);
     breaks(Fault::KeepsTombstones, erasure::a_forgotten_tombstone_frees_its_id);
     breaks(Fault::ForgetsRevocations, keys::a_revoked_key_stays_revoked);
@@ -78,12 +77,12 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::RevisionStandsStill, revision::an_answer_kept_for_its_revision_is_never_stale);
 }
 
-/// All faults but those that only calls at once, or values that histories do without, bring out.
+/// All faults except those that show only with concurrent calls or with values that histories do not use.
 const SEEN_ONE_BY_ONE: [Fault; 34] = [
     Fault::ForgetsTombstones,
     Fault::ImportsGoneIds,
     Fault::SecondReceipt,
-    Fault::LateYes,
+    Fault::LateGrant,
     Fault::TellsOfOthers,
     Fault::SameContentAlways,
     Fault::FollowsTheClockBack,
@@ -120,15 +119,15 @@ const SEEN_ONE_BY_ONE: [Fault; 34] = [
 fn random_histories_find_each_fault() {
     for fault in SEEN_ONE_BY_ONE {
         let matched = || random_histories_match_the_reference_model(&with(fault));
-        // What is drawn at random may miss it once.
+        // A single random run can miss the fault.
         let panic = (0..10)
             .find_map(|_| catch_unwind(AssertUnwindSafe(matched)).err())
             .expect("a store with a fault does not match");
-        let report = panic.downcast::<String>().expect("a report is a text");
+        let report = panic.downcast::<String>().expect("a report is a string");
         println!("{fault:?}: {report}");
         assert!(
             report.contains("DATAAPI_CONFORMANCE_SEED="),
-            "the report tells how to do it again"
+            "the report says how to repeat it"
         );
         let steps =
             report.lines().filter(|line| line.starts_with("  ") && line.contains(". ")).count();

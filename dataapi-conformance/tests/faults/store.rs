@@ -13,22 +13,22 @@ use dataapi_core::{
     Stats, StoreError, StoredDialog, SubjectRequest, Text, Upkeep, Window,
 };
 
-/// What is wrong with a store.
+/// The fault of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Inserts a gone id, as it seems.
+    /// Answers an insert of a gone id with success.
     ForgetsTombstones,
-    /// Imports a gone id, as it seems.
+    /// Answers an import of a gone id with success.
     ImportsGoneIds,
     /// Answers a repeated decision with the date and evidence of the repetition.
     SecondReceipt,
-    /// Lets a late yes pass.
-    LateYes,
-    /// Says of another customer's pending dialog that it is pending.
+    /// Accepts a late grant.
+    LateGrant,
+    /// Reveals that another customer's dialog is pending.
     TellsOfOthers,
-    /// Says of a taken id that the content is the same.
+    /// Always says that a taken id has the same content.
     SameContentAlways,
-    /// Hands out whatever date the clock shows.
+    /// Returns the date of the clock, even if it went back.
     FollowsTheClockBack,
     OldestFirst,
     /// Sorts equal dates ascending.
@@ -45,9 +45,9 @@ pub(crate) enum Fault {
     LanguageFolded,
     /// Returns texts without white space around them.
     TextTrimmed,
-    /// Starts at the newest when asked for an offset that a signed number cannot hold.
+    /// Starts at the newest dialog if the offset does not fit into a signed number.
     OffsetWraps,
-    /// Ends a page with the place of its first dialog.
+    /// Points `next` at the first dialog of the page instead of the last.
     NextRepeats,
     NextOfALastFullPage,
     SubjectWithoutPending,
@@ -55,33 +55,33 @@ pub(crate) enum Fault {
     CountsErasedTwice,
     PurgesAtTheDate,
     PurgesNewestFirst,
-    /// Looks whether an id is free and then takes it, as if no other call could come between.
+    /// Checks whether an id is free and then takes it, as if no other call could come between.
     RacingInserts,
     ImportsWithoutDates,
-    /// Lets every key read everything.
+    /// Ignores the bounds of a reader.
     IgnoresReach,
     ImportsFromTheFuture,
     ImportsOneByOne,
     CountsNoLanguages,
     EvidenceWithoutEmpty,
     RevisionStandsStill,
-    /// Tells the ledger from its end.
+    /// Returns the events from last to first.
     EventsOutOfOrder,
-    /// Says of every second event of a dialog that it is in another chain.
+    /// Puts withdrawals into another chain than grants.
     ChangesChains,
-    /// Says after a scrub that an erasure waits.
+    /// Reports a waiting erasure even after a scrub.
     NeverScrubs,
-    /// Says of each grant that it no longer holds.
+    /// Returns grants without their dialogs.
     ChangesWithoutDialogs,
-    /// Holds no decision, as it seems.
+    /// Does not hold early grants.
     ForgetsEarlyDecisions,
-    /// Holds a *yes* for ever.
+    /// Holds an early grant for ever.
     HoldsForEver,
-    /// Begins to hold a *yes* anew when it is said again.
+    /// Restarts the time of a held grant when it is repeated.
     HoldsAnew,
-    /// Keeps tombstones for ever.
+    /// Never forgets a tombstone.
     KeepsTombstones,
-    /// Says of a revoked key that it works.
+    /// Reports a revoked key as not revoked.
     ForgetsRevocations,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Faulty {
     fault: Fault,
     clock: ManualClock,
     store: MemoryStore,
-    /// Everything that anybody tried to store.
+    /// Every dialog that a caller tried to store.
     inserted: Mutex<Vec<NewDialog>>,
 }
 
@@ -132,7 +132,7 @@ impl Faulty {
         self.inserted.lock().expect("nobody panics with it").clone()
     }
 
-    /// All pending dialogs, of whomever.
+    /// Returns all pending dialogs of all customers.
     async fn pending(&self) -> Vec<HeldDialog> {
         let mut pending = Vec::new();
         let mut customers: Vec<_> =
@@ -148,7 +148,7 @@ impl Faulty {
         pending
     }
 
-    /// All consented dialogs that match.
+    /// Returns all consented dialogs that match.
     async fn all(&self, filter: Filter) -> Vec<Dialog> {
         let mut window = Window { limit: Limit::MAX, ..Window::default() };
         let mut all = Vec::new();
@@ -238,7 +238,7 @@ impl Dialogs for Faulty {
             Ok(receipt) if self.has(Fault::SecondReceipt) => {
                 Ok(Receipt { event: Event { date, evidence, ..receipt.event.clone() }, ..receipt })
             }
-            Err(StoreError::Conflict) if self.has(Fault::LateYes) => {
+            Err(StoreError::Conflict) if self.has(Fault::LateGrant) => {
                 let reference = DialogRef::from_bytes([0; 32]);
                 let event = ChainHead::EMPTY.next(reference, EventKind::Granted, date, evidence);
                 Ok(Receipt { dialog_id, decision, event })
@@ -473,7 +473,7 @@ impl Upkeep for Faulty {
     }
 }
 
-/// Lets other calls come between; always true.
+/// Lets other calls come between. Always returns true.
 async fn pause() -> bool {
     tokio::task::yield_now().await;
     true

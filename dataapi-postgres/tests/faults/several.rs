@@ -57,7 +57,7 @@ async fn of_inserts_of_one_id_at_several_stores_exactly_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_yes_and_a_no_at_two_stores_the_no_has_the_last_word() {
+async fn of_a_grant_and_a_withdrawal_at_two_stores_the_withdrawal_has_the_last_word() {
     postgres_cluster::skip_without_postgres!();
     let stores = stores(2).await;
     for round in 0..30 {
@@ -155,7 +155,7 @@ async fn the_dates_of_a_dialog_go_on_at_a_store_whose_clock_is_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dialog_is_received_no_earlier_than_the_yes_that_came_before_it() {
+async fn a_dialog_is_received_no_earlier_than_the_grant_that_came_before_it() {
     postgres_cluster::skip_without_postgres!();
     let url = new_database();
     let (early, late) = (ManualClock::default(), ManualClock::default());
@@ -225,7 +225,7 @@ async fn of_inserts_of_one_id_at_several_servers_exactly_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_decisions_at_several_servers_a_no_has_the_last_word() {
+async fn of_decisions_at_several_servers_a_withdrawal_has_the_last_word() {
     postgres_cluster::skip_without_postgres!();
     let url = new_database();
     let stores = join_all((0..3).map(|_| open(&url))).await;
