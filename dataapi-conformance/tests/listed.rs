@@ -23,3 +23,15 @@ fn every_promise_in_the_sources_is_listed() {
     assert_eq!(listed, written, "the list contains exactly the promises in the sources");
     assert_eq!(listed.len(), PROMISES.len(), "no promise is listed twice");
 }
+
+#[test]
+fn every_module_is_in_the_documentation_of_the_crate() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let root = fs::read_to_string(root).expect("the root of the crate can be read");
+    let modules = root.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let rows: Vec<_> = modules.map(|module| format!("//! | [`{module}`] |")).collect();
+    assert!(!rows.is_empty(), "the crate has public modules");
+    for row in rows {
+        assert!(root.contains(&row), "the table of modules has no row {row:?}");
+    }
+}

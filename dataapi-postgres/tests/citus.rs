@@ -1,5 +1,5 @@
-//! The same promises on a Citus cluster, if `DATAAPI_TEST_CITUS` names a database of its coordinator, with the
-//! extension and its nodes set up. Whatever is in its schema `dataapi` is dropped.
+//! The promises of a store on a Citus cluster. Runs only if `DATAAPI_TEST_CITUS` is the URL of a database on its
+//! coordinator, with the extension and its nodes set up. The tests drop the schema `dataapi` of that database.
 
 use std::io::{Write, stderr};
 use std::sync::{Arc, OnceLock};
@@ -11,14 +11,14 @@ use dataapi_postgres::{Options, PostgresStore};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_postgres::{Client, NoTls};
 
-/// There is one database for all tests: they take turns.
+/// All tests share one database, so they take turns.
 static TURN: OnceLock<Arc<Mutex<()>>> = OnceLock::new();
 
 fn url() -> Option<String> {
     let url = std::env::var("DATAAPI_TEST_CITUS").ok();
     if url.is_none() && TURN.set(Arc::default()).is_ok() {
-        // Not by a macro, whose output the test harness keeps to itself.
-        let _ = writeln!(stderr(), "\nNOT TESTED on Citus: DATAAPI_TEST_CITUS names no database");
+        // Not by a macro, because the test harness captures the output of macros.
+        let _ = writeln!(stderr(), "\nSKIPPED: the tests on Citus. Set DATAAPI_TEST_CITUS to the URL of a database");
     }
     url
 }
@@ -67,7 +67,7 @@ async fn inserts_and_decisions_go_to_one_shard() {
         )
         .await
         .expect("shards");
-    assert_eq!(spread.get::<_, i64>(0), 8, "each chain has a shard of its own");
+    assert_eq!(spread.get::<_, i64>(0), 8, "each chain has its own shard");
     let shard: i32 =
         client.query_one("SELECT min(shard) FROM dataapi.chain", &[]).await.expect("one").get(0);
     for statement in [

@@ -7,7 +7,7 @@ use dataapi_conformance::{Fixture, Harness, ManualClock};
 use dataapi_postgres::{Options, PostgresStore};
 use postgres_cluster::new_database;
 
-/// Stores of so many shards, each in a database of its own.
+/// Makes stores with this many shards, each in its own database.
 struct OfShards(u16);
 
 #[async_trait]

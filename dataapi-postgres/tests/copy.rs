@@ -1,4 +1,5 @@
-//! A copy into PostgreSQL can be stopped and gone on with, keeps writers away, and is no store before its end.
+//! Copies to PostgreSQL: they can be stopped and continued, keep writers out, and are not a store before they are
+//! complete.
 
 use std::ops::ControlFlow;
 
@@ -27,7 +28,7 @@ async fn open(url: &str) -> PostgresStore {
         .expect("a store")
 }
 
-/// A store with dialogs and tombstones, closed.
+/// Makes a store with dialogs and tombstones, and closes it.
 async fn filled() -> String {
     let url = new_database();
     let store = open(&url).await;
@@ -48,7 +49,7 @@ async fn filled() -> String {
     url
 }
 
-/// Copies up to the step of that number, if there are as many.
+/// Copies up to this many steps.
 async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Copied, IncompleteCopy> {
     let mut source = CopySource::open(from).await.expect("a source");
     let mut target = CopyTarget::open(to, SHARDS).await.expect("a target");
@@ -72,7 +73,8 @@ async fn a_copy_that_is_stopped_again_and_again_comes_to_its_end() {
     let to = new_database();
     let mut stopped = 0;
     let copied = loop {
-        // One step at a time: each goes on where the one before has stopped, until verification, which is whole.
+        // One step at a time: each run continues where the one before stopped, until the verification, which is done in
+        // one run.
         let stop = if stopped < 8 { 1 } else { usize::MAX };
         match copy_until(&from, &to, stop).await {
             Ok(copied) => break copied,

@@ -1,8 +1,8 @@
-//! Stores that earlier versions made open, and read as they did there.
+//! Stores that earlier schema versions made can be opened and return the same answers.
 //!
-//! Each schema version has a folder in `tests/stores/`: `store.sql` is a store as `pg_dump` wrote it,
-//! `copy_in_progress.sql` an unfinished copy of that store, and `reads.txt` what the version that made them
-//! answered to all reads.
+//! Each schema version has a folder in `tests/stores/`. `store.sql` is a store as `pg_dump` wrote it,
+//! `copy_in_progress.sql` is an unfinished copy of that store, and `reads.txt` contains the answers of that version to
+//! all reads.
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -41,7 +41,7 @@ const IDS: [&str; 13] = [
 
 const CUSTOMERS: [&str; 3] = ["anna", "ben", "zoë"];
 
-/// The files of a schema version.
+/// Returns the folder of a schema version.
 fn folder(version: usize) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/stores/version_{version}"))
 }
@@ -50,7 +50,7 @@ fn stored(version: usize, name: &str) -> String {
     std::fs::read_to_string(folder(version).join(name)).expect("a file in tests/stores")
 }
 
-/// When the last event of the stores happened, and a bit: what is held there still is.
+/// Shortly after the last event of the stores, so that held grants are still held.
 fn clock() -> ManualClock {
     let date = Date::from_micros(1_772_366_400_123_456).expect("a date");
     ManualClock::starting_at(date.saturating_add(std::time::Duration::from_mins(10)))
@@ -60,7 +60,7 @@ async fn open(url: &str) -> Result<PostgresStore, OpenError> {
     PostgresStore::open(url, Options { clock: Arc::new(clock()), ..Options::default() }).await
 }
 
-/// What a store answers to all reads, in words that no other version has for its own.
+/// Returns the answers of a store to all reads, in a format that does not depend on the version.
 async fn reads(store: &dyn DialogStore) -> String {
     let mut told = String::new();
     // Writing to a string never fails.
@@ -185,7 +185,7 @@ async fn stores_of_earlier_versions_open_and_read_as_before() {
         let store = open(&url).await.expect("it opens");
         assert_eq!(reads(&store).await, stored(version, "reads.txt"), "version {version}");
 
-        // It takes writes as it did there.
+        // It accepts the same writes.
         let early = worded("anna", "early-granted", "en", "words");
         assert!(store.insert(early).await.expect("a new id").is_consented);
         let gone = worded("anna", "withdrawn", "en", "words");
@@ -227,7 +227,7 @@ async fn stores_of_earlier_versions_are_never_copied_over() {
     }
 }
 
-/// Makes the files of the schema version of today: for the day when it is an earlier one.
+/// Makes the files of the current schema version, to be kept when a later version replaces it.
 #[ignore = "writes into tests/stores"]
 #[tokio::test(flavor = "multi_thread")]
 async fn record() {
@@ -237,7 +237,7 @@ async fn record() {
     let options = || Options { clock: Arc::new(clock.clone()), shards: 2, ..Options::default() };
     let tick = || clock.advance(Duration::from_secs(1));
 
-    // A store that is a copy has chains of the past, and those of its own.
+    // A store that is a copy has the chains of its source and its own.
     let store = PostgresStore::open(&older, options()).await.expect("a store");
     for (whose, id) in [
         ("anna", "granted"),
@@ -258,7 +258,7 @@ async fn record() {
     };
     for id in ["granted", "withdrawn", "erased"] {
         tick();
-        store.decide(parsed(id), Decision::Granted, evidence()).await.expect("a yes");
+        store.decide(parsed(id), Decision::Granted, evidence()).await.expect("a grant");
     }
     tick();
     withdraw(&store, "refused").await;
@@ -267,8 +267,8 @@ async fn record() {
 
     let store = PostgresStore::open(&url, options()).await.expect("a store");
     tick();
-    store.decide(parsed("withdrawn"), Decision::Withdrawn, evidence()).await.expect("a no");
-    store.decide(parsed("since-granted"), Decision::Granted, evidence()).await.expect("a yes");
+    store.decide(parsed("withdrawn"), Decision::Withdrawn, evidence()).await.expect("a withdrawal");
+    store.decide(parsed("since-granted"), Decision::Granted, evidence()).await.expect("a grant");
     store.erase_dialog(&parsed("ben"), &parsed("erased")).await.expect("it is erased");
     let dialog = |whose, id: &str| worded(whose, id, "EN", &format!("The text of {id}"));
     store.insert(dialog("ben", "expired")).await.expect("a new id");
@@ -323,7 +323,7 @@ async fn record() {
             .expect("pg_dump runs");
         assert!(dump.status.success(), "{dump:?}");
         let dump = String::from_utf8(dump.stdout).expect("UTF-8");
-        // What psql alone understands, and what says by which version of pg_dump it was made.
+        // Removes lines that only psql understands and those that name the version of pg_dump.
         let lines = dump
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with("--") && !line.starts_with('\\'));
@@ -336,7 +336,7 @@ fn parsed<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a valid value")
 }
 
-/// Copies up to the step of that number, if there are as many.
+/// Copies up to this many steps.
 async fn copy_until(from: &str, to: &str, stop: usize) -> Result<Copied, IncompleteCopy> {
     let mut source = CopySource::open(from).await.expect("a source");
     let mut target = CopyTarget::open(to, 2).await.expect("a target");

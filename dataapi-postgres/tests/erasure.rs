@@ -1,4 +1,4 @@
-//! What it takes for the bytes of an erased dialog to leave the files of PostgreSQL, by looking at them.
+//! Checks in the files of PostgreSQL what it takes until no byte of an erased dialog is left.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,19 +12,19 @@ use postgres_cluster::{Cluster, Settings};
 
 const DIALOGS: usize = 600;
 
-/// What is in the words, the id and the customer of a dialog, and nowhere else.
+/// A string that is in the text, the id and the customer of one dialog, and nowhere else.
 fn marker(number: usize) -> String {
     format!("mark{number:05}x")
 }
 
-/// Of every third, the words are so many that they lie elsewhere than the rest of the row.
+/// Makes a dialog. The text of every third is so long that PostgreSQL stores it outside the row.
 fn dialog(number: usize) -> NewDialog {
     let marker = marker(number);
     let words = if number.is_multiple_of(3) { 9_000 } else { 200 };
     let mut text = String::new();
     let mut state = number as u64;
     while text.len() < words {
-        // What can hardly be compressed, so that the marker stays legible.
+        // Digits that hardly compress, so that the marker stays readable in the file.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         // Writing to a string never fails.
         let _ = write!(text, "{marker}{state:x}");
@@ -33,7 +33,7 @@ fn dialog(number: usize) -> NewDialog {
         .expect("a dialog")
 }
 
-/// The numbers of the markers that are in the files under a folder.
+/// Returns the numbers of the markers in all files of a folder.
 fn seen(folder: &Path) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
@@ -43,7 +43,7 @@ fn seen(folder: &Path) -> BTreeSet<usize> {
                 folders.push(entry.path());
                 continue;
             }
-            // It may be gone by now.
+            // The file might be gone by now.
             let bytes = fs::read(entry.path()).unwrap_or_default();
             for window in bytes.windows(10).filter(|window| window.starts_with(b"mark")) {
                 if let Some(digits) = window.strip_suffix(b"x")
@@ -58,7 +58,7 @@ fn seen(folder: &Path) -> BTreeSet<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_the_steps_of_the_readme_no_byte_of_what_was_erased_is_left() {
+async fn after_the_documented_steps_no_byte_of_an_erased_dialog_is_left() {
     postgres_cluster::skip_without_postgres!();
     let extra = [("wal_recycle", "off"), ("min_wal_size", "32MB"), ("wal_keep_size", "0")];
     let cluster = Cluster::start(&Settings::durable().with(&extra)).expect("a cluster");
@@ -72,7 +72,7 @@ async fn by_the_steps_of_the_readme_no_byte_of_what_was_erased_is_left() {
     }
     cluster.sql(&url, "ANALYZE; CHECKPOINT").expect("it is done");
     let all: BTreeSet<_> = (0..DIALOGS).collect();
-    assert_eq!(seen(cluster.folder()), all, "each can be found while it is there");
+    assert_eq!(seen(cluster.folder()), all, "each dialog is found before it is erased");
 
     let (erased, kept): (BTreeSet<_>, BTreeSet<_>) =
         all.into_iter().partition(|number| number % 5 == 0);
@@ -83,9 +83,9 @@ async fn by_the_steps_of_the_readme_no_byte_of_what_was_erased_is_left() {
     store.scrub().await.expect("it is vacuumed away");
     let dump = "SELECT string_agg(d::text, ' ') FROM dataapi.dialog d";
     let rows = cluster.sql(&url, dump).expect("rows");
-    assert!(erased.iter().all(|number| !rows.contains(&marker(*number))), "of no row it is a part");
+    assert!(erased.iter().all(|number| !rows.contains(&marker(*number))), "no row contains an erased dialog");
 
-    // What the README asks the operator for, on top of that.
+    // The operator's steps from `docs/postgres.md`.
     cluster.sql(&url, "VACUUM FULL dataapi.dialog").expect("it is done");
     for _ in 0..2 {
         cluster.sql(&url, "SELECT pg_switch_wal()").expect("it is done");
@@ -93,11 +93,11 @@ async fn by_the_steps_of_the_readme_no_byte_of_what_was_erased_is_left() {
     }
     let left = seen(cluster.folder());
     assert_eq!(left.intersection(&erased).count(), 0, "{left:?}");
-    assert!(kept.is_subset(&left), "what was not erased is there");
+    assert!(kept.is_subset(&left), "the other dialogs are still there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_tells_when_it_was_last_vacuumed() {
+async fn a_store_knows_when_it_was_last_vacuumed() {
     postgres_cluster::skip_without_postgres!();
     let url = postgres_cluster::new_database();
     let store = PostgresStore::open(&url, Options::default()).await.expect("a store");
@@ -106,7 +106,7 @@ async fn a_store_tells_when_it_was_last_vacuumed() {
     let before = SystemClock.now();
     store.erase_customer(&dialog(0).customer_id).await.expect("it is erased");
     store.scrub().await.expect("it is vacuumed");
-    // PostgreSQL publishes its statistics within a second, and with another clock's rounding.
+    // PostgreSQL publishes its statistics within a second, and rounds times differently.
     for _ in 0..100 {
         if let Some(told) = store.info().await.expect("it answers").last_scrub {
             assert!(told >= before.saturating_sub(Duration::from_secs(1)), "{told}");
@@ -114,5 +114,5 @@ async fn a_store_tells_when_it_was_last_vacuumed() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("it never told");
+    panic!("`last_scrub` stays `None`");
 }

@@ -1,4 +1,4 @@
-//! Pages from a standby: it is used, and never shows what was withdrawn before the page was asked for.
+//! Pages from a standby: it is used, and never returns a dialog that was withdrawn before the page was asked for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use postgres_cluster::{Cluster, Settings};
 async fn count(store: &PostgresStore) -> u64 {
     let page = store.query(&PageRequest::default()).await.expect("a page");
     let total = page.total.expect("a total");
-    assert_eq!(total, page.items.len() as u64, "they are of one moment");
+    assert_eq!(total, page.items.len() as u64, "they come from one snapshot");
     total
 }
 
@@ -24,27 +24,27 @@ async fn a_standby_that_is_behind_or_stands_still_shows_nothing_that_was_withdra
     let mut standby = primary.replica().expect("a standby");
     let options = Options { read_replicas: vec![standby.url(&name)], ..Options::default() };
     let store = Arc::new(PostgresStore::open(&url, options).await.expect("a store"));
-    // What does not know the store yet is left alone for a while.
+    // A standby that does not have the store yet is left alone for a while.
     while standby.sql(&name, "SELECT FROM dataapi.api_key").is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for number in 0..20 {
         insert_consented(&*store, "anna", &format!("d-{number}")).await;
-        assert_eq!(count(&store).await, number + 1, "as soon as it was said");
+        assert_eq!(count(&store).await, number + 1, "a grant is visible at once");
     }
     let asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dataapi'";
     assert_ne!(standby.sql(&name, asked).expect("a count").trim(), "0", "the standby is asked");
 
-    standby.sql(&name, "SELECT pg_wal_replay_pause()").expect("it replays no more");
+    standby.sql(&name, "SELECT pg_wal_replay_pause()").expect("it stops replaying");
     for number in 0..5 {
         withdraw(&*store, &format!("d-{number}")).await;
-        assert_eq!(count(&store).await, 19 - number, "it is behind, and not read from");
+        assert_eq!(count(&store).await, 19 - number, "it is behind, so it is not used");
     }
     standby.sql(&name, "SELECT pg_wal_replay_resume()").expect("it goes on");
     standby.freeze().expect("it stands still");
     for number in 5..10 {
         withdraw(&*store, &format!("d-{number}")).await;
-        assert_eq!(count(&store).await, 19 - number, "it does not answer");
+        assert_eq!(count(&store).await, 19 - number, "it does not answer, so it is not used");
     }
     standby.thaw().expect("it goes on");
     standby.kill().expect("it dies");

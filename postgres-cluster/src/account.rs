@@ -1,4 +1,4 @@
-//! Whom PostgreSQL runs as, since it refuses root and tests often run as root.
+//! The user that PostgreSQL runs as. It refuses root, and tests often run as root.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -15,7 +15,7 @@ pub(crate) enum Account {
 }
 
 impl Account {
-    /// Oneself; in the place of root `postgres`, or else `nobody`.
+    /// Returns the current user. If that is root, returns `postgres`, or `nobody` if there is no `postgres`.
     pub(crate) fn unprivileged() -> Result<Self, Error> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Own);
@@ -36,14 +36,14 @@ impl Account {
         })
     }
 
-    /// A folder that this user owns, and can reach.
+    /// Makes this user the owner of a folder, and lets it reach the folder.
     pub(crate) fn take(self, folder: &Path) -> std::io::Result<()> {
         let Self::Other { user, group } = self else { return Ok(()) };
         chown(folder, Some(user), Some(group))?;
         std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755))
     }
 
-    /// A command that runs as this user in `folder`, whatever the environment says about PostgreSQL.
+    /// Returns a command that runs as this user in `folder`, without the environment variables of PostgreSQL.
     pub(crate) fn command(self, program: &Path, folder: &Path) -> Command {
         let mut command = Command::new(program);
         if let Self::Other { user, group } = self {
@@ -54,7 +54,7 @@ impl Account {
                 command.env_remove(name);
             }
         }
-        // Logs are searched for messages, which must not be in another language.
+        // Tests search logs for messages, which must not be in another language.
         command.env("LC_ALL", "C").env("TZ", "UTC").current_dir(folder);
         command
     }

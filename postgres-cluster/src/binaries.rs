@@ -1,24 +1,24 @@
-//! Finds PostgreSQL's programs, which distributions put where no `PATH` leads.
+//! Finds PostgreSQL's programs, which distributions often install outside `PATH`.
 
 use std::path::{Path, PathBuf};
 
 const NEEDED: [&str; 5] = ["initdb", "postgres", "pg_ctl", "pg_basebackup", "psql"];
 
-/// Where Debian has a folder for each major version.
+/// The folder in which Debian has one folder for each major version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// The folder of one version's programs.
+/// The folder with the programs of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binaries {
     folder: PathBuf,
 }
 
 impl Binaries {
-    /// The programs in the folder that `DATAAPI_POSTGRES_BIN` names; without it those on `PATH`, or else
-    /// the newest that Debian's packages have installed.
+    /// Finds PostgreSQL's programs: in the folder that `DATAAPI_POSTGRES_BIN` names; without that variable on `PATH`,
+    /// or else in the newest version that Debian's packages have installed.
     ///
-    /// None if some of those that a cluster needs are missing. A folder that is named and lacks some is
-    /// not made up for by another one, which might be of another version.
+    /// Returns `None` if a program that a cluster needs is missing. If `DATAAPI_POSTGRES_BIN` names a folder that lacks
+    /// one, no other folder is searched, because that could contain another version.
     pub fn find() -> Option<Self> {
         if let Some(folder) = std::env::var_os("DATAAPI_POSTGRES_BIN") {
             return Self::within(folder.into());
@@ -28,17 +28,17 @@ impl Binaries {
     }
 
     fn within(folder: PathBuf) -> Option<Self> {
-        // The programs run in another folder.
+        // The programs run in another folder, so the path must be absolute.
         let folder = std::path::absolute(folder).ok()?;
         NEEDED.iter().all(|name| folder.join(name).is_file()).then_some(Self { folder })
     }
 
-    /// The folder they are in.
+    /// Returns the folder with the programs.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// `pgbench`, which is in a package of its own in some distributions.
+    /// Returns the path of `pgbench`, if it is installed. Some distributions have it in a separate package.
     pub fn pgbench(&self) -> Option<PathBuf> {
         Some(self.program("pgbench")).filter(|program| program.is_file())
     }
@@ -48,7 +48,7 @@ impl Binaries {
     }
 }
 
-/// The folders of all versions, the newest first.
+/// Returns the folders of all versions, the newest first.
 fn versions(parent: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     let mut versions: Vec<(u32, PathBuf)> = entries

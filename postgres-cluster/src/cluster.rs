@@ -1,4 +1,4 @@
-//! A server with a folder of its own: started, asked, broken, and started again.
+//! A server with its own folder. It can be started, queried, broken and started again.
 
 use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::guardian::Guardian;
 use crate::processes;
 
-/// For tests with replicas and many connections.
+/// Settings for tests with replicas and many connections.
 const COMMON: &[(&str, &str)] = &[
     ("listen_addresses", "127.0.0.1"),
     ("unix_socket_directories", ""),
@@ -30,13 +30,13 @@ const COMMON: &[(&str, &str)] = &[
     ("wal_level", "replica"),
     ("max_wal_senders", "10"),
     ("hot_standby", "on"),
-    // A replica that was away finds what it missed, without a slot that fills the disk if it stays away.
+    // A replica that was stopped can catch up, without a slot that would fill the disk if the replica stays away.
     ("wal_keep_size", "256MB"),
-    // Else in /dev/shm, where a killed server would leave it.
+    // The default is /dev/shm, where a killed server would leave its memory behind.
     ("dynamic_shared_memory_type", "mmap"),
 ];
 
-/// With hundreds of databases, autovacuum would go round them all the time.
+/// Settings of a cluster that is not durable. With hundreds of databases, autovacuum would run all the time.
 const VOLATILE: &[(&str, &str)] = &[
     ("fsync", "off"),
     ("synchronous_commit", "off"),
@@ -44,23 +44,23 @@ const VOLATILE: &[(&str, &str)] = &[
     ("autovacuum", "off"),
 ];
 
-/// How a cluster is set up. By default it is quick and does not keep what it acknowledges.
+/// The settings of a cluster. The default cluster is fast and can lose acknowledged writes in a crash.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Whether it keeps what it acknowledges through a crash, as PostgreSQL does unless told otherwise.
-    /// If not, it waits for no disk, and vacuums only when it is told to.
+    /// Whether acknowledged writes survive a crash, as they do in PostgreSQL by default. If not, the cluster never
+    /// waits for the disk, and it does not run autovacuum.
     pub durable: bool,
-    /// More settings of `postgresql.conf`, which go before those that a cluster has by itself.
+    /// More settings for `postgresql.conf`. They override the cluster's own.
     pub extra: Vec<(String, String)>,
 }
 
 impl Settings {
-    /// Those of a cluster that keeps what it acknowledges through a crash.
+    /// The settings of a cluster whose acknowledged writes survive a crash.
     pub fn durable() -> Self {
         Self { durable: true, ..Self::default() }
     }
 
-    /// With more settings of `postgresql.conf`.
+    /// Adds settings for `postgresql.conf`.
     #[must_use]
     pub fn with(mut self, extra: &[(&str, &str)]) -> Self {
         let owned = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -68,7 +68,7 @@ impl Settings {
         self
     }
 
-    /// The lines of `postgresql.conf`, of which the last one of a name holds.
+    /// Returns the lines for `postgresql.conf`. The last line with a name wins.
     fn lines(&self) -> String {
         let volatile = if self.durable { &[] } else { VOLATILE };
         let own = COMMON.iter().chain(volatile).copied();
@@ -81,16 +81,16 @@ impl Settings {
     }
 }
 
-/// A running server on 127.0.0.1, whose superuser `postgres` needs no password.
+/// A running server on 127.0.0.1. Its superuser `postgres` needs no password.
 ///
-/// Dropped, it is stopped at once and its folder removed. What breaks it takes `&mut self`, so nobody
-/// breaks the [`shared`](crate::shared()) one.
+/// When this is dropped, the server is stopped at once and its folder removed. Methods that break the server take `&mut
+/// self`, so no test can break the [`shared`](crate::shared()) one.
 #[derive(Debug)]
 pub struct Cluster {
     binaries: Binaries,
     account: Account,
     port: u16,
-    /// While it runs.
+    /// The server's main process, while it runs.
     postmaster: Option<Pid>,
     console: Mutex<Option<Console>>,
     guardian: Guardian,
@@ -112,9 +112,9 @@ impl Cluster {
         cluster.started()
     }
 
-    /// A replica of this one, which follows it by streaming and can be read from.
+    /// Makes and starts a replica of this cluster, which follows it by streaming and can be read from.
     ///
-    /// It has the same settings. It is a cluster in its own right, and lives on when this one ends.
+    /// It has the same settings. It is a separate cluster and keeps running when this one ends.
     pub fn replica(&self) -> Result<Self, Error> {
         let port = self.port.to_string();
         let make = ["-D", "data", "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-R"];
@@ -122,7 +122,7 @@ impl Cluster {
         Self::make(self.binaries.clone(), "pg_basebackup", &make)?.started()
     }
 
-    /// One that does not run yet.
+    /// Makes a cluster without starting it.
     fn make(binaries: Binaries, program: &'static str, arguments: &[&str]) -> Result<Self, Error> {
         let account = Account::unprivileged()?;
         let path = binaries.program(program);
@@ -133,13 +133,13 @@ impl Cluster {
         Ok(Self { binaries, account, port: 0, postmaster: None, console, guardian })
     }
 
-    /// Starts it on a port that is free.
+    /// Starts it on a free port.
     fn started(mut self) -> Result<Self, Error> {
         let mut tries = 20;
         loop {
             self.port = free_port().map_err(Error::system("find a free port"))?;
             match self.start_again() {
-                // Somebody else was quicker.
+                // Another process took the port first.
                 Err(Error::Failed { log, .. })
                     if tries > 0 && log.contains("Address already in use") =>
                 {
@@ -150,8 +150,8 @@ impl Cluster {
         }
     }
 
-    /// Starts it on the same port and folder, after [`Cluster::kill`] or [`Cluster::stop_fast`], and waits
-    /// until it takes connections. If it runs, nothing is done.
+    /// Starts the server with the same port and folder after [`Cluster::kill`] or [`Cluster::stop_fast`], and waits
+    /// until it accepts connections. Does nothing if it is running.
     pub fn start_again(&mut self) -> Result<(), Error> {
         if self.postmaster.is_some() {
             return Ok(());
@@ -171,52 +171,52 @@ impl Cluster {
         Err(self.guardian.failed("start the server", log))
     }
 
-    /// Not asked through the port, which might be another server's.
+    /// Reads the server's file. The port might belong to another server.
     fn is_ready(&self, postmaster: Pid) -> bool {
         let file = std::fs::read_to_string(self.guardian.data().join("postmaster.pid"));
         file.is_ok_and(|file| {
             let mut lines = file.lines();
-            // One that was killed left its file.
+            // A server that was killed leaves its file behind.
             let of = lines.next().is_some_and(|pid| pid == postmaster.to_string());
             of && lines.nth(6).is_some_and(|status| status.trim_end() == "ready")
         })
     }
 
-    /// Where it takes connections.
+    /// Returns the address where it accepts connections.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// The url of a database, whether there is one of that name or not.
+    /// Returns the URL of a database with this name, whether or not it exists.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@{}/{database}", self.address())
     }
 
-    /// The process that is the parent of the server's others, while the server runs.
+    /// Returns the id of the server's main process while it runs.
     pub fn postmaster(&self) -> Option<u32> {
         self.postmaster.map(|pid| pid.as_raw_pid().unsigned_abs())
     }
 
-    /// The folder of its data; beside it is its log.
+    /// Returns the folder that contains its data and its log.
     pub fn folder(&self) -> &Path {
         self.guardian.folder()
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub fn log(&self) -> String {
         self.guardian.log_from(0)
     }
 
-    /// Its programs.
+    /// Returns its programs.
     pub fn binaries(&self) -> &Binaries {
         &self.binaries
     }
 
-    /// The url of a new, empty database, which lives as long as the cluster.
+    /// Makes a new, empty database, which exists as long as the cluster. Returns its URL.
     pub fn new_database(&self) -> Result<String, Error> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         self.postmaster.ok_or(Error::Stopped)?;
-        // Of this process, since a promoted replica has those of its primary as well.
+        // The counter is shared by the whole process, because a promoted replica has the databases of its primary too.
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let statement = format!("CREATE DATABASE {name} TEMPLATE template0");
         let mut console = self.console.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,8 +234,8 @@ impl Cluster {
         }
     }
 
-    /// Runs statements in a database, given by its name or url, by a `psql` of their own: for what a test
-    /// does on the side. Returns rows as lines and columns separated by `|`.
+    /// Runs statements in a database, given by its name or URL, through a separate `psql`. Meant for what a test does
+    /// on the side. Returns one line for each row, with columns separated by `|`.
     pub fn sql(&self, database: &str, statements: &str) -> Result<String, Error> {
         self.postmaster.ok_or(Error::Stopped)?;
         let output = self
@@ -258,14 +258,14 @@ impl Cluster {
         psql
     }
 
-    /// Kills all its processes, at once and whatever they do: as if the machine had lost its power, but
-    /// that the operating system still writes what it was given.
+    /// Kills all its processes at once. This is like a loss of power, except that the operating system still writes
+    /// what it was given.
     pub fn kill(&mut self) -> Result<(), Error> {
         let postmaster = self.end()?;
         self.expect(processes::kill(postmaster), "kill the server")
     }
 
-    /// Has it cut its clients, finish what it has to write, and end.
+    /// Stops the server: it disconnects its clients, finishes its writes and ends.
     pub fn stop_fast(&mut self) -> Result<(), Error> {
         let postmaster = self.end()?;
         processes::thaw(postmaster);
@@ -274,19 +274,19 @@ impl Cluster {
         self.expect(ended, "stop the server")
     }
 
-    /// Halts all its processes: it keeps its connections, and answers nothing.
+    /// Halts all its processes. It keeps its connections but answers nothing.
     pub fn freeze(&mut self) -> Result<(), Error> {
         let postmaster = self.postmaster.ok_or(Error::Stopped)?;
         self.expect(processes::freeze(postmaster), "halt the server")
     }
 
-    /// Lets it go on after [`Cluster::freeze`].
+    /// Lets it continue after [`Cluster::freeze`].
     pub fn thaw(&mut self) -> Result<(), Error> {
         processes::thaw(self.postmaster.ok_or(Error::Stopped)?);
         Ok(())
     }
 
-    /// Makes a replica a primary, and waits until it takes writes.
+    /// Makes a replica a primary, and waits until it accepts writes.
     pub fn promote(&mut self) -> Result<(), Error> {
         self.postmaster.ok_or(Error::Stopped)?;
         let output = self
@@ -303,7 +303,7 @@ impl Cluster {
         }
     }
 
-    /// The postmaster, which counts as ended from now on.
+    /// Returns the main process and forgets it: from now on the server counts as stopped.
     fn end(&mut self) -> Result<Pid, Error> {
         *self.console.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         self.postmaster.take().ok_or(Error::Stopped)
@@ -316,15 +316,15 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // The guardian does the rest, but halted processes would keep it waiting for seconds.
+        // The guardian does the rest, but would wait seconds for halted processes.
         if let Ok(postmaster) = self.end() {
             processes::thaw(postmaster);
         }
     }
 }
 
-/// A port that nobody listens on, and below those that the kernel gives out by itself, so that it is
-/// still free when a server that was stopped starts again.
+/// Returns a port on which nothing listens. It is below the range from which the kernel assigns ports, so it is still
+/// free when a stopped server starts again.
 fn free_port() -> std::io::Result<u16> {
     const FIRST: u64 = 15_000;
     const COUNT: u64 = 17_000;

@@ -1,21 +1,21 @@
-//! A `psql` that stays open, so that a new database costs no process and no connection.
+//! A `psql` that stays open, so that making a database starts no process and no connection.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Ends each answer; after it stand the state and the message.
+/// Marks the end of each answer. The state and the message follow it.
 const END: &str = "-- end of the answer --";
 
 #[derive(Debug)]
 pub(crate) struct Console {
     psql: Child,
-    /// Closed by taking it, which ends `psql`.
+    /// Taking this closes it, which ends `psql`.
     statements: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
 impl Console {
-    /// Of a command that runs `psql`.
+    /// Starts a command that runs `psql`.
     pub(crate) fn open(psql: &mut Command) -> std::io::Result<Self> {
         let mut psql =
             psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
@@ -24,8 +24,7 @@ impl Console {
         Ok(Self { psql, statements, answers })
     }
 
-    /// Runs one statement of one line; the server's message if it refuses it, or none if there is no
-    /// server any more.
+    /// Runs a statement on one line. The error is the server's message, or `None` if the connection is lost.
     pub(crate) fn run(&mut self, statement: &str) -> Result<(), Option<String>> {
         let input = format!("{statement};\n\\echo {END} :SQLSTATE :LAST_ERROR_MESSAGE\n");
         let statements = self.statements.as_mut().ok_or(None)?;
@@ -43,7 +42,7 @@ impl Console {
 impl Drop for Console {
     fn drop(&mut self) {
         self.statements.take();
-        // It may wait for a server that does not answer.
+        // `psql` might be waiting for a server that does not answer.
         let _ = self.psql.kill();
         let _ = self.psql.wait();
     }

@@ -1,21 +1,20 @@
-//! Why there is no cluster, or why it does not do what it was told.
+//! Errors of a cluster.
 
 use std::io;
 
-/// What failed, with what PostgreSQL said about it.
+/// What failed, and what PostgreSQL said about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// PostgreSQL's programs are in none of the places that [`Binaries::find`](crate::Binaries::find)
-    /// looks at.
+    /// [`Binaries::find`](crate::Binaries::find) did not find PostgreSQL's programs.
     #[error("PostgreSQL is not installed")]
     NotInstalled,
 
-    /// PostgreSQL does not run as root, and there is no other user to run it as.
-    #[error("PostgreSQL refuses root, and there is neither a user postgres nor nobody")]
+    /// PostgreSQL refuses to run as root, and there is no other user to run it as.
+    #[error("PostgreSQL refuses to run as root, and there is no user 'postgres' or 'nobody'")]
     NoAccount,
 
-    /// The operating system refused.
+    /// The operating system refused something.
     #[error("{doing}: {source}")]
     System {
         /// What was being done.
@@ -24,7 +23,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// One of PostgreSQL's programs failed, or took too long.
+    /// A program of PostgreSQL failed or took too long.
     #[error("{doing} failed:\n{log}")]
     Failed {
         /// What was being done.
@@ -36,19 +35,19 @@ pub enum Error {
     /// The server refused a statement.
     #[error("{statement:?}: {answer}")]
     Refused {
-        /// What was asked.
+        /// The statement.
         statement: String,
-        /// What it answered.
+        /// The server's answer.
         answer: String,
     },
 
-    /// The server was stopped or killed, and not started again.
-    #[error("the cluster does not run")]
+    /// The server was stopped or killed and has not been started again.
+    #[error("the cluster is not running")]
     Stopped,
 }
 
 impl Error {
-    /// For `map_err`.
+    /// Makes a function for `map_err`.
     pub(crate) fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { doing, source }
     }

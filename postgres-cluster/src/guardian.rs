@@ -1,9 +1,8 @@
-//! Starts PostgreSQL and outlives its test, so that no server and no folder is left by any end of it.
+//! Starts PostgreSQL and outlives its test, so that however the test ends, no server and no folder is left.
 //!
-//! A process that is killed cleans nothing up, and neither does one that ends with a cluster in a
-//! static. So the server is the child of a shell, which waits at a pipe for the next order. The kernel
-//! closes the pipe with the process that holds it, and then the shell stops the server and removes the
-//! folder.
+//! A process that is killed cleans nothing up, and a cluster in a static is never dropped. So the server is the child
+//! of a shell that reads orders from a pipe. When the test process ends, the kernel closes the pipe. The shell then
+//! stops the server and removes the folder.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -16,13 +15,14 @@ use rustix::process::Pid;
 use crate::account::Account;
 use crate::error::Error;
 
-/// Arguments: the folder, in which it runs; `postgres`; the command that makes the cluster. An order is a
-/// port to start the server on.
+/// The arguments are the folder in which the script runs, `postgres`, and the command that makes the cluster. An order
+/// is a port on which to start the server.
 ///
-/// The one before is waited for because a dead server counts as running until its parent takes notice. A
-/// shell has what it starts in the background ignore SIGQUIT, which stops a server at once; so until the
-/// server listens to signals only SIGTERM ends it, and afterwards SIGTERM alone would wait for clients.
-/// A killed server leaves its piece of shared memory, whose id is in the seventh line of its file.
+/// The script waits for the previous server, because a dead process counts as running until its parent collects it. It
+/// sends SIGTERM as well as SIGQUIT: a shell makes its background processes ignore SIGQUIT, so only SIGTERM ends the
+/// server until it has installed its signal handlers. After that SIGTERM alone would wait for clients, and SIGQUIT
+/// stops the server at once. A killed server leaves a piece of shared memory, whose id is in the seventh line of its
+/// file.
 const SCRIPT: &str = r#"
 trap '' HUP PIPE
 exec 2>>log
@@ -52,14 +52,14 @@ rm -rf "$folder"
 #[derive(Debug)]
 pub(crate) struct Guardian {
     shell: Child,
-    /// Closed by taking it.
+    /// Taking this closes it.
     orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     folder: PathBuf,
 }
 
 impl Guardian {
-    /// Makes a folder, and has the command make a cluster in its folder `data`.
+    /// Makes a folder and runs the command `make` in it, which makes a cluster in the subfolder `data`.
     pub(crate) fn new(
         account: Account,
         postgres: &Path,
@@ -68,14 +68,14 @@ impl Guardian {
     ) -> Result<Self, Error> {
         let folder = tempfile::Builder::new().prefix("postgres-cluster-").tempdir();
         let folder = folder.map_err(Error::system("make a folder"))?;
-        account.take(folder.path()).map_err(Error::system("hand over a folder"))?;
+        account.take(folder.path()).map_err(Error::system("give the folder to another user"))?;
         let mut shell = account
             .command("/bin/sh".as_ref(), folder.path())
             .args(["-c", SCRIPT, "guardian"])
             .arg(folder.path())
             .arg(postgres)
             .args(make)
-            // Ctrl-C is for the tests, whose end it then sees.
+            // Ctrl-C ends the tests. The shell notices when they have ended.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -91,11 +91,11 @@ impl Guardian {
         }
     }
 
-    /// Starts the server, and returns its process; it may end at once, of which its log tells.
+    /// Starts the server and returns its process. If that ends at once, the log says why.
     pub(crate) fn start(&mut self, port: u16) -> Result<Pid, Error> {
         let order = |orders: &mut ChildStdin| writeln!(orders, "{port}");
-        self.orders.as_mut().map_or(Ok(()), order).map_err(Error::system("tell the shell"))?;
-        let answer = self.answer().map_err(Error::system("hear from the shell"))?;
+        self.orders.as_mut().map_or(Ok(()), order).map_err(Error::system("send an order to the shell"))?;
+        let answer = self.answer().map_err(Error::system("read the answer of the shell"))?;
         let pid = answer.parse().ok().and_then(Pid::from_raw);
         pid.ok_or_else(|| self.failed("start the server", 0))
     }
@@ -118,7 +118,7 @@ impl Guardian {
         self.folder.join("log").metadata().map_or(0, |log| log.len())
     }
 
-    /// What was logged from there on.
+    /// Returns the log from this position.
     pub(crate) fn log_from(&self, start: u64) -> String {
         let mut text = Vec::new();
         let read = std::fs::File::open(self.folder.join("log")).and_then(|mut log| {
@@ -131,7 +131,7 @@ impl Guardian {
         }
     }
 
-    /// Says what failed by the last lines of the log from there on.
+    /// Makes an error from the last lines of the log after this position.
     pub(crate) fn failed(&self, doing: &'static str, start: u64) -> Error {
         let log = self.log_from(start);
         let lines: Vec<_> = log.lines().collect();

@@ -1,14 +1,13 @@
-//! Throw-away PostgreSQL clusters, so that tests and benches have a real server and can break it.
+//! Temporary PostgreSQL clusters, so that tests and benches can use a real server and break it.
 //!
-//! Most tests want an empty database, and take it from the one cluster of their process by
-//! [`new_database`]. Each test that needs PostgreSQL begins with [`skip_without_postgres!`].
+//! Most tests need only an empty database: [`new_database`] makes one in the cluster that the tests of a process share.
+//! Each test that needs PostgreSQL begins with [`skip_without_postgres!`].
 //!
-//! Those that kill, freeze or promote a server start their own [`Cluster`], and those that want the
-//! network to fail put a [`Proxy`] before it. All of it blocks; within an async test it belongs on a
-//! thread that may block.
+//! Tests that kill, freeze or promote a server start their own [`Cluster`]. Tests of network failures put a [`Proxy`]
+//! in front of it. All functions block, so an async test must call them on a thread that is allowed to block.
 //!
-//! Nothing is left behind: a cluster ends with its value, and with the process that holds it, however
-//! that ends. It takes Linux, whose `/proc` tells which processes are a cluster's.
+//! Nothing is left behind: a cluster ends when its value is dropped or its process ends, whatever the reason. This
+//! crate needs Linux, because it finds the processes of a cluster in `/proc`.
 
 #![deny(missing_docs)]
 

@@ -1,15 +1,15 @@
-//! Which processes are a cluster's, so that a fault hits all of them at once.
+//! Finds the processes of a cluster, so that a fault hits all of them at once.
 //!
-//! Each process of PostgreSQL has a session of its own, so no process group holds them together.
+//! Each process of PostgreSQL has its own session, so they do not share a process group.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// As long as a process may take to stand still or to end.
+/// How long a process can take to halt or to end.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What `/proc` tells of one process.
+/// The status of one process in `/proc`.
 struct Status {
     state: char,
     parent: i32,
@@ -18,7 +18,7 @@ struct Status {
 impl Status {
     fn of(pid: i32) -> Option<Self> {
         let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name stands in brackets, and may hold brackets and spaces itself.
+        // The name is in brackets, and can itself contain brackets and spaces.
         let (_, fields) = line.rsplit_once(") ")?;
         let mut fields = fields.split(' ');
         let state = fields.next()?.chars().next()?;
@@ -29,7 +29,7 @@ impl Status {
         self.state == 'T'
     }
 
-    /// Only its parent has not taken notice yet.
+    /// Whether it has ended, even if its parent has not collected it yet.
     fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X')
     }
@@ -39,7 +39,7 @@ pub(crate) fn has_ended(pid: Pid) -> bool {
     Status::of(pid.as_raw_pid()).is_none_or(|status| status.is_dead())
 }
 
-/// Whether it is so within [`PATIENCE`].
+/// Whether `so` becomes true within [`PATIENCE`].
 pub(crate) fn becomes(mut so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -53,18 +53,18 @@ pub(crate) fn becomes(mut so: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Sends a signal to a process that may have ended by itself.
+/// Sends a signal to a process, which might have ended already.
 pub(crate) fn signal(pid: Pid, signal: Signal) {
     let _ = kill_process(pid, signal);
 }
 
-/// Halts the postmaster and then its children; whether all of them stand still.
+/// Halts the main process and then its children. Returns whether all of them have halted.
 pub(crate) fn freeze(postmaster: Pid) -> bool {
-    // A halted postmaster has no further children.
+    // A halted main process starts no more children.
     halt(&[postmaster]) && halt(&children(postmaster))
 }
 
-/// Lets go on what was frozen.
+/// Lets the processes continue after a freeze.
 pub(crate) fn thaw(postmaster: Pid) {
     for child in children(postmaster) {
         signal(child, Signal::CONT);
@@ -72,13 +72,13 @@ pub(crate) fn thaw(postmaster: Pid) {
     signal(postmaster, Signal::CONT);
 }
 
-/// Kills all of them at once; whether all have ended.
+/// Kills all processes at once. Returns whether all have ended.
 pub(crate) fn kill(postmaster: Pid) -> bool {
     if !halt(&[postmaster]) {
         return false;
     }
     let mut all = children(postmaster);
-    // The last, or its children would see its death and could still do something about it.
+    // The main process comes last. Otherwise its children would notice its death and could react to it.
     all.push(postmaster);
     for pid in &all {
         signal(*pid, Signal::KILL);

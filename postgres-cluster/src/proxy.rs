@@ -1,4 +1,4 @@
-//! A network that fails when it is told to, between a client and a server that are both well.
+//! A network between a client and a healthy server that fails on demand.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,13 +7,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-/// Passes connections on to a server, until it is told to do otherwise.
+/// Forwards connections to a server, until it is told to fail.
 ///
-/// It knows nothing of what it passes on: bytes to wait for are looked for in the stream, so they have
-/// to be what the client sends when the statement runs. A statement that was prepared before is run by
-/// its name and parameters, without its text.
+/// The proxy does not parse what it forwards. It searches the stream for bytes, so these must be what the client sends
+/// when the statement runs. A statement that was prepared before is run by its name and parameters, without its text.
 ///
-/// Dropped, it closes its connections and takes no further ones.
+/// When this is dropped, it closes its connections and accepts no more.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -41,12 +40,12 @@ impl Proxy {
         Ok(Self { address, network })
     }
 
-    /// Where it listens.
+    /// Returns the address where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The url of a server's database, through this proxy.
+    /// Returns the URL of a database of the server, through this proxy.
     pub fn url(&self, url: &str) -> String {
         url.replacen(&self.network.server.to_string(), &self.address.to_string(), 1)
     }
@@ -56,25 +55,25 @@ impl Proxy {
         self.network.turn(Mode::Cut);
     }
 
-    /// Keeps connections open, takes new ones, and passes nothing on, until [`Proxy::mend`].
+    /// Keeps connections open and accepts new ones, but forwards nothing until [`Proxy::mend`].
     pub fn stall(&self) {
         self.network.turn(Mode::Stalled);
     }
 
-    /// Passes everything on again, first what was held back.
+    /// Forwards everything again, beginning with what was held back.
     pub fn mend(&self) {
         self.network.turn(Mode::Mended);
     }
 
-    /// Once, when a client sends these bytes: its connection is cut and the server gets nothing of what
-    /// holds them. So nothing has happened, which the client cannot know.
+    /// Waits until a client sends these bytes, and then, once, cuts its connection without forwarding them. So nothing
+    /// has happened, but the client cannot know that.
     pub fn lose_request(&self, bytes: &[u8]) {
         self.network.set(Loses::Request, bytes);
     }
 
-    /// Once, when a client sends these bytes: they are passed on, the server's answer is not, and when the
-    /// server has done all it was asked and has ended the session, the client's connection is cut. So
-    /// it has happened, which the client cannot know.
+    /// Waits until a client sends these bytes, and then, once, forwards them but not the answer. When the server has
+    /// done everything and ended the session, the client's connection is cut. So it has happened, but the client cannot
+    /// know that.
     pub fn lose_answer(&self, bytes: &[u8]) {
         self.network.set(Loses::Answer, bytes);
     }
@@ -88,7 +87,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.network.turn(Mode::Gone);
-        // Wakes who accepts.
+        // Wakes the thread that accepts connections.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -170,7 +169,7 @@ impl Network {
                 Mode::Cut => continue,
                 Mode::Mended | Mode::Stalled => {}
             }
-            // A server that is gone is a connection that ends.
+            // If the server is gone, the client's connection ends.
             let _ = client.and_then(|client| self.connect(client));
         }
     }
@@ -203,7 +202,7 @@ impl Network {
     fn pass_requests_on(&self, connection: &Connection) -> io::Result<()> {
         let (mut client, mut server) = (&connection.client, &connection.server);
         let mut buffer = vec![0; 64 * 1024];
-        // Bytes that are waited for may come in pieces.
+        // The bytes to wait for can come in pieces.
         let mut seen = Vec::new();
         loop {
             let read = client.read(&mut buffer)?;
@@ -237,7 +236,7 @@ impl Network {
                 return client.shutdown(Shutdown::Write);
             }
             if connection.answer_is_lost.load(Ordering::SeqCst) {
-                // It answers what it has, and only then sees that nobody asks any more.
+                // The server finishes its answers before it notices that the client has gone.
                 server.shutdown(Shutdown::Write)?;
                 while server.read(&mut buffer)? > 0 {}
                 connection.cut();

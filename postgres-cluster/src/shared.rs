@@ -1,4 +1,4 @@
-//! One cluster for all tests of a process, and what they do on a machine without PostgreSQL.
+//! One cluster for all tests of a process, and skipping tests on a machine without PostgreSQL.
 
 use std::io::Write;
 use std::sync::{Once, OnceLock};
@@ -7,12 +7,11 @@ use crate::binaries::Binaries;
 use crate::cluster::{Cluster, Settings};
 
 const ADVICE: &str = "PostgreSQL is not installed: install it (on Debian: apt-get install postgresql), \
-                      or name the folder of its programs in DATAAPI_POSTGRES_BIN";
+                      or set DATAAPI_POSTGRES_BIN to the folder of its programs";
 
-/// Returns from a test on a machine without PostgreSQL, which is said once on standard error.
+/// Returns from a test on a machine without PostgreSQL, and says so once on standard error.
 ///
-/// Stands first in each test that needs PostgreSQL. Where `DATAAPI_REQUIRE_POSTGRES` is 1 the test fails
-/// instead.
+/// Each test that needs PostgreSQL begins with it. If `DATAAPI_REQUIRE_POSTGRES` is 1, the test fails instead.
 ///
 /// ```
 /// fn a_test() {
@@ -31,33 +30,35 @@ macro_rules! skip_without_postgres {
     };
 }
 
-/// Whether there is a PostgreSQL to start. That there is none is said once on standard error.
+/// Whether PostgreSQL is installed. If not, says so once on standard error.
 ///
 /// # Panics
 ///
-/// If there is none and `DATAAPI_REQUIRE_POSTGRES` is 1: where tests must not be skipped.
+/// If PostgreSQL is not installed and `DATAAPI_REQUIRE_POSTGRES` is 1, which means that tests must not be skipped.
 pub fn available() -> bool {
     static SAID: Once = Once::new();
     if Binaries::find().is_some() {
         return true;
     }
     let required = std::env::var_os("DATAAPI_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
-    assert!(!required, "DATAAPI_REQUIRE_POSTGRES is 1, and {ADVICE}");
+    assert!(!required, "DATAAPI_REQUIRE_POSTGRES is 1, but {ADVICE}");
     SAID.call_once(|| {
-        // Not by a macro, whose output the test harness keeps to itself.
-        let line = format!("\nSKIPPED: the tests that need PostgreSQL. {ADVICE}\n");
+        // Not by a macro, because the test harness captures the output of macros.
+        let line = format!("\nSKIPPED: the tests that need PostgreSQL. {ADVICE}.\n");
         let _ = std::io::stderr().write_all(line.as_bytes());
     });
     false
 }
 
-/// The cluster of this process, started when it is first asked for, which keeps nothing through a crash.
+/// Returns the cluster of this process, and starts it on the first call. It is not durable.
 ///
-/// It is everybody's: a test takes a database of its own, and whoever breaks a server starts one.
+/// All tests of the process share it: each makes its own database, and a test that breaks a server starts its own
+/// cluster.
 ///
 /// # Panics
 ///
-/// If there is no PostgreSQL, or it does not start: a test begins with [`skip_without_postgres!`](crate::skip_without_postgres).
+/// If PostgreSQL is not installed or does not start. A test should begin with
+/// [`skip_without_postgres!`](crate::skip_without_postgres).
 pub fn shared() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
@@ -65,11 +66,11 @@ pub fn shared() -> &'static Cluster {
     })
 }
 
-/// The url of a new, empty database in the [`shared`] cluster.
+/// Makes a new, empty database in the [`shared`] cluster. Returns its URL.
 ///
 /// # Panics
 ///
-/// If there is no PostgreSQL, or it makes no database.
+/// If PostgreSQL is not installed or does not make the database.
 pub fn new_database() -> String {
     shared().new_database().unwrap_or_else(|error| panic!("{error}"))
 }

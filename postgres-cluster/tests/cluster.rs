@@ -1,4 +1,4 @@
-//! Real clusters, broken in each way that there is.
+//! Real clusters, broken in every way that this crate offers.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -16,7 +16,7 @@ fn becomes(what: &str, so: impl Fn() -> bool) {
     }
 }
 
-/// Begins to run statements; a client that waits for the server.
+/// Starts a client that runs statements.
 fn ask(cluster: &Cluster, url: &str, statements: &str) -> Child {
     let mut psql = Command::new(cluster.binaries().folder().join("psql"));
     psql.args(["-X", "-q", "-A", "-t", "-d", url, "-c", statements]);
@@ -140,7 +140,7 @@ fn frozen_it_answers_nobody_until_it_is_thawed() {
     for client in clients {
         assert!(answer(client).status.success());
     }
-    // A frozen one ends quickly too.
+    // A frozen cluster ends quickly too.
     cluster.freeze().unwrap();
     let (postmaster, begun) = (cluster.postmaster().expect("it runs"), Instant::now());
     drop(cluster);
@@ -205,7 +205,7 @@ fn folder_of(cluster: &Cluster) -> PathBuf {
     cluster.folder().to_owned()
 }
 
-/// The id of the piece of shared memory by which a second server on the folder would be found out.
+/// Returns the id of the shared memory by which PostgreSQL notices a second server on the same folder.
 fn shared_memory(folder: &Path) -> u32 {
     let file = std::fs::read_to_string(folder.join("data/postmaster.pid")).expect("its file");
     let line = file.lines().nth(6).expect("its seventh line");
@@ -217,7 +217,7 @@ fn exists(memory: u32) -> bool {
     all.lines().any(|line| line.split_whitespace().nth(1) == Some(&memory.to_string()))
 }
 
-/// Set in the process that is to end without an end to its cluster, to how it does so.
+/// Set in a child process that ends without dropping its cluster. The value says how it ends.
 const ENDS: &str = "POSTGRES_CLUSTER_TEST_ENDS";
 
 #[test]
@@ -274,7 +274,7 @@ fn end(how: &str) {
     }
     let pid = cluster.postmaster().expect("it runs");
     println!("\ncluster: {pid} {}", cluster.folder().display());
-    // The parent lets it go on.
+    // The parent tells it when to end.
     std::io::stdin().read_line(&mut String::new()).expect("a pipe");
     if how == "aborted" {
         std::process::abort();

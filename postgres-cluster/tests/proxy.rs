@@ -1,4 +1,4 @@
-//! A proxy before a server that sends back each line it gets.
+//! A proxy in front of a server that sends back each line it receives.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -31,7 +31,7 @@ fn connect(proxy: &Proxy) -> TcpStream {
     stream
 }
 
-/// What comes back, or nothing if the connection ends.
+/// Returns the answer, or nothing if the connection ends.
 fn ask(mut stream: &TcpStream, line: &str) -> String {
     let _ = writeln!(stream, "{line}");
     let mut answer = String::new();
@@ -90,7 +90,7 @@ fn stalled_it_holds_back_what_it_passes_on_once_mended() {
         assert_eq!(&answer, b"b\n");
         proxy.stall();
     }
-    // Cut, nothing of what was held back comes any more.
+    // After a cut, nothing of what was held back arrives.
     proxy.mend();
     let late = connect(&proxy);
     assert_eq!(ask(&late, "a"), "a");
@@ -109,7 +109,7 @@ fn it_loses_a_request_or_an_answer_once() {
         lose(&proxy, b"needle");
         assert_eq!(ask(&other, "need"), "need");
         assert!(!proxy.has_lost());
-        // Also when it comes in pieces.
+        // The bytes can come in pieces.
         assert_eq!(ask(&stream, "hay"), "hay");
         (&stream).write_all(b"a nee").expect("it is sent");
         std::thread::sleep(Duration::from_millis(50));

@@ -28,8 +28,11 @@ const LONGEST: usize = 200;
 
 /// Takes thousands of random steps on stores of `harness` and on [`MemoryStore`], and compares every answer.
 ///
-/// A step is a call of any [`DialogStore`](dataapi_core::DialogStore) method that concerns dialogs or the ledger, or a
-/// move of the clock forwards or back. There are few ids, languages and dates, so that steps meet the same ones again.
+/// A step calls a method that stores, imports, decides on, reads, lists, erases, purges or counts dialogs or reads the
+/// ledger, or it moves the clock forwards or back. No step calls a method for keys, `is_within`, `reference`, `info`,
+/// `ready`, `scrub`, `revision` or `activity`. There are few ids, languages and dates, so that steps meet the same ones
+/// again.
+///
 /// Answers must be equal in every part, including the case of languages and the text of cursors. Errors must have the
 /// same variant and fields; their reasons can differ. Where the contract leaves a choice, such as which of two pending
 /// dialogs of one date is purged first, the store must choose like the reference model.

@@ -1,4 +1,4 @@
-//! The line to the server is cut: before a commit, after it, and all the time.
+//! The connection to the server is cut: before a commit, after it, and again and again under load.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use tokio::time::sleep;
 use crate::load::Load;
 use crate::scene::{choices, customer, dialog, durable, from_env, open, read};
 
-/// What a client sends to commit.
+/// The bytes of a commit.
 const COMMIT: &[u8] = b"COMMIT\0";
 
-/// A proxy before a database of its own.
+/// Makes a proxy in front of a new database.
 fn line() -> (Proxy, String) {
     let cluster = postgres_cluster::shared();
     let proxy = Proxy::to(cluster.address()).unwrap();
@@ -25,7 +25,7 @@ fn line() -> (Proxy, String) {
     (proxy, url)
 }
 
-/// Makes every kind of write, each with its commit lost, and looks at what came of it.
+/// Makes every kind of write, loses its commit, and checks the result.
 async fn each_write_once(lose: impl Fn(&Proxy)) {
     let (proxy, url) = line();
     let store = open(&url).await;
@@ -39,16 +39,16 @@ async fn each_write_once(lose: impl Fn(&Proxy)) {
     }
     let received = lost!(store.insert(dialog("a")));
     assert_eq!(store.consent(&id("a")).await.unwrap().date, received.date);
-    let yes = lost!(decide(&store, "a", Decision::Granted));
+    let granted = lost!(decide(&store, "a", Decision::Granted));
     assert_eq!(read(&store, "a").await.unwrap().date(), received.date);
-    let no = lost!(decide(&store, "a", Decision::Withdrawn));
+    let withdrawn = lost!(decide(&store, "a", Decision::Withdrawn));
     assert!(matches!(read(&store, "a").await, Err(StoreError::NotFound)));
 
     let hold_for = Duration::from_hours(1);
     let evidence = Evidence::default;
     let early = store.decide_early(id("b"), Decision::Granted, evidence(), hold_for);
     assert!(matches!(lost!(early), EarlyDecision::Held(_)));
-    // One that is put in after a look.
+    // This insert reads the row first.
     assert!(lost!(store.insert(dialog("b"))).is_consented);
     let () = lost!(store.erase_dialog(&customer(), &id("b")));
 
@@ -61,7 +61,7 @@ async fn each_write_once(lose: impl Fn(&Proxy)) {
     assert_eq!(lost!(store.purge(Purge::Pending, later, 10)), 1);
 
     let events = audited(&store, None).await;
-    for receipt in [yes, no] {
+    for receipt in [granted, withdrawn] {
         assert_eq!(events.iter().filter(|event| **event == receipt.event).count(), 1);
     }
     let of = |kind| events.iter().filter(|event| event.kind == kind).count();
@@ -83,7 +83,7 @@ async fn a_write_whose_commit_was_never_answered_succeeds_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_nobody_can_be_asked_about_is_told_to_be_unknown() {
+async fn an_outcome_that_nobody_can_be_asked_for_is_unknown() {
     postgres_cluster::skip_without_postgres!();
     let (proxy, url) = line();
     let store = open(&url).await;
@@ -92,12 +92,12 @@ async fn what_nobody_can_be_asked_about_is_told_to_be_unknown() {
         while !proxy.has_lost() {
             tokio::task::yield_now().await;
         }
-        // The server still hears the commit.
+        // Time for the server to receive the commit.
         sleep(Duration::from_millis(1)).await;
         proxy.cut();
     });
     proxy.mend();
-    // It was asked in time, or it was not.
+    // The server was asked in time, or it was not.
     assert!(answer.is_ok() || is_for_later(&answer), "{answer:?}");
     let again = store.insert(dialog("a")).await;
     let is_taken = matches!(again, Err(StoreError::Exists { same_content: true }));
@@ -105,12 +105,11 @@ async fn what_nobody_can_be_asked_about_is_told_to_be_unknown() {
     assert_eq!(store.stats().await.unwrap().pending, 1);
 }
 
-/// A crash forgets which ids were given to transactions of which nothing had come to the disk, and gives
-/// them to others.
+/// After a crash the server no longer knows the ids of transactions that never reached the disk, and uses them again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_a_crash_swallowed_is_not_taken_for_another_one() {
     postgres_cluster::skip_without_postgres!();
-    // Nothing comes to the disk but with a commit.
+    // Only a commit writes to the disk.
     let mut cluster = durable(&[("wal_writer_delay", "10s"), ("autovacuum", "off")]);
     let proxy = Proxy::to(cluster.address()).unwrap();
     let store = open(&proxy.url(&cluster.new_database().unwrap())).await;
@@ -132,7 +131,7 @@ async fn a_commit_that_a_crash_swallowed_is_not_taken_for_another_one() {
     });
     let events = audited(&store, None).await;
     match answer {
-        Ok(receipt) => assert_eq!(events, [receipt.event], "what was acknowledged is there"),
+        Ok(receipt) => assert_eq!(events, [receipt.event], "the acknowledged grant is there"),
         Err(StoreError::Unavailable { .. }) => {}
         other => panic!("{other:?}"),
     }
@@ -158,7 +157,7 @@ async fn under_load_nothing_is_lost_or_false_however_often_the_line_is_cut() {
             }
             sleep(Duration::from_millis(u64::from(choices.next_u32() % 100))).await;
         }
-        // What was not lost yet never is.
+        // A loss that is still armed is not wanted after this point.
         proxy.cut();
         proxy.mend();
     };

@@ -1,4 +1,4 @@
-//! Clients that bring dialogs to their ends whatever breaks meanwhile, and know what they were told.
+//! Clients that bring dialogs to an end while things break, and remember the answers they got.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 use crate::scene::{customer, dialog, read};
 
-/// How long a load may take before it is said never to end.
+/// How long a load can take before the test fails.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// What becomes of a dialog: each client deals them out in turns.
+/// How a dialog ends. Each client uses the endings in turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Ending {
     Pending,
@@ -40,7 +40,7 @@ impl Ending {
         }
     }
 
-    /// Its events, in their order.
+    /// Returns its events, in order.
     fn kinds(self) -> &'static [EventKind] {
         match self {
             Self::Pending => &[],
@@ -51,20 +51,20 @@ impl Ending {
         }
     }
 
-    /// Brings a dialog there, asking again whenever it is told to.
+    /// Brings a dialog to this end, and tries again whenever the store asks for it.
     async fn bring(self, store: &dyn DialogStore, name: &str) {
         let Told { answer, again } = until_told(|| store.insert(dialog(name))).await;
         match answer {
-            Ok(received) => assert!(!received.is_consented, "{name}: nobody has said yes"),
-            // The first try's answer was lost, and that was said.
+            Ok(received) => assert!(!received.is_consented, "{name}: nobody has consented"),
+            // The answer to the first try was lost, and the store said so.
             Err(StoreError::Exists { same_content: true }) if again => {}
-            other => panic!("an insert of the new id {name} was answered {other:?}"),
+            other => panic!("inserting the new id {name} returned {other:?}"),
         }
         if matches!(self, Self::Granted | Self::Withdrawn | Self::Erased) {
             decide(store, name, Decision::Granted).await;
             match until_told(|| read(store, name)).await.answer {
                 Ok(dialog) => assert_eq!(dialog.text().as_str(), format!("The text of {name}")),
-                Err(error) => panic!("{name} was consented to, and reads {error:?}"),
+                Err(error) => panic!("{name} was consented to, but reading it returned {error:?}"),
             }
         }
         match self {
@@ -76,7 +76,7 @@ impl Ending {
                 match answer {
                     Ok(()) => {}
                     Err(StoreError::NotFound) if again => {}
-                    other => panic!("the erasure of {name} was answered {other:?}"),
+                    other => panic!("erasing {name} returned {other:?}"),
                 }
             }
             Self::Pending | Self::Granted => return,
@@ -84,12 +84,12 @@ impl Ending {
         let gone = read(store, name).await;
         assert!(
             is_for_later(&gone) || matches!(gone, Err(StoreError::NotFound)),
-            "{name} is gone, and reads {gone:?}"
+            "{name} is gone, but reading it returned {gone:?}"
         );
     }
 }
 
-/// A decision is recorded once, and its receipt says so however often it is asked for.
+/// Records a decision, and checks that its receipt is right.
 async fn decide(store: &dyn DialogStore, name: &str, decision: Decision) {
     match until_told(|| scene::decide(store, name, decision)).await.answer {
         Ok(receipt) => {
@@ -97,11 +97,11 @@ async fn decide(store: &dyn DialogStore, name: &str, decision: Decision) {
             assert_eq!(receipt.event.reference, store.reference(&id(name)));
             assert_eq!(receipt.event.kind == EventKind::Granted, decision == Decision::Granted);
         }
-        other => panic!("{decision:?} on {name} was answered {other:?}"),
+        other => panic!("{decision:?} on {name} returned {other:?}"),
     }
 }
 
-/// So many clients, each with so many dialogs.
+/// This many clients, each with this many dialogs.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) clients: usize,
@@ -109,10 +109,10 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Runs it on stores that share a database, which something breaks again and again, and looks at
-    /// everything once nothing is broken any more.
+    /// Runs the load on stores that share a database while `breaks` breaks it again and again. Checks everything at the
+    /// end.
     ///
-    /// `breaks` must have mended all when it ends. The clients go on until it has.
+    /// When `breaks` ends, it must have repaired everything. The clients continue until then.
     pub(crate) async fn run(self, stores: &[&dyn DialogStore], breaks: impl Future<Output = ()>) {
         let is_over = AtomicBool::new(false);
         let client = |client: usize| {
@@ -140,7 +140,7 @@ impl Load {
             };
             join(join_all((0..self.clients).map(client)), broken).await
         };
-        let (brought, noted) = timeout(PATIENCE, work).await.expect("the load comes to its end");
+        let (brought, noted) = timeout(PATIENCE, work).await.expect("the load ends in time");
         let brought: HashMap<_, _> = brought.into_iter().flatten().collect();
         println!("{} dialogs", brought.len());
         for store in stores {
@@ -150,7 +150,7 @@ impl Load {
     }
 }
 
-/// What the store holds is what its clients were told, no more and no less.
+/// Checks that the store contains exactly what its clients were told.
 async fn look(store: &dyn DialogStore, brought: &HashMap<String, Ending>) {
     let mut kinds: HashMap<_, Vec<EventKind>> = HashMap::new();
     for event in audited(store, None).await {
@@ -187,7 +187,7 @@ async fn look(store: &dyn DialogStore, brought: &HashMap<String, Ending>) {
         }
     }
     assert_eq!(listed, of(Ending::Granted));
-    // Nothing is left of what an acknowledged no was said to, not even for its customer.
+    // After an acknowledged withdrawal or erasure the dialog stays gone.
     for (name, _) in brought.iter().filter(|(_, ending)| ending.kinds().len() == 2) {
         let again = scene::decide(store, name, Decision::Granted).await;
         assert!(matches!(again, Err(StoreError::Conflict)), "{name}: {again:?}");

@@ -1,8 +1,8 @@
-//! What the PostgreSQL store promises while connections are lost, servers die or hang, others take over,
-//! and several stores work on one database: no answer is ever false.
+//! The promises of the PostgreSQL store while connections are lost, servers die, hang or fail over, and several stores
+//! use one database: no answer is ever wrong.
 //!
-//! `DATAAPI_FAULTS_SEED` fixes what is chosen by chance (not how the calls are interleaved), and
-//! `DATAAPI_FAULTS_ROUNDS` how often something breaks under load.
+//! `DATAAPI_FAULTS_SEED` determines the random choices (but not how calls interleave). `DATAAPI_FAULTS_ROUNDS` is how
+//! often something breaks under load.
 
 mod line;
 mod load;

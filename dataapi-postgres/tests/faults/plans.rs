@@ -1,4 +1,4 @@
-//! Each page comes straight off its index, in its order.
+//! Every page is read straight from an index, in the index's order.
 
 use std::time::Duration;
 

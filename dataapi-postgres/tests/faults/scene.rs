@@ -1,4 +1,4 @@
-//! Short ways to open stores, to ask them, and to look at all that they hold.
+//! Helpers to open and query stores.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::str::FromStr;
@@ -25,19 +25,19 @@ pub(crate) fn choices() -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
 }
 
-/// A cluster that keeps what it acknowledges when it is killed, with more settings.
+/// Starts a cluster that keeps acknowledged writes when it is killed, with additional settings.
 pub(crate) fn durable(extra: &[(&str, &str)]) -> Cluster {
-    // What the operating system was given, it keeps.
+    // Only the server is killed, so the operating system still writes what it was given.
     let settings = Settings::durable().with(&[("fsync", "off")]).with(extra);
     Cluster::start(&settings).unwrap()
 }
 
-/// Few connections, so that they are shared.
+/// Few connections, so that calls have to share them.
 pub(crate) fn options() -> Options {
     Options { shards: 8, readers: 4, lanes: 2, ..Options::default() }
 }
 
-/// Opens a store that takes the time from that clock.
+/// Opens a store with this clock.
 pub(crate) async fn open_at(url: &str, clock: &ManualClock) -> PostgresStore {
     let options = Options { clock: Arc::new(clock.clone()), ..options() };
     PostgresStore::open(url, options).await.unwrap()

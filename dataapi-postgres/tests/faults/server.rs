@@ -1,4 +1,4 @@
-//! The server itself dies, hangs, is full, refuses, or gives way to another one.
+//! The server itself dies, hangs, is full, refuses a statement, or fails over.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::load::Load;
 use crate::scene::{choices, customer, dialog, durable, from_env, open, options, read};
 
-/// How long a call may take before it is said never to end.
+/// How long a call can take before the test fails.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,7 +47,7 @@ async fn under_load_a_server_that_hangs_for_a_while_loses_nothing() {
     Load { clients: 16, dialogs: 5 }.run(&[&store], breaks).await;
 }
 
-/// A primary whose every commit waits for its one replica, and that.
+/// Starts a primary and its replica. Every commit on the primary waits for the replica.
 fn pair() -> (Cluster, Cluster) {
     let primary = durable(&[]);
     let replica = primary.replica().unwrap();
@@ -56,7 +56,7 @@ fn pair() -> (Cluster, Cluster) {
     (primary, replica)
 }
 
-/// The url of a database of a primary, with its replica's address.
+/// Returns the URL of a database with the addresses of both servers.
 fn both(url: &str, primary: &Cluster, replica: &Cluster) -> String {
     let hosts = format!("{},{}", primary.address(), replica.address());
     url.replacen(&primary.address().to_string(), &hosts, 1)
@@ -72,7 +72,7 @@ async fn under_load_a_failover_loses_nothing() {
         sleep(Duration::from_millis(500)).await;
         block_in_place(|| {
             primary.kill().unwrap();
-            // It has nobody to wait for.
+            // The new primary has no replica to wait for.
             let alone = "ALTER SYSTEM SET synchronous_standby_names = ''";
             replica.promote().unwrap();
             replica.sql("postgres", alone).unwrap();
@@ -83,7 +83,7 @@ async fn under_load_a_failover_loses_nothing() {
     Load { clients: 16, dialogs: 10 }.run(&[&store], breaks).await;
 }
 
-/// A machine that hangs still takes connections, which it never answers.
+/// A machine that hangs still accepts connections, but never answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_finds_the_new_primary_behind_an_old_one_that_hangs() {
     postgres_cluster::skip_without_postgres!();
@@ -103,7 +103,7 @@ async fn a_store_finds_the_new_primary_behind_an_old_one_that_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_the_server_takes_no_more_connections_callers_are_told_to_come_again() {
+async fn where_the_server_accepts_no_more_connections_callers_are_asked_to_retry() {
     postgres_cluster::skip_without_postgres!();
     let few = [
         ("max_connections", "8"),
@@ -114,7 +114,7 @@ async fn where_the_server_takes_no_more_connections_callers_are_told_to_come_aga
     let url = cluster.new_database().unwrap();
     let store = open(&url).await;
     let mut others = Vec::new();
-    // Another store's lanes keep their connections.
+    // The lanes of another store keep their connections.
     for _ in 0..8 {
         let lanes = Options { lanes: 1, readers: 1, ..options() };
         let Ok(other) = PostgresStore::open(&url, lanes).await else { break };
@@ -191,7 +191,7 @@ async fn a_damaged_row_makes_no_other_answer_false() {
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
 }
 
-/// The server has many words for that; here it waits for a client that hangs.
+/// A server can end a session for many reasons. Here it waits too long for its client.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_session_the_server_ends_is_tried_again() {
     postgres_cluster::skip_without_postgres!();
@@ -220,7 +220,7 @@ async fn a_write_whose_session_the_server_ends_is_tried_again() {
     assert_eq!(store.stats().await.unwrap().pending, 1);
 }
 
-/// For as long as the machine hangs, and its network does not: nobody closes a connection.
+/// The machine hangs but its network does not, so nobody closes a connection.
 #[ignore = "takes two minutes"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_never_answers_again_holds_no_caller_for_ever() {

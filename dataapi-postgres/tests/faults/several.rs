@@ -1,4 +1,4 @@
-//! Several stores on one database, as of several servers: what one has answered holds for all.
+//! Several stores on one database, as with several servers: what one has answered holds for all.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -63,12 +63,12 @@ async fn of_a_grant_and_a_withdrawal_at_two_stores_the_withdrawal_has_the_last_w
     for round in 0..30 {
         let name = format!("d-{round}");
         stores[round % 2].insert(dialog(&name)).await.unwrap();
-        let (yes, no) = tokio::join!(
+        let (granted, withdrawn) = tokio::join!(
             decide(&stores[0], &name, Decision::Granted),
             decide(&stores[1], &name, Decision::Withdrawn)
         );
-        assert!(matches!(yes, Ok(_) | Err(StoreError::Conflict)), "{yes:?}");
-        assert!(no.is_ok(), "{no:?}");
+        assert!(matches!(granted, Ok(_) | Err(StoreError::Conflict)), "{granted:?}");
+        assert!(withdrawn.is_ok(), "{withdrawn:?}");
         for store in &stores {
             assert_eq!(store.consent(&id(&name)).await.unwrap().state, ConsentState::Withdrawn);
             assert!(matches!(read(store, &name).await, Err(StoreError::NotFound)));
@@ -95,8 +95,8 @@ async fn what_one_store_erases_or_revokes_the_other_knows_at_once() {
         }
         assert!(matches!(read(there, &name).await, Err(StoreError::NotFound)));
         assert!(matches!(there.insert(dialog(&name)).await, Err(StoreError::Gone)));
-        let yes = decide(there, &name, Decision::Granted).await;
-        assert!(matches!(yes, Err(StoreError::Conflict)), "{yes:?}");
+        let late = decide(there, &name, Decision::Granted).await;
+        assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
     }
     let key = NewKey {
         name: "k".parse().unwrap(),
@@ -131,7 +131,7 @@ async fn a_crawl_goes_on_at_another_store() {
         start = Start::After(cursor.to_string().parse().unwrap());
     }
     let once: BTreeSet<_> = met.iter().collect();
-    assert_eq!((met.len(), once.len()), (20, 20), "each is met once");
+    assert_eq!((met.len(), once.len()), (20, 20), "each dialog is found once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,9 +144,9 @@ async fn the_dates_of_a_dialog_go_on_at_a_store_whose_clock_is_behind() {
     let ahead = open_at(&url, &late).await;
 
     let received = ahead.insert(dialog("a")).await.unwrap().date;
-    let yes = decide(&behind, "a", Decision::Granted).await.unwrap().event.date;
-    let no = decide(&behind, "a", Decision::Withdrawn).await.unwrap().event.date;
-    assert!(late.now() <= received && received <= yes && yes <= no);
+    let granted = decide(&behind, "a", Decision::Granted).await.unwrap().event.date;
+    let withdrawn = decide(&behind, "a", Decision::Withdrawn).await.unwrap().event.date;
+    assert!(late.now() <= received && received <= granted && granted <= withdrawn);
     ahead.insert(dialog("b")).await.unwrap();
     behind.erase_dialog(&customer(), &id("b")).await.unwrap();
     assert!(behind.consent(&id("b")).await.unwrap().date >= late.now());
@@ -163,8 +163,8 @@ async fn a_dialog_is_received_no_earlier_than_the_grant_that_came_before_it() {
     let behind = open_at(&url, &early).await;
     let ahead = open_at(&url, &late).await;
     for name in ["inserted", "imported", "dated"] {
-        let (yes, evidence) = (Decision::Granted, Evidence::default());
-        let told = ahead.decide_early(id(name), yes, evidence, HOUR * 2).await.unwrap();
+        let (decision, evidence) = (Decision::Granted, Evidence::default());
+        let told = ahead.decide_early(id(name), decision, evidence, HOUR * 2).await.unwrap();
         let EarlyDecision::Held(held) = told else { panic!("there is no dialog yet") };
         assert_eq!(held.date, late.now());
     }
@@ -233,15 +233,15 @@ async fn of_decisions_at_several_servers_a_withdrawal_has_the_last_word() {
         let name = format!("d-{round}");
         stores[round % 3].insert(dialog(&name)).await.expect("a dialog");
         let decide = |at: usize, decision| decide(&stores[at], &name, decision);
-        let [yes, no] = [Decision::Granted, Decision::Withdrawn];
-        let (a, b, c) = tokio::join!(decide(0, yes), decide(1, no), decide(2, yes));
+        let [grant, withdraw] = [Decision::Granted, Decision::Withdrawn];
+        let (a, b, c) = tokio::join!(decide(0, grant), decide(1, withdraw), decide(2, grant));
         assert!(b.is_ok(), "{b:?}");
         for granted in [a, c] {
             assert!(matches!(granted, Ok(_) | Err(StoreError::Conflict)), "{granted:?}");
         }
         for store in &stores {
             let read = read(store, &name).await;
-            assert!(matches!(read, Err(StoreError::NotFound)), "the no holds everywhere");
+            assert!(matches!(read, Err(StoreError::NotFound)), "the withdrawal holds everywhere");
         }
     }
     let counts = stores[1].stats().await.expect("counts");
@@ -287,10 +287,10 @@ async fn a_dialogs_dates_never_go_backwards_from_one_server_to_another() {
     let (ahead, behind) = (open_at(&url, &late).await, open_at(&url, &early).await);
     let received = ahead.insert(dialog("d")).await.expect("a dialog").date;
     let granted = decide(&behind, "d", Decision::Granted).await;
-    let granted = granted.expect("a yes").event.date;
-    assert!(received <= granted && early.now() < received, "the clock of one is behind");
+    let granted = granted.expect("a grant").event.date;
+    assert!(received <= granted && early.now() < received, "the clock of one server is behind");
     let withdrawn = decide(&behind, "d", Decision::Withdrawn).await;
-    assert!(granted <= withdrawn.expect("a no").event.date);
+    assert!(granted <= withdrawn.expect("a withdrawal").event.date);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,7 +298,7 @@ async fn counts_stay_right_while_they_are_added_up() {
     postgres_cluster::skip_without_postgres!();
     let url = new_database();
     let stores = join_all((0..2).map(|_| open(&url))).await;
-    // More commits than rows of counts are left alone.
+    // More commits than the number of count rows that is left alone.
     for round in 0..320 {
         let name = format!("d-{round}");
         stores[round % 2].insert(dialog(&name)).await.expect("a dialog");
@@ -318,15 +318,15 @@ async fn a_date_that_no_dialog_has_binds_the_next_server_as_well() {
     let clock = ManualClock::default();
     let store = open_at(&url, &clock).await;
     clock.advance(Duration::from_secs(100));
-    let held = Duration::from_mins(10);
-    let yes = store.decide_early(id("early"), Decision::Granted, Evidence::default(), held).await;
-    let Ok(EarlyDecision::Held(yes)) = yes else { panic!("{yes:?}") };
+    let hold_for = Duration::from_mins(10);
+    let held = store.decide_early(id("early"), Decision::Granted, Evidence::default(), hold_for).await;
+    let Ok(EarlyDecision::Held(held)) = held else { panic!("{held:?}") };
     clock.jump_back(Duration::from_secs(50));
     drop(store);
 
     let store = open_at(&url, &clock).await;
     let received = store.insert(dialog("d")).await.expect("a dialog");
-    assert!(received.date >= yes.date);
+    assert!(received.date >= held.date);
     clock.advance(Duration::from_secs(200));
     let key = NewKey {
         name: "key".parse().expect("a name"),
