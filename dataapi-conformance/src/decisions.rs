@@ -99,16 +99,20 @@ pub async fn a_withdrawal_after_an_erasure_returns_its_date(
             let receipt = store.decide(id(&name), Decision::Withdrawn, evidence("late")).await;
             let receipt = receipt.expect("a withdrawal after an erasure is answered");
             assert_eq!(receipt.dialog_id, id(&name), "the receipt names the dialog");
-            assert_eq!(receipt.decision, Decision::Withdrawn, "the receipt says that it is a withdrawal");
-            assert_eq!(receipt.event.date, erased, "the receipt has the date of {ending:?}");
             assert_eq!(
-                receipt.event.evidence,
-                Evidence::default(),
-                "the erasure has no evidence"
+                receipt.decision,
+                Decision::Withdrawn,
+                "the receipt says that it is a withdrawal"
             );
+            assert_eq!(receipt.event.date, erased, "the receipt has the date of {ending:?}");
+            assert_eq!(receipt.event.evidence, Evidence::default(), "the erasure has no evidence");
         }
         let now = status(store, &name).await;
-        assert_eq!(now.state, ConsentState::Erased, "a withdrawal after {ending:?} changes nothing");
+        assert_eq!(
+            now.state,
+            ConsentState::Erased,
+            "a withdrawal after {ending:?} changes nothing"
+        );
         assert_eq!(now.date, erased, "a withdrawal after {ending:?} changes no date");
     }
 }

@@ -54,7 +54,11 @@ pub async fn an_early_grant_makes_its_dialog_readable_at_once(
     };
     assert_eq!(answer, expected);
     assert_eq!(events(store).await, [], "a held grant is not an event");
-    assert_refused!(store.consent(&id("d")).await, StoreError::NotFound, "the dialog has not arrived");
+    assert_refused!(
+        store.consent(&id("d")).await,
+        StoreError::NotFound,
+        "the dialog has not arrived"
+    );
 
     clock.advance(SECOND);
     let received = store.insert(dialog("anna", "d")).await.expect("its id is free");
@@ -129,7 +133,10 @@ pub async fn an_early_decision_said_twice_is_answered_with_the_first(
 }
 
 /// Nothing is left of an early grant whose time is over.
-pub async fn an_early_grant_ends_when_its_time_is_over(store: &dyn DialogStore, clock: &ManualClock) {
+pub async fn an_early_grant_ends_when_its_time_is_over(
+    store: &dyn DialogStore,
+    clock: &ManualClock,
+) {
     for name in ["again", "late", "withdrawn"] {
         held(store, name, Decision::Granted, evidence("v1")).await;
     }
@@ -153,7 +160,10 @@ pub async fn an_early_grant_ends_when_its_time_is_over(store: &dyn DialogStore, 
 }
 
 /// A late grant never undoes a withdrawal.
-pub async fn an_early_grant_after_a_withdrawal_is_a_conflict(store: &dyn DialogStore, _: &ManualClock) {
+pub async fn an_early_grant_after_a_withdrawal_is_a_conflict(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
     held(store, "d", Decision::Withdrawn, Evidence::default()).await;
     insert(store, "anna", "e").await;
     withdraw(store, "e").await;

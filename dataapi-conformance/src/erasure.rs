@@ -106,7 +106,11 @@ pub async fn erasing_a_customer_erases_and_counts_all_that_is_held(
     let withdrawn = status(store, "w-1").await.state;
     assert_eq!(withdrawn, ConsentState::Withdrawn, "the first tombstone stays");
     assert_eq!(held(store, "Anna").await.len(), 1, "other customers keep their dialogs");
-    assert_eq!(listed(store, &Filter::default()).await, ["b-1"], "other customers keep their dialogs");
+    assert_eq!(
+        listed(store, &Filter::default()).await,
+        ["b-1"],
+        "other customers keep their dialogs"
+    );
 }
 
 /// Erasing a customer on whom nothing is held succeeds and returns 0.
@@ -116,7 +120,11 @@ pub async fn erasing_a_customer_with_nothing_is_fine(store: &dyn DialogStore, _:
     assert_eq!(erase_all(store, "anna").await, 1, "the dialog is erased");
     assert_eq!(erase_all(store, "anna").await, 0, "erasing again erases nothing more");
     insert(store, "anna", "d-2").await;
-    assert_eq!(erase_all(store, "anna").await, 1, "an erased customer can come back and be erased again");
+    assert_eq!(
+        erase_all(store, "anna").await,
+        1,
+        "an erased customer can come back and be erased again"
+    );
 }
 
 /// A purge erases pending dialogs that were received before the date, and none that were received at it.
@@ -140,7 +148,11 @@ pub async fn a_purge_takes_what_was_received_before_the_date(
     );
     assert_eq!(status(store, "at").await.state, ConsentState::Pending, "the date is exclusive");
     assert_eq!(status(store, "after").await.state, ConsentState::Pending, "later ones stay");
-    assert_eq!(purge(store, Date::MIN, u32::MAX).await, 0, "nothing was received before the earliest date");
+    assert_eq!(
+        purge(store, Date::MIN, u32::MAX).await,
+        0,
+        "nothing was received before the earliest date"
+    );
     assert_eq!(purge(store, Date::MAX, u32::MAX).await, 2, "every pending dialog can be purged");
     assert_eq!(purge(store, Date::MAX, u32::MAX).await, 0, "a purged dialog is purged once");
 }
@@ -218,7 +230,11 @@ pub async fn a_purge_of_consented_dialogs_takes_the_oldest_and_spares_the_pendin
     let take = |at_most| store.purge(Purge::Consented, before, at_most);
     assert_eq!(take(1).await.expect("a purge succeeds"), 1, "no more than asked");
     assert_eq!(listed(store, &Filter::default()).await, ["c", "b"], "the oldest went first");
-    assert_eq!(take(u32::MAX).await.expect("a purge succeeds"), 1, "a dialog received at the date stays");
+    assert_eq!(
+        take(u32::MAX).await.expect("a purge succeeds"),
+        1,
+        "a dialog received at the date stays"
+    );
     assert_eq!(listed(store, &Filter::default()).await, ["c"]);
     let gone = status(store, "b").await;
     let kind = gone.event.map(|event| event.kind);
@@ -254,7 +270,11 @@ pub async fn a_forgotten_tombstone_frees_its_id(store: &dyn DialogStore, clock: 
         ending.bring(store, clock, "anna", name).await;
         let date = clock.now();
         let forget = |before| store.purge(Purge::Tombstones, before, 10);
-        assert_eq!(forget(date).await.expect("a purge succeeds"), 0, "the tombstone is not older than the date");
+        assert_eq!(
+            forget(date).await.expect("a purge succeeds"),
+            0,
+            "the tombstone is not older than the date"
+        );
         clock.advance(MICROSECOND);
         assert_eq!(forget(clock.now()).await.expect("a purge succeeds"), 1);
         assert_refused!(store.consent(&id(name)).await, StoreError::NotFound, "nothing is known");

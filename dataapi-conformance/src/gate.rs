@@ -92,7 +92,10 @@ pub async fn a_gone_dialog_is_in_no_answer(store: &dyn DialogStore, clock: &Manu
             "after {ending:?} a dialog is not found"
         );
     }
-    assert!(listed(store, &Filter::default()).await.is_empty(), "no page contains an erased dialog");
+    assert!(
+        listed(store, &Filter::default()).await.is_empty(),
+        "no page contains an erased dialog"
+    );
     assert!(held(store, "anna").await.is_empty(), "nothing of an erased dialog is held");
 }
 

@@ -52,11 +52,7 @@ pub async fn an_import_keeps_the_given_date(store: &dyn DialogStore, clock: &Man
         assert_eq!(read.date(), date, "the given date is kept");
     }
     let listed = listed(store, &Filter::default()).await;
-    assert_eq!(
-        listed,
-        ["c-3", "c-2", "c-1", "c-0"],
-        "imported dialogs are ordered by their dates"
-    );
+    assert_eq!(listed, ["c-3", "c-2", "c-1", "c-0"], "imported dialogs are ordered by their dates");
 }
 
 /// A dialog without a date counts as received now.
@@ -81,7 +77,10 @@ pub async fn an_import_records_consent_as_of_now(store: &dyn DialogStore, clock:
     for name in ["dated", "undated"] {
         let status = status(store, name).await;
         assert_eq!((status.state, status.date), (ConsentState::Granted, now), "as of the import");
-        assert!(read(store, "anna", name).await.is_ok(), "an imported consent makes the dialog readable");
+        assert!(
+            read(store, "anna", name).await.is_ok(),
+            "an imported consent makes the dialog readable"
+        );
         let receipt = store.decide(id(name), Decision::Granted, evidence("later")).await;
         let receipt = receipt.expect("a grant on a consented dialog returns the first receipt");
         assert_eq!(receipt.event.date, now, "the first receipt is that of the import");
@@ -108,7 +107,11 @@ pub async fn an_imported_dialog_is_decided_on_like_any_other(
     clock.advance(SECOND);
     let receipt = store.decide(id("granted"), Decision::Granted, evidence("asked")).await;
     let receipt = receipt.expect("a decision is recorded");
-    assert_eq!(receipt.event.evidence, evidence("asked"), "its consent has the evidence of the decision");
+    assert_eq!(
+        receipt.event.evidence,
+        evidence("asked"),
+        "its consent has the evidence of the decision"
+    );
     assert!(read(store, "anna", "granted").await.is_ok(), "a grant makes it readable");
     for name in ["refused", "withdrawn"] {
         withdraw(store, name).await;

@@ -85,7 +85,8 @@ pub async fn a_receipt_is_an_event_of_the_ledger(store: &dyn DialogStore, clock:
     let grant = store.decide(id("d"), Decision::Granted, evidence("v1")).await.expect("a grant");
     assert_eq!(status(store, "d").await.event.as_ref(), Some(&grant.event));
     clock.advance(SECOND);
-    let withdrawal = store.decide(id("d"), Decision::Withdrawn, evidence("v2")).await.expect("a withdrawal");
+    let withdrawal =
+        store.decide(id("d"), Decision::Withdrawn, evidence("v2")).await.expect("a withdrawal");
     assert_eq!(audited(store).await, [grant.event, withdrawal.event]);
 }
 
@@ -238,7 +239,11 @@ pub async fn changes_are_the_events_with_what_is_readable_by_them(
         .filter_map(|Change { event, dialog }| {
             let dialog = dialog?;
             assert_eq!(event.kind, EventKind::Granted);
-            assert_eq!(event.reference, store.reference(dialog.dialog_id()), "the dialog belongs to the event");
+            assert_eq!(
+                event.reference,
+                store.reference(dialog.dialog_id()),
+                "the dialog belongs to the event"
+            );
             Some(dialog)
         })
         .collect();
@@ -246,7 +251,11 @@ pub async fn changes_are_the_events_with_what_is_readable_by_them(
     assert_eq!(names, BTreeSet::from(["stays", "pending"]), "the dialogs that are still consented");
     for dialog in readable {
         let read = store.dialog(dialog.customer_id(), dialog.dialog_id(), &Reach::default()).await;
-        assert_eq!(read.expect("it is readable"), dialog, "it is the same dialog as a read returns");
+        assert_eq!(
+            read.expect("it is readable"),
+            dialog,
+            "it is the same dialog as a read returns"
+        );
     }
 }
 

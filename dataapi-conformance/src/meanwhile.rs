@@ -75,7 +75,11 @@ pub async fn a_crawl_under_changes_meets_each_dialog_that_stays_once(
                     page = crate::scene::page(store, &all, after(&cursor, size)).await;
                     met.add(&page);
                 }
-                assert_eq!(met.starting("stays"), *stays, "every crawl finds all dialogs that stay");
+                assert_eq!(
+                    met.starting("stays"),
+                    *stays,
+                    "every crawl finds all dialogs that stay"
+                );
                 if idle {
                     break;
                 }
@@ -87,7 +91,11 @@ pub async fn a_crawl_under_changes_meets_each_dialog_that_stays_once(
     // Collected first: otherwise a crawler could start before any writer holds `work`.
     let tasks: Vec<_> = writers.chain(crawlers).collect();
     at_once(tasks);
-    assert_eq!(listed(store, &Filter::default()).await.len(), 60, "the dialogs that stayed and those that came later");
+    assert_eq!(
+        listed(store, &Filter::default()).await.len(),
+        60,
+        "the dialogs that stayed and those that came later"
+    );
 }
 
 /// After a withdrawal or an erasure has returned, no call that starts later returns the text, on any thread and on any
@@ -222,7 +230,11 @@ pub async fn items_and_total_of_a_page_are_of_one_moment(
                 let idle = Arc::strong_count(work) == 1;
                 let page = page(store, filter, largest()).await;
                 let items = page.items.len() as u64;
-                assert_eq!(page.total, Some(items), "the total comes from the same snapshot as the items");
+                assert_eq!(
+                    page.total,
+                    Some(items),
+                    "the total comes from the same snapshot as the items"
+                );
                 let start = Start::Offset(number as u64);
                 let window = Window { limit: limit(5), start, total: true };
                 let page = subject_page(store, "anna", window).await;

@@ -152,8 +152,16 @@ pub async fn filters_return_what_matches_every_condition(
         let page = page(store, &filter, largest()).await;
         let wanted = (filter.customer_id().map(CustomerId::as_str), filter.language_ranges());
         let range = (filter.from(), filter.to());
-        assert_eq!(ids(&page), expected, "everything that matches {wanted:?} in {range:?}, in order");
-        assert_eq!(page.total, Some(expected.len() as u64), "the total counts everything that matches");
+        assert_eq!(
+            ids(&page),
+            expected,
+            "everything that matches {wanted:?} in {range:?}, in order"
+        );
+        assert_eq!(
+            page.total,
+            Some(expected.len() as u64),
+            "the total counts everything that matches"
+        );
         assert_eq!(page.next, None, "there is no page after the last match");
     }
 }
@@ -220,7 +228,8 @@ pub async fn ranges_that_match_too_many_languages_are_refused(
         Err(StoreError::Invalid { field: "language", .. }) => {}
         other => panic!("a range of 33 languages is refused, not answered with {other:?}"),
     }
-    let two = Filter::default().languages(ranges(&["en-x-0", "en-x-32"])).expect("few enough ranges");
+    let two =
+        Filter::default().languages(ranges(&["en-x-0", "en-x-32"])).expect("few enough ranges");
     assert_eq!(page(store, &two, largest()).await.total, Some(2));
 }
 

@@ -154,7 +154,7 @@ pub async fn concurrent_equal_decisions_have_one_receipt(
     }
 }
 
-/// A grant makes its dialog readable and a withdrawal blocks it, whichever of decision and dialog comes first.
+/// A grant makes its dialog readable and a withdrawal blocks it, whether the decision or the dialog comes first.
 pub async fn an_early_decision_races_fairly_with_its_dialog(
     store: &dyn DialogStore,
     _: &ManualClock,
@@ -179,7 +179,11 @@ pub async fn an_early_decision_races_fairly_with_its_dialog(
         if number % 2 == 0 {
             assert_eq!(state, ConsentState::Withdrawn, "a withdrawal always has the last word");
         } else {
-            assert_eq!(state, ConsentState::Granted, "a grant and its dialog can come in any order");
+            assert_eq!(
+                state,
+                ConsentState::Granted,
+                "a grant and its dialog can come in any order"
+            );
             assert!(read(store, "anna", &name).await.is_ok());
         }
     }
@@ -283,7 +287,11 @@ pub async fn an_erasure_catches_what_was_stored_before_it(
                 let count = store.erase_customer(&customer("anna")).await;
                 erased += count.expect("a customer can be erased");
                 let state = status(store, &name).await.state;
-                assert_eq!(state, ConsentState::Erased, "a dialog that was stored before is erased");
+                assert_eq!(
+                    state,
+                    ConsentState::Erased,
+                    "a dialog that was stored before is erased"
+                );
             }
             yield_now().await;
         }

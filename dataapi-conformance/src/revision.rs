@@ -9,7 +9,7 @@ use crate::scene::{
     customer, dialog, grant, id, insert, insert_consented, largest, page, withdraw,
 };
 
-/// A revision ends with every change to what can be read, whoever made the change.
+/// A revision ends with every change to what can be read, whichever call made the change.
 ///
 /// A store whose revision is always `None` keeps this promise.
 pub async fn a_revision_ends_when_what_can_be_read_changes(

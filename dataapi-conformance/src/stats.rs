@@ -112,7 +112,11 @@ pub async fn the_counts_agree_with_the_totals(store: &dyn DialogStore, _: &Manua
     insert_consented(store, "carl", "one more").await;
     let counts = stats(store).await;
     let total = page(store, &Filter::default(), largest()).await.total;
-    assert_eq!(total, Some(counts.consented), "the total of all pages is the number of consented dialogs");
+    assert_eq!(
+        total,
+        Some(counts.consented),
+        "the total of all pages is the number of consented dialogs"
+    );
     for tag in ["en", "de", "fr"] {
         let filter = Filter::default().language(language(tag));
         let total = page(store, &filter, largest()).await.total.filter(|total| *total > 0);

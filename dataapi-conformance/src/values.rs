@@ -65,7 +65,11 @@ async fn returns_whole(store: &dyn DialogStore, sent: NewDialog) {
     assert_eq!(listed, std::slice::from_ref(&one), "the customer's newest page has the dialog");
     assert_eq!(one.customer_id(), &sent.customer_id, "the customer's id is returned unchanged");
     assert_eq!(one.dialog_id(), &sent.dialog_id, "the dialog's id is returned unchanged");
-    assert_eq!(one.language().as_str(), sent.language.as_str(), "the language is returned unchanged");
+    assert_eq!(
+        one.language().as_str(),
+        sent.language.as_str(),
+        "the language is returned unchanged"
+    );
     assert!(one.text().as_str() == sent.text.as_str(), "the text is returned byte for byte");
     let held = held(store, whose).await;
     assert!(held[0].text() == &sent.text, "the customer's own copy is returned byte for byte");
@@ -150,7 +154,11 @@ pub async fn odd_customer_ids_are_told_apart(store: &dyn DialogStore, _: &Manual
     for (number, odd) in ODD_IDS.into_iter().enumerate() {
         let filter = Filter::default().customer(customer(odd));
         let expected = [format!("d-{number}")];
-        assert_eq!(listed(store, &filter).await, expected, "a filter matches exactly this customer");
+        assert_eq!(
+            listed(store, &filter).await,
+            expected,
+            "a filter matches exactly this customer"
+        );
         let erased = store.erase_customer(&customer(odd)).await.expect("a customer can be erased");
         assert_eq!(erased, 1, "an erasure affects exactly this customer");
     }

@@ -104,8 +104,8 @@ impl From<PostgresError> for StoreError {
 /// The connection was lost during a commit, and the outcome is unknown.
 pub(crate) fn unknown() -> StoreError {
     unavailable(
-        "the connection was lost during the commit; the change happened whole or not at all, and \
-         asking again tells which",
+        "the connection was lost during the commit; the change happened whole or not at all; \
+         ask again to find out which",
     )
 }
 

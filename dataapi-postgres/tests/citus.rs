@@ -18,7 +18,10 @@ fn url() -> Option<String> {
     let url = std::env::var("DATAAPI_TEST_CITUS").ok();
     if url.is_none() && TURN.set(Arc::default()).is_ok() {
         // Not by a macro, because the test harness captures the output of macros.
-        let _ = writeln!(stderr(), "\nSKIPPED: the tests on Citus. Set DATAAPI_TEST_CITUS to the URL of a database");
+        let _ = writeln!(
+            stderr(),
+            "\nSKIPPED: the tests on Citus. Set DATAAPI_TEST_CITUS to the URL of a database"
+        );
     }
     url
 }

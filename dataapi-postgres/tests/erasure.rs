@@ -83,7 +83,10 @@ async fn after_the_documented_steps_no_byte_of_an_erased_dialog_is_left() {
     store.scrub().await.expect("it is vacuumed away");
     let dump = "SELECT string_agg(d::text, ' ') FROM dataapi.dialog d";
     let rows = cluster.sql(&url, dump).expect("rows");
-    assert!(erased.iter().all(|number| !rows.contains(&marker(*number))), "no row contains an erased dialog");
+    assert!(
+        erased.iter().all(|number| !rows.contains(&marker(*number))),
+        "no row contains an erased dialog"
+    );
 
     // The operator's steps from `docs/postgres.md`.
     cluster.sql(&url, "VACUUM FULL dataapi.dialog").expect("it is done");

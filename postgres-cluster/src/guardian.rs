@@ -94,7 +94,10 @@ impl Guardian {
     /// Starts the server and returns its process. If that ends at once, the log says why.
     pub(crate) fn start(&mut self, port: u16) -> Result<Pid, Error> {
         let order = |orders: &mut ChildStdin| writeln!(orders, "{port}");
-        self.orders.as_mut().map_or(Ok(()), order).map_err(Error::system("send an order to the shell"))?;
+        self.orders
+            .as_mut()
+            .map_or(Ok(()), order)
+            .map_err(Error::system("send an order to the shell"))?;
         let answer = self.answer().map_err(Error::system("read the answer of the shell"))?;
         let pid = answer.parse().ok().and_then(Pid::from_raw);
         pid.ok_or_else(|| self.failed("start the server", 0))

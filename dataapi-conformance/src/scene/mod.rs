@@ -82,7 +82,9 @@ pub async fn insert_consented(store: &dyn DialogStore, customer: &str, id: &str)
 
 /// Consents to a dialog that is not gone.
 pub async fn grant(store: &dyn DialogStore, id: &str) -> Receipt {
-    decide(store, id, Decision::Granted).await.expect("a grant on a dialog that is not gone is recorded")
+    decide(store, id, Decision::Granted)
+        .await
+        .expect("a grant on a dialog that is not gone is recorded")
 }
 
 /// Withdraws a dialog.
@@ -153,7 +155,11 @@ impl Ending {
                 .expect("a dialog held on the customer can be erased"),
             Self::CustomerErased => {
                 let erased = store.erase_customer(&customer(whose)).await;
-                assert_eq!(erased.expect("a customer can be erased"), 1, "the dialog that was held is erased");
+                assert_eq!(
+                    erased.expect("a customer can be erased"),
+                    1,
+                    "the dialog that was held is erased"
+                );
             }
             Self::Expired => {
                 let purged = store.purge(Purge::Pending, clock.now(), 1).await;
@@ -244,7 +250,10 @@ impl Met {
         assert!(page.next.is_none() || !page.items.is_empty(), "a page with a next one has items");
         for name in ids(page) {
             assert!(self.once.insert(name.clone()), "no crawl finds a dialog twice");
-            assert!(!name.starts_with("new"), "no crawl finds a dialog that is newer than its start");
+            assert!(
+                !name.starts_with("new"),
+                "no crawl finds a dialog that is newer than its start"
+            );
             self.in_order.push(name);
         }
     }

@@ -125,10 +125,7 @@ fn random_histories_find_each_fault() {
             .expect("a store with a fault does not match");
         let report = panic.downcast::<String>().expect("a report is a string");
         println!("{fault:?}: {report}");
-        assert!(
-            report.contains("DATAAPI_CONFORMANCE_SEED="),
-            "the report says how to repeat it"
-        );
+        assert!(report.contains("DATAAPI_CONFORMANCE_SEED="), "the report says how to repeat it");
         let steps =
             report.lines().filter(|line| line.starts_with("  ") && line.contains(". ")).count();
         assert!(steps < 20, "the report of {fault:?} has a short history, not {steps} steps");

@@ -319,7 +319,8 @@ async fn a_date_that_no_dialog_has_binds_the_next_server_as_well() {
     let store = open_at(&url, &clock).await;
     clock.advance(Duration::from_secs(100));
     let hold_for = Duration::from_mins(10);
-    let held = store.decide_early(id("early"), Decision::Granted, Evidence::default(), hold_for).await;
+    let held =
+        store.decide_early(id("early"), Decision::Granted, Evidence::default(), hold_for).await;
     let Ok(EarlyDecision::Held(held)) = held else { panic!("{held:?}") };
     clock.jump_back(Duration::from_secs(50));
     drop(store);
