@@ -42,6 +42,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["growth", "growth_10m", "peers"])]
     pub(crate) postgres: bool,
 
+    /// The profile of Cargo that builds the server and the command line
+    #[arg(long, default_value = "dist", value_name = "NAME")]
+    pub(crate) profile: String,
+
     /// Cargo passes it to every bench
     #[arg(long, hide = true)]
     pub(crate) bench: bool,

@@ -26,8 +26,8 @@ impl Bench {
         let results = target_folder()?.join("limits");
         std::fs::create_dir_all(&results)?;
         Ok(Self {
+            programs: Programs::build(&args.profile)?,
             args,
-            programs: Programs::build()?,
             runtime: Runtime::new()?,
             folder: tempfile::Builder::new().prefix("stores-").tempdir_in(&results)?,
             results,

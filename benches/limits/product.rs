@@ -18,11 +18,12 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds them in release mode; settings of Cargo in the environment hold for it too.
-    pub(crate) fn build() -> Outcome<Self> {
+    /// Builds them by this profile of Cargo; its settings in the environment apply, too.
+    pub(crate) fn build(profile: &str) -> Outcome<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args(["build", "--locked", "--release", "-p", "dataapi-server", "-p", "dataapi-cli"])
+            .args(["build", "--locked", "--profile", profile])
+            .args(["-p", "dataapi-server", "-p", "dataapi-cli"])
             .arg("--message-format=json-render-diagnostics")
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stderr(Stdio::inherit())

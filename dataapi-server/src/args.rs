@@ -11,7 +11,7 @@ use dataapi_core::{Roles, Text};
 use dataapi_server::{Config, JwksSource, TlsFiles, TokenOptions};
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 /// The most that `--max-text-bytes` may be: a whole body is held in memory.
 const TEXT_BYTES_CEILING: usize = 16 * 1024 * 1024;
@@ -358,7 +358,7 @@ pub(crate) struct Settings {
     pub(crate) erase_within: Duration,
     pub(crate) config: Config,
     pub(crate) access_log: Option<PathBuf>,
-    pub(crate) log: EnvFilter,
+    pub(crate) log: Targets,
     pub(crate) log_format: LogFormat,
 }
 
@@ -387,7 +387,7 @@ pub(crate) enum ArgsError {
 
 impl Args {
     pub(crate) fn resolve(self) -> Result<Settings, ArgsError> {
-        let log = EnvFilter::try_new(&self.log).map_err(|_| ArgsError::Log)?;
+        let log = self.log.parse::<Targets>().map_err(|_| ArgsError::Log)?;
         let tokens = match (self.jwt_keys, self.jwt_issuer, self.jwt_audience) {
             (Some(keys), Some(issuer), Some(audience)) => {
                 let mut tokens = TokenOptions::new(keys, issuer, audience);

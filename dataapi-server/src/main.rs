@@ -19,7 +19,6 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Metadata;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -92,7 +91,7 @@ fn allow_connections() {
     }
 }
 
-fn start_log(filter: EnvFilter, format: LogFormat, access: Option<&Path>) -> io::Result<()> {
+fn start_log(filter: Targets, format: LogFormat, access: Option<&Path>) -> io::Result<()> {
     let log = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());

@@ -1,14 +1,17 @@
 //! `/docs`: a page to read about the API and try it, all of it inside the program.
 
-use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+use std::io::{Cursor, Read as _};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
 };
 use http::{HeaderValue, Response, StatusCode};
-use utoipa_swagger_ui::Config;
+use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
+use zip::ZipArchive;
+use zip::result::ZipResult;
 
 use crate::api::answer::Answer;
 use crate::path::Prefix;
@@ -21,16 +24,60 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
      img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 
-/// How the page is set up.
-static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    // Relative, so that the page works under either prefix; and without the badge that a
-    // foreign host would draw.
-    let config = Config::new(["../openapi.json"])
-        .validator_url("none")
-        .try_it_out_enabled(true)
-        .display_request_duration(true);
-    Arc::new(config)
-});
+/// Starts the page. The URL is relative, so that it works under either prefix; and there is no badge, which a
+/// foreign host would draw.
+const INITIALIZER: &str = r##"window.onload = () => {
+  window.ui = SwaggerUIBundle({
+    "dom_id": "#swagger-ui",
+    "url": "../openapi.json",
+    "deepLinking": true,
+    "displayRequestDuration": true,
+    "layout": "StandaloneLayout",
+    "presets": [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+    "tryItOutEnabled": true,
+    "validatorUrl": "none"
+  });
+};
+"##;
+
+/// The files of the page by name, as a browser asks for them; what else Swagger UI ships is for other ways to
+/// embed it.
+const FILES: [(&str, &str); 8] = [
+    ("favicon-16x16.png", "image/png"),
+    ("favicon-32x32.png", "image/png"),
+    ("index.css", "text/css"),
+    ("index.html", "text/html"),
+    ("swagger-initializer.js", "text/javascript"),
+    ("swagger-ui-bundle.js", "text/javascript"),
+    ("swagger-ui-standalone-preset.js", "text/javascript"),
+    ("swagger-ui.css", "text/css"),
+];
+
+/// The files of the page, unpacked when the first of them is asked for.
+fn files() -> &'static HashMap<&'static str, (&'static str, Bytes)> {
+    static UNPACKED: OnceLock<HashMap<&str, (&str, Bytes)>> = OnceLock::new();
+    // The archive is part of the program, and a test reads each file.
+    UNPACKED.get_or_init(|| unpack().unwrap_or_default())
+}
+
+fn unpack() -> ZipResult<HashMap<&'static str, (&'static str, Bytes)>> {
+    let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
+    let names: Vec<_> = archive.file_names().map(str::to_owned).collect();
+    let mut files = HashMap::new();
+    for (name, content_type) in FILES {
+        let mut bytes = Vec::new();
+        let is_asked_for = |path: &&String| {
+            path.split_once('/').is_some_and(|(_, rest)| rest.strip_prefix("dist/") == Some(name))
+        };
+        if name == "swagger-initializer.js" {
+            bytes.extend_from_slice(INITIALIZER.as_bytes());
+        } else if let Some(path) = names.iter().find(is_asked_for) {
+            archive.by_name(path)?.read_to_end(&mut bytes)?;
+        }
+        files.insert(name, (content_type, bytes.into()));
+    }
+    Ok(files)
+}
 
 /// The way to the page to read about the API and try it
 #[utoipa::path(
@@ -71,16 +118,11 @@ pub(crate) async fn docs_entrance(request: Request<'_>) -> Answer {
 pub(crate) async fn docs_file(request: Request<'_>) -> Answer {
     // The empty name is the page itself.
     let name = request.parameters[0].as_sent();
-    let file = utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG))
-        .map_err(|error| Problem::internal(error.to_string()))?
-        .ok_or_else(Problem::no_such_route)?;
-    let content_type = HeaderValue::try_from(file.content_type).map_err(Problem::internal)?;
-    let mut response = Response::new(match file.bytes {
-        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-        Cow::Owned(bytes) => bytes.into(),
-    });
+    let name = if name.is_empty() { "index.html" } else { name };
+    let (content_type, bytes) = files().get(&*name).ok_or_else(Problem::no_such_route)?;
+    let mut response = Response::new(bytes.clone());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
