@@ -1,4 +1,4 @@
-//! Whether a store file is whole: its pages, its counts, and what its tables say of each other.
+//! Checks whether a store file is intact: its pages, its counts, and the references between its tables.
 
 use std::path::Path;
 
@@ -13,60 +13,61 @@ use crate::rows::identity::ref_key;
 use crate::rows::ledger::{self, EVENT_COLUMNS};
 use crate::rows::{keys, values};
 
-/// As many are told of each kind of damage: they are for people, and may be millions.
+/// How many damaged places SQLite reports at most: people read them, and there might be millions.
 const MOST: u32 = 100;
 
-/// What is wrong with a store. None of it says what a dialog holds, or whose it is.
+/// One kind of damage to a store. It never contains a dialog's text or ids.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Damage {
-    /// SQLite finds its own pages or indexes broken; in its words.
+    /// SQLite found a broken page or index; this is its own message.
     #[error("the file is damaged: {0}")]
     File(String),
 
-    /// A kept count is not what is there.
+    /// A stored count differs from the number of rows.
     #[error("the count of {what} is {kept}, but there are {found}")]
     Count {
-        /// Of what.
+        /// What is counted.
         what: &'static str,
-        /// The count that is kept.
+        /// The stored count.
         kept: u64,
-        /// How many there are.
+        /// The number of rows.
         found: u64,
     },
 
-    /// Dialogs are not as they were written.
-    #[error("{0} dialogs are not as they were written")]
+    /// The rows of this many dialogs are not as they were written.
+    #[error("the rows of {0} dialogs are damaged")]
     Dialogs(u64),
 
-    /// Dialogs are consented to by no event of theirs.
-    #[error("{0} consented dialogs have no event of their consent in the ledger")]
+    /// This many consented dialogs do not refer to an event that grants them.
+    #[error("{0} consented dialogs have no grant in the ledger")]
     Consent(u64),
 
-    /// Tombstones are not of the dialogs that their events are of.
-    #[error("{0} tombstones are not as they were written")]
+    /// This many tombstones refer to an event of another dialog, or to none.
+    #[error("{0} tombstones do not match their event in the ledger")]
     Tombstones(u64),
 
-    /// Keys are not as they were written: a server lets nobody in.
-    #[error("a key is not as it was written; no server lets anybody in")]
+    /// The row of a key is not as it was written. A server cannot read the keys and accepts none of them.
+    #[error("the row of a key is damaged; servers cannot read the keys of this store and accept none of them")]
     Keys,
 
-    /// Dialogs are there that the ledger says are gone.
-    #[error("{0} dialogs are there whose tombstone stands")]
+    /// This many dialogs exist together with their tombstone.
+    #[error("{0} dialogs are stored although they have a tombstone")]
     Tombstone(u64),
 
-    /// The ledger is not what it was.
+    /// The chain of the ledger is broken.
     #[error(transparent)]
     Ledger(#[from] BrokenChain),
 }
 
-/// Looks at every page and every row of the store at `path`; yields what is wrong, nothing if it is whole.
+/// Checks every page and every row of the store at `path`. Returns all damage that it finds; an empty list means
+/// that the store is intact.
 ///
-/// It is one read that takes some ten seconds for each million dialogs, and erasures in a store that is in
-/// use wait for it: rather check a backup. It changes nothing.
+/// It changes nothing. It is one long read, of about ten seconds per million dialogs, and until it ends the bytes
+/// of what is erased stay in the files: prefer to check a backup.
 ///
 /// # Errors
-/// [`OpenError`] when the file cannot be opened as a store, or is damaged so that it cannot be read on.
+/// [`OpenError`] if the file cannot be opened as a store, or is so damaged that the check cannot continue.
 pub fn check(path: &Path) -> Result<Vec<Damage>, OpenError> {
     let connection = open_backup(path)?;
     let moment = connection.unchecked_transaction()?;
@@ -122,8 +123,8 @@ fn counts(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
     Ok(damage)
 }
 
-/// Each dialog, key and tombstone is as it was written, each consented dialog has its event, and none has a
-/// tombstone.
+/// Checks that the row of each dialog, key and tombstone is intact, and that each consented dialog has its grant and
+/// no dialog has a tombstone.
 fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
     let key = ref_key(connection)?;
     let mut dialogs = connection.prepare(&format!("SELECT {DIALOG_COLUMNS} FROM dialog"))?;
@@ -166,7 +167,7 @@ fn references(connection: &Connection) -> Result<Vec<Damage>, OpenError> {
     Ok(found.into_iter().filter(|(count, _)| *count > 0).map(|(_, damage)| damage).collect())
 }
 
-/// Each chain is whole, and none of those that do not grow ends too early.
+/// Checks that each chain is unbroken, and that each copied chain has all its events.
 fn chains(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
     let chains = Chains::load(connection)?;
     let mut events =

@@ -1,4 +1,4 @@
-//! Errors of SQLite as ones that tell the caller what to do.
+//! Turns SQLite's errors into errors that say what the caller can do.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a piece of work inside a transaction gave no answer.
+/// Why a piece of work inside a transaction has no result.
 #[derive(Debug)]
 pub(crate) enum SqliteError {
-    /// It was refused, and has written nothing: the transaction goes on.
+    /// The work was refused and wrote nothing: the transaction continues.
     Refused(StoreError),
     /// The database failed: the transaction must be rolled back.
     Database(rusqlite::Error),
 }
 
 impl SqliteError {
-    /// Whether someone else held a lock.
+    /// Whether another connection held a lock.
     pub(crate) fn is_busy(&self) -> bool {
         matches!(self, Self::Database(error) if is_busy(error))
     }
@@ -51,15 +51,15 @@ impl From<SqliteError> for StoreError {
     }
 }
 
-/// The texts of SQLite's errors name tables and columns, never a value.
+/// The error for the caller. SQLite's error texts name tables and columns, never a value.
 pub(crate) fn store_error(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
-        _ if is_busy(error) => unavailable("another process holds it"),
+        _ if is_busy(error) => unavailable("another process has locked it"),
         Some(ErrorCode::OperationInterrupted) => {
-            unavailable("what was erased cannot wait for so long a read; ask for less at a time")
+            unavailable("this read was stopped because it delayed an erasure; ask for less at a time")
         }
         _ if is_disk_full(error) => unavailable("the disk is full"),
-        // As on a disk that fails, or became read-only, or where a quota is used up.
+        // A disk that fails or became read-only, or a quota that is used up.
         Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
             StoreError::Unavailable { reason: error.to_string().into(), retry_after: RETRY_AFTER }
         }
@@ -72,28 +72,28 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// Whether there was no space, also where SQLite could not make its shared memory longer.
+/// Whether the disk is full. SQLite also reports that as a failure to extend its shared memory.
 pub(crate) fn is_disk_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
         || error.sqlite_error().map(|error| error.extended_code) == Some(SQLITE_IOERR_SHMSIZE)
 }
 
-/// The store's threads are gone: it was closed, or one of them died.
+/// The error when a thread of the store has ended: the store was closed, or the thread died.
 pub(crate) fn closed() -> StoreError {
     unavailable("it is being closed")
 }
 
-/// A queue is full.
+/// The error when a queue is full.
 pub(crate) fn overloaded() -> StoreError {
     StoreError::Overloaded { retry_after: RETRY_AFTER }
 }
 
-/// Something that runs for long keeps the log in use.
+/// The error when a scrub was asked for and the log stayed in use for too long.
 pub(crate) fn read_in_the_way() -> StoreError {
-    unavailable("another process, or a read that takes long, keeps it from being scrubbed")
+    unavailable("another process or a long read keeps its files from being scrubbed")
 }
 
-/// What SQLite says when another one holds a lock for too long.
+/// The error that SQLite returns when another connection holds a lock for too long.
 pub(crate) fn busy() -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
     rusqlite::Error::SqliteFailure(code, None)
@@ -107,48 +107,48 @@ fn unavailable(reason: &'static str) -> StoreError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There is no file, and none was to be created.
+    /// There is no file, and the caller did not ask to create one.
     #[error("there is no store at this path; check the path, or create one by writing to it")]
     Missing,
 
-    /// The file is something else, and was left alone.
+    /// The file is not a store. It was left unchanged.
     #[error("the file is not a DataAPI store; check the path")]
     NotAStore,
 
-    /// A newer program has changed the schema. The store was left alone.
+    /// A newer version of DataAPI has changed the schema. The store was left unchanged.
     #[error("the store was written by a newer version of DataAPI; use that version or a later one")]
     NewerSchema,
 
-    /// It is not a store yet: a copy into it was begun.
+    /// The file is not a store yet: a copy into it was begun and is not complete.
     #[error(
-        "a copy into this store was begun and has not ended; run it again, or remove the file and those \
-         beside it"
+        "the file is an unfinished copy of a store; run the copy again to complete it, or remove the file \
+         together with its -wal and -shm files"
     )]
     Unfinished,
 
-    /// There is a file where a copy was to be made. It was left alone.
+    /// There is already a file where a copy should be made. It was left unchanged.
     #[error(
-        "there is a file at that place already, or one beside it (-wal, -shm); a copy makes a new store: \
-         choose another place"
+        "there is already a file at this path, or one with the same name and -wal or -shm at its end; a copy \
+         needs a new path: choose another one"
     )]
     IsThere,
 
-    /// Another process held the store for too long.
-    #[error("another process holds the store; try again when it is done")]
+    /// Another process kept the store locked for too long.
+    #[error("another process has locked the store; try again when it is done")]
     Busy,
 
-    /// The file, its folder, or the file system cannot be written to. The store was left alone.
+    /// The file, its folder, or the file system cannot be written to. The store was left unchanged.
     #[error(
-        "the store cannot be written to; check the rights of its file and its folder, and whether the \
-         file system is mounted to be read only"
+        "the store cannot be written to; check the permissions of its file and its folder, and whether the \
+         file system is mounted read-only"
     )]
     ReadOnly,
 
-    /// There is no space for the files beside the store.
-    #[error("the disk is full; the store needs a little space beside it to be opened")]
+    /// There is no space for the files that SQLite keeps beside the database.
+    #[error("the disk is full; opening the store needs a little free space")]
     DiskFull,
 
-    /// SQLite could not open or prepare it.
+    /// SQLite could not open the database or change its settings.
     #[error("SQLite cannot open the store")]
     Sqlite(#[source] rusqlite::Error),
 
@@ -160,19 +160,19 @@ pub enum OpenError {
     #[error("the operating system gave no random bytes for a key; try again")]
     Randomness(#[source] getrandom::Error),
 
-    /// The new file could not be made, or not be kept from other users; nothing was stored in it.
-    #[error("the new store cannot be made; check that its folder is there and can be written to")]
+    /// The new file could not be created, or its permissions could not be set. Nothing was stored in it.
+    #[error("the new store cannot be created; check that its folder exists and can be written to")]
     Create(#[source] std::io::Error),
 
-    /// The store or the files beside it could not be opened.
+    /// The database, or a file that SQLite keeps beside it, could not be opened.
     #[error(
-        "the files of the store cannot be opened; check who may write to its folder, and how many files a \
-         process may have open"
+        "the files of the store cannot be opened; check the permissions of its folder, and the limit on open \
+         files per process"
     )]
     Files(#[source] std::io::Error),
 
     /// A thread of the store could not be started.
-    #[error("a thread of the store cannot be started")]
+    #[error("a thread of the store cannot be started; check the limit on threads per process")]
     Thread(#[source] std::io::Error),
 }
 

@@ -1,19 +1,20 @@
 //! The embedded store of DataAPI: one SQLite file, for one machine.
 //!
-//! Any number of threads may share a [`SqliteStore`], and several processes may open one file.
-//! Writes go through one thread, which commits all requests that wait as one transaction
-//! ([`mod@write`]); reads go through a pool ([`read`]) and never wait for a write.
+//! Any number of threads can share a [`SqliteStore`], and several processes can open the same file.
+//! One thread does all writes of a store and commits every waiting request in one transaction ([`mod@write`]).
+//! Reads use a pool of connections ([`read`]) and never wait for a write.
 //!
-//! **Durability.** SQLite runs in WAL mode with `synchronous=FULL`: a call that returned `Ok` is on
-//! disk. After a crash or a loss of power the next open finds everything that was acknowledged and
-//! nothing half done.
+//! **Durability.** SQLite runs in WAL mode with `synchronous=FULL`: when a call has returned `Ok`, its data is
+//! on disk. After a crash or a power loss, the next open finds every acknowledged change and no partial one.
 //!
-//! **Erasure.** What was withdrawn or erased leaves every file of the store, to the byte, within
-//! [`Options::erase_within`], and at once on [`scrub`](Upkeep::scrub) ([`erase`]). After a crash
-//! the next open sees to it before it serves.
+//! **Erasure.** Every byte of a withdrawn or erased dialog leaves every file of the store within
+//! [`Options::erase_within`], or at once on [`scrub`](Upkeep::scrub). Only a read in another process can
+//! delay this further. How it works is described in [`erase`]. After a crash, the next open does what is left
+//! to do before it serves, or in the background if another process is using the store.
 //!
-//! **Copies.** A [`CopySource`] is a store that is read whole, a [`CopyTarget`] one in the making:
-//! [`copy_store`](dataapi_core::copy::copy_store) copies the one, or a store of another backend, to the other.
+//! **Copies.** A [`CopySource`] reads a whole store, a [`CopyTarget`] makes a new one.
+//! [`copy_store`](dataapi_core::copy::copy_store) copies between them, or between one of them and a store of
+//! another backend.
 
 #![deny(missing_docs)]
 #![allow(rustdoc::private_intra_doc_links)]
@@ -66,25 +67,26 @@ use crate::write::writer::Writer;
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where dates come from.
+    /// The clock that dates are taken from.
     pub clock: Arc<dyn Clock>,
-    /// Whether a store that is not there is created.
+    /// Whether to create the store if it does not exist.
     pub create: bool,
-    /// How many threads read, each with a connection of its own; at least 1.
+    /// How many short reads, and how many long reads, can run at the same time; 0 counts as 1. Short reads run
+    /// on the caller's thread, long reads on this many threads of the store.
     pub readers: usize,
-    /// How many writes, and how many reads, may wait before more are refused as overloaded.
+    /// How many writes, and how many reads, can wait before further ones are refused as overloaded.
     pub queue: usize,
-    /// About how many bytes of the file the connection that writes keeps in memory; those that read keep
-    /// 256 KiB each.
+    /// About how many bytes of the file the writer's connection keeps in memory. Each connection that reads
+    /// keeps 256 KiB.
     pub cache_bytes: usize,
-    /// The erasure delay: how long after an erasure its bytes may be in a file of the store. Zero
-    /// for at once.
+    /// The erasure delay: how long after an erasure its bytes can remain in a file of the store. With zero, the
+    /// store scrubs its files right after each erasure.
     pub erase_within: Duration,
 }
 
 impl Default for Options {
-    /// The operating system's clock, a missing store created, one reader for each processor, 4096
-    /// places in each queue, 16 MiB of cache, and an erasure delay of a second.
+    /// The operating system's clock, create a missing store, one reader per processor, 4096 places in
+    /// each queue, 16 MiB of cache, and an erasure delay of one second.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
@@ -100,7 +102,7 @@ impl Default for Options {
 
 /// A [`DialogStore`](dataapi_core::DialogStore) in a SQLite file.
 ///
-/// Dropping it waits until every request that was taken in is committed, and closes the file.
+/// Dropping it commits every request that was accepted, scrubs the files if needed, and closes them.
 ///
 /// ```
 /// use dataapi_core::{Dialogs, NewDialog};
@@ -119,7 +121,7 @@ impl Default for Options {
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-// The order of the fields is the order of closing: what scrubs the files goes last.
+// Fields are dropped in this order: what scrubs the files must come after the readers and the writer.
 #[derive(Debug)]
 pub struct SqliteStore {
     readers: Readers,
@@ -132,25 +134,24 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store at `path`, creates it if it is not there and the options say so, and brings
-    /// its schema up to date. Blocks while it reads the disk.
+    /// Opens the store at `path` and brings its schema up to date. Creates the store if it does not exist and
+    /// the options say so. Blocks while it reads the disk.
     ///
-    /// A new file can be read and written by its owner only.
+    /// Only its owner can read and write a new file.
     ///
     /// # Errors
-    /// See [`OpenError`]. A file that is not a store, or one that a newer version wrote, is left as
-    /// it is.
+    /// See [`OpenError`]. A file that is not a store, or that a newer version wrote, is left unchanged.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let Options { clock, create, readers, queue, cache_bytes, erase_within } = options;
         let connection = open::open_for_writing(path, create, cache_bytes)?;
         build_options::log_once(&connection);
         let identity = Identity::load(&connection)?;
-        // SQLite follows links, and names the files beside the store after where they lead.
+        // SQLite follows links, and names the other files of the store after the file that they lead to.
         let path = &path.canonicalize().map_err(OpenError::Files)?;
         let erasures = Arc::new(Erasures::default());
         let mut scrubber = Scrubber::open(path, Arc::clone(&clock))?;
         if !matches!(scrubber.finish(&erasures), Ok(ScrubOutcome::Clean)) {
-            // Another process is at work on the store; it goes on beside it.
+            // Another process is using the store: the upkeep thread tries again.
             erasures.note();
         }
         let wal = scrubber.wal().another(path).map_err(OpenError::Files)?;
@@ -173,17 +174,16 @@ impl SqliteStore {
     }
 }
 
-/// The version of the SQLite that is built in.
+/// The version of the SQLite library that is built in.
 pub fn sqlite_version() -> &'static str {
     rusqlite::version()
 }
 
-/// The files of the store at `path`, as far as they are there: the database, and what stands beside
-/// it and begins with its name and a hyphen.
+/// Lists the files of the store at `path` that exist: the database, and all files in its folder whose name
+/// begins with the database's name and a hyphen.
 ///
 /// # Errors
-/// [`OpenError::Missing`] when there is no store, and [`OpenError::Files`] when its folder cannot be
-/// read.
+/// [`OpenError::Missing`] if there is no file at `path`, and [`OpenError::Files`] if its folder cannot be read.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let database = path.canonicalize().map_err(|_| OpenError::Missing)?;
     let mut prefix = database.file_name().unwrap_or_default().to_owned();

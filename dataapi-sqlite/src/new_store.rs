@@ -1,14 +1,14 @@
-//! The file of a store in the making: where it is made, and how it gets its name once it is whole.
+//! Creates the file of a new store under a temporary name, and gives it its name once it is complete.
 
 use std::fs::File;
 use std::path::Path;
 
 use tempfile::TempPath;
 
-/// How much of the file is kept in memory while its indexes grow at random.
+/// How much of the file is kept in memory while its indexes grow in random places.
 pub(crate) const CACHE_BYTES: usize = 64 << 20;
 
-/// Whether there is a file at that path, or a log beside it, which would be taken for that of a new one.
+/// Whether there is a file at this path, or one beside it that SQLite would take for the new store's log.
 pub(crate) fn is_taken(path: &Path) -> bool {
     ["", "-wal", "-shm", "-journal"].iter().any(|end| {
         let mut name = path.as_os_str().to_owned();
@@ -17,7 +17,7 @@ pub(crate) fn is_taken(path: &Path) -> bool {
     })
 }
 
-/// Makes an empty file beside that path, which is removed unless it gets its name.
+/// Creates an empty file in the folder of `path`. It is removed unless it gets its [`name`].
 pub(crate) fn beside(path: &Path) -> std::io::Result<TempPath> {
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(path.file_name().unwrap_or_default());
@@ -27,10 +27,10 @@ pub(crate) fn beside(path: &Path) -> std::io::Result<TempPath> {
     Ok(file.into_temp_path())
 }
 
-/// Gives a file the name at which there must be nothing.
+/// Gives a file its name. Fails if a file with that name exists.
 pub(crate) fn name(file: TempPath, path: &Path) -> std::io::Result<()> {
     file.persist_noclobber(path).map_err(|refused| refused.error)?;
-    // Else a loss of power could take the name away again.
+    // Otherwise the name might be lost after a power loss.
     File::open(folder(path))?.sync_all()
 }
 

@@ -1,4 +1,4 @@
-//! How a store file is opened, and with which settings.
+//! Opens a store file, with the settings that each kind of use needs.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,16 +13,17 @@ use crate::schema::{check_identity, is_unfinished, migrate, read_as_newest, vers
 /// How long a connection waits for a lock that another process holds.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The cache of a connection that reads. What is read again soon the operating system has as well, and a
-/// larger cache crowds the processor's own: with 4 MiB a page from anywhere in a million dialogs takes
-/// 1.07 times as long, a deep `OFFSET` 1.3 times.
+/// The cache of a connection that reads.
+///
+/// The operating system caches what is soon read again, and a larger cache here displaces the processor's own:
+/// with 4 MiB, a page from anywhere in a million dialogs takes 1.07 times as long, a deep `OFFSET` 1.3 times.
 const READ_CACHE_BYTES: usize = 256 << 10;
 
-/// Filters, starts and bounds make some 30 statements; all stay prepared.
+/// How many statements stay prepared. The combinations of filters, starts and bounds make about 30.
 const STATEMENT_CACHE: usize = 64;
 
-/// Opens the file for the writer, creates it if it is not there and `create` says so, and brings
-/// its schema up to date.
+/// Opens the file for the writer and brings its schema up to date. Creates the file if it does not exist and
+/// `create` is set.
 pub(crate) fn open_for_writing(
     path: &Path,
     create: bool,
@@ -31,7 +32,7 @@ pub(crate) fn open_for_writing(
     match std::fs::metadata(path).map(|file| file.len()) {
         Ok(1..) => {}
         Ok(0) | Err(_) if create => make_private(path).map_err(OpenError::Create)?,
-        // An empty file may be what is left of a store: it is not to pass for one without dialogs.
+        // An empty file might be what is left of a store: it must not look like a store without dialogs.
         Ok(0) => return Err(OpenError::NotAStore),
         Err(_) => return Err(OpenError::Missing),
     }
@@ -40,14 +41,15 @@ pub(crate) fn open_for_writing(
     })
 }
 
-/// Opens a file into which a copy was begun, to go on with it.
+/// Opens a file with an unfinished copy, to continue the copy.
 pub(crate) fn open_unfinished(path: &Path, cache_bytes: usize) -> Result<Connection, OpenError> {
     open_durable(path, cache_bytes, |connection| {
         if is_unfinished(connection)? { Ok(()) } else { Err(OpenError::IsThere) }
     })
 }
 
-/// Opens the file unless something is against it; then it is left alone.
+/// Opens the file for writing. A file that is not a store, that a newer version wrote, or that `check` refuses is
+/// left unchanged.
 fn open_durable(
     path: &Path,
     cache_bytes: usize,
@@ -59,19 +61,19 @@ fn open_durable(
         return Err(refusal);
     }
     switch_to_wal(&connection)?;
-    // Acknowledged means on disk: a commit waits for its fsync.
+    // A commit waits for its fsync: what is acknowledged is on disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "max_page_count", MAX_PAGES)?;
-    // What is damaged must not spread. Readers, which spread nothing, need not look.
+    // Damage must not spread through writes. Readers spread nothing and need no check.
     connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     migrate(&mut connection)?;
     Ok(connection)
 }
 
-/// Opens an empty file that will be a store, to be filled at once. Until it is closed, what is in it
-/// outlives neither a crash nor an error.
+/// Opens an empty file, to fill it as a new store. A crash or an error before it is closed can destroy what is in
+/// it.
 pub(crate) fn open_new(path: &Path, cache_bytes: usize) -> Result<Connection, OpenError> {
     make_private(path).map_err(OpenError::Create)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache_bytes)?;
@@ -83,14 +85,14 @@ pub(crate) fn open_new(path: &Path, cache_bytes: usize) -> Result<Connection, Op
     Ok(connection)
 }
 
-/// Opens a backup, to be read only.
+/// Opens a backup, read-only.
 pub(crate) fn open_backup(path: &Path) -> Result<Connection, OpenError> {
     if std::fs::metadata(path).is_err() {
         return Err(OpenError::Missing);
     }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, READ_CACHE_BYTES)?;
     check_identity(&connection)?;
-    // An empty file.
+    // An empty file has version 0.
     if version(&connection)? <= 0 {
         return Err(OpenError::NotAStore);
     }
@@ -109,8 +111,8 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Opens the file to keep it clean; the writer must have opened it before. What is committed here
-/// need not outlive a loss of power.
+/// Opens the file for upkeep; the writer must have opened it before. A power loss can undo what is committed on
+/// this connection.
 pub(crate) fn open_for_upkeep(path: &Path) -> Result<Connection, OpenError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 0)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -119,36 +121,36 @@ pub(crate) fn open_for_upkeep(path: &Path) -> Result<Connection, OpenError> {
 }
 
 fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connection, OpenError> {
-    // Each connection stays on one thread: SQLite need not lock it. With a folder before it no name
-    // is one of those that mean something else to SQLite, as `file:x` and `:memory:` do.
+    // With a folder in front, no name is special to SQLite, as `file:x` and `:memory:` are.
     let path = Path::new(".").join(path);
+    // Only one thread at a time uses a connection: SQLite need not lock it.
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    // SQLite makes do with reading where it cannot write.
+    // SQLite opens a file that it cannot write to as read-only, without an error.
     if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) && connection.is_readonly("main")? {
         return Err(OpenError::ReadOnly);
     }
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    // Else SQLite prepares a page's statement anew for each value that is bound to it: half of the
+    // Otherwise SQLite prepares a page's statement again for each value bound to it, which takes half of the
     // time of a page.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // The log is folded in by the scrubber alone, which looks at what is left in it.
+    // Only the scrubber checkpoints the log, because it first inspects the pages in it.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // Sorting may spill texts: never into a file that outlives an erasure.
+    // Sorting might spill texts: they must not reach a file that outlives an erasure.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // SQLite counts in KiB where the number is negative.
+    // SQLite takes a negative number as KiB.
     let kibibytes = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);
     connection.pragma_update(None, "cache_size", -kibibytes)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     Ok(connection)
 }
 
-/// Makes the file before SQLite does: personal data is for the owner of the process alone, from the
-/// first moment on. SQLite gives its other files the same rights as the database.
+/// Creates the file before SQLite does, so that from the start only the owner of the process can read it. SQLite
+/// gives its other files the same permissions as the database.
 ///
-/// It is closed before it has its name: closing it later would end the locks that another store of
-/// this process holds on it (POSIX.1, `fcntl`).
+/// The file gets its name only after it is closed: closing it later would release the locks that another
+/// store in this process holds on it (POSIX.1, `fcntl`).
 fn make_private(path: &Path) -> std::io::Result<()> {
     if !path.exists() {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -160,29 +162,31 @@ fn make_private(path: &Path) -> std::io::Result<()> {
             Err(refused) if refused.error.kind() != std::io::ErrorKind::AlreadyExists => {
                 return Err(refused.error);
             }
-            // Another process may have come first.
+            // If it exists, another process was faster.
             Ok(()) | Err(_) => {}
         }
     }
-    // It may have been there, empty, with the rights of whoever made it.
+    // An empty file that existed before has the permissions that its creator gave it.
     #[cfg(unix)]
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     Ok(())
 }
 
-/// Has the empty log, that is made by looking at a file, taken away as the last connection closes.
+/// Looking at a file creates an empty log: makes SQLite remove it when the last connection closes.
 pub(crate) fn leave_no_empty_log(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    // One that is not empty is not to be folded in.
+    // A log that is not empty must not be checkpointed here.
     if std::fs::metadata(log).is_ok_and(|log| log.len() == 0) {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     }
     Ok(())
 }
 
-/// SQLite does not wait for the lock that this takes when another process makes the store at the
-/// same moment: it gives up at once, so that two that upgrade their locks cannot block each other.
+/// Switches to WAL mode, and tries again while another process creates the store at the same time.
+///
+/// SQLite itself does not wait for this lock: it gives up at once, so that two processes that upgrade their locks
+/// cannot block each other.
 fn switch_to_wal(connection: &Connection) -> Result<(), OpenError> {
     let started = Instant::now();
     loop {
