@@ -1,24 +1,25 @@
-//! Checkpoints, by which SQLite folds the write-ahead log into the database.
+//! Checkpoints: SQLite copies pages from the write-ahead log to the database file.
 
 use rusqlite::Connection;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CheckpointMode {
-    /// As far as it goes without waiting for anyone.
+    /// Copies as many pages as it can without waiting for a reader or writer.
     Passive,
-    /// All of it, after which the log begins anew.
+    /// Copies all pages, and lets the next commit restart the log.
     Restart,
-    /// All of it, after which the log is empty.
+    /// Copies all pages, and cuts the log to length zero.
     Truncate,
 }
 
-/// What a checkpoint has done.
+/// The result of a checkpoint.
 #[derive(Debug)]
 pub(crate) struct Folded {
+    /// Whether another connection kept it from finishing.
     pub(crate) busy: bool,
     /// How many frames the log has.
     pub(crate) frames: u32,
-    /// How many of them are in the database.
+    /// How many of them are in the database file now.
     pub(crate) done: u32,
 }
 

@@ -1,15 +1,15 @@
-//! What was erased and may still be in a file: since when, and who is told of it.
+//! Remembers since when erased bytes might still be in a file, and wakes the upkeep thread.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-/// When the oldest erasure was committed whose bytes may still be in a file.
+/// The time of the oldest erasure whose bytes might still be in a file.
 #[derive(Debug)]
 pub(crate) struct Erasures {
     oldest: Mutex<Option<Instant>>,
-    /// Has a place for one word: that there is an oldest now.
+    /// Wakes the upkeep thread. It has room for one signal.
     noted: (Sender<()>, Receiver<()>),
 }
 
@@ -20,24 +20,24 @@ impl Default for Erasures {
 }
 
 impl Erasures {
-    /// Called when one is committed, before the lock on the log is given back.
+    /// Notes an erasure. The writer calls this just before it commits one, while it holds the lock on the log.
     pub(crate) fn note(&self) {
         self.oldest().get_or_insert_with(Instant::now);
-        // Where the word is there already, it is yet to be heard.
+        // If the channel is full, the thread has not received the earlier signal yet: that one is enough.
         let _ = self.noted.0.try_send(());
     }
 
-    /// Where it is heard that one was noted.
+    /// The channel that receives a signal when an erasure is noted.
     pub(crate) fn noted(&self) -> &Receiver<()> {
         &self.noted.1
     }
 
-    /// How long ago it was.
+    /// The time since the oldest erasure; `None` if there is none.
     pub(crate) fn age(&self) -> Option<Duration> {
         self.oldest().map(|oldest| oldest.elapsed())
     }
 
-    /// Called while the lock on the log is held, so that there are no new ones.
+    /// Forgets the erasures. The caller holds the lock on the log, so that none is noted meanwhile.
     pub(crate) fn clear(&self) {
         *self.oldest() = None;
     }

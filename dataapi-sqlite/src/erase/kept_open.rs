@@ -1,5 +1,7 @@
-//! Files of SQLite's that are used beside it, and so must not be closed: that would end the locks
-//! that SQLite holds on them in this process (POSIX.1, `fcntl`).
+//! Opens SQLite's own files beside SQLite, each once, and keeps them open.
+//!
+//! When a process closes a file, it loses all `fcntl` locks that it holds on that file, also those taken through
+//! another descriptor (POSIX.1). So to close a file here would release the locks that SQLite holds on it.
 
 use std::collections::HashMap;
 use std::fs::{File, metadata};
@@ -8,17 +10,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// By device and inode. Each is kept until it has no name any more.
+/// The open files, by device and inode. Each stays open until the file is removed from its folder.
 type Files = HashMap<(u64, u64), Arc<File>>;
 
 static FILES: Mutex<Option<Files>> = Mutex::new(None);
 
-/// The file at this path, opened once in this process.
+/// Returns the file at `path`, opened once in this process.
 pub(crate) fn get(path: &Path) -> io::Result<Arc<File>> {
     let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
     let files = files.get_or_insert_default();
     files.retain(|_, file| file.metadata().is_ok_and(|file| file.nlink() > 0));
-    // Looked for before it is opened, as a second one could not be closed.
+    // The lookup comes before the open: a second descriptor could not be closed again.
     let there = metadata(path)?;
     let key = (there.dev(), there.ino());
     if let Some(file) = files.get(&key) {

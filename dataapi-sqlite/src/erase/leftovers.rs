@@ -1,4 +1,4 @@
-//! Which pages in the write-ahead log hold more than their rows.
+//! Inspects the pages in the write-ahead log, and notes those with leftovers: bytes in their unused space.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -8,35 +8,37 @@ use crate::erase::slack;
 use crate::erase::wal::Wal;
 use crate::erase::wal_index::{Header, Salt, WalIndex};
 
-/// Which pages in the log hold more than their rows.
+/// The pages in the log that have leftovers.
 #[derive(Debug)]
 pub(crate) struct Leftovers {
     index: WalIndex,
     wal: Wal,
+    /// The salt of the log when it was last inspected: a restart changes it.
     salt: Salt,
+    /// How many frames of the log are inspected.
     looked_through: u32,
     pages: BTreeSet<u32>,
 }
 
 impl Leftovers {
-    /// Of the store at this path, which has that log; nothing is looked at yet.
+    /// Opens the store at `path`, which has the log `wal`. Inspects nothing yet.
     pub(crate) fn open(path: &Path, wal: Wal) -> io::Result<Self> {
         let index = WalIndex::open(path)?;
         let (salt, pages) = (Salt::default(), BTreeSet::new());
         Ok(Self { index, wal, salt, looked_through: 0, pages })
     }
 
-    /// What tells whether anyone has committed since.
+    /// The header of the log's index, which every commit changes.
     pub(crate) fn header(&self) -> io::Result<Header> {
         self.index.whole_header()
     }
 
-    /// Whether something is committed from now on.
+    /// Waits a few milliseconds for a commit, and returns whether there was one.
     pub(crate) fn log_grows(&self) -> io::Result<bool> {
         self.index.grows()
     }
 
-    /// Their numbers.
+    /// The numbers of the pages with leftovers.
     pub(crate) fn pages(&self) -> impl Iterator<Item = u32> + '_ {
         self.pages.iter().copied()
     }
@@ -45,16 +47,16 @@ impl Leftovers {
         self.pages.is_empty()
     }
 
-    /// Called once they are overwritten.
+    /// Forgets the pages, once their leftovers are overwritten.
     pub(crate) fn clear(&mut self) {
         self.pages.clear();
     }
 
-    /// Looks at all that was committed since the last time.
+    /// Inspects all pages that were committed since the last call.
     pub(crate) fn look_through(&mut self) -> io::Result<()> {
         let header = self.index.whole_header()?;
         if header.salt() != self.salt {
-            // Whoever let the log begin anew had looked at all that was in it.
+            // The scrubber that restarted the log had inspected all of it.
             self.begin_anew(header.salt());
         }
         let pages = &mut self.pages;

@@ -1,14 +1,14 @@
-//! The marks in the store that tell what a scrub has not done yet.
+//! The marks in the store that say what the next scrub has to do.
 
 use dataapi_core::Date;
 use rusqlite::Connection;
 
-/// What is not done yet, by whichever process.
+/// The work that is not done yet, whichever process left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Undone {
-    /// Someone began to fold in all of the log and did not get to overwriting what was left.
+    /// A scrub began to checkpoint the whole log and has not overwritten all leftovers.
     pub(crate) scrub: bool,
-    /// Bytes of what was erased may be in the log.
+    /// The log might hold bytes of erased dialogs.
     pub(crate) erasure: bool,
 }
 
@@ -18,12 +18,14 @@ impl Undone {
     }
 }
 
+/// Reads the marks.
 pub(crate) fn left_undone(connection: &Connection) -> rusqlite::Result<Undone> {
     connection
         .prepare_cached("SELECT scrubbing, unscrubbed FROM store")?
         .query_row((), |row| Ok(Undone { scrub: row.get(0)?, erasure: row.get(1)? }))
 }
 
+/// Sets both marks.
 pub(crate) fn set_undone(connection: &Connection, undone: Undone) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE store SET scrubbing = ?1, unscrubbed = ?2")?
@@ -31,7 +33,7 @@ pub(crate) fn set_undone(connection: &Connection, undone: Undone) -> rusqlite::R
         .map(|_| ())
 }
 
-/// Says that nothing is undone, and since when.
+/// Clears both marks, and keeps the time of this scrub.
 pub(crate) fn set_done(connection: &Connection, now: Date) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE store SET scrubbing = 0, unscrubbed = 0, last_scrub = ?1")?
@@ -39,6 +41,7 @@ pub(crate) fn set_done(connection: &Connection, now: Date) -> rusqlite::Result<(
         .map(|_| ())
 }
 
+/// Sets or clears the mark of a scrub alone.
 pub(crate) fn set_mark(connection: &Connection, scrubbing: bool) -> rusqlite::Result<()> {
     connection.prepare_cached("UPDATE store SET scrubbing = ?1")?.execute([scrubbing]).map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! The pages of the database as they lie in its file.
+//! Overwrites leftovers in the database file itself, past SQLite.
 
 use std::fs::File;
 use std::io;
@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use crate::erase::{kept_open, slack};
 
-/// Overwrites what lies beside the rows in a file that is no store yet, or no more.
+/// Overwrites all leftovers in a new database file that nobody else has open yet.
 pub(crate) fn clean(path: &Path) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
     let mut bytes = [0; 2];
-    // Section 1.3.2 of the file format.
+    // The size of a page is in the file's header: <https://www.sqlite.org/fileformat2.html>, section 1.3.2.
     file.read_exact_at(&mut bytes, 16)?;
     let page_bytes = match u16::from_be_bytes(bytes) {
         1 => 1 << 16,
@@ -24,7 +24,7 @@ pub(crate) fn clean(path: &Path) -> io::Result<()> {
     database.sync()
 }
 
-/// The file of the database, to be written to only while nobody folds anything into it.
+/// The database file. It is written to only while no checkpoint can run.
 #[derive(Debug)]
 pub(crate) struct Database {
     file: Arc<File>,
@@ -32,17 +32,17 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// The database of the store at this path, which its writer must have opened before.
+    /// Opens the database of the store at `path`; the writer must have opened it before.
     pub(crate) fn open(path: &Path, page_bytes: u32) -> io::Result<Self> {
         Ok(Self { file: kept_open::get(path)?, page_bytes })
     }
 
-    /// The size of a page.
+    /// The size of a page, in bytes.
     pub(crate) fn page_bytes(&self) -> u32 {
         self.page_bytes
     }
 
-    /// Overwrites what lies beside the rows on every page, and all of those that are not in use.
+    /// Overwrites the leftovers of every page, and the whole content of free pages.
     pub(crate) fn clean_all(&self) -> io::Result<()> {
         for number in 1..=self.count()? {
             self.clean(number)?;
@@ -50,25 +50,25 @@ impl Database {
         self.clean_free()
     }
 
-    /// How many pages there are.
+    /// How many pages the file has.
     fn count(&self) -> io::Result<u32> {
         let count = self.file.metadata()?.len() / u64::from(self.page_bytes);
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    /// Overwrites what lies on a page beside its rows.
+    /// Overwrites the leftovers of one page.
     pub(crate) fn clean(&self, number: u32) -> io::Result<()> {
         let page = self.read(number)?;
         slack::dirty(number, &page).into_iter().try_for_each(|left| self.overwrite(number, left))
     }
 
-    /// Overwrites what lies on pages that are not in use, as other programs leave it that write to
-    /// the file (<https://www.sqlite.org/fileformat2.html>, section 1.5).
+    /// Overwrites the content of free pages (<https://www.sqlite.org/fileformat2.html>, section 1.5). DataAPI itself
+    /// leaves none there, but another program that wrote to the file might have.
     fn clean_free(&self) -> io::Result<()> {
         let count = self.count()?;
         let whole = self.page_bytes as usize;
         let mut trunk = word(&self.read(1)?, 32);
-        // A damaged list may be a ring.
+        // The bound ends the loop if the list is damaged and circular.
         for _ in 0..count {
             if !(2..=count).contains(&trunk) {
                 break;

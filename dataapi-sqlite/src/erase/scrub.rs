@@ -1,15 +1,4 @@
-//! Erasure to the byte: what was deleted leaves every file of the store.
-//!
-//! A deletion leaves bytes in two places. The write-ahead log holds the pages as they were, until it
-//! is emptied. And a page that SQLite rebuilt may hold copies of rows that have moved elsewhere, at
-//! which no later deletion looks ([`slack`](super::slack)). So every page that ever goes through the log is looked
-//! at before the log begins anew, and what lies beside its rows is overwritten once the page is in
-//! the database: no page outside the log holds anything but its rows.
-//!
-//! The log begins anew only once all of it is in the database, and only a [`Scrubber`] folds it in.
-//! Beside the commits it therefore never folds in all; the rest follows while nobody may write, in
-//! [`Scrubber::scrub`]. A process that dies between the two steps of that leaves a mark in the
-//! store, and the next one to scrub looks at every page.
+//! Checkpoints the log, and scrubs the files of a store. [`erase`](super) describes how and why.
 
 use std::io;
 use std::path::Path;
@@ -30,21 +19,22 @@ use crate::erase::wal_index::Header;
 use crate::error::OpenError;
 use crate::open::open_for_upkeep;
 
-/// How long writers, here and in other processes, may keep the log busy before a try is given up.
+/// How long a scrub waits for the lock on the log, against writers here and in other processes, before it gives up.
 const WRITERS: Duration = Duration::from_secs(1);
 
-/// How long readers may be in the way while all writers wait.
+/// How long a scrub waits for readers, while all writers wait for the scrub.
 const READERS: Duration = Duration::from_millis(100);
 
-/// As many as are folded in while writers wait for a few milliseconds.
+/// How many frames a scrub leaves to be checkpointed while writers wait. It takes a few milliseconds.
 const FEW_FRAMES: u32 = 1_000;
 
-/// How often the log is folded in beside the commits, before writers have to wait.
+/// How often a scrub checkpoints while commits continue, before it makes writers wait.
 const MOST_TIMES_BESIDE: u32 = 3;
 
-/// What keeps a store's files clean; one of each process is at work at a time.
+/// Keeps the files of a store clean. Each open store has one; the lock on the log lets one scrub at a time.
 #[derive(Debug)]
 pub(crate) struct Scrubber {
+    /// Checkpoints while `transactions` holds the write lock.
     checkpoints: Connection,
     transactions: Connection,
     database: Database,
@@ -53,16 +43,16 @@ pub(crate) struct Scrubber {
     clock: Arc<dyn Clock>,
 }
 
-/// How a try ended.
+/// The outcome of a scrub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScrubOutcome {
-    /// Nothing is left of what was deleted before it began.
+    /// Nothing is left of what was deleted before the scrub began.
     Clean,
-    /// A read or a write that runs is in the way; the store is as usable as before.
+    /// A running read or write kept the scrub from finishing. The store is as usable as before.
     Blocked,
 }
 
-/// Why a try failed.
+/// Why a scrub failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScrubError {
     #[error(transparent)]
@@ -72,12 +62,12 @@ pub(crate) enum ScrubError {
 }
 
 impl Scrubber {
-    /// Opens the store at this path, which its writer must have opened before.
+    /// Opens the store at `path`; the writer must have opened it before.
     pub(crate) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let checkpoints = open_for_upkeep(path)?;
         checkpoints.busy_timeout(READERS)?;
         let transactions = open_for_upkeep(path)?;
-        // From its first read on, the other files of the store are there.
+        // The first read makes sure that the log and the shared memory exist.
         left_undone(&transactions)?;
         let page_bytes = transactions.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let files = OpenError::Files;
@@ -87,22 +77,23 @@ impl Scrubber {
         Ok(Self { checkpoints, transactions, database, wal, leftovers, clock })
     }
 
-    /// The log of the store, to open another one on it.
+    /// The log of the store.
     pub(crate) fn wal(&self) -> &Wal {
         &self.wal
     }
 
-    /// What tells whether anyone has committed since.
+    /// The header of the log's index, which every commit changes.
     pub(crate) fn header(&self) -> io::Result<Header> {
         self.leftovers.header()
     }
 
-    /// Folds into the database what is committed by now, beside the commits that go on; never all
-    /// of it, since the log could then begin anew before it was looked through. What a read that began
-    /// before still needs is left for the next time. Tells how many frames are folded in now, or `None`
-    /// if nobody writes just now: then nothing was done.
+    /// Checkpoints what is committed so far, while commits continue. Returns how many frames are checkpointed now.
+    ///
+    /// It never checkpoints the whole log: the log could then restart before all its pages are inspected. So it
+    /// needs a commit that comes after its snapshot. If none comes within some milliseconds, it does nothing and
+    /// returns `None`. Frames that an older read still needs are left for the next time.
     pub(crate) fn fold_in(&mut self) -> Result<Option<u32>, ScrubError> {
-        // Nothing after this snapshot is folded in while it lasts.
+        // While this snapshot lasts, SQLite checkpoints nothing that was committed after it.
         let pin = self.transactions.unchecked_transaction()?;
         left_undone(&pin)?;
         if !self.leftovers.log_grows()? {
@@ -113,17 +104,16 @@ impl Scrubber {
         Ok(Some(folded.done))
     }
 
-    /// Folds in all of the log, overwrites what is left on the pages that were in it, and lets it
-    /// begin anew.
+    /// Checkpoints the whole log, overwrites the leftovers of its pages, and restarts it.
     ///
-    /// If anything was erased, what it held is overwritten. It is cut only if asked to: to make it longer
-    /// again holds up each commit, so that with 64 writers it would cost a sixth of them.
+    /// If anything was erased, the old frames of the log are overwritten. With `empty`, the log is cut to length zero
+    /// instead. Later commits then have to extend the file again: with 64 writers, that costs a sixth of all commits.
     pub(crate) fn scrub(
         &mut self,
         erasures: &Erasures,
         empty: bool,
     ) -> Result<ScrubOutcome, ScrubError> {
-        // Each time, less is committed meanwhile.
+        // Each checkpoint is shorter than the one before, so fewer frames are committed during it.
         let mut left = self.header()?.frames();
         for _ in 0..MOST_TIMES_BESIDE {
             if left <= FEW_FRAMES {
@@ -138,7 +128,7 @@ impl Scrubber {
         }
     }
 
-    /// Finishes what a process that died may have left undone, if anything is.
+    /// Does what a process that died left undone, if the marks say so.
     pub(crate) fn finish(&mut self, erasures: &Erasures) -> Result<ScrubOutcome, ScrubError> {
         if !left_undone(&self.transactions)?.any() {
             return Ok(ScrubOutcome::Clean);
@@ -149,22 +139,23 @@ impl Scrubber {
         }
     }
 
-    /// Closes the store, scrubbed if it `has_written` or anything is left undone: whoever only reads
-    /// holds up nobody. The last connection of all takes the other files with it.
+    /// Closes the store. Scrubs it first if this process `has_written` or the marks say so: a process that only reads
+    /// holds up nobody. The last connection to close, of all processes, removes the log and the shared memory.
     pub(crate) fn close(mut self, erasures: &Erasures, has_written: bool) {
         let Ok(Some(lock)) = self.wal.lock(WRITERS) else { return };
         if self.is_clean(&lock, erasures, has_written).unwrap_or(false) {
-            // Whatever cannot be removed now is left to the next one that opens the store.
+            // If this fails, the files stay until the store is opened and closed again.
             let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
             let _ = self.checkpoints.set_db_config(no_checkpoint, false);
         }
-        // The one that takes them is the last to close.
+        // The connection that can remove the files closes last.
         drop(self.transactions);
         drop(self.checkpoints);
         drop(lock);
     }
 
-    /// Whether the log is empty, after it was scrubbed if there is reason to.
+    /// Scrubs the store if there is a reason to. Returns whether the log is clean, so that SQLite can checkpoint the
+    /// rest of it and remove it.
     fn is_clean(
         &mut self,
         lock: &WalLock,
@@ -179,6 +170,7 @@ impl Scrubber {
         Ok(is_empty)
     }
 
+    /// Scrubs while the caller holds the lock on the log.
     fn scrub_alone(
         &mut self,
         lock: &WalLock,
@@ -198,7 +190,7 @@ impl Scrubber {
         } else {
             self.begin_log_anew(CheckpointMode::Restart)?
         };
-        // Written last, it need not be folded in while writers wait.
+        // The marks are written after the checkpoint, so that writers need not wait for a checkpoint of them.
         if !is_done {
             let now = Undone { scrub: false, erasure: undone.erasure };
             if has_suspects || undone != now {
@@ -213,21 +205,22 @@ impl Scrubber {
         Ok(ScrubOutcome::Clean)
     }
 
-    /// False if a read is in the way.
+    /// Restarts or cuts the log. Returns false if a read uses the log.
     fn begin_log_anew(&self, mode: CheckpointMode) -> rusqlite::Result<bool> {
         Ok(!checkpoint(&self.checkpoints, mode)?.busy)
     }
 
-    /// Lets the log begin anew and overwrites what it held, or cuts it where the file system knows no
-    /// other way; false if a read is in the way.
+    /// Restarts the log and overwrites its old frames, or cuts it if the file system cannot overwrite them. Returns
+    /// false if a read uses the log.
     fn begin_blank_log(&self, lock: &WalLock) -> Result<bool, ScrubError> {
         if !self.begin_log_anew(CheckpointMode::Restart)? {
             return Ok(false);
         }
-        // SQLite begins it anew with the next commit. Without its header, those that follow would be lost.
+        // SQLite restarts the log with the next commit, which also writes the header of the log. That commit has to
+        // come first: if the header were overwritten, later commits would be lost.
         let before = self.header()?.salt();
         set_undone(&self.transactions, Undone { scrub: false, erasure: true })?;
-        // Keeps even other programs from writing to what is being overwritten.
+        // Keeps even programs that do not know the lock on the log from writing to what is being overwritten.
         let alone = Transaction::new_unchecked(&self.transactions, TransactionBehavior::Immediate)?;
         let now = self.header()?;
         if now.salt() == before {
@@ -238,11 +231,14 @@ impl Scrubber {
         Ok(is_blank || self.begin_log_anew(CheckpointMode::Truncate)?)
     }
 
-    /// Folds in all of the log and overwrites what is left on the suspects, or on all pages; false
-    /// if a read is in the way. The mark of a scrub stands from its beginning on, unless it is false.
+    /// Checkpoints the whole log, and overwrites the leftovers of the pages that were noted, or of all pages
+    /// (`everywhere`). Returns false if a read uses the log; then it has overwritten nothing.
+    ///
+    /// It sets the mark of a scrub before it begins. If it returns true, the caller clears the mark.
     fn overwrite(&mut self, everywhere: bool) -> Result<bool, ScrubError> {
         set_mark(&self.transactions, true)?;
-        // Keeps even other programs from writing, so that nobody else has a page to fold in.
+        // Keeps even programs that do not know the lock on the log from committing. So once the log is checkpointed,
+        // nobody has a page left to copy over what is overwritten here.
         let alone = Transaction::new_unchecked(&self.transactions, TransactionBehavior::Immediate)?;
         if !self.fold_in_all()? {
             drop(alone);
@@ -262,7 +258,7 @@ impl Scrubber {
         Ok(true)
     }
 
-    /// Folds in all of the log while nobody writes; false if a read is in the way.
+    /// Checkpoints the whole log while nobody writes. Returns false if a read uses it for too long.
     fn fold_in_all(&self) -> rusqlite::Result<bool> {
         const PAUSE: Duration = Duration::from_millis(1);
         let started = Instant::now();
@@ -271,7 +267,8 @@ impl Scrubber {
             if !folded.busy && folded.done == folded.frames {
                 return Ok(true);
             }
-            // Reads that begin now need nothing that is not folded in.
+            // Only reads that began before the last commit are in the way. A read that begins now is not: it sees the
+            // end of the log.
             if started.elapsed() >= READERS {
                 return Ok(false);
             }

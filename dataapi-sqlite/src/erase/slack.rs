@@ -1,25 +1,28 @@
-//! What lies on a page of the database beside what it holds.
+//! Finds leftovers: bytes in the unused space of a database page.
 //!
-//! SQLite overwrites a row that is deleted (`secure_delete`). But when it rebuilds a page of a
-//! B-tree, copies of rows that moved to another page may stay in the space between those that did
-//! not: such a copy of a text or an id outlives its deletion.
+//! SQLite overwrites a row that it deletes (`secure_delete`). But when it rebuilds a page of a B-tree, copies of
+//! rows that moved to another page can stay between the rows that did not. When such a row is deleted later,
+//! SQLite does not know of the copy: its text or id stays in the file.
 
 use std::ops::Range;
 
-/// How many pages a store may have: 128 GiB. With more, the first byte of a page would no longer
-/// tell what it is.
+/// How many pages a store can have at most: 128 GiB in pages of 4 KiB. With more, the first byte of a page would
+/// no longer show whether it belongs to a B-tree (see [`dirty`]).
 pub(crate) const MAX_PAGES: u32 = 0x01ff_ffff;
 
-/// Where `page`, the page of that number, has bytes that are neither zero nor part of what it holds
-/// (<https://www.sqlite.org/fileformat2.html>, section 1.6). Empty also for what is no page of a
-/// B-tree.
+/// Returns the unused ranges of `page` that hold bytes other than zero. `number` is the number of the page. The
+/// result is empty for a page that does not belong to a B-tree or is damaged.
 ///
-/// When SQLite drops a cell, it moves the pointers behind that one's up, and the last one stays behind
-/// their end as well. A pointer that is still in use among them tells nothing that the page does not say,
-/// and is left: it alone would make each page dirty from which a row is deleted.
+/// A B-tree page has a header, an array of pointers, a gap, and then the cells, which hold rows or entries of an
+/// index, with free blocks between them (<https://www.sqlite.org/fileformat2.html>, section 1.6). The gap and the free
+/// blocks are unused.
 ///
-/// The first byte of any other page is that of the number of a page: it is 0 or 1 as long as the
-/// database has at most [`MAX_PAGES`].
+/// When SQLite removes a cell, it moves the later pointers of the array forward by one place, and a copy of the
+/// last one stays at the beginning of the gap. If the array still has that pointer, the copy reveals nothing, and
+/// it does not count as a leftover: otherwise every page from which a row was deleted would have to be cleaned.
+///
+/// Pages of other kinds begin with the number of another page. Its first byte is 0 or 1 as long as the database has
+/// at most [`MAX_PAGES`], so they are never taken for pages of a B-tree.
 pub(crate) fn dirty(number: u32, page: &[u8]) -> Vec<Range<usize>> {
     let Some(Spaces { pointers, gap, blocks }) = spaces(number, page) else { return Vec::new() };
     let is_dirty = |space: &Range<usize>| has_bytes(&page[space.clone()]);
@@ -31,28 +34,28 @@ fn has_bytes(space: &[u8]) -> bool {
     space.iter().fold(0, |all, byte| all | byte) != 0
 }
 
-/// What follows the pointers with which the gap repeats some of those before it.
+/// The gap without the pointers at its beginning that are also in the array.
 fn after_repeated<'p>(pointers: &[u8], gap: &'p [u8]) -> &'p [u8] {
     let (repeated, _) = gap.as_chunks::<2>();
     let (pointers, _) = pointers.as_chunks::<2>();
-    // Mostly it is the last one.
+    // The search begins at the end: the copy is mostly of the last pointer.
     let count =
         repeated.iter().take_while(|at| pointers.iter().rev().any(|used| used == *at)).count();
     &gap[2 * count..]
 }
 
-/// The places on a page of a B-tree at which its header points.
+/// The parts of a B-tree page, as its header describes them.
 struct Spaces {
     pointers: Range<usize>,
-    /// Between the pointers and the cells.
+    /// The unused space between the pointers and the cells.
     gap: Range<usize>,
-    /// What can be used of each free block.
+    /// Each free block without its own header.
     blocks: Vec<Range<usize>>,
 }
 
-/// `None` for what is no page of a B-tree, or a damaged one.
+/// The parts of a page; `None` if it does not belong to a B-tree or is damaged.
 fn spaces(number: u32, page: &[u8]) -> Option<Spaces> {
-    // The first page begins with the header of the file.
+    // Page 1 begins with the header of the file.
     let header = if number == 1 { 100 } else { 0 };
     let field = |at: usize| {
         page.get(at..at + 2).map(|bytes| usize::from(u16::from_be_bytes([bytes[0], bytes[1]])))
@@ -64,7 +67,7 @@ fn spaces(number: u32, page: &[u8]) -> Option<Spaces> {
             _ => return None,
         };
     let cells = field(header + 3)?;
-    // Zero stands for 65,536, which does not fit.
+    // Zero means 65,536, which does not fit in two bytes.
     let content = match field(header + 5)? {
         0 => 65_536,
         content => content,
@@ -92,7 +95,7 @@ fn spaces(number: u32, page: &[u8]) -> Option<Spaces> {
 mod tests {
     use super::*;
 
-    /// A leaf of an index with a free block, and bytes that were left in it and before the cells.
+    /// A leaf page of an index with two cells, and a free block between them at 460.
     fn leaf(at: usize) -> Vec<u8> {
         let mut page = vec![0; 512];
         page[at] = 0x0a;

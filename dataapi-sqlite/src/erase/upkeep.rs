@@ -1,5 +1,4 @@
-//! The thread that keeps the store's files: it folds the log into the database beside the commits,
-//! and scrubs in time what was erased.
+//! The upkeep thread: it checkpoints the log while commits continue, and scrubs the files in time after an erasure.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,43 +15,44 @@ use crate::error::{OpenError, closed, read_in_the_way, store_error};
 use crate::read::readers::LongReads;
 use crate::write::commits::Commits;
 
-/// How often the log is folded in while commits are made. Each time holds up the commits of that
-/// moment: four times a second is felt by the slowest hundredth of 64 writers.
+/// How often the log is checkpointed while commits continue. A checkpoint delays the commits made meanwhile: at four
+/// a second, it shows in the slowest hundredth of the commits of 64 writers.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How many pages the log may have before it begins anew, whether or not anything was erased: 200 MB.
+/// How many frames the log can have, about 200 MB, before it is restarted, whether or not anything was erased.
 ///
-/// Writers wait for that: with 80 MB the slowest hundredth of 64 waits 3.0 times as long as the middle
-/// one, with 200 MB 2.7 times.
+/// Writers wait for the restart. The slowest hundredth of the commits of 64 writers waits 3.0 times as long as the
+/// median with 80 MB, and 2.7 times as long with 200 MB.
 const MAX_LOG_FRAMES: u32 = 50_000;
 
-/// How many it may have where now and then someone writes, and the rest is as well done at once.
+/// How many frames the log can have while there are only occasional commits: nobody waits long for a restart then.
 const MAX_QUIET_FRAMES: u32 = 4_000;
 
-/// How many it may have where commits are of few requests. Each of these waits for the disk alone, and to
-/// overwrite a short log takes two thirds of the time of making a long one longer: the file system need not
-/// write down its new length. They fill it in a quarter of a second, and then wait for a hundredth.
+/// How many frames the log can have while each commit has few requests.
+///
+/// Such a commit mostly waits for the disk. To overwrite a part of the log takes two thirds of the time of extending
+/// it, because the file system need not record a new length: a short log that restarts often is faster. Such commits
+/// fill it in a quarter of a second, and then wait for a hundredth of a second.
 const MAX_LONE_FRAMES: u32 = 4_000;
 
-/// So many requests of a commit are few.
+/// A commit with at most this many requests, on average, has few.
 const FEW_REQUESTS: u64 = 4;
 
-/// How often it is looked whether the log has as many, while commits are made.
+/// How often to check for such commits, while there are commits.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// From one try to the next, while something is in the way: writers wait during a try, and must get
-/// on in between.
+/// The time between two tries of a scrub that is blocked. Writers wait during a try, and continue between two.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a read may run at least before it is ended for being in the way.
+/// A read that blocks a scrub is not stopped before it has run for this long.
 const SHORTEST_LIMIT: Duration = Duration::from_millis(100);
 
-/// How long whoever asked for a scrub waits for it.
+/// How long a caller that asked for a scrub waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Reply = oneshot::Sender<Result<(), StoreError>>;
 
-/// The thread. Dropping it scrubs for the last time, and waits until that has ended.
+/// The upkeep thread. Dropping it closes the store's files, with a last scrub if one is needed, and waits for that.
 #[derive(Debug)]
 pub(crate) struct UpkeepThread {
     requests: Option<Sender<Reply>>,
@@ -60,7 +60,7 @@ pub(crate) struct UpkeepThread {
 }
 
 impl UpkeepThread {
-    /// Starts it; what is erased is scrubbed `within` that time.
+    /// Starts the thread. It scrubs the files `within` that time after an erasure.
     pub(crate) fn start(
         scrubber: Scrubber,
         erasures: Arc<Erasures>,
@@ -87,7 +87,7 @@ impl UpkeepThread {
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
 
-    /// Scrubs at once, and returns when nothing is left of what was erased before.
+    /// Scrubs the files at once. Returns when nothing is left of what was erased before the call.
     pub(crate) async fn scrub(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(closed)?;
@@ -100,7 +100,7 @@ impl Drop for UpkeepThread {
     fn drop(&mut self) {
         drop(self.requests.take());
         if let Some(thread) = self.thread.take() {
-            // What it left undone is done by whoever opens the store next.
+            // If the thread panicked, the next open of the store does what is left.
             let _ = thread.join();
         }
     }
@@ -112,16 +112,16 @@ struct Keeper {
     long_reads: LongReads,
     commits: Arc<Commits>,
     within: Duration,
-    /// Who asked for a scrub, and until when they wait.
+    /// The callers that asked for a scrub, and until when each of them waits.
     waiting: Vec<(Reply, Instant)>,
-    /// The log at the end of the last period.
+    /// The header of the log's index at the end of the last period.
     seen: Option<Header>,
-    /// When to try again after something was in the way.
+    /// No scrub begins before this time, after one was blocked.
     not_before: Instant,
     looked: Looked,
 }
 
-/// The commits at the last look, and when that was.
+/// The counts of commits and requests at the last check, and its time.
 #[derive(Debug, Default)]
 struct Looked {
     at: Option<Instant>,
@@ -158,7 +158,7 @@ impl Keeper {
         self.scrubber.close(&self.erasures, self.commits.number() > 0);
     }
 
-    /// Whether the log is to begin anew, since each commit waits for its own.
+    /// Whether to restart the log because commits have few requests (see [`MAX_LONE_FRAMES`]).
     fn is_full_of_lone_commits(&mut self) -> bool {
         if self.looked.at.is_some_and(|at| at.elapsed() < LOOK) {
             return false;
@@ -175,7 +175,7 @@ impl Keeper {
     /// How long it is until the next scrub must begin.
     fn until_due(&self) -> Duration {
         let due = if self.waiting.is_empty() {
-            // As long again is there for the scrub itself and for what is in its way.
+            // The scrub begins after half of the time. The other half is for the scrub itself and for what blocks it.
             self.erasures.age().map_or(PERIOD, |age| (self.within / 2).saturating_sub(age))
         } else {
             Duration::ZERO
@@ -183,8 +183,8 @@ impl Keeper {
         due.max(self.not_before.saturating_duration_since(Instant::now()))
     }
 
-    /// Folds in what was committed in the last period, unless it is time for all of it: tells whether
-    /// nobody writes, and whether the log is to begin anew.
+    /// Checkpoints what was committed in the last period, unless a scrub is due soon. Returns whether there was no
+    /// commit in the last period, and whether to scrub and restart the log.
     fn fold_in(&mut self) -> (bool, bool) {
         let Ok(now) = self.scrubber.header() else { return (false, false) };
         let is_idle = self.seen.replace(now) == Some(now) && now.frames() > 0;
@@ -192,16 +192,16 @@ impl Keeper {
             return (is_idle, true);
         }
         if self.erasures.age().is_some() && self.until_due() < PERIOD {
-            // The scrub folds it in as well: most pages would be written twice.
+            // The scrub checkpoints too: most pages would be written twice.
             return (false, false);
         }
-        // What fails now is tried again in the next period.
+        // If this fails, it is tried again in the next period.
         let is_quiet = now.frames() > 0 && matches!(self.scrubber.fold_in(), Ok(None));
         (false, is_quiet && now.frames() > MAX_QUIET_FRAMES)
     }
 
     fn scrub(&mut self, is_idle: bool) {
-        // Whoever asked may mean an erasure of another process.
+        // A caller that asks for a scrub might mean an erasure by another process: the log is cut in any case.
         let empty = is_idle || !self.waiting.is_empty();
         let outcome = self.scrubber.scrub(&self.erasures, empty);
         if let Ok(ScrubOutcome::Clean) = outcome {

@@ -1,5 +1,4 @@
-//! The write-ahead log as a file: which pages it holds, the lock among those who write it, and how what
-//! is left behind its end is overwritten.
+//! The write-ahead log as a file: reads its pages, locks it among writers, and overwrites its old frames.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -14,45 +13,46 @@ use crate::erase::wal_index::Salt;
 /// The size of the log's own header, in bytes (<https://www.sqlite.org/fileformat2.html>, section
 /// 4.1).
 const HEADER: u64 = 32;
-/// The size of what precedes each page.
+/// The size of a frame's header, which comes before the page, in bytes.
 const FRAME_HEADER: usize = 24;
-/// How many frames are read by one call.
+/// How many frames one call reads at most.
 const AT_ONCE: u32 = 64;
 
-/// The log of a store. SQLite holds no locks on it, so that it can be closed like any file.
+/// The log of a store. SQLite holds no locks on this file, so it can be closed like any other.
 #[derive(Clone, Debug)]
 pub(crate) struct Wal {
     file: Arc<File>,
-    /// Whether someone of this store waits to hold it before all others.
+    /// Whether the scrubber of this store is waiting for the lock and goes first.
     is_wanted: Arc<AtomicBool>,
 }
 
-/// While it is held, no other store of this or another process writes to the log.
+/// The lock on the log. While it is held, no other open store, in this or another process, writes to the log.
 ///
-/// SQLite's own write lock is not enough where nothing may be written between two transactions.
+/// SQLite's own write lock lasts for one transaction. A scrub needs to keep others from writing between two.
 #[derive(Debug)]
 pub(crate) struct WalLock(Arc<File>);
 
 impl Wal {
-    /// Opens the log of the store at this path. A connection that stays open for as long must have
-    /// read from the store before: SQLite removes the log when the last one closes.
+    /// Opens the log of the store at this path. Before the call, a connection must have read from the store, and
+    /// must stay open for as long as this: SQLite removes the log when the last connection closes.
     pub(crate) fn open(store: &Path) -> io::Result<Self> {
         Ok(Self { file: open(store)?, is_wanted: Arc::default() })
     }
 
-    /// The log of the same store for another thread, which holds it on its own account.
+    /// Opens the log of the same store for another thread, which takes the lock independently.
     pub(crate) fn another(&self, store: &Path) -> io::Result<Self> {
         Ok(Self { file: open(store)?, is_wanted: Arc::clone(&self.is_wanted) })
     }
 
-    /// Waits for the lock for so long; `None` if another one held it all the time.
+    /// Waits for the lock, at most for `patience`. Returns `None` if it was not free in that time.
     pub(crate) fn lock(&self, patience: Duration) -> io::Result<Option<WalLock>> {
         self.lock_when(|| !self.is_wanted.load(Ordering::Relaxed), patience)
     }
 
-    /// The same, before the others of this store: one that commits without a break is back at the lock long
-    /// before anyone who waits for it, so that without this as much is written meanwhile as the one who
-    /// waits has just folded in.
+    /// Waits for the lock like [`lock`](Self::lock), but goes before the other threads of this store.
+    ///
+    /// A writer that commits without a pause takes the lock again long before a waiting scrubber sees that it was
+    /// free. Without precedence, as much would be written during the wait as the scrubber has just checkpointed.
     pub(crate) fn lock_next(&self, patience: Duration) -> io::Result<Option<WalLock>> {
         self.is_wanted.store(true, Ordering::Relaxed);
         let lock = self.lock_when(|| true, patience);
@@ -82,11 +82,11 @@ impl Wal {
         }
     }
 
-    /// Overwrites what is left of earlier rounds of the log behind its first so many frames, durably; false
-    /// if the file system cannot do that without writing as many zeros.
+    /// Overwrites the old frames of the log, those after its first `after` frames, with zeros, and syncs the file.
+    /// Returns false if the file system cannot do that without writing all the zeros.
     ///
-    /// The file keeps its length: to cut it takes several times as long, since all of its space is given
-    /// back, and each commit that makes it longer again takes it anew.
+    /// The file keeps its length. To cut it would take several times as long: the file system would free all its
+    /// space, and allocate it again in the commits that follow.
     pub(crate) fn blank(&self, _: &WalLock, after: u32, page_bytes: u32) -> io::Result<bool> {
         let frame_bytes = FRAME_HEADER as u64 + u64::from(page_bytes);
         let from = HEADER + u64::from(after) * frame_bytes;
@@ -101,8 +101,8 @@ impl Wal {
         Ok(true)
     }
 
-    /// Hands the number and the bytes of each page to `each`, from the frame after the first
-    /// `after` to the frame `to`; false if the log has begun anew meanwhile.
+    /// Calls `each` with the number and the bytes of the page in each frame, from the frame after the first `after`
+    /// frames to the frame `to`. Returns false if the log does not have this salt any more: it was restarted.
     pub(crate) fn pages(
         &self,
         salt: Salt,
@@ -137,7 +137,7 @@ impl Wal {
 
 impl Drop for WalLock {
     fn drop(&mut self) {
-        // It is given back with the file at the latest.
+        // If this fails, the lock is released when the file is closed.
         let _ = self.0.unlock();
     }
 }
@@ -148,7 +148,7 @@ fn open(store: &Path) -> io::Result<Arc<File>> {
     Ok(Arc::new(File::options().read(true).write(true).open(name)?))
 }
 
-/// Makes a part of a file zeros without writing them; false if the file system cannot.
+/// Turns a range of a file into zeros without writing them. Returns false if the file system cannot.
 #[cfg(target_os = "linux")]
 fn zero(file: &File, from: u64, length: u64) -> bool {
     use rustix::fs::{FallocateFlags, fallocate};
@@ -172,7 +172,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// A store whose log is there, and that log.
+    /// A new store, with a connection that keeps its log open.
     fn new() -> (tempfile::TempDir, rusqlite::Connection, Wal) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dialogs.db");
