@@ -5,10 +5,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::OpenError;
 use crate::rows::checksum;
 
-/// Marks a file as a store of ours in its header: "DlgS".
+/// Marks a file as a DataAPI store, in the header of the file: "DlgS".
 const APPLICATION_ID: i32 = 0x446c_6753;
 
-/// What each version changes, in order. A published one is never edited.
+/// The statements that make each version from the one before, in order. A published one is never edited.
 const VERSIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// The newest version.
@@ -149,12 +149,12 @@ const VERSION_4: &str = "
     ALTER TABLE store ADD COLUMN last_scrub INTEGER;
 ";
 
-/// Brings the store to the newest version: all of it, or nothing after an error or a crash.
+/// Brings the store to the newest version in one transaction: after an error or a crash, nothing was changed.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     if version(connection)? == NEWEST {
         return Ok(());
     }
-    // Of processes that open an old store at once, one migrates it, and the others find that it is done.
+    // If several processes open an old store at the same time, one migrates it, and the others find it migrated.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let from = version(&transaction)?;
     let done = usize::try_from(from).map_err(|_| OpenError::NotAStore)?;
@@ -175,7 +175,7 @@ fn not_migrated(error: rusqlite::Error) -> OpenError {
     }
 }
 
-/// Makes the one row of a new store.
+/// Adds the one row of the table `store` to a new store.
 fn make(transaction: &Transaction<'_>) -> Result<(), OpenError> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(OpenError::Randomness)?;
@@ -187,10 +187,9 @@ fn make(transaction: &Transaction<'_>) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// A file is ours if it says so, or if there is nothing in it yet; what a newer program made of it is not
-/// for this one to touch.
+/// Refuses a file that is neither a DataAPI store nor empty, and a store that a newer version wrote.
 pub(crate) fn check_identity(connection: &Connection) -> Result<(), OpenError> {
-    // One snapshot: another process may be making the store between two reads.
+    // One snapshot for all reads: another process might be creating the store right now.
     let snapshot = connection.unchecked_transaction()?;
     let objects: i64 =
         snapshot.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
@@ -205,12 +204,12 @@ pub(crate) fn check_identity(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Whether a copy into it was begun and has not ended.
+/// Whether a copy into this file was begun and is not complete.
 pub(crate) fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
-    // Another process may be migrating: the version and the tables that it has are of one moment.
+    // One snapshot, so that the version fits the tables even while another process migrates the store.
     let snapshot = connection.unchecked_transaction()?;
     let how_far = match version(&snapshot)? {
-        // There were no copies yet.
+        // Version 1 had no copies.
         ..=1 => return Ok(false),
         2 => "SELECT 1 FROM transfer",
         3.. => "SELECT 1 FROM copy",
@@ -218,11 +217,11 @@ pub(crate) fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
     snapshot.prepare(how_far)?.exists(())
 }
 
-/// Lets a file that an older version wrote be read, and not changed, as if it were of this one: by views that
-/// last as long as the connection.
+/// Makes a file of an older version readable as if it had the newest schema, without changing it. For this it creates
+/// temporary views, which last as long as the connection.
 pub(crate) fn read_as_newest(connection: &Connection) -> rusqlite::Result<()> {
     match version(connection)? {
-        // A store had no chains but its own.
+        // In version 1, a store had only its own chain.
         ..=1 => connection.execute_batch(
             "CREATE TEMP VIEW copied_chain AS
                  SELECT 0 AS number, 0 AS last, 0 AS forgotten WHERE FALSE",
@@ -236,12 +235,12 @@ pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// The indexes of the dialogs' table, as in a new store.
+/// The indexes of the table `dialog`, as a new store has them.
 #[derive(Debug)]
 pub(crate) struct DialogIndexes(Vec<(String, String)>);
 
 impl DialogIndexes {
-    /// Asks a store without a file for their names, and for the statements that make them.
+    /// Reads their names, and the statements that create them, from a new store in memory.
     pub(crate) fn load() -> Result<Self, OpenError> {
         let mut model = Connection::open_in_memory()?;
         migrate(&mut model)?;
@@ -252,15 +251,15 @@ impl DialogIndexes {
         Ok(Self(indexes.collect::<rusqlite::Result<_>>()?))
     }
 
-    /// Takes them away, to be made anew once the table is filled: each row would change a page at a random
-    /// place of each.
+    /// Drops all of them, to create them again once the table is filled. Otherwise each new row would change a page in
+    /// a random place of each index.
     pub(crate) fn drop_all(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut drop =
             self.0.iter().map(|(name, _)| connection.execute_batch(&format!("DROP INDEX {name}")));
         drop.try_for_each(|dropped| dropped)
     }
 
-    /// Makes those that are missing, each in a transaction of its own.
+    /// Creates those that are missing, each in its own transaction.
     pub(crate) fn make_missing(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut find = connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?1")?;
         for (name, sql) in &self.0 {

@@ -1,9 +1,8 @@
-//! Which chains there are, and which events are of which: the database numbers the events of all of them in
-//! one sequence.
+//! The chains of a store, and the chain of each event. The database numbers the events of all chains in one sequence.
 //!
-//! A store that was made as a copy of another one keeps the chains of that one, to which nothing is added any
-//! more: they lie one after the other, and its own chain behind them. A store that is no copy has its own
-//! alone, number 0, in which a position is the number of an event.
+//! A store that was made as a copy of another one keeps the chains of that store and adds nothing to them. Their
+//! numbers follow each other, chain by chain, and the events of the store's own chain come last. A store that is not
+//! a copy has only its own chain, number 0: there, the position of an event is also its number.
 
 use std::sync::Arc;
 
@@ -13,18 +12,18 @@ use rusqlite::Connection;
 use crate::rows::event_number::EventNumber;
 use crate::rows::values;
 
-/// A chain that the store has from the one of which it is a copy.
+/// A chain that the store was copied with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CopiedChain {
     pub(crate) number: u16,
-    /// Of its last event.
+    /// The number of its last event.
     pub(crate) last: EventNumber,
 }
 
-/// Which chains there are. They stay the same for as long as the store is there.
+/// The chains of a store. They stay the same for the lifetime of the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Chains {
-    /// By number. Many share them, one for each read.
+    /// By number. Shared, since each read gets a clone.
     copied: Arc<[CopiedChain]>,
 }
 
@@ -32,26 +31,26 @@ pub(crate) struct Chains {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chain {
     pub(crate) number: u16,
-    /// Of the last event before it.
+    /// The number of the last event before the chain.
     pub(crate) base: EventNumber,
-    /// Of its last event; `None` for the one that grows.
+    /// The number of its last event; `None` for the store's own chain, which grows.
     pub(crate) last: Option<EventNumber>,
 }
 
 impl Chain {
-    /// The number of its event at that position, or what it would be.
+    /// The number that its event at this position has, or would have.
     pub(crate) fn event_number(&self, position: u64) -> EventNumber {
         self.base.plus(position)
     }
 
-    /// How many events it has; `None` if it grows.
+    /// How many events it has; `None` for the store's own chain.
     pub(crate) fn events(&self) -> Option<u64> {
         self.last.map(|last| last.get() - self.base.get())
     }
 }
 
 impl Chains {
-    /// Those of a store that begins as a copy, by the ends of the chains that it begins with.
+    /// The chains of a store that begins as a copy of one with these chain heads.
     pub(crate) fn after(heads: &[ChainHead]) -> Self {
         let mut heads: Vec<_> = heads.iter().filter(|head| head.position > 0).collect();
         heads.sort_by_key(|head| head.chain);
@@ -63,7 +62,7 @@ impl Chains {
         Self { copied: copied.collect() }
     }
 
-    /// Those of a store.
+    /// Reads the chains of a store.
     pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let mut select =
             connection.prepare("SELECT number, last FROM copied_chain ORDER BY number")?;
@@ -76,12 +75,12 @@ impl Chains {
         if is_whole { Ok(Self { copied: copied.into() }) } else { Err(values::damaged(1)) }
     }
 
-    /// Those to which nothing is added any more.
+    /// The copied chains, which do not grow.
     pub(crate) fn copied(&self) -> &[CopiedChain] {
         &self.copied
     }
 
-    /// The one to which events are added.
+    /// The store's own chain, which grows.
     pub(crate) fn live(&self) -> Chain {
         match self.copied.last() {
             None => Chain { number: 0, base: EventNumber::START, last: None },
@@ -89,26 +88,26 @@ impl Chains {
         }
     }
 
-    /// All of them, by number.
+    /// All chains, by number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Chain> + '_ {
         (0..=self.copied.len()).map(|index| self.at(index))
     }
 
-    /// The one of that number, if there is one.
+    /// The chain with this number, if there is one.
     pub(crate) fn find(&self, number: u16) -> Option<Chain> {
         let index = self.copied.partition_point(|copied| copied.number < number);
         Some(self.at(index)).filter(|chain| chain.number == number)
     }
 
-    /// The number of the event at that position of a chain, or what it would be; `None` where there can be
-    /// none.
+    /// The number that the event at this position of a chain has, or would have. `None` if the store has no such chain,
+    /// or the chain cannot have an event there.
     pub(crate) fn event_number(&self, number: u16, position: u64) -> Option<EventNumber> {
         let chain = self.find(number)?;
         let is_in_it = position > 0 && chain.events().is_none_or(|events| position <= events);
         is_in_it.then(|| chain.event_number(position))
     }
 
-    /// The chain of an event, and its position there.
+    /// The chain of an event, and the event's position in it.
     pub(crate) fn of(&self, event: EventNumber) -> (Chain, u64) {
         let chain = self.at(self.copied.partition_point(|copied| copied.last < event));
         (chain, event.get().saturating_sub(chain.base.get()))
@@ -127,7 +126,7 @@ impl Chains {
     }
 }
 
-/// Adds the chains that a store in the making begins with.
+/// Adds the copied chains to a new store.
 pub(crate) fn add(connection: &Connection, chains: &Chains) -> rusqlite::Result<()> {
     let mut add = connection.prepare_cached("INSERT INTO copied_chain VALUES (?1, ?2, 0)")?;
     for copied in chains.copied() {

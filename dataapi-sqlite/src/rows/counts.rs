@@ -1,12 +1,12 @@
-//! The counts that a store keeps of its own rows.
+//! The counts that a store keeps of its rows.
 
 use dataapi_core::Date;
 use rusqlite::Connection;
 
-/// Counts what a store in the making has, and finds which row each grant is of: that follows from its rows.
+/// Counts the rows of a new store, and sets the row that each grant belongs to. Both follow from the other rows.
 pub(crate) fn recount(connection: &Connection, last_date: Date) -> rusqlite::Result<()> {
     connection.execute_batch(
-        // A dialog that was put back meanwhile has another row than when it was consented to.
+        // A dialog that was put back from a backup has another row now than when it was consented to.
         "UPDATE event SET seq = dialog.seq FROM dialog
              WHERE event.position = dialog.granted AND event.seq IS NOT dialog.seq;
          DELETE FROM consented_count;

@@ -1,4 +1,4 @@
-//! The rows of dialogs.
+//! The rows of the table `dialog`.
 
 use dataapi_core::{Date, NewDialog, Purge, StoredDialog, Text};
 use rusqlite::{Connection, Row};
@@ -17,8 +17,8 @@ pub(crate) fn stored_dialog(row: &Row<'_>) -> rusqlite::Result<StoredDialog> {
     Ok(StoredDialog::new(dialog, date, granted.is_some()))
 }
 
-/// Reads [`DIALOG_COLUMNS`] as what was written: the dialog, when it was received, and the number of
-/// the event of its consent.
+/// Reads [`DIALOG_COLUMNS`] and checks that they are as they were written. Returns the dialog, the date when it was
+/// received, and the number of the event that grants it.
 pub(crate) fn whole_dialog(
     row: &Row<'_>,
 ) -> rusqlite::Result<(NewDialog, Date, Option<EventNumber>)> {
@@ -26,7 +26,7 @@ pub(crate) fn whole_dialog(
         dialog_id: parsed(row, 0)?,
         customer_id: parsed(row, 1)?,
         language: parsed(row, 2)?,
-        // The limit on a text is a matter of what comes in, and may have been larger before.
+        // The limit on a text's length applies to new dialogs. It might have been higher when this one came.
         text: Text::parse(row.get(3)?, usize::MAX).map_err(|_| damaged(3))?,
     };
     let (date, granted) = (date(row, 4)?, row.get(5)?);
@@ -37,7 +37,7 @@ pub(crate) fn whole_dialog(
     }
 }
 
-/// Makes a pending dialog readable: by the event of that number.
+/// Makes a pending dialog readable, by the event with this number.
 pub(crate) fn grant(
     connection: &Connection,
     seq: i64,
@@ -45,7 +45,7 @@ pub(crate) fn grant(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            // SQLite has no exclusive or.
+            // SQLite has no XOR: `a ^ b` is `(a | b) - (a & b)`.
             "UPDATE dialog SET granted = ?2, checksum = (checksum | ?3) - (checksum & ?3)
              WHERE seq = ?1",
         )?
@@ -53,23 +53,23 @@ pub(crate) fn grant(
     Ok(())
 }
 
-/// A row of a dialog as it stands in one store, on its way to another. What it says cannot be shown.
+/// A row of a dialog, on its way from one store to another. Nothing here lets its content be shown.
 pub(crate) struct DialogRow {
     pub(crate) seq: i64,
     pub(crate) dialog: NewDialog,
     pub(crate) date: Date,
-    /// The number of the event of its consent.
+    /// The number of the event that grants it; `None` while it is pending.
     pub(crate) granted: Option<EventNumber>,
 }
 
-/// How many rows, and about how many bytes of text, are read in one go: some hundredths of a second,
-/// which keeps no erasure waiting.
+/// How many rows, and about how many bytes of text, are read at once. That takes some hundredths of a second, which
+/// does not delay an erasure.
 pub(crate) const AT_ONCE: usize = 4_000;
 const BYTES_AT_ONCE: usize = 8 << 20;
 
 impl DialogRow {
-    /// The dialogs after that row, in the order of rows, some thousand at most; and whether they are the
-    /// last.
+    /// Reads some thousand dialogs after this row, in the order of rows. Returns them, and whether they are the last
+    /// ones.
     pub(crate) fn after(connection: &Connection, seq: i64) -> rusqlite::Result<(Vec<Self>, bool)> {
         let mut select = connection.prepare_cached(&format!(
             "SELECT {DIALOG_COLUMNS}, seq FROM dialog WHERE seq > ?1 ORDER BY seq"
@@ -92,7 +92,7 @@ impl DialogRow {
     }
 }
 
-/// Adds a dialog in its own row.
+/// Adds a dialog in the row that it had in the other store.
 pub(crate) fn add(connection: &Connection, row: &DialogRow) -> rusqlite::Result<()> {
     let DialogRow { seq, dialog, date, granted } = row;
     connection
@@ -114,14 +114,14 @@ pub(crate) fn add(connection: &Connection, row: &DialogRow) -> rusqlite::Result<
     Ok(())
 }
 
-/// The last row of a dialog; 0 if there is none.
+/// The number of the last row; 0 if there is none.
 pub(crate) fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT max(seq) FROM dialog")?
         .query_row((), |row| Ok(row.get::<_, Option<i64>>(0)?.unwrap_or(0)))
 }
 
-/// Selects the dialogs that a purge takes, if it takes any, from an index that ends in their order.
+/// The index and the condition that select the dialogs of a purge; `None` if the purge is not of dialogs.
 pub(crate) fn due(which: Purge) -> Option<&'static str> {
     match which {
         Purge::Pending => Some("INDEXED BY pending_by_date WHERE granted IS NULL"),

@@ -1,4 +1,4 @@
-//! Each grant that came before its dialog and is held for it.
+//! The table of held grants: grants that came before their dialog.
 
 use dataapi_core::consent::rules;
 use dataapi_core::{Date, DialogRef, copy};
@@ -9,7 +9,7 @@ use crate::rows::values;
 /// The columns that [`early_grant`] reads, in its order.
 const COLUMNS: &str = "date, until, notice, method, locale";
 
-/// The one that is held for a dialog.
+/// Finds the grant that is held for a dialog.
 pub(crate) fn find(
     connection: &Connection,
     reference: &DialogRef,
@@ -20,7 +20,7 @@ pub(crate) fn find(
         .optional()
 }
 
-/// Removes the one that is held for a dialog, and yields it.
+/// Removes the grant that is held for a dialog, and returns it.
 pub(crate) fn take(
     connection: &Connection,
     reference: &DialogRef,
@@ -31,7 +31,7 @@ pub(crate) fn take(
         .optional()
 }
 
-/// Removes those whose time has passed; tells how many.
+/// Removes the grants whose time has passed, and returns how many there were.
 pub(crate) fn end(connection: &Connection, now: Date) -> rusqlite::Result<i64> {
     let ended = connection
         .prepare_cached("DELETE FROM early_grant WHERE until <= ?1")?
@@ -39,7 +39,7 @@ pub(crate) fn end(connection: &Connection, now: Date) -> rusqlite::Result<i64> {
     Ok(values::integer(ended as u64))
 }
 
-/// Adds one unless it is there; tells how many were added.
+/// Holds a grant unless one is held for this dialog already. Returns how many were added: 1 or 0.
 pub(crate) fn hold(
     connection: &Connection,
     reference: &DialogRef,
@@ -62,7 +62,7 @@ pub(crate) fn hold(
     Ok(values::integer(added as u64))
 }
 
-/// All of them, by reference.
+/// All held grants, by reference.
 pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<copy::EarlyGrantRow>> {
     connection
         .prepare_cached(&format!("SELECT ref, {COLUMNS} FROM early_grant ORDER BY ref"))?
@@ -74,7 +74,7 @@ pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<copy::EarlyGr
         .collect()
 }
 
-/// Adds one of another store.
+/// Adds a held grant of another store.
 pub(crate) fn add(connection: &Connection, early: &copy::EarlyGrantRow) -> rusqlite::Result<()> {
     let copy::EarlyGrantRow { reference, date, until, evidence } = early;
     let [notice, method, locale] = evidence.pieces();
@@ -84,7 +84,7 @@ pub(crate) fn add(connection: &Connection, early: &copy::EarlyGrantRow) -> rusql
     Ok(())
 }
 
-/// Reads [`COLUMNS`], which begin at that one.
+/// Reads [`COLUMNS`], which begin at the column `first`.
 fn early_grant(row: &Row<'_>, first: usize) -> rusqlite::Result<rules::EarlyGrant> {
     Ok(rules::EarlyGrant {
         date: values::date(row, first)?,

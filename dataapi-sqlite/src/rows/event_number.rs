@@ -1,14 +1,14 @@
-//! The number of an event in the database, which counts over all chains.
+//! The number of an event in the database, counted over all chains.
 
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 
-/// The number of an event in the database: 1 for the first of all.
+/// The number of an event in the database, counted over all chains, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EventNumber(u64);
 
 impl EventNumber {
-    /// Before the first event of all.
+    /// The number before the first event.
     pub(crate) const START: Self = Self(0);
 
     pub(crate) const fn new(number: u64) -> Self {
@@ -19,12 +19,12 @@ impl EventNumber {
         self.0
     }
 
-    /// That of the event so many after it.
+    /// The number this many events later.
     pub(crate) const fn plus(self, events: u64) -> Self {
         Self(self.0.saturating_add(events))
     }
 
-    /// That of the event before.
+    /// The number one event earlier.
     pub(crate) const fn before(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
@@ -32,7 +32,7 @@ impl EventNumber {
 
 impl ToSql for EventNumber {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        // SQLite has no larger numbers, and so no later events.
+        // SQLite has no larger integers, so there are no events beyond.
         Ok(i64::try_from(self.0).unwrap_or(i64::MAX).into())
     }
 }

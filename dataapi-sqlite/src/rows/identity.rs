@@ -1,4 +1,4 @@
-//! What a store is, for as long as it is there: its secret key and its chains.
+//! What identifies a store and never changes: its secret key and its chains.
 
 use dataapi_core::RefKey;
 use rusqlite::Connection;
@@ -7,7 +7,7 @@ use crate::error::OpenError;
 use crate::rows::chains::Chains;
 use crate::rows::{checksum, values};
 
-/// What a store is, for as long as it is there.
+/// What identifies a store and never changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) key: RefKey,
@@ -20,7 +20,7 @@ impl Identity {
     }
 }
 
-/// The secret key of the store, made with it.
+/// Reads the secret key of the store, which was created with it.
 pub(crate) fn ref_key(connection: &Connection) -> Result<RefKey, OpenError> {
     let (key, check) = connection.query_row("SELECT ref_key, ref_check FROM store", (), |row| {
         Ok((row.get(0)?, row.get::<_, u32>(1)?))
@@ -32,7 +32,7 @@ pub(crate) fn ref_key(connection: &Connection) -> Result<RefKey, OpenError> {
     }
 }
 
-/// Gives a store in the making its key.
+/// Sets the secret key of a new store.
 pub(crate) fn set_key(connection: &Connection, key: &RefKey) -> rusqlite::Result<()> {
     connection
         .execute(

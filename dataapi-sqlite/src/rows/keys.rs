@@ -1,4 +1,4 @@
-//! Keys in the database: few rows, read all at once.
+//! The table of keys. It has few rows, which are read all at once.
 
 use dataapi_core::{
     CustomerPrefix, Date, Grant, Invalid, Key, KeyHash, KeyName, Language, Reach, Roles,
@@ -16,7 +16,7 @@ pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
     connection.prepare_cached(&sql)?.query_map((), read)?.collect()
 }
 
-/// Adds a key; false if its name is taken.
+/// Adds a key. Returns false if its name is taken.
 pub(crate) fn add(connection: &Connection, key: &Key) -> rusqlite::Result<bool> {
     let reach = key.grant.reach();
     let languages: Vec<_> = reach.languages().iter().map(Language::as_str).collect();
@@ -40,14 +40,14 @@ pub(crate) fn add(connection: &Connection, key: &Key) -> rusqlite::Result<bool> 
     Ok(added == 1)
 }
 
-/// Revokes a key unless it is; false if there is none.
+/// Revokes a key unless it is revoked already. Returns false if there is no such key.
 pub(crate) fn revoke(connection: &Connection, name: &KeyName, now: Date) -> rusqlite::Result<bool> {
     change(connection, name, |key| {
         key.revoked.get_or_insert(now);
     })
 }
 
-/// Notes when a key was used; false if there is none.
+/// Keeps when a key was last used. Returns false if there is no such key.
 pub(crate) fn note_use(
     connection: &Connection,
     name: &KeyName,
@@ -56,7 +56,7 @@ pub(crate) fn note_use(
     change(connection, name, |key| key.last_used = key.last_used.max(Some(at)))
 }
 
-/// Changes when a key was revoked or last used; false if there is none.
+/// Changes when a key was revoked or last used. Returns false if there is no such key.
 fn change(
     connection: &Connection,
     name: &KeyName,
@@ -81,7 +81,7 @@ fn change(
     Ok(true)
 }
 
-/// Reads [`COLUMNS`] as what was written.
+/// Reads [`COLUMNS`] and checks that they are as they were written.
 fn read(row: &Row<'_>) -> rusqlite::Result<Key> {
     let key = Key {
         name: values::parsed(row, 0)?,

@@ -1,4 +1,4 @@
-//! The rows of events: looked up by number, and only ever added to.
+//! The table of events, which is the ledger. Events are found by number, and never removed.
 
 use dataapi_core::{
     ChainHead, Date, DialogRef, Event, EventHash, EventKind, LedgerHead, Limit, Positions,
@@ -27,7 +27,7 @@ pub(crate) fn event(row: &Row<'_>, chains: &Chains) -> rusqlite::Result<Event> {
     })
 }
 
-/// The last event of the chain that grows.
+/// The head of the store's own chain.
 pub(crate) fn head(connection: &Connection, chains: &Chains) -> rusqlite::Result<ChainHead> {
     let live = chains.live();
     let last = connection
@@ -44,7 +44,7 @@ pub(crate) fn head(connection: &Connection, chains: &Chains) -> rusqlite::Result
     })
 }
 
-/// The last event of each chain that has some.
+/// The head of each chain that has events.
 pub(crate) fn heads(connection: &Connection, chains: &Chains) -> rusqlite::Result<Vec<ChainHead>> {
     let copied = chains.copied().iter().map(|chain| head_at(connection, chains, chain.last));
     let mut heads = copied.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -52,12 +52,12 @@ pub(crate) fn heads(connection: &Connection, chains: &Chains) -> rusqlite::Resul
     Ok(heads)
 }
 
-/// The last events of all chains, signed off.
+/// The head of the whole ledger.
 pub(crate) fn whole_head(connection: &Connection, chains: &Chains) -> rusqlite::Result<LedgerHead> {
     Ok(LedgerHead::of(heads(connection, chains)?))
 }
 
-/// The event of that number.
+/// Reads the event with this number, and checks that it follows the one before.
 fn at(connection: &Connection, chains: &Chains, number: EventNumber) -> rusqlite::Result<Event> {
     let (chain, position) = chains.of(number);
     let before = if position > 1 {
@@ -69,7 +69,7 @@ fn at(connection: &Connection, chains: &Chains, number: EventNumber) -> rusqlite
     follows(before, event.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
 }
 
-/// The event of that number as it stands there, if there is one.
+/// Reads the event with this number, if there is one, without checking its hash.
 pub(crate) fn unchecked_at(
     connection: &Connection,
     chains: &Chains,
@@ -81,7 +81,7 @@ pub(crate) fn unchecked_at(
         .optional()
 }
 
-/// The event of that number, to which a dialog or its tombstone refers.
+/// Reads the event that a dialog or its tombstone refers to, and checks that it is an event of that dialog.
 pub(crate) fn of(
     connection: &Connection,
     chains: &Chains,
@@ -92,7 +92,7 @@ pub(crate) fn of(
     if event.reference == *reference { Ok(event) } else { Err(damaged(1)) }
 }
 
-/// The head of a chain as it was after the event of that number.
+/// The head of a chain as it was after the event with this number.
 fn head_at(
     connection: &Connection,
     chains: &Chains,
@@ -105,13 +105,13 @@ fn head_at(
     Ok(ChainHead { chain: chain.number, position, hash: EventHash::from_bytes(hash) })
 }
 
-/// An event as it was written: damage to it, or to the one before, breaks the chain.
+/// Checks that `event` follows `before` in its chain. Damage to either of them breaks the chain.
 fn follows(before: ChainHead, event: Event) -> rusqlite::Result<Event> {
     let Event { reference, kind, date, evidence, .. } = event.clone();
     if before.next(reference, kind, date, evidence) == event { Ok(event) } else { Err(damaged(7)) }
 }
 
-/// The events after those positions, chain by chain, as they stand there: whoever audits them sees where a
+/// Reads the events after these positions, chain by chain, without checking their hashes: an audit has to see where a
 /// chain is broken.
 pub(crate) fn after(
     connection: &Connection,
@@ -140,7 +140,7 @@ pub(crate) fn after(
     Ok(found)
 }
 
-/// The number of the last event of a chain before a date; its base if there is none.
+/// The number of the last event of a chain before a date; the chain's base if there is none.
 pub(crate) fn last_before(
     connection: &Connection,
     chains: &Chains,
@@ -151,7 +151,7 @@ pub(crate) fn last_before(
         Some(events) => events,
         None => head(connection, chains)?.position,
     };
-    // Dates never go backwards along a chain.
+    // Dates never go backwards along a chain, so a binary search finds it.
     let (mut before, mut not_before) = (0, end + 1);
     while not_before - before > 1 {
         let middle = u64::midpoint(before, not_before);
@@ -164,7 +164,7 @@ pub(crate) fn last_before(
     Ok(chain.event_number(before))
 }
 
-/// Adds an event, of the dialog that has or had that row.
+/// Adds an event. `seq` is the row that its dialog has or had.
 pub(crate) fn append(
     connection: &Connection,
     chains: &Chains,
@@ -189,7 +189,7 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// The events after that number with the rows of their dialogs, up to `at_most`.
+/// Reads up to `at_most` events after this number, with the rows of their dialogs.
 pub(crate) fn events_after(
     connection: &Connection,
     chains: &Chains,

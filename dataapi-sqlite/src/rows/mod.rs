@@ -1,4 +1,4 @@
-//! Rows of the database as values of the domain, and back: one file for each table or kind of value.
+//! Converts rows of the database to values of the domain and back, with one file for each table or kind of value.
 
 pub(crate) mod chains;
 pub(crate) mod checksum;

@@ -1,5 +1,7 @@
-//! Which tombstones are still there: in each chain those of all events that end a dialog, after the one up
-//! to which they are forgotten.
+//! The table of tombstones.
+//!
+//! Each event that withdraws or erases a dialog makes a tombstone. A purge *forgets* tombstones, in each chain in the
+//! order of their events. So each chain has the tombstones of all such events after the last one that was forgotten.
 
 use dataapi_core::{Date, DialogRef, Event};
 use rusqlite::{Connection, OptionalExtension};
@@ -9,8 +11,7 @@ use crate::rows::event_number::EventNumber;
 use crate::rows::ledger::{self, EVENT_COLUMNS};
 use crate::rows::values;
 
-/// Between which events of a chain those lie whose tombstones may be forgotten: after the first, up to the
-/// last.
+/// The events of a chain whose tombstones are due to be forgotten: those after `first`, up to `last`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
     pub(crate) chain: Chain,
@@ -18,13 +19,13 @@ pub(crate) struct Due {
     pub(crate) last: EventNumber,
 }
 
-/// The events in such a range that end a dialog whose tombstone is there. That of an id which was used again
-/// is of a later event.
+/// The condition for the events in such a range that still have their tombstone. If the id was used again after the
+/// tombstone was forgotten, its new tombstone belongs to a later event.
 pub(crate) const WITH_TOMBSTONE: &str = "position > ?1 AND position <= ?2 AND kind > 1
      AND EXISTS (SELECT 1 FROM tombstone
                  WHERE tombstone.ref = event.ref AND tombstone.position = event.position)";
 
-/// The event by which a dialog is gone.
+/// Finds the event that withdrew or erased a dialog.
 pub(crate) fn find(
     connection: &Connection,
     chains: &Chains,
@@ -37,14 +38,14 @@ pub(crate) fn find(
     number.map(|number| ledger::of(connection, chains, reference, number)).transpose()
 }
 
-/// Whether a dialog is gone.
+/// Whether a dialog has a tombstone.
 pub(crate) fn is_there(connection: &Connection, reference: &DialogRef) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM tombstone WHERE ref = ?1")?
         .exists([reference.as_bytes()])
 }
 
-/// Up to where the tombstones of each chain are forgotten, in the order of chains.
+/// For each chain, in order, the number of the event up to which its tombstones are forgotten.
 pub(crate) fn forgotten(
     connection: &Connection,
     chains: &Chains,
@@ -65,7 +66,7 @@ pub(crate) fn forgotten(
     chains.iter().map(forgotten).collect()
 }
 
-/// Keeps up to where they are forgotten.
+/// Sets the number of the event up to which the tombstones of a chain are forgotten.
 pub(crate) fn set_forgotten(
     connection: &Connection,
     chain: &Chain,
@@ -84,7 +85,7 @@ pub(crate) fn set_forgotten(
     Ok(())
 }
 
-/// Where those are that are of events before a date.
+/// For each chain, the events before a date whose tombstones are not forgotten yet.
 pub(crate) fn due(
     connection: &Connection,
     chains: &Chains,
@@ -102,7 +103,7 @@ pub(crate) fn due(
     Ok(found)
 }
 
-/// The events of those, the oldest first.
+/// Reads the events in such a range that still have their tombstone, oldest first.
 pub(crate) fn ends(
     connection: &Connection,
     chains: &Chains,
@@ -117,20 +118,20 @@ pub(crate) fn ends(
         .collect()
 }
 
-/// How many those are.
+/// Counts the events in such a range that still have their tombstone.
 pub(crate) fn count(connection: &Connection, due: &Due) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(&format!("SELECT count(*) FROM event WHERE {WITH_TOMBSTONE}"))?
         .query_row((due.first, due.last), |row| values::count(row, 0))
 }
 
-/// Adds those of all events after the one up to which they are forgotten, where none is yet.
+/// Adds the tombstones of all events after those up to which tombstones are forgotten.
 pub(crate) fn fill(
     connection: &Connection,
     forgotten: &[(Chain, EventNumber)],
 ) -> rusqlite::Result<()> {
     let mut add = connection.prepare_cached(
-        // An id that was used again is gone by the later event.
+        // If an id was used and erased again, the later event counts.
         "INSERT INTO tombstone SELECT ref, position FROM event
          WHERE kind > 1 AND position > ?1 AND position <= ?2
          ON CONFLICT (ref) DO UPDATE SET position = excluded.position",
@@ -142,7 +143,8 @@ pub(crate) fn fill(
     Ok(())
 }
 
-/// Up to where they must have been forgotten, by those that are there.
+/// For each chain, the number of the event up to which its tombstones must have been forgotten, to judge by those that
+/// exist.
 pub(crate) fn forgotten_by_rows(
     connection: &Connection,
     chains: &Chains,
@@ -163,7 +165,7 @@ pub(crate) fn forgotten_by_rows(
     Ok(forgotten)
 }
 
-/// Those after a reference, with the numbers of their events, by reference.
+/// Reads up to `at_most` tombstones after this reference, by reference, with the numbers of their events.
 pub(crate) fn after(
     connection: &Connection,
     reference: &[u8],
@@ -177,7 +179,7 @@ pub(crate) fn after(
         .collect()
 }
 
-/// Adds one.
+/// Adds a tombstone.
 pub(crate) fn add(
     connection: &Connection,
     reference: &DialogRef,
@@ -189,7 +191,7 @@ pub(crate) fn add(
     Ok(())
 }
 
-/// Removes one.
+/// Removes a tombstone.
 pub(crate) fn remove(connection: &Connection, reference: &DialogRef) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM tombstone WHERE ref = ?1")?

@@ -1,13 +1,13 @@
-//! Single columns as values of the domain, and back.
+//! Converts single columns to values of the domain and back.
 //!
-//! A row that holds what it cannot hold was damaged from outside: that is an error of the backend,
+//! A column with a value that DataAPI does not write was damaged from outside. Reading it is an error of the backend,
 //! never a wrong answer.
 
 use dataapi_core::{Date, Evidence, Language};
 use rusqlite::Row;
 use rusqlite::types::Type;
 
-/// Reads how many there are.
+/// Reads a count.
 pub(crate) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged(column))
 }
@@ -39,12 +39,12 @@ pub(crate) fn evidence(row: &Row<'_>, first: usize) -> rusqlite::Result<Evidence
         .map_err(|_| damaged(first))
 }
 
-/// What a row is that holds what it cannot hold.
+/// The error for a row that is damaged.
 pub(crate) fn damaged(column: usize) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Null, "the row is damaged".into())
 }
 
-/// SQLite has no larger numbers.
+/// A count as an integer of SQLite, which has no larger ones.
 pub(crate) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
