@@ -10,7 +10,7 @@
 //!
 //! **Checkpoints.** A *checkpoint* copies pages from the log to the database file. When a checkpoint has copied
 //! the whole log and no read uses the log any more, SQLite can *restart* it: the next commit writes its frames at
-//! the beginning of the log again. SQLite's automatic checkpoints are switched off. Only a
+//! the beginning of the log again. SQLite's automatic checkpoints are switched off in a store. Only a
 //! [`Scrubber`](scrub::Scrubber) checkpoints, so it can inspect each page before the log restarts.
 //!
 //! **What a scrub does.** A scrub keeps all writers waiting for a moment, and:
@@ -31,7 +31,8 @@
 //! **Crashes.** The store has two *marks* ([`marks`]). One says that the log might hold bytes of erased dialogs: the
 //! transaction that erases sets it. The other says that a scrub began step 2 and might not have finished step 3. The
 //! next scrub of any process, at the latest when the store is next opened, finds the marks and does what is left. If
-//! the second mark is set, it inspects every page of the database, since nothing else says which pages to clean.
+//! the second mark is set, it inspects every page of the database, since nothing else says which pages to clean. A new
+//! store begins with this mark.
 //!
 //! **When.** The [`upkeep`] thread decides when to checkpoint and when to scrub.
 

@@ -1,4 +1,4 @@
-//! Dialogs that come: received, imported, or put back from a backup.
+//! Adds dialogs: received, imported, or put back from a backup.
 
 use dataapi_core::consent::rules::{self, Arrival, Slot};
 use dataapi_core::{Date, DialogRef, ImportedDialog, NewDialog, Received, StoreError};
@@ -10,11 +10,14 @@ use crate::rows::event_number::EventNumber;
 use crate::rows::{checksum, tombstones};
 use crate::write::transaction::Transaction;
 
-/// What came of a dialog of a backup.
+/// What happened to a dialog of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PutBack {
+    /// It was put back.
     Done,
+    /// Its id is in use: it was left out.
     IsThere,
+    /// It was withdrawn or erased: it was left out.
     Gone,
 }
 
@@ -25,26 +28,26 @@ impl Transaction<'_> {
         self.receive(dialog, now, |slot| rules::insert(slot, now))
     }
 
-    /// Takes in a dialog of another store.
+    /// Adds an imported dialog.
     pub(crate) fn import(&mut self, imported: &ImportedDialog) -> Result<(), SqliteError> {
         let now = self.now();
         let rule = |slot: Slot<'_>| rules::import(slot, imported, now);
         if rules::is_from_the_future(imported, now) {
-            // It is refused anyway; the write that tells what is in the way is not tried.
+            // The rule refuses it in any case. What has its id is looked up, instead of found by a write.
             rule(self.slot(&imported.dialog)?)?;
         }
         self.receive(&imported.dialog, now, rule)?;
         Ok(())
     }
 
-    /// Puts a dialog of a backup back, in the state that its row says by this ledger, unless its id is
-    /// in use or gone.
+    /// Puts a dialog of a backup back, unless its id is in use, withdrawn or erased. The row has the state that the
+    /// dialog has by this store's ledger.
     pub(crate) fn put_back(&mut self, row: &DialogRow) -> Result<PutBack, SqliteError> {
         let DialogRow { dialog, date, granted, .. } = row;
         let now = self.now();
         let reference = self.key.reference(&dialog.dialog_id);
         let arrival = match self.arrival(&reference, &|slot| rules::insert(slot, now)) {
-            // It has its date from when it first came.
+            // It keeps the date when it was first received.
             Ok(arrival) => Arrival { received: *date, is_imported: true, ..arrival },
             Err(SqliteError::Refused(StoreError::Gone)) => return Ok(PutBack::Gone),
             Err(error) => return Err(error),
@@ -56,7 +59,7 @@ impl Transaction<'_> {
         Ok(if is_back { PutBack::Done } else { PutBack::IsThere })
     }
 
-    /// Stores a dialog as a rule says, which is asked once more if another one is found to have its id.
+    /// Stores a dialog as `rule` says. If the write finds that its id is taken, `rule` is asked again for the refusal.
     fn receive(
         &mut self,
         dialog: &NewDialog,
@@ -73,7 +76,7 @@ impl Transaction<'_> {
         Err(refusal.unwrap_or(StoreError::Exists { same_content }).into())
     }
 
-    /// What a rule says of a dialog of that reference; whether its id is taken is left to the write.
+    /// Asks `rule` about a dialog with this reference. The write will find out whether its id is taken.
     fn arrival(
         &mut self,
         reference: &DialogRef,
@@ -82,12 +85,12 @@ impl Transaction<'_> {
         if tombstones::is_there(&self.sql, reference)? {
             return Ok(rule(Slot::Gone)?);
         }
-        // None is held for an id that is taken.
+        // There is no held grant for an id that is taken.
         let held = self.take_early_grant(reference)?;
         Ok(rule(held.as_ref().map_or(Slot::Free, Slot::Awaited))?)
     }
 
-    /// What has the id of a dialog, looked up.
+    /// Looks up what has the id of a dialog.
     fn slot(&self, dialog: &NewDialog) -> rusqlite::Result<Slot<'static>> {
         if tombstones::is_there(&self.sql, &self.key.reference(&dialog.dialog_id))? {
             return Ok(Slot::Gone);
@@ -96,7 +99,7 @@ impl Transaction<'_> {
         Ok(taken.map_or(Slot::Free, |same_content| Slot::Taken { same_content }))
     }
 
-    /// Whether the dialog that has its id is the same; `None` if none has.
+    /// Whether the stored dialog with the same id has the same content; `None` if there is none.
     fn same_content(&self, dialog: &NewDialog) -> rusqlite::Result<Option<bool>> {
         self.sql
             .prepare_cached(&format!("SELECT {DIALOG_COLUMNS} FROM dialog WHERE dialog_id = ?1"))?
@@ -105,7 +108,7 @@ impl Transaction<'_> {
             .map(|stored| stored.map(|stored| stored.same_content(dialog)))
     }
 
-    /// Stores a dialog, consented or pending; `None` if its id is taken.
+    /// Stores a dialog, consented or pending. Returns `None` if its id is taken.
     fn store(
         &mut self,
         dialog: &NewDialog,
@@ -114,7 +117,7 @@ impl Transaction<'_> {
         now: Date,
     ) -> rusqlite::Result<Option<Received>> {
         let Arrival { received, is_imported, grant } = arrival;
-        // Its event follows once the id is known to be free.
+        // The event itself is added once the id is known to be free.
         let granted = if grant.is_some() { Some(self.next_event()?) } else { None };
         let Some(seq) = self.insert_row(dialog, received, granted)? else { return Ok(None) };
         match grant {
@@ -130,7 +133,7 @@ impl Transaction<'_> {
         Ok(Some(Received { date: received, is_consented: granted.is_some() }))
     }
 
-    /// Stores a dialog that an event in the ledger grants; false if its id is taken.
+    /// Stores a dialog that is granted by an event in the ledger. Returns false if its id is taken.
     fn store_as_granted(
         &mut self,
         dialog: &NewDialog,
@@ -140,7 +143,7 @@ impl Transaction<'_> {
         let Some(seq) = self.insert_row(dialog, received, Some(granted))? else {
             return Ok(false);
         };
-        // Where the event finds its dialog from now on.
+        // The event has to refer to the dialog's new row.
         self.sql
             .prepare_cached("UPDATE event SET seq = ?2 WHERE position = ?1")?
             .execute((granted, seq))?;
@@ -148,7 +151,7 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    /// Adds the row of a dialog and tells which it is; `None` if its id is taken.
+    /// Adds the row of a dialog and returns its number; `None` if its id is taken.
     fn insert_row(
         &self,
         dialog: &NewDialog,

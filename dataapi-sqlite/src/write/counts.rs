@@ -1,27 +1,28 @@
-//! What a transaction changes in the counts that a store keeps; written once, at its end.
+//! The changes that a transaction makes to the store's counts. They are written once, at its end.
 
 use std::collections::BTreeMap;
 
 use dataapi_core::{CustomerId, Date, EventKind, Language};
 use rusqlite::Connection;
 
-/// What the transaction changes in the counts; written once, at its end.
+/// The changes that a transaction makes to the store's counts. They are written once, at its end.
 #[derive(Default)]
 pub(crate) struct CountChanges {
+    /// Whether there is anything to write.
     pub(crate) any: bool,
-    /// Of what can be read.
+    /// Whether the set of readable dialogs changed.
     pub(crate) readable: bool,
     /// Whether anything was erased.
     pub(crate) erases: bool,
     pub(crate) pending: i64,
     pub(crate) withdrawn: i64,
     pub(crate) erased: i64,
-    /// By customer and folded language, `""` standing for any, in the order of the table's key.
+    /// By customer and lower-case language, in the order of the table's key. `""` means any.
     pub(crate) consented: BTreeMap<(String, String), i64>,
 }
 
 impl CountChanges {
-    /// How many more are gone that way.
+    /// The count that an event of this kind, which withdraws or erases, changes.
     pub(crate) fn gone(&mut self, kind: EventKind) -> &mut i64 {
         match kind {
             EventKind::Withdrawn => &mut self.withdrawn,
@@ -45,7 +46,7 @@ impl CountChanges {
         }
     }
 
-    /// Writes them, with the last date that was given out and the number of decisions that are held early.
+    /// Writes the changes, the last date that the store handed out, and the number of held grants.
     pub(crate) fn write(
         &self,
         connection: &Connection,
@@ -72,7 +73,7 @@ impl CountChanges {
             "INSERT INTO consented_count VALUES (?1, ?2, ?3)
              ON CONFLICT DO UPDATE SET n = n + excluded.n",
         )?;
-        // A customer without a dialog leaves no trace.
+        // No row may remain of a customer without dialogs.
         let mut drop_empty = connection.prepare_cached(
             "DELETE FROM consented_count WHERE customer_id = ?1 AND language = ?2 AND n = 0",
         )?;

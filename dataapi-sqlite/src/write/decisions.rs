@@ -1,4 +1,4 @@
-//! Decisions, also those that come before their dialog.
+//! Records decisions, including early ones.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::rows::early_grants;
 use crate::write::transaction::Transaction;
 
 impl Transaction<'_> {
-    /// Records a decision on a dialog that was received.
+    /// Records a decision on a received dialog.
     pub(crate) fn decide(
         &mut self,
         dialog_id: &DialogId,
@@ -27,7 +27,7 @@ impl Transaction<'_> {
         Ok(Receipt { dialog_id: dialog_id.clone(), decision, event })
     }
 
-    /// Records a decision on a dialog that may be yet to come.
+    /// Records a decision on a dialog that might not have been received yet.
     pub(crate) fn decide_early(
         &mut self,
         dialog_id: &DialogId,
@@ -70,7 +70,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Holds a grant unless it is held already; those whose time has passed are held no more.
+    /// Holds a grant unless one is held for this dialog already. Removes those whose time has passed.
     fn hold(
         &mut self,
         reference: &DialogRef,

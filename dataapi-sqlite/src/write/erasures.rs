@@ -1,4 +1,4 @@
-//! Erasures by an operator, by a customer's right, and by retention; and tombstones that are forgotten.
+//! Erases dialogs, for an operator, by a customer's right, or by retention, and forgets tombstones.
 
 use dataapi_core::consent::rules::{self, NewEvent, Purged, Record};
 use dataapi_core::{CustomerId, Date, DialogId, Event, Purge};
@@ -25,7 +25,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Erases all that is held on a customer; tells how many dialogs that was.
+    /// Erases all dialogs of a customer, and returns how many there were.
     pub(crate) fn erase_customer(&mut self, customer_id: &CustomerId) -> Result<u64, SqliteError> {
         let held = self.all(
             &format!(
@@ -40,7 +40,7 @@ impl Transaction<'_> {
         Ok(self.erase_all(held, |record| rules::erase_customer(record, customer_id))?)
     }
 
-    /// Takes away what is older than that date, some at a time; tells how many.
+    /// Erases dialogs, or forgets tombstones, from before this date: at most `at_most`. Returns how many.
     pub(crate) fn purge(
         &mut self,
         which: Purge,
@@ -72,7 +72,7 @@ impl Transaction<'_> {
         self.sql.prepare_cached(sql)?.query_map(parameters, FoundDialog::read)?.collect()
     }
 
-    /// Erases each of these dialogs that the rule says is to go.
+    /// Erases those of these dialogs for which `rule` returns an event. Returns how many.
     fn erase_all(
         &mut self,
         found: Vec<FoundDialog>,
@@ -90,8 +90,7 @@ impl Transaction<'_> {
         Ok(erased)
     }
 
-    /// Forgets tombstones, chain by chain in the order of their events: each event that ends a dialog
-    /// has one until it is forgotten.
+    /// Forgets tombstones, chain by chain and in the order of their events, and keeps how far it got in each chain.
     fn forget(&mut self, before: Date, at_most: u32) -> rusqlite::Result<u64> {
         let mut left = at_most;
         for due in tombstones::due(&self.sql, self.chains, before)? {

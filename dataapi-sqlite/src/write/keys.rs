@@ -1,4 +1,4 @@
-//! Keys that are made, revoked and used.
+//! Creates and revokes keys, and notes their use.
 
 use dataapi_core::{Date, Invalid, KeyName, NewKey};
 
@@ -7,7 +7,7 @@ use crate::rows::keys;
 use crate::write::transaction::Transaction;
 
 impl Transaction<'_> {
-    /// Adds a key; tells when.
+    /// Adds a key, and returns the date of its creation.
     pub(crate) fn create_key(&mut self, key: &NewKey) -> Result<Date, SqliteError> {
         let now = self.now();
         if !keys::add(&self.sql, &key.clone().kept(now))? {
@@ -17,7 +17,7 @@ impl Transaction<'_> {
         Ok(now)
     }
 
-    /// Revokes a key; false if there is none.
+    /// Revokes a key. Returns false if there is no such key.
     pub(crate) fn revoke_key(&mut self, name: &KeyName) -> Result<bool, SqliteError> {
         let now = self.now();
         let found = keys::revoke(&self.sql, name, now)?;

@@ -1,4 +1,4 @@
-//! Writes: the one thread that commits them, and what each does to the database.
+//! Writes: the one thread that commits them, and the changes that each makes to the database.
 
 pub(crate) mod arrivals;
 pub(crate) mod commits;

@@ -1,6 +1,6 @@
-//! The transaction that writes share: what they look up in it, and what becomes of the rows that an event is of.
+//! The transaction that all waiting writes share: looks up what they need, and applies events to rows.
 //!
-//! What a write does is decided by the [rules](dataapi_core::consent::rules) in core.
+//! The [rules](dataapi_core::consent::rules) in core decide what a write does.
 
 use dataapi_core::consent::rules::{EarlyGrant, HeldRecord, NewEvent, Record};
 use dataapi_core::{ChainHead, Clock, Date, DialogId, DialogRef, Event, EventKind, RefKey};
@@ -12,21 +12,21 @@ use crate::rows::identity::Identity;
 use crate::rows::{dialogs, early_grants, ledger, tombstones, values};
 use crate::write::counts::CountChanges;
 
-/// An open transaction; dropped without [`Transaction::commit`] it is rolled back.
+/// An open transaction. If it is dropped without [`Transaction::commit`], it is rolled back.
 pub(crate) struct Transaction<'c> {
     pub(super) sql: rusqlite::Transaction<'c>,
     pub(super) key: &'c RefKey,
     pub(super) chains: &'c Chains,
     clock: &'c dyn Clock,
     pub(super) last_date: Date,
-    /// How many decisions are held for dialogs that are yet to come.
+    /// How many grants are held for dialogs that have not come yet.
     pub(super) early: i64,
-    /// The end of the chain that grows, once it was looked up.
+    /// The head of the store's own chain, once it is looked up.
     head: Option<ChainHead>,
     pub(super) changes: CountChanges,
 }
 
-/// A dialog that is there, as far as a write has to know it.
+/// A stored dialog, with what a write needs to know of it.
 pub(super) struct FoundDialog {
     pub(super) seq: i64,
     pub(super) dialog_id: DialogId,
@@ -37,7 +37,7 @@ pub(super) struct FoundDialog {
 pub(super) const FOUND_COLUMNS: &str = "seq, customer_id, dialog_id, language, date, granted";
 
 impl<'c> Transaction<'c> {
-    /// Takes the write lock, waiting for other processes for a bounded time.
+    /// Begins a transaction with SQLite's write lock, for which it waits for a bounded time.
     pub(crate) fn begin(
         connection: &'c Connection,
         identity: &'c Identity,
@@ -55,12 +55,12 @@ impl<'c> Transaction<'c> {
         Ok(Self { sql, key, chains, clock, last_date, early, head: None, changes })
     }
 
-    /// Whether it erases anything.
+    /// Whether the transaction erases anything.
     pub(crate) fn erases(&self) -> bool {
         self.changes.erases
     }
 
-    /// Makes all of it durable.
+    /// Commits the transaction. When this returns `Ok`, it is on disk.
     pub(crate) fn commit(self) -> rusqlite::Result<()> {
         if self.changes.any {
             self.changes.write(&self.sql, self.last_date, self.early)?;
@@ -68,18 +68,18 @@ impl<'c> Transaction<'c> {
         self.sql.commit()
     }
 
-    /// The time, but not before any date that was given out.
+    /// The current date, but not before any date that the store handed out.
     pub(super) fn now(&self) -> Date {
         self.clock.now().max(self.last_date)
     }
 
-    /// Keeps a date that was given out without a dialog.
+    /// Keeps a date that was handed out for something other than a dialog or an event.
     pub(super) fn keep_date(&mut self, now: Date) {
         self.last_date = now;
         self.changes.any = true;
     }
 
-    /// What is there under an id, and the row if it is a dialog.
+    /// Looks up what has an id: a dialog, with its row, or a tombstone, a held grant, or nothing.
     pub(super) fn record(
         &self,
         dialog_id: &DialogId,
@@ -98,7 +98,7 @@ impl<'c> Transaction<'c> {
         Ok((self.early_grant(reference)?.map_or(Record::Absent, Record::Awaited), None))
     }
 
-    /// The row of a dialog, if it is there.
+    /// Finds a stored dialog.
     pub(super) fn find(&self, dialog_id: &DialogId) -> rusqlite::Result<Option<FoundDialog>> {
         self.sql
             .prepare_cached(&format!("SELECT {FOUND_COLUMNS} FROM dialog WHERE dialog_id = ?1"))?
@@ -106,12 +106,12 @@ impl<'c> Transaction<'c> {
             .optional()
     }
 
-    /// The grant that is held for a dialog, if there is one; nothing is read where none is held at all.
+    /// The grant that is held for a dialog. If the store holds no grants at all, this reads nothing.
     fn early_grant(&self, reference: &DialogRef) -> rusqlite::Result<Option<EarlyGrant>> {
         if self.early == 0 { Ok(None) } else { early_grants::find(&self.sql, reference) }
     }
 
-    /// The same, and it is held no more.
+    /// Removes the grant that is held for a dialog, and returns it.
     pub(super) fn take_early_grant(
         &mut self,
         reference: &DialogRef,
@@ -127,7 +127,7 @@ impl<'c> Transaction<'c> {
         Ok(taken)
     }
 
-    /// Appends an event, and makes of what is there under its dialog's id what it says.
+    /// Appends an event to the ledger, and changes the rows of its dialog to match.
     pub(super) fn apply<G>(
         &mut self,
         new: NewEvent,
@@ -144,7 +144,7 @@ impl<'c> Transaction<'c> {
                 self.changes.pending(-1);
                 self.changes.consented(&held.customer_id, &held.language, 1);
             }
-            // A dialog that comes with its consent is stored so.
+            // A dialog that arrives with its grant is stored as consented in the first place.
             (EventKind::Granted, ..) => {}
             (EventKind::Withdrawn | EventKind::Erased | EventKind::Expired, ..) => {
                 tombstones::add(&self.sql, &reference, number)?;
@@ -156,7 +156,7 @@ impl<'c> Transaction<'c> {
         Ok(event)
     }
 
-    /// Removes what is there under the id of a dialog that is gone.
+    /// Removes what is stored under the id of a dialog that was withdrawn or erased.
     fn remove<G>(
         &mut self,
         reference: &DialogRef,
@@ -180,7 +180,7 @@ impl<'c> Transaction<'c> {
         Ok(())
     }
 
-    /// Adds what happens to the ledger, in the transaction in which it happens.
+    /// Appends an event to the ledger.
     pub(super) fn append(
         &mut self,
         new: NewEvent,
@@ -195,7 +195,7 @@ impl<'c> Transaction<'c> {
         Ok(event)
     }
 
-    /// The number that the next event has.
+    /// The number that the next event will have.
     pub(super) fn next_event(&mut self) -> rusqlite::Result<EventNumber> {
         let position = self.head()?.position + 1;
         Ok(self.event_number(position))
@@ -208,7 +208,7 @@ impl<'c> Transaction<'c> {
         Ok(*self.head.insert(ledger::head(&self.sql, self.chains)?))
     }
 
-    /// The number of the event at that position of the chain that grows.
+    /// The number of the event at this position of the store's own chain.
     fn event_number(&self, position: u64) -> EventNumber {
         self.chains.live().event_number(position)
     }
@@ -220,7 +220,8 @@ impl FoundDialog {
             customer_id: values::parsed(row, 1)?,
             language: values::language(row, 3)?,
             received: values::date(row, 4)?,
-            // Which dates are another store's is not kept. Those of this one never lie behind the time.
+            // The row does not say whether the date is another store's. A date of this store never lies in the future,
+            // so `true` gives the right answer for both.
             is_imported: true,
             granted: row.get(5)?,
         };

@@ -1,7 +1,7 @@
-//! The one thread that writes: it commits all requests that wait as one transaction.
+//! The one thread that writes. It commits all waiting requests in one transaction.
 //!
-//! While one commit waits for the disk, the next requests gather; the busier the store, the more
-//! of them share an fsync. A request is answered after the commit that holds it.
+//! While a commit waits for the disk, the next requests queue. The busier the store, the more requests share an fsync.
+//! A request is answered after its commit.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,13 +20,13 @@ use crate::rows::identity::Identity;
 use crate::write::commits::Commits;
 use crate::write::transaction::Transaction;
 
-/// How many requests one commit takes at most, so that the first of them does not wait for ever.
+/// How many requests one commit takes at most, so that the first of them does not wait too long.
 const MAX_BATCH: usize = 1024;
 
-/// How long the thread stays awake after a commit: a lone client is back in a third of it.
+/// How long the thread stays awake after a commit. A single client sends its next request in a third of this time.
 const AWAKE: Duration = Duration::from_micros(500);
 
-/// The queue to the writing thread. Dropping it waits until all that was taken in is committed.
+/// The queue to the writing thread. Dropping it waits until all requests in the queue are committed.
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: Option<Sender<Box<dyn QueuedWrite>>>,
@@ -35,7 +35,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; at most `capacity` requests wait, any more are refused as overloaded.
+    /// Starts the thread. At most `capacity` requests wait; further ones are refused as overloaded.
     pub(crate) fn start(
         connection: Connection,
         wal: Wal,
@@ -55,9 +55,9 @@ impl Writer {
         Ok(Self { queue: Some(queue), commits, thread: Some(thread) })
     }
 
-    /// Runs `work` in the next transaction, and answers when that is on disk.
+    /// Runs `work` in the next transaction, and returns its result when the transaction is on disk.
     ///
-    /// `work` may run twice: where a shared transaction failed, each request gets one of its own.
+    /// `work` can run twice: if a shared transaction fails, each of its requests runs again in its own transaction.
     pub(crate) async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -73,7 +73,7 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// What it is busy with; how long erasures have waited is not its to say.
+    /// What the writer is doing. It does not know since when erasures wait for a scrub (`unscrubbed`).
     pub(crate) fn activity(&self) -> Activity {
         let (queued, capacity) = match &self.queue {
             Some(queue) => (queue.len(), queue.capacity().unwrap_or(0)),
@@ -92,7 +92,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.queue.take());
         if let Some(thread) = self.thread.take() {
-            // It fails only if the thread panicked, which its callers have noticed already.
+            // It fails only if the thread panicked. Its callers have received an error then.
             let _ = thread.join();
         }
     }
@@ -100,13 +100,13 @@ impl Drop for Writer {
 
 /// A request on its way through the thread.
 trait QueuedWrite: Send {
-    /// Does its work; an error means that the transaction must be rolled back.
+    /// Does the work. An error means that the transaction must be rolled back.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), rusqlite::Error>;
 
-    /// Answers with what its work yielded.
+    /// Answers the caller with the result of the work.
     fn answer(self: Box<Self>);
 
-    /// Answers that the database failed.
+    /// Answers the caller that the database failed.
     fn fail(self: Box<Self>, error: &rusqlite::Error);
 }
 
@@ -130,7 +130,7 @@ where
         Ok(())
     }
 
-    // Nobody may be waiting any more: a dropped call still happened whole.
+    // Sending fails if the caller has dropped its call. The write is complete in any case.
 
     fn answer(self: Box<Self>) {
         let _ = self.reply.send(self.outcome.unwrap_or_else(|| Err(closed())));
@@ -160,14 +160,14 @@ impl Committer {
         }
     }
 
-    /// Commits the batch and answers each of it, leaving it empty.
+    /// Commits the batch, answers each request in it, and leaves it empty.
     fn commit(&mut self, batch: &mut Vec<Box<dyn QueuedWrite>>) {
         match self.transact(batch) {
             Ok(()) => {
                 self.commits.count(batch.len());
                 batch.drain(..).for_each(QueuedWrite::answer);
             }
-            // Nothing was committed: one request that cannot succeed must not fail the others.
+            // Nothing was committed. A request that cannot succeed must not make the others fail.
             Err(Abort::Work(_)) if batch.len() > 1 => {
                 for write in batch.drain(..) {
                     self.commit_alone(write);
@@ -208,8 +208,8 @@ impl Committer {
     }
 }
 
-/// Waits for a request, awake at first: a client that sends one after the other is soon back, and to
-/// put a thread to sleep and wake it takes a sixth of the time of a request that is alone.
+/// Waits for a request, at first without sleeping. A client that sends one request after another soon sends the next
+/// one, and to put the thread to sleep and wake it takes a sixth of the time of a single request.
 fn next(writes: &Receiver<Box<dyn QueuedWrite>>) -> Option<Box<dyn QueuedWrite>> {
     let started = Instant::now();
     while started.elapsed() < AWAKE {
