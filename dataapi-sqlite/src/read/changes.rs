@@ -1,4 +1,4 @@
-//! The ledger as it is followed: each event with what it made readable.
+//! The ledger's events, each grant with its dialog.
 
 use dataapi_core::{Change, Event, Limit, Positions, Reach, StoredDialog};
 use rusqlite::types::Value;
@@ -10,9 +10,11 @@ use crate::rows::chains::Chains;
 use crate::rows::event_number::EventNumber;
 use crate::rows::{dialogs, ledger};
 
-/// The events after those positions with what they made readable, chain by chain.
+/// Reads the events after these positions, chain by chain. A grant has its dialog if that is still consented and
+/// within `reach`.
 ///
-/// Only a grant that still holds is what its dialog's row refers to, whatever dialog has that row now.
+/// The row of an event might belong to another dialog by now. So a grant has a dialog only if that row refers back
+/// to the event.
 pub(crate) fn changes(
     connection: &Connection,
     chains: &Chains,

@@ -1,4 +1,4 @@
-//! How many there are of what: by state, by language, and of what a purge would take.
+//! Counts dialogs by state and by language, and what a purge would remove.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub(crate) fn info(connection: &Connection) -> Result<StoreInfo, SqliteError> {
     Ok(StoreInfo { backend: "sqlite", schema: Some(schema), last_scrub: scrubbed })
 }
 
-/// How many a purge would take.
+/// How many dialogs or tombstones a purge would remove.
 pub(crate) fn purgeable(
     connection: &Connection,
     chains: &Chains,

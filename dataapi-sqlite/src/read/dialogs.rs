@@ -1,4 +1,4 @@
-//! Reads of one dialog: itself, and how it stands.
+//! Reads one dialog, or the state of its consent.
 
 use dataapi_core::consent::rules::{HeldRecord, Record};
 use dataapi_core::{ConsentStatus, CustomerId, Dialog, DialogId, NewDialog, Reach, StoreError};
@@ -52,7 +52,7 @@ pub(crate) fn consent(
         let NewDialog { customer_id, language, .. } = dialog;
         let event = |number| ledger::of(connection, chains, &key.reference(dialog_id), number);
         let granted = granted.map(event).transpose()?;
-        // Which dates are another store's is not kept.
+        // The row does not say whether the date is another store's. The status does not depend on it.
         let is_imported = true;
         Record::Held(HeldRecord { customer_id, language, received, is_imported, granted })
     } else {

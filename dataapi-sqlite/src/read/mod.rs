@@ -1,4 +1,4 @@
-//! Reads: the connections that they are done on, and what each asks of the database.
+//! Reads: the connections that they use, and the queries.
 
 pub(crate) mod changes;
 pub(crate) mod counts;

@@ -1,4 +1,4 @@
-//! Pages of consented dialogs. Each is read straight off an index that is named, and none sorts.
+//! Pages of consented dialogs. Each query names the index that it reads in order, and none sorts.
 
 use dataapi_core::{CustomerId, Dialog, Filter, Language, Page, PageRequest, StoredDialog, Upper};
 use rusqlite::Connection;
@@ -36,16 +36,16 @@ pub(crate) fn page(
     Ok(request.page(found, total))
 }
 
-/// Short is what walks along an index for little more than the rows of a page.
+/// The cost of a page: short if it reads little more of an index than the page's own rows.
 pub(crate) fn page_cost(request: &PageRequest) -> Cost {
     let (filter, window) = (request.filter(), request.window());
     let counts_rows = window.total && (filter.from().is_some() || filter.to().is_some());
-    // Between the customers of a prefix lie those of all others.
+    // Without a customer, a query reads dialogs by date: those of customers with the prefix lie between all others.
     let passes_others = filter.reach().customers().is_some() && filter.customer_id().is_none();
     if counts_rows || passes_others || window.offset() > 1_000 { Cost::Long } else { Cost::Short }
 }
 
-/// The languages of all consented dialogs.
+/// The languages that consented dialogs have.
 fn consented_languages(connection: &Connection) -> rusqlite::Result<Vec<Language>> {
     connection
         .prepare_cached(
@@ -71,12 +71,12 @@ pub(crate) fn page_items(request: &PageRequest, languages: Option<&[Language]>) 
     query
 }
 
-/// How many match in any language.
+/// Counts the dialogs that match, in any language.
 pub(crate) fn page_total(filter: &Filter) -> Select {
     page_total_in(filter, None)
 }
 
-/// Kept counts, unless a range of dates has to be counted along its index.
+/// Counts the dialogs that match: from stored counts, or along the index if there is a range of dates.
 pub(crate) fn page_total_in(filter: &Filter, languages: Option<&[Language]>) -> Select {
     if filter.from().is_some() || filter.to().is_some() {
         let part = |language: Option<&Language>| {
@@ -106,13 +106,13 @@ pub(crate) fn page_total_in(filter: &Filter, languages: Option<&[Language]>) -> 
     query
 }
 
-/// Each language that is looked under; `None` for all of them together.
+/// The languages to query one by one; a single `None` queries all languages at once.
 fn one_by_one(languages: Option<&[Language]>) -> impl Iterator<Item = Option<&Language>> {
     let all = languages.is_none().then_some(None);
     all.into_iter().chain(languages.unwrap_or_default().iter().map(Some))
 }
 
-/// Selects from the index made for this combination of filters, down to the filter's `from`.
+/// Selects from the index for this combination of filters, down to the filter's `from`.
 fn consented(columns: &str, filter: &Filter, language: Option<&Language>) -> Select {
     let index = match (filter.customer_id(), language) {
         (None, None) => "consented",

@@ -1,4 +1,4 @@
-//! Every read is answered from an index, and none sorts.
+//! Checks that every query uses an index and none sorts.
 
 use dataapi_core::{
     Cursor, CustomerId, Date, Filter, PageRequest, Position, Purge, Reach, Start, SubjectRequest,
@@ -15,7 +15,7 @@ use crate::rows::dialogs::{DIALOG_COLUMNS, due};
 use crate::rows::ledger::EVENT_COLUMNS;
 use crate::rows::tombstones;
 
-/// Every statement that a page can need, with what it is for.
+/// The statements of pages, counts and purges, each with its purpose.
 fn statements() -> Vec<(String, Select)> {
     let date = Date::from_micros(0).unwrap();
     let position = Position { date, dialog_id: "d".parse().unwrap() };

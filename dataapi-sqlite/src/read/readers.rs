@@ -1,8 +1,8 @@
-//! Reads, each on a connection of its own: the short ones where they are asked for, the long ones
-//! on threads.
+//! Runs reads, each on a connection that no other read uses: short ones on the caller's thread, long ones on threads of
+//! the store.
 //!
-//! Write-ahead logging lets them read while the writer writes. A read starts after it was asked
-//! for, so it sees every commit that was acknowledged before.
+//! With a write-ahead log, they read while the writer writes. A read begins after the call, so it sees every commit
+//! that was acknowledged before the call.
 
 use std::fmt;
 use std::path::Path;
@@ -20,20 +20,19 @@ use crate::error::{OpenError, SqliteError, closed, overloaded};
 use crate::open::open_for_reading;
 use crate::read::snapshots::{self, Idle, SnapshotEnder};
 
-/// How long a read may take.
+/// How long a read can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cost {
-    /// A bounded number of look-ups: less than it takes to wake a thread and to be woken by it,
-    /// so it is done on the thread that asks.
+    /// A bounded number of lookups. They take less time than to wake a thread and be woken by it, so they run on the
+    /// caller's thread.
     Short,
-    /// Anything else must not hold up what the asking thread has to do.
+    /// Anything else. It runs on a thread of the store, so that it does not block the caller's.
     Long,
 }
 
 type QueuedRead = Box<dyn FnOnce(&Connection) + Send>;
 
-/// The connections that read, and the queue to the reading threads. Dropping it waits until these
-/// have ended.
+/// The connections that read, and the queue to the reading threads. Dropping it waits until the threads have ended.
 #[derive(Debug)]
 pub(crate) struct Readers {
     idle: Idle,
@@ -43,23 +42,23 @@ pub(crate) struct Readers {
     long: LongReads,
 }
 
-/// The long reads that run, for whoever cannot wait for their end.
+/// The long reads that are running, so that the upkeep thread can stop those that block a scrub.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LongReads(Arc<Mutex<Vec<Arc<LongRead>>>>);
 
-/// What a reading thread is at.
+/// The read that a thread is running, if any, and the handle to stop it.
 struct LongRead {
     handle: InterruptHandle,
     since: Mutex<Option<Instant>>,
 }
 
 impl LongReads {
-    /// Ends those that have run for longer than `limit`; their callers are told to ask for less.
+    /// Stops the reads that have run for longer than `limit`. Their callers get an error that says to ask for less.
     pub(crate) fn interrupt(&self, limit: Duration) {
         for read in lock(&self.0).iter() {
             let since = lock(&read.since);
             if since.is_some_and(|since| since.elapsed() > limit) {
-                // The thread goes on to its next read only when the lock is given back.
+                // While this holds the lock, the thread cannot begin its next read.
                 read.handle.interrupt();
             }
         }
@@ -84,8 +83,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Readers {
-    /// Opens `count` connections for short reads, and as many with a thread each for long ones; at
-    /// most `capacity` of these wait, any more are refused as overloaded.
+    /// Opens `count` connections for short reads, and as many for long ones, each with its thread. At most `capacity`
+    /// reads wait for a thread; further ones are refused as overloaded.
     pub(crate) fn start(path: &Path, count: usize, capacity: usize) -> Result<Self, OpenError> {
         let (queue, reads) = crossbeam_channel::bounded(capacity);
         let (idle, ending) = snapshots::pool(count).map_err(OpenError::Thread)?;
@@ -95,7 +94,7 @@ impl Readers {
         let index = WalIndex::open(path).map_err(OpenError::Files)?;
         for _ in 0..count {
             let short = open_for_reading(path)?;
-            // Whoever asks has other things to do than to wait for a lock.
+            // The caller's thread must not wait for a lock.
             short.busy_timeout(Duration::ZERO)?;
             readers.idle.add(short, index.clone());
             let connection = open_for_reading(path)?;
@@ -110,7 +109,7 @@ impl Readers {
         Ok(readers)
     }
 
-    /// The long reads that run.
+    /// The long reads that are running.
     pub(crate) fn long_reads(&self) -> LongReads {
         self.long.clone()
     }
@@ -132,7 +131,7 @@ impl Readers {
         }
         let (reply, answer) = oneshot::channel();
         let queued: QueuedRead = Box::new(move |connection| {
-            // Nobody waits for a call that was dropped.
+            // A call that was dropped needs no answer.
             if !reply.is_closed() {
                 let _ =
                     reply.send(snapshots::read_once(connection, work).map_err(StoreError::from));
@@ -151,7 +150,7 @@ impl Drop for Readers {
     fn drop(&mut self) {
         drop(self.queue.take());
         for thread in self.threads.drain(..) {
-            // It fails only if the thread panicked, which its callers have noticed already.
+            // It fails only if the thread panicked. Its callers have received an error then.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Tells whether what can be read has changed, for the price of a look at SQLite's shared memory.
+//! Reports whether the readable dialogs have changed, at the cost of one look at SQLite's shared memory.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -11,17 +11,16 @@ use crate::erase::wal_index::{Header, WalIndex};
 use crate::error::OpenError;
 use crate::open::open_for_reading;
 
-/// As many eyes as there are threads that look at once: a look is shorter than waiting for
-/// another one's end.
+/// One [`Seen`] for each thread that looks at the same time. A look takes less time than to wait for another thread's.
 #[derive(Debug)]
 pub(crate) struct Revisions(Vec<Mutex<Seen>>);
 
-/// The revision that was seen last.
+/// The revision that was read last, with a connection to read it again.
 #[derive(Debug)]
 struct Seen {
     connection: Connection,
     index: WalIndex,
-    /// None where it could not be looked at: then the store is asked again.
+    /// `None` if the header could not be read: then the next look reads the revision again.
     header: Option<Header>,
     revision: Revision,
 }
@@ -31,8 +30,7 @@ impl Revisions {
         (0..count).map(|_| Seen::open(path).map(Mutex::new)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The revision now; `None` if the database cannot tell, or more look at once than there are
-    /// eyes.
+    /// The current revision. `None` if the database could not be read, or too many threads look at the same time.
     pub(crate) fn current(&self) -> Option<Revision> {
         self.0.iter().find_map(|seen| seen.try_lock().ok())?.current().ok()
     }
@@ -50,8 +48,8 @@ impl Seen {
     fn current(&mut self) -> rusqlite::Result<Revision> {
         let header = self.index.header().ok();
         if header.is_none() || self.header != header {
-            // Read after the header, which may come before a commit that is seen now already: that
-            // one is looked for once more.
+            // The revision is read after the header. A commit between the two is in the revision already, and makes the
+            // next look read it once more.
             self.revision = read(&self.connection)?;
             self.header = header;
         }

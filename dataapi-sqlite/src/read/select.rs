@@ -1,4 +1,4 @@
-//! A `SELECT` that is put together from conditions, with its parameters.
+//! Builds `SELECT` statements from conditions, with their parameters.
 
 use dataapi_core::{Language, Position, Reach, StoredDialog};
 use rusqlite::types::Value;
@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::rows::dialogs::{self, DIALOG_COLUMNS};
 
-/// A statement with its parameters.
+/// A `SELECT` statement with its parameters.
 pub(crate) struct Select {
     pub(crate) sql: String,
     pub(crate) parameters: Vec<Value>,
@@ -24,7 +24,8 @@ impl Select {
         self.parameters.extend(values);
     }
 
-    /// The dialog of a grant that stands, the number of its event the first parameter, where it is within `reach`.
+    /// Selects the dialog of a grant that is still in effect, if the dialog is within `reach`. The first parameter is
+    /// the number of the grant's event.
     pub(crate) fn of_grant(reach: &Reach) -> Self {
         let mut query = Self::new(format!(
             "SELECT {DIALOG_COLUMNS} FROM dialog
@@ -65,12 +66,12 @@ impl Select {
 
     pub(crate) fn limited(&mut self, limit: usize, offset: u64) {
         self.sql.push_str(" ORDER BY date DESC, dialog_id DESC LIMIT ? OFFSET ?");
-        // One more than the limit tells whether there is a next page.
+        // One more than the limit, to see whether there is a next page.
         self.parameters.push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
         self.parameters.push(i64::try_from(offset).unwrap_or(i64::MAX).into());
     }
 
-    /// At most `limit` and one more.
+    /// Runs the statement and returns its dialogs. It expects at most `limit` and one more.
     pub(crate) fn dialogs(
         &self,
         connection: &Connection,
@@ -90,12 +91,12 @@ impl Select {
         let number: Option<i64> = connection
             .prepare_cached(&self.sql)?
             .query_row(params_from_iter(&self.parameters), |row| row.get(0))?;
-        // A sum of nothing is NULL.
+        // The sum of no rows is NULL.
         Ok(number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
     }
 }
 
-/// Puts together what comes in order off several indexes: SQLite merges that instead of sorting it.
+/// Combines selects that are each in the order of an index. SQLite merges them and does not sort.
 pub(crate) fn merged(parts: impl Iterator<Item = Select>) -> Select {
     let (count, Select { sql, parameters }) = joined(parts, " UNION ALL ");
     let sql = if count == 1 { sql } else { format!("SELECT * FROM ({sql})") };

@@ -1,11 +1,11 @@
-//! The state of the store that a read sees, kept for the next one as long as it is the newest.
+//! Keeps the snapshot of a read for the next read, as long as it is the newest.
 //!
-//! To begin and to end one costs system calls under a lock that all connections of a process share. Where
-//! reads come one after the other they see the same state, unless someone commits in between: with it
-//! kept, any other page of 20 is served 1.14 times as often.
+//! To begin and end a snapshot takes system calls under a lock that all connections of a process share. Reads that
+//! follow each other see the same state unless someone commits in between. With snapshots kept, pages of 20 dialogs
+//! other than the newest are served 1.14 times as often.
 //!
-//! While a snapshot lasts, what was erased since cannot leave the log. So none is taken over that is older
-//! than [`LONGEST`], and one that nobody asks for is ended at most half of that later.
+//! While a snapshot lasts, the bytes of what was erased since cannot leave the log. So no read uses a snapshot that is
+//! older than [`LONGEST`], and one that no read uses is ended at most half of that time later.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,14 +18,14 @@ use rusqlite::Connection;
 use crate::erase::wal_index::{Header, WalIndex};
 use crate::error::SqliteError;
 
-/// How old a snapshot may be that is taken over: a tenth of what a scrub waits for reads.
+/// How old a snapshot can be for a read to use it. It is a tenth of the time that a scrub waits for reads.
 const LONGEST: Duration = Duration::from_millis(10);
 
-/// How soon the next read must have come for one to be kept. With fewer reads there is little to gain, and
+/// A snapshot is kept only if the read before was at most this long ago. With fewer reads there is little to gain, and
 /// each would wake the thread that ends snapshots.
 const SOON: Duration = Duration::from_millis(1);
 
-/// A connection that reads, with the snapshot that it has.
+/// A connection that reads, with the snapshot that it keeps.
 #[derive(Debug)]
 pub(crate) struct Reader {
     connection: Connection,
@@ -37,21 +37,21 @@ pub(crate) struct Reader {
 
 #[derive(Clone, Copy, Debug)]
 struct Snapshot {
-    /// What the store was like before it began, and after.
+    /// The header of the log's index, the same before the snapshot began and after.
     header: Header,
     since: Instant,
 }
 
-/// How many snapshots are kept, and who is told of it.
+/// How many snapshots are kept, and the signal that wakes the thread that ends them.
 #[derive(Clone, Debug)]
 struct Keeping {
     count: Arc<AtomicUsize>,
-    /// Has a place for one word: that one is kept now.
+    /// It has room for one signal: that a snapshot is kept.
     noted: Sender<()>,
 }
 
 impl Reader {
-    /// Runs `work` on a snapshot that has all that was committed until now.
+    /// Runs `work` on a snapshot with everything that is committed before this call.
     pub(crate) fn read<T>(
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
@@ -61,7 +61,7 @@ impl Reader {
         let is_newest = self.kept.is_some_and(|kept| {
             Some(kept.header) == before
                 && asked.duration_since(kept.since) < LONGEST
-                // SQLite itself ends it where a disk fails.
+                // If a disk fails, SQLite ends the snapshot itself.
                 && !self.connection.is_autocommit()
         });
         if !is_newest {
@@ -72,11 +72,11 @@ impl Reader {
         let last = self.last_asked.replace(asked);
         let comes_soon = last.is_some_and(|last| asked.duration_since(last) < SOON);
         if found.is_err() {
-            // The failure of the work is the error to tell.
+            // The error to return is that of the work.
             let _ = self.end();
         } else if !is_newest {
-            // It began at the first look of `work`: only if nobody has committed around that is it known
-            // what it is a snapshot of.
+            // The snapshot began with the first statement of `work`. Only if nobody committed around that time is it
+            // known which state it has.
             match before.filter(|_| comes_soon && self.index.header().ok() == before) {
                 Some(header) => self.keep(Snapshot { header, since: asked }),
                 None => self.end()?,
@@ -88,7 +88,7 @@ impl Reader {
     fn keep(&mut self, snapshot: Snapshot) {
         self.kept = Some(snapshot);
         self.keeping.count.fetch_add(1, Ordering::SeqCst);
-        // Where the word is there already, it is yet to be heard.
+        // If the channel is full, the thread has not received the earlier signal yet: that one is enough.
         let _ = self.keeping.noted.try_send(());
     }
 
@@ -103,14 +103,14 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // A connection that is closed, if only for a panic, keeps nothing.
+        // A connection that is closed, be it by a panic, keeps no snapshot.
         if self.kept.is_some() {
             self.keeping.count.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }
 
-/// Readers of which nobody has need just now.
+/// The readers that are not in use.
 #[derive(Clone, Debug)]
 pub(crate) struct Idle {
     readers: (Sender<Reader>, Receiver<Reader>),
@@ -123,7 +123,7 @@ impl Idle {
     }
 
     pub(crate) fn put_back(&self, reader: Reader) {
-        // There is room for each one that was ever taken out.
+        // It cannot fail: there is room for every reader.
         let _ = self.readers.0.try_send(reader);
     }
 
@@ -132,12 +132,12 @@ impl Idle {
         self.put_back(Reader { connection, index, kept: None, last_asked: None, keeping });
     }
 
-    /// Ends the snapshots of readers that were not asked for as long as one may be kept.
+    /// Ends the snapshots of idle readers that are too old to be used.
     fn end_old(&self) {
         for _ in 0..self.readers.1.len() {
             let Some(mut reader) = self.take() else { return };
             if reader.kept.is_some_and(|kept| kept.since.elapsed() >= LONGEST) {
-                // What fails now is tried again in a moment.
+                // If this fails, it is tried again in a moment.
                 let _ = reader.end();
             }
             self.put_back(reader);
@@ -145,14 +145,14 @@ impl Idle {
     }
 }
 
-/// The thread that ends snapshots nobody asks for. Dropping it waits until it has ended.
+/// The thread that ends snapshots that no read uses. Dropping it waits until the thread has ended.
 #[derive(Debug)]
 pub(crate) struct SnapshotEnder {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Room for `count` readers, and what ends their snapshots in time.
+/// Creates an empty pool with room for `count` readers, and the thread that ends their snapshots in time.
 pub(crate) fn pool(count: usize) -> std::io::Result<(Idle, SnapshotEnder)> {
     let (noted, kept) = crossbeam_channel::bounded(1);
     let (stop, stopped) = crossbeam_channel::bounded(0);
@@ -184,15 +184,13 @@ impl Drop for SnapshotEnder {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It fails only if the thread panicked: then the readers end what they have themselves.
+            // It fails only if the thread panicked. Then readers end their snapshots at the next read or when closed.
             let _ = thread.join();
         }
     }
 }
 
-/// Runs `work` on one snapshot of its own.
-///
-/// Several statements of one read must see one state of the store.
+/// Runs `work` on a new snapshot, so that all its statements see the same state of the store.
 pub(crate) fn read_once<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
@@ -200,19 +198,19 @@ pub(crate) fn read_once<T>(
     end(connection)?;
     begin(connection)?;
     let found = work(connection);
-    // A failure of the work is the error to tell.
+    // If the work failed, that is the error to return.
     let ended = end(connection);
     found.and_then(|found| ended.map(|()| found).map_err(SqliteError::from))
 }
 
-/// The statements around it stay prepared like all others, which rusqlite's own transactions do not: that
-/// would be a tenth of the time of a page of 20.
+/// Begins a snapshot. Unlike the statements of rusqlite's own transactions, this one stays prepared: to prepare it each
+/// time would take a tenth of the time of a page of 20 dialogs.
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached("BEGIN DEFERRED")?.execute(()).map(|_| ())
 }
 
-/// Ends the snapshot unless a failure has ended it already. An interrupt that was meant for the read
-/// may meet this instead, and the next read must not find it open.
+/// Ends the snapshot unless a failure has ended it already. It tries twice: an interrupt that was meant for the read
+/// can hit the first try, and the next read must not find the snapshot open.
 fn end(connection: &Connection) -> rusqlite::Result<()> {
     if connection.is_autocommit() {
         return Ok(());
@@ -227,7 +225,7 @@ mod tests {
 
     use super::*;
 
-    /// A pool of one reader, and a program beside it that writes.
+    /// A pool of one reader, and a connection that writes.
     fn store(path: &Path) -> (Idle, SnapshotEnder, Connection) {
         let writer = crate::open::open_for_writing(path, true, 1 << 20).unwrap();
         let (idle, ending) = pool(1).unwrap();
@@ -241,7 +239,7 @@ mod tests {
         Ok(connection.query_row("SELECT pending FROM store", (), |row| row.get(0))?)
     }
 
-    /// Takes the reader, which is away for a moment now and then, and reads until its snapshot is kept.
+    /// Takes the reader and reads until its snapshot is kept. The thread that ends snapshots has it now and then.
     fn read_until_kept(idle: &Idle) -> Reader {
         loop {
             if let Some(mut reader) = idle.take() {
@@ -317,7 +315,7 @@ mod tests {
         let (idle, _ending, _writer) = store(&folder.path().join("dialogs.db"));
         let mut reader = read_until_kept(&idle);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-            reader.read(|_| -> Result<(), SqliteError> { panic!("as a handler may") })
+            reader.read(|_| -> Result<(), SqliteError> { panic!("as a handler might") })
         }));
         assert!(panicked.is_err());
         assert_eq!(idle.keeping.count.load(Ordering::SeqCst), 0);

@@ -1,4 +1,4 @@
-//! Pages of everything that is held on one customer.
+//! Pages of all dialogs of one customer, pending ones included.
 
 use dataapi_core::{CustomerId, Filter, HeldDialog, Page, SubjectRequest};
 use rusqlite::Connection;
