@@ -48,8 +48,7 @@ fn a_restore_without_a_ledger_must_be_accepted() {
     let restore = ["--store", "sqlite:new.db", "restore", "monday.db"];
     let refused = sandbox.run(&restore);
     assert_eq!(refused.code, Some(4), "{refused:?}");
-    for words in ["nothing tells what was withdrawn or erased", "5 events", "--accept-resurrection"]
-    {
+    for words in ["what was withdrawn or erased after", "5 events", "--accept-resurrection"] {
         assert!(refused.err.contains(words), "{words}: {refused:?}");
     }
     assert!(!sandbox.files().contains(&"new.db".to_owned()));

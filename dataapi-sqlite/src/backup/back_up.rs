@@ -13,30 +13,32 @@ use crate::rows::dialogs::{AT_ONCE, DialogRow};
 use crate::rows::ledger::events_after;
 use crate::rows::{early_grants, keys};
 
-/// So many are done to the copy within a read: a hundredth of a second.
+/// How many events are applied while a read is open. That takes a hundredth of a second.
 const FEW_EVENTS: usize = 200;
 
-/// What was backed up.
+/// The content of a new backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
-    /// How many dialogs, pending ones included.
+    /// How many dialogs it has, pending ones included.
     pub dialogs: u64,
-    /// The last events of the ledger at the moment of the copy.
+    /// The head of the ledger at the moment of the backup.
     pub head: LedgerHead,
 }
 
 impl SqliteStore {
-    /// Writes a copy of the store as it is at one moment to a new file, while it is in use, here and by
-    /// other processes; no erasure waits for it. The file is a store of its own with the same key, that
-    /// only its owner can read, and appears once it is whole and on disk. Its keys are all revoked: one
-    /// that is revoked later would work there.
+    /// Writes a backup of the store as it is at one moment to a new file. The store stays in use, here and by other
+    /// processes, and no erasure waits for the backup.
     ///
-    /// It holds pending dialogs, too: keep it as safe as the store, and no longer than you must, since
-    /// no later erasure reaches it. Blocks for as long as it takes, and ends only while rows are copied
-    /// faster than they are added.
+    /// The backup is a store itself, with the same secret key. Only its owner can read the file, which appears once it
+    /// is complete and on disk. All API keys in it are revoked: otherwise a key that is revoked later would still work
+    /// there.
+    ///
+    /// A backup has pending dialogs too, and no later erasure reaches it: keep it as safe as the store, and no longer
+    /// than you must. This call blocks until the backup is done. It ends only if rows are copied faster than new ones
+    /// are added.
     ///
     /// # Errors
-    /// [`BackupError::IsThere`], [`BackupError::Write`], [`BackupError::Sqlite`],
+    /// [`BackupError::IsThere`], [`BackupError::Write`], [`BackupError::Open`], [`BackupError::Sqlite`],
     /// [`BackupError::Stopped`].
     pub fn back_up(&self, path: &Path, on_step: OnStep<'_>) -> Result<Backup, BackupError> {
         let source = open_for_reading(&self.path)?;

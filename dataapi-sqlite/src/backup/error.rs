@@ -1,4 +1,4 @@
-//! Why there is no backup, or nothing was restored from one.
+//! The error of backups and restores.
 
 use std::io;
 
@@ -6,61 +6,59 @@ use dataapi_core::{BrokenChain, Date, StoreError};
 
 use crate::error::OpenError;
 
-/// Why there is no backup, or nothing was restored from one.
+/// Why a backup could not be made or restored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// There is a file at the place of the new one, or the log of one. It was left alone.
+    /// There is already a file at the path of the new one, or a log of SQLite beside it. It was left unchanged.
     #[error(
-        "there is a file at that place already, or the log of one beside it (-wal, -shm); choose \
-         another place, or move it away"
+        "there is already a file at this path, or one with the same name and -wal or -shm at its end; choose \
+         another path, or move the file away"
     )]
     IsThere,
 
-    /// The new file could not be written; nothing is left of it.
-    #[error("the new file cannot be written; check that its folder is there and has room")]
+    /// The new file could not be written. Nothing of it is left.
+    #[error("the new file cannot be written; check that its folder exists and the disk has space")]
     Write(#[source] io::Error),
 
     /// The backup or the store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
 
-    /// SQLite could not read the one or write the other.
-    #[error("SQLite cannot read or write the copy")]
+    /// SQLite failed while it read the store or wrote the new file.
+    #[error("SQLite cannot read the store or write the new file")]
     Sqlite(#[from] rusqlite::Error),
 
-    /// The store that is there did not take a dialog.
+    /// The existing store did not accept a dialog.
     #[error(transparent)]
     Store(#[from] StoreError),
 
-    /// The store that is there was not made from the same one as the backup.
-    #[error(
-        "the store that is there is not the one of the backup; restore to a place without a store"
-    )]
+    /// The existing store does not have the secret key of the backup: the backup is of another store.
+    #[error("the backup was made from another store than the existing one; restore to a path without a store")]
     OtherStore,
 
-    /// The ledger is not one that goes on from the backup's.
-    #[error("the ledger does not go on from that of the backup: {0}")]
+    /// The ledger is broken, or does not continue the backup's ledger.
+    #[error("the ledger does not continue the ledger of the backup: {0}")]
     Ledger(#[from] BrokenChain),
 
     /// The ledger could not be read.
     #[error("the ledger cannot be read")]
     LedgerFile(#[source] io::Error),
 
-    /// There is no ledger to tell what must not come back.
+    /// There is no ledger that says what must not come back.
     #[error(
-        "nothing tells what was withdrawn or erased after this backup. It knows of {position} \
-         events, the last of {date}; every dialog that was withdrawn or erased after that would be \
-         there again, and those consented to before could be read"
+        "there is no ledger that says what was withdrawn or erased after this backup. The backup has {position} \
+         events, until {date}. Every dialog that was withdrawn or erased after that would come back, and could be \
+         read if the customer had consented before"
     )]
     NothingKnown {
         /// How many events the backup has.
         position: u64,
-        /// When the backup's store last gave out a date.
+        /// The last date that the backed up store had handed out.
         date: Date,
     },
 
-    /// It was asked to stop.
-    #[error("it was stopped before its end")]
+    /// The caller stopped it.
+    #[error("it was stopped before it was complete")]
     Stopped,
 }

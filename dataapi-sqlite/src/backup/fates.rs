@@ -1,4 +1,4 @@
-//! What has happened to the dialogs of a backup since it was made, by a newer ledger.
+//! What happened to the dialogs of a backup after it was made, according to a newer ledger.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,16 @@ use crate::rows::dialogs::DialogRow;
 use crate::rows::event_number::EventNumber;
 use crate::rows::values;
 
-/// What has happened to the dialogs of a backup since it was made.
+/// What happened to the dialogs of a backup after it was made.
 #[derive(Default)]
 pub(crate) struct Fates(HashMap<DialogRef, Fate>);
 
-/// What has happened to one of them.
+/// What happened to one dialog.
 #[derive(Clone, Copy)]
 enum Fate {
-    /// It was consented to by the event of that number.
+    /// It was granted, by the event with this number.
     Granted(EventNumber),
-    /// It was withdrawn or erased; a dialog that took its id later is another one.
+    /// It was withdrawn or erased. If its id has events after that, they are of another dialog.
     Gone,
 }
 
@@ -42,12 +42,12 @@ impl Fates {
         Ok(())
     }
 
-    /// Whether anything has happened to that dialog.
+    /// Whether anything happened to this dialog.
     pub(crate) fn tell_of(&self, reference: &DialogRef) -> bool {
         self.0.contains_key(reference)
     }
 
-    /// Those that may come back, as they are to stand, and how many may not.
+    /// Returns the rows that may come back, with their later grants, and how many rows may not.
     pub(crate) fn sort(&self, key: &RefKey, rows: Vec<DialogRow>) -> (Vec<DialogRow>, u64) {
         if self.0.is_empty() {
             return (rows, 0);

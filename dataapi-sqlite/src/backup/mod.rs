@@ -1,13 +1,13 @@
-//! Backups: a copy of a store while others write to it, and what of it may come back.
+//! Makes backups of a store in use, and restores them without what was withdrawn or erased since.
 //!
-//! A copy in one read would keep every erasure in the files for as long as it takes. So the copy grows
-//! in steps, each a short read of one moment, in which it takes first what the ledger says has happened
-//! since the step before to what is copied already, and then the rows that follow. After each step the
-//! copy is what the store was at that moment up to some row, and after the last one all of it.
+//! **Making one.** To copy the whole store in one read would keep the bytes of every later erasure in the files until
+//! the read ends. So a backup is made in steps, each with a short read of one moment. A step first reads the ledger's
+//! new events and applies them to the rows that are copied already. Then it copies the next rows. After each step,
+//! the backup equals the store at that moment up to some row; after the last step, up to the last row.
 //!
-//! A backup is old the moment it is made, and what was withdrawn or erased since must not come back with
-//! it (GDPR articles 7(3) and 17). So nothing is restored without a ledger that tells what that is:
-//! the one of the store that is there, or one that was kept elsewhere.
+//! **Restoring one.** A backup is out of date as soon as it is made. What was withdrawn or erased since must not come
+//! back with it (GDPR articles 7(3) and 17). So a restore needs a ledger that says what that is: the one of the store
+//! to which it restores, or one that was kept elsewhere.
 
 mod back_up;
 mod error;

@@ -1,4 +1,4 @@
-//! Puts back into a store that is there what it has lost and a backup holds.
+//! Puts the dialogs that a store has lost back into it from a backup.
 
 use std::path::Path;
 
@@ -16,21 +16,21 @@ use crate::rows::ledger;
 use crate::write::arrivals::PutBack;
 use crate::write::transaction::Transaction;
 
-/// As many as are put back while other writers wait for some hundredths of a second.
+/// How many dialogs one transaction puts back. Other writers wait for it, some hundredths of a second.
 const PUT_BACK_AT_ONCE: usize = 1_000;
 
 impl SqliteStore {
-    /// Puts back what a backup of this store holds and the store has lost, while it is in use: dialogs
-    /// whose id is neither in use nor, by the store's own ledger, withdrawn or erased since.
+    /// Puts the dialogs that this store has lost back from a backup of it, while the store is in use. It leaves out
+    /// dialogs whose id is in use, and those that the store's ledger says were withdrawn or erased since.
     ///
-    /// A dialog comes back as it was, and with a *yes* that came after the backup. Each thousand are one
-    /// transaction, so that it can be stopped and begun anew. Keeps about 100 bytes in memory for each
-    /// event since the backup. Reads the backup where it is polled, some hundredths of a second at a time.
+    /// A dialog comes back as it was in the backup, consented if it was granted after the backup. Each thousand dialogs
+    /// are one transaction, so this can be stopped and run again. It keeps about 100 bytes in memory for each event
+    /// since the backup. Polling it blocks the thread for some hundredths of a second at a time, while it reads the
+    /// backup.
     ///
     /// # Errors
-    /// [`BackupError::OtherStore`], [`BackupError::Ledger`] when the store's ledger does not go on from
-    /// the backup's, [`BackupError::Open`], [`BackupError::Sqlite`], [`BackupError::Store`],
-    /// [`BackupError::Stopped`].
+    /// [`BackupError::OtherStore`]; [`BackupError::Ledger`] if the store's ledger does not continue the backup's;
+    /// [`BackupError::Open`], [`BackupError::Sqlite`], [`BackupError::Store`], [`BackupError::Stopped`].
     pub async fn put_back(
         &self,
         backup: &Path,
@@ -41,7 +41,7 @@ impl SqliteStore {
         if key.as_bytes() != self.identity.key.as_bytes() {
             return Err(BackupError::OtherStore);
         }
-        // Also where this store is a copy of that one, events that both have have the same numbers.
+        // If this store is a copy of the one that was backed up, their common events still have the same numbers.
         let fates = self.fates_after(&ledger::heads(&source, &chains)?)?;
         let mut outcome = Restored::default();
         let mut seq = 0;
@@ -78,7 +78,7 @@ impl SqliteStore {
         }
     }
 
-    /// What the store's ledger says has happened since those heads, which must be its own.
+    /// What happened after these heads, according to the store's ledger. The heads must be in that ledger.
     fn fates_after(&self, noted: &[ChainHead]) -> Result<Fates, BackupError> {
         let source = open_for_reading(&self.path)?;
         let mut fates = Fates::default();

@@ -1,4 +1,4 @@
-//! Makes a store from a backup where there is none.
+//! Makes a new store from a backup.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,13 +18,13 @@ use crate::rows::identity::Identity;
 use crate::rows::ledger::{self, events_after};
 use crate::rows::{early_grants, keys};
 
-/// What tells which dialogs of a backup were withdrawn or erased after it.
+/// The source that says which dialogs of a backup were withdrawn or erased after it.
 pub enum Since {
-    /// The ledger of the store that was lost, from its first event on, as it was kept elsewhere.
+    /// The ledger of the lost store, from its first event on, kept elsewhere.
     Ledger(Box<dyn Iterator<Item = io::Result<Event>> + Send>),
-    /// Nothing: refused.
+    /// There is none: the restore is refused.
     Unknown,
-    /// Nothing, and whoever restores answers for what becomes readable again.
+    /// There is none, and the caller accepts responsibility for what becomes readable again.
     ResurrectionAccepted,
 }
 
@@ -38,27 +38,27 @@ impl std::fmt::Debug for Since {
     }
 }
 
-/// What came of a backup's dialogs.
+/// How many dialogs of a backup were restored, and how many were not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// How many came back.
+    /// How many were restored.
     pub restored: u64,
-    /// How many were left out, since they were withdrawn or erased after the backup.
+    /// How many were left out because they were withdrawn or erased after the backup.
     pub gone: u64,
-    /// How many were there already, or another dialog under their id, and were left as they are.
+    /// How many were left out because the store already has a dialog with their id, the same one or another.
     pub already_there: u64,
 }
 
-/// Makes a store from a backup at a path where there is none, but for what was withdrawn or erased
-/// since: that never is in the new file, which appears once it is whole and on disk.
+/// Makes a new store at `path` from a backup, without what was withdrawn or erased since. That is never in the new
+/// file, which appears once it is complete and on disk.
 ///
-/// A dialog comes back as it was, and with a *yes* that came after the backup. The new store has the
-/// backup's key, and the ledger that was given. Blocks for as long as it takes; keeps about 250 bytes in
-/// memory for each event since the backup.
+/// A dialog comes back as it was in the backup, consented if it was granted after the backup. The new store has the
+/// backup's secret key, and the ledger of `since` if there is one, else the backup's. All its API keys are revoked.
+/// This call blocks until the restore is done. It keeps about 250 bytes in memory for each event since the backup.
 ///
 /// # Errors
-/// [`BackupError::NothingKnown`] for [`Since::Unknown`]; [`BackupError::Ledger`] when the ledger is broken or
-/// does not go on from the backup's; [`BackupError::IsThere`], [`BackupError::Open`], [`BackupError::Write`],
+/// [`BackupError::NothingKnown`] for [`Since::Unknown`]; [`BackupError::Ledger`] if the ledger is broken or does not
+/// continue the backup's; [`BackupError::IsThere`], [`BackupError::Open`], [`BackupError::Write`],
 /// [`BackupError::Sqlite`], [`BackupError::LedgerFile`], [`BackupError::Stopped`].
 pub fn restore(
     backup: &Path,
@@ -138,7 +138,7 @@ fn copy_ledger(
     }
 }
 
-/// Checks a ledger from its first event on; yields the events after that head, which must be in it.
+/// Checks a ledger from its first event on. Returns the events after the head `noted`, which must be in it.
 fn audited(
     events: impl Iterator<Item = io::Result<Event>>,
     noted: LedgerHead,
@@ -153,7 +153,7 @@ fn audited(
         audit.check(&event)?;
         let Event { chain, position, .. } = event;
         if position > seen.of(chain) {
-            // The store of this backup adds to one chain, and so has its ledger.
+            // The backed up store only adds to its own chain, so its ledger cannot have new events in another.
             if chain != live {
                 return Err(BrokenChain::Link { chain, position }.into());
             }

@@ -1,5 +1,4 @@
-//! A store file that is filled row by row, of a backup or what is restored from one; it appears once it is
-//! whole.
+//! A new store file that is filled row by row, for a backup or a restore. It appears once it is complete.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ use crate::rows::event_number::EventNumber;
 use crate::rows::{counts, early_grants, identity, keys, ledger, tombstones, values};
 use crate::{new_store, open};
 
-/// The file. Dropped before it is finished, it is removed.
+/// The new file. If it is dropped before it is finished, it is removed.
 pub(crate) struct NewStoreFile {
     connection: Connection,
     file: TempPath,
@@ -25,7 +24,7 @@ pub(crate) struct NewStoreFile {
 }
 
 impl NewStoreFile {
-    /// Begins a store with that key and those chains beside its path, at which there must be nothing.
+    /// Begins a store with this key and these chains, in the folder of `path`. There must be no file at `path`.
     pub(crate) fn begin(path: &Path, key: &RefKey, chains: &Chains) -> Result<Self, BackupError> {
         if new_store::is_taken(path) {
             return Err(BackupError::IsThere);
@@ -37,12 +36,12 @@ impl NewStoreFile {
         Ok(Self { connection, file, path: path.to_owned(), chains: chains.clone() })
     }
 
-    /// Begins to add to it; dropped, nothing was added.
+    /// Begins a transaction to add rows. If it is dropped without a commit, nothing is added.
     pub(crate) fn add(&self) -> rusqlite::Result<Transaction<'_>> {
         self.connection.unchecked_transaction()
     }
 
-    /// The last row of a dialog; 0 if there is none.
+    /// The number of the last row; 0 if there is none.
     pub(crate) fn last_seq(&self) -> rusqlite::Result<i64> {
         dialogs::last_seq(&self.connection)
     }
@@ -54,7 +53,7 @@ impl NewStoreFile {
         })
     }
 
-    /// The last events of all chains, signed off.
+    /// The head of the whole ledger.
     pub(crate) fn head(&self) -> rusqlite::Result<LedgerHead> {
         ledger::whole_head(&self.connection, &self.chains)
     }
@@ -64,7 +63,7 @@ impl NewStoreFile {
         ledger::append(&self.connection, &self.chains, event, seq)
     }
 
-    /// Adds an event, and does to its dialog's row what it says.
+    /// Adds an event, and applies it to the row of its dialog.
     pub(crate) fn follow(&self, event: &Event, seq: Option<i64>) -> rusqlite::Result<()> {
         self.event(event, seq)?;
         match (event.kind, seq) {
@@ -82,13 +81,13 @@ impl NewStoreFile {
         Ok(())
     }
 
-    /// Adds a dialog in its own row.
+    /// Adds a dialog in the row that it had in the other store.
     pub(crate) fn dialog(&self, row: &DialogRow) -> rusqlite::Result<()> {
         dialogs::add(&self.connection, row)
     }
 
-    /// Adds the keys of another store, all of them revoked: what was revoked after a backup must not work
-    /// again because of it, and a store that had keys must not come back without.
+    /// Adds the keys of another store, all of them revoked. A key that was revoked after the backup must not work
+    /// again, and a store that had keys must not come back without keys.
     pub(crate) fn keys(&self, keys: &[Key], revoked: Date) -> rusqlite::Result<()> {
         for key in keys {
             let revoked = Some(key.revoked.unwrap_or(revoked));
@@ -97,13 +96,13 @@ impl NewStoreFile {
         Ok(())
     }
 
-    /// Adds a *yes* that is held.
+    /// Adds a held grant.
     pub(crate) fn early(&self, early: &EarlyGrantRow) -> rusqlite::Result<()> {
         early_grants::add(&self.connection, early)
     }
 
-    /// Counts what was added, overwrites what lies beside its rows, and gives the file its name; tells
-    /// how many dialogs it has.
+    /// Completes the store: adds tombstones and counts, overwrites leftovers in the file, and gives the file its name.
+    /// Returns how many dialogs the store has.
     pub(crate) fn finish(self, store: &StoreRow) -> Result<u64, BackupError> {
         let Self { connection, file, path, .. } = self;
         let adding = connection.unchecked_transaction()?;
@@ -112,7 +111,7 @@ impl NewStoreFile {
             tombstones::set_forgotten(&adding, chain, *upto)?;
         }
         counts::recount(&adding, store.last_date)?;
-        // Nothing is left beside the rows once the file has its name.
+        // The file is cleaned before it gets its name, so a scrub has nothing to do.
         adding.execute("UPDATE store SET scrubbing = 0", ())?;
         let dialogs = adding.query_row(
             "SELECT pending + ifnull((SELECT n FROM consented_count
@@ -131,10 +130,10 @@ impl NewStoreFile {
     }
 }
 
-/// What of the one row of a store goes to another.
+/// The part of the table `store` that goes to the new file.
 pub(crate) struct StoreRow {
     pub(crate) last_date: Date,
-    /// Up to where the tombstones of each chain are forgotten.
+    /// For each chain, the number of the event up to which its tombstones are forgotten.
     pub(crate) forgotten: Vec<(Chain, EventNumber)>,
 }
 

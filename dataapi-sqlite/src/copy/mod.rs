@@ -1,9 +1,8 @@
-//! A store as one end of a copy from one backend to another: read whole while nobody writes to it, or made of
-//! what is read elsewhere.
+//! A store as the source or the target of a copy from one backend to another.
 //!
-//! A store in the making has a row in the table `copy`, by which it is known that it is none yet. The row
-//! comes with the file, and goes in one step once all of it was compared. The calls block the thread that
-//! polls them, some hundredths of a second at a time while rows are copied.
+//! An unfinished copy has a row in the table `copy`, which marks the file as not a store yet. The file is created with
+//! that row, and the row is deleted once the whole copy was compared with the source. Polling these calls blocks the
+//! thread, for some hundredths of a second at a time while rows are copied.
 
 mod reading;
 mod source;

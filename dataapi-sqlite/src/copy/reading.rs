@@ -1,4 +1,4 @@
-//! What a copy reads of a store, be it the one that is copied or, to compare, the copy itself.
+//! Reads what a copy needs of a store: of the source, or of the copy itself, to compare it.
 
 use dataapi_core::copy::{HeldRow, LastEvent, Rest, Row, Rows, SealedRow, StoreManifest};
 use dataapi_core::{DialogRef, Event, EventKind, Limit, Positions, StoreError};
@@ -70,7 +70,7 @@ pub(crate) fn rows(
     Ok(Rows { rows: rows.collect::<Result<_, _>>()?, bookmark })
 }
 
-/// A dialog, after it was seen that it was consented to as it says.
+/// Makes a row of a copy from the row of a dialog. Checks that the dialog's event, if it has one, is a grant of it.
 fn held(
     connection: &Connection,
     identity: &Identity,
@@ -83,12 +83,12 @@ fn held(
     if last.is_some_and(|last| last.kind != EventKind::Granted) {
         return Err(values::damaged(5));
     }
-    // Which dates are those of another store's clock is not kept.
+    // The row does not say whether the date is from another store's clock.
     let held = HeldRow { dialog, received: date, is_imported: true };
     Ok(SealedRow::new(Row { reference, held: Some(held), last }))
 }
 
-/// What the event of that number says of that dialog.
+/// Reads the event with this number, which must be an event of this dialog.
 fn last_event(
     connection: &Connection,
     identity: &Identity,
@@ -100,7 +100,7 @@ fn last_event(
     Ok(LastEvent { chain, position, kind, date })
 }
 
-/// Where a batch of rows ends: dialogs come first, by row, then tombstones, by reference.
+/// The end of a batch of rows, to continue from. Dialogs come first, by row, then tombstones, by reference.
 enum Bookmark {
     Dialogs(i64),
     Tombstones(Vec<u8>),

@@ -1,4 +1,4 @@
-//! A store that is copied: read whole while nobody writes to it.
+//! The source of a copy: a store that is read as a whole while nobody writes to it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,11 @@ use crate::error::OpenError;
 use crate::open;
 use crate::rows::identity::Identity;
 
-/// The cache of a connection that reads rows in their order, each once.
+/// The cache of the connection. It reads the rows in their order, each once.
 const SOURCE_CACHE_BYTES: usize = 4 << 20;
 
-/// A store that is copied. While this is there, whoever writes to the store, in whatever process,
-/// is told that it is unavailable; reads go on. What was erased before is scrubbed from its files once it is
-/// gone.
+/// A store that is copied. While this exists, every write to the store, by any process, fails as unavailable; reads
+/// continue. What was erased before cannot be scrubbed from the files until this is dropped.
 #[derive(Debug)]
 pub struct CopySource {
     connection: Connection,
@@ -26,18 +25,18 @@ pub struct CopySource {
 }
 
 impl CopySource {
-    /// Opens the store at `path`, which must be there, brings its schema up to date, and keeps all others from
-    /// writing to it. Blocks for up to 5 seconds while another one does.
+    /// Opens the store at `path`, which must exist, brings its schema up to date, and keeps everyone else from writing
+    /// to it. Blocks for up to 5 seconds while another process writes.
     ///
     /// # Errors
-    /// [`OpenError::Busy`] when another process writes for longer; [`OpenError::Unfinished`] for a copy that has
-    /// not ended; see [`OpenError`] for the others.
+    /// [`OpenError::Busy`] if another process writes for longer; [`OpenError::Unfinished`] for an unfinished copy; see
+    /// [`OpenError`] for the others.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let connection = open::open_for_writing(path, false, SOURCE_CACHE_BYTES)?;
         let path = path.canonicalize().map_err(OpenError::Files)?;
         let identity = Identity::load(&connection)?;
         let source = Self { connection, identity, path };
-        // It ends as the connection is closed; all is read within.
+        // Everything is read in this transaction. It ends when the connection is closed.
         source.connection.execute_batch("BEGIN IMMEDIATE")?;
         Ok(source)
     }
@@ -45,7 +44,7 @@ impl CopySource {
 
 impl Drop for CopySource {
     fn drop(&mut self) {
-        // Whatever cannot be removed now is left to the next one that opens the store.
+        // If this fails, the files stay until the store is opened and closed again.
         let _ = open::leave_no_empty_log(&self.connection, &self.path);
     }
 }

@@ -1,4 +1,4 @@
-//! A copy in the making: filled with what is read elsewhere, and a store only once all of it was compared.
+//! The target of a copy: a new file, which becomes a store once it was compared with the source.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,41 +25,41 @@ use crate::rows::{counts, early_grants, keys, ledger, tombstones, values};
 use crate::schema::{DialogIndexes, is_unfinished};
 use crate::{new_store, open};
 
-/// How many pages the log of a store in the making may have before it is folded in: 64 MiB.
+/// How many pages, 64 MiB, the log of an unfinished copy can have before SQLite checkpoints it.
 const LOG_PAGES: u32 = 16_384;
 
-/// A store in the making, in a file that only its owner can read. Until
-/// [`release`](dataapi_core::copy::Target::release) it can be opened as nothing else.
-// The order of the fields is the order of closing: the lock on the log is given back last.
+/// An unfinished copy, in a file that only its owner can read. Until
+/// [`release`](dataapi_core::copy::Target::release), the file cannot be opened as a store.
+// Fields are dropped in this order: the lock on the log must be released last.
 #[derive(Debug)]
 pub struct CopyTarget {
     connection: Connection,
     identity: Identity,
     indexes: DialogIndexes,
     path: PathBuf,
-    /// Nobody else goes on with it meanwhile.
+    /// Keeps others from continuing the same copy.
     lock: Option<WalLock>,
 }
 
 impl CopyTarget {
-    /// Makes a file at `path`, where there must be nothing, or opens one into which a copy was begun.
+    /// Creates a file at `path`, or opens the unfinished copy there to continue it.
     ///
     /// # Errors
-    /// [`OpenError::IsThere`] when there is a store; [`OpenError::Busy`] when another process copies to the same
-    /// file; see [`OpenError`] for the others.
+    /// [`OpenError::IsThere`] if there is a store; [`OpenError::Busy`] if another process copies to the same file; see
+    /// [`OpenError`] for the others.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         if path.symlink_metadata().is_err() {
             Self::make(path)?;
         }
         let connection = open::open_unfinished(path, new_store::CACHE_BYTES)?;
-        // What is left beside rows by that is scrubbed at the end, from all of the file.
+        // Automatic checkpoints do not look for leftovers: the whole file is scrubbed at the end.
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-        // Of any size, indexes are sorted in little memory. What is sorted is no text, and is held.
+        // To sort an index of any size takes little memory this way. A sort has no texts, and only what the copy has.
         connection.pragma_update(None, "temp_store", "FILE")?;
         let path = path.canonicalize().map_err(OpenError::Files)?;
         let wal = Wal::open(&path).map_err(OpenError::Files)?;
         let lock = wal.lock(BUSY_TIMEOUT).map_err(OpenError::Files)?.ok_or(OpenError::Busy)?;
-        // Whoever held it before may have ended it.
+        // The process that held the lock before might have completed the copy.
         if !is_unfinished(&connection)? {
             return Err(OpenError::IsThere);
         }
@@ -68,7 +68,7 @@ impl CopyTarget {
         Ok(Self { connection, identity, indexes, path, lock: Some(lock) })
     }
 
-    /// Makes the file aside, so that it never is there without the mark that it is no store.
+    /// Creates the file under a temporary name first: at `path` it always has the mark of an unfinished copy.
     fn make(path: &Path) -> Result<(), OpenError> {
         if new_store::is_taken(path) {
             return Err(OpenError::IsThere);
@@ -86,12 +86,12 @@ impl CopyTarget {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 Err(OpenError::Create(error))
             }
-            // Another process may have come first.
+            // If it exists, another process was faster.
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    /// What it is a copy of, and how far it came; `None` before that is known.
+    /// The fingerprint of the source and how far the copy is; `None` if the source is not known yet.
     fn begun(&self) -> Result<Option<(Fingerprint, Progress)>, SqliteError> {
         let select = "SELECT fingerprint, positions, copied, digest, bookmark FROM copy";
         let kept = self.connection.prepare_cached(select)?.query_row((), |row| {
@@ -108,7 +108,7 @@ impl CopyTarget {
         Ok(fingerprint.map(|bytes| (Fingerprint::from_bytes(bytes), progress)))
     }
 
-    /// Makes it a copy of that store, with nothing in it yet.
+    /// Makes the empty file a copy of the store with this manifest.
     fn become_copy_of(&mut self, manifest: &StoreManifest) -> Result<(), SqliteError> {
         let chains = Chains::after(&manifest.heads);
         let adding = write(&self.connection)?;
@@ -144,7 +144,7 @@ impl CopyTarget {
         Ok(adding.commit()?)
     }
 
-    /// Adds a row, as that one if it is of a dialog that is held; tells whether it is.
+    /// Adds a dialog in row `seq`, or a tombstone. Returns whether it was a dialog.
     fn take_row(&self, adding: &Connection, row: Row, seq: i64) -> rusqlite::Result<bool> {
         let number = |last: LastEvent| {
             let number = self.identity.chains.event_number(last.chain, last.position);
@@ -162,7 +162,7 @@ impl CopyTarget {
                 tombstones::add(adding, &reference, number(last)?)?;
                 Ok(false)
             }
-            // A dialog that is held and gone, or neither.
+            // The row has both a dialog and a withdrawal or an erasure, or neither.
             _ => Err(values::damaged(5)),
         }
     }
@@ -184,11 +184,11 @@ impl CopyTarget {
         Ok(adding.commit()?)
     }
 
-    /// Overwrites what lies beside the rows, of which some moved while indexes grew.
+    /// Overwrites leftovers in the file: rows moved while indexes grew.
     fn scrub(&self) -> Result<(), OpenError> {
         let mut scrubber = Scrubber::open(&self.path, Arc::new(SystemClock))?;
         let erasures = Erasures::default();
-        // What is in the way, or fails, leaves its mark, and is done by the next one that opens the store.
+        // If this is blocked or fails, the mark of a scrub stays set, and the next open does it.
         let _ = scrubber.finish(&erasures);
         scrubber.close(&erasures, true);
         Ok(())
@@ -197,7 +197,7 @@ impl CopyTarget {
 
 impl Drop for CopyTarget {
     fn drop(&mut self) {
-        // Whatever cannot be removed now is left to the next one that opens it.
+        // If this fails, the files stay until the store is opened and closed again.
         let _ = open::leave_no_empty_log(&self.connection, &self.path);
     }
 }
@@ -259,23 +259,22 @@ impl Target for CopyTarget {
         Ok(self.finish(manifest, rest)?)
     }
 
-    /// From now on it is a store like any other. What lies beside its rows is overwritten first thing, which
-    /// reads all of it.
+    /// Turns the file into a store like any other. Then it overwrites leftovers, for which it reads the whole file.
     async fn release(&mut self) -> Result<(), StoreError> {
         self.connection.execute("DELETE FROM copy", ()).map_err(SqliteError::from)?;
-        // It is a store already, whatever comes of that.
+        // It is a store already, whether or not the scrub succeeds.
         self.lock = None;
         let _ = self.scrub();
         Ok(())
     }
 }
 
-/// One step of a store in the making.
+/// Begins the transaction of one step.
 fn write(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
 }
 
-/// Keeps how far it came.
+/// Keeps how far the copy is.
 fn keep(adding: &Connection, progress: &Progress) -> rusqlite::Result<()> {
     let Progress { positions, rows, digest, bookmark } = progress;
     adding
