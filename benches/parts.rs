@@ -1,8 +1,7 @@
-//! What the parts of a request cost, each by itself: cursors, the parsing of what comes in, a
-//! filter made into SQL, and rows made into JSON.
+//! Measures the parts of a request, each by itself: cursors, parsing of input, filters to SQL, and rows to JSON.
 //!
-//! `cargo bench --bench parts`. The last two are measured from outside, where the rest is next to
-//! nothing: a filter on an empty store, and a page over HTTP beside the same page in the library.
+//! Run it with `cargo bench --bench parts`. The last two parts are measured from outside, in calls that do little else:
+//! a filter on an empty store, and a page over HTTP compared with the same page in the library.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -76,7 +75,7 @@ fn parsing(criterion: &mut Criterion) {
     });
 }
 
-/// A store in a file of its own, of that many consented dialogs.
+/// A store in a temporary folder, with this many consented dialogs.
 fn store(runtime: &Runtime, dialogs: u64) -> (Arc<dyn DialogStore>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("dialogs.db").display());
@@ -119,7 +118,7 @@ fn rows(criterion: &mut Criterion) {
     let (store, _folder) = store(&runtime, 1_000);
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    // Each page is read and made anew.
+    // Without a page cache, each page is read and rendered again.
     let config = Config { page_cache_bytes: 0, ..Config::default() };
     let shutdown = std::future::pending();
     let server = dataapi_server::serve(Arc::clone(&store), config, listener, shutdown);
@@ -142,7 +141,7 @@ fn rows(criterion: &mut Criterion) {
     server.abort();
 }
 
-/// One connection that is kept, and a buffer for what comes.
+/// A keep-alive connection, with a buffer for answers.
 struct Client {
     stream: TcpStream,
     answer: Vec<u8>,
@@ -155,7 +154,7 @@ impl Client {
         Self { stream, answer: vec![0; 1 << 20] }
     }
 
-    /// The length of the body of a 200.
+    /// Sends a GET, which must be answered with 200, and returns the length of the body.
     fn get(&mut self, path: &str) -> usize {
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         self.stream.write_all(request.as_bytes()).unwrap();

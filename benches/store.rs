@@ -1,8 +1,8 @@
-//! What each call on a store costs, in memory and in SQLite: inserts alone and together, decisions,
-//! and pages by each filter, newest, deep, and with and without their total.
+//! Measures the calls on a store, in memory and in SQLite: inserts, one or many at a time, decisions, and pages by each
+//! filter, newest and deep, with and without their total.
 //!
-//! `cargo bench --bench store`; `DATAAPI_BENCH_DIALOGS` sets how many dialogs the pages are read
-//! from in SQLite (100,000 unless set; the reference model, which sorts on each query, has 1,000).
+//! Run it with `cargo bench --bench store`. `DATAAPI_BENCH_DIALOGS` sets how many dialogs the SQLite store has for the
+//! pages (default 100,000). The store in memory, which sorts on each query, has 1,000.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 const LANGUAGES: [&str; 8] = ["en", "de", "fr", "es", "pt-BR", "ar", "ja", "ru"];
 const CUSTOMERS: u64 = 1_000;
 
-/// Each id is used once in the whole run, whatever the number of iterations.
+/// Each id is used only once in the whole run, whatever the number of iterations.
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 fn fresh_dialog() -> NewDialog {
@@ -92,7 +92,8 @@ fn writes(criterion: &mut Criterion) {
         group.finish();
 
         let mut group = criterion.benchmark_group(format!("{}/decide", subject.name));
-        for (name, decision) in [("yes", Decision::Granted), ("no", Decision::Withdrawn)] {
+        for (name, decision) in [("grant", Decision::Granted), ("withdrawal", Decision::Withdrawn)]
+        {
             for together in [1, 32] {
                 group.throughput(Throughput::Elements(together));
                 group.bench_function(BenchmarkId::new(name, together), |bench| {

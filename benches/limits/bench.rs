@@ -1,4 +1,4 @@
-//! What all measurements share.
+//! Settings, programs and folders that all measurements share.
 
 use std::path::PathBuf;
 
@@ -12,16 +12,16 @@ use crate::product::Programs;
 pub(crate) struct Bench {
     pub(crate) args: Args,
     pub(crate) programs: Programs,
-    /// For the library's calls.
+    /// The runtime for calls of the library.
     pub(crate) runtime: Runtime,
-    /// Where stores are: on a disk, so that an fsync is one.
+    /// The folder of the stores. It is on a disk, so that an fsync is real.
     pub(crate) folder: TempDir,
-    /// Where the results go.
+    /// The folder for results.
     pub(crate) results: PathBuf,
 }
 
 impl Bench {
-    /// Builds the product, and makes the folders.
+    /// Builds the product and creates the folders.
     pub(crate) fn prepare(args: Args) -> Outcome<Self> {
         let results = target_folder()?.join("limits");
         std::fs::create_dir_all(&results)?;
@@ -35,8 +35,8 @@ impl Bench {
     }
 }
 
-/// Cargo puts the bench into `TARGET/release/deps`, or under another profile's name.
+/// Cargo's target folder: the bench is in `TARGET/release/deps`, or in that of another profile.
 fn target_folder() -> Outcome<PathBuf> {
     let bench = std::env::current_exe()?;
-    Ok(bench.ancestors().nth(3).ok_or("the bench does not lie in Cargo's target folder")?.into())
+    Ok(bench.ancestors().nth(3).ok_or("the bench is not in Cargo's target folder")?.into())
 }

@@ -1,4 +1,4 @@
-//! Import and export by the command line, beside SQLite alone doing the same.
+//! Measures import and export by the command line, against SQLite alone doing the same.
 
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ impl<'b> Bulk<'b> {
         let by_raw = count(&lines)?;
         let arguments = ["export", "--output", text(&lines)?];
         let (took, _) = self.bench.programs.command(self.large, &arguments)?;
-        // The last line is the manifest, which is made from all that come before it.
+        // The last line is the manifest.
         let by_product = count(&lines)? - 1;
         std::fs::remove_file(&lines)?;
         if by_raw != by_product {

@@ -1,4 +1,4 @@
-//! The results as pictures.
+//! Draws the results as charts.
 
 use std::path::Path;
 
@@ -18,18 +18,18 @@ const WIDTH: u32 = 1_000;
 const BAR: i32 = 26;
 const TOP: i32 = 60;
 const LEFT: i32 = 330;
-/// Where a bar ends that is as long as its goal.
+/// Where the bar of a row ends that exactly reaches its goal.
 const GOAL: i32 = 620;
 const LONGEST: f64 = 1.6;
 
-/// A bar for each row that has a goal; all goals lie on one line.
+/// Draws a bar for each row that has a goal. All goals are on one line.
 pub(crate) fn rows(path: &Path, rows: &[Row]) -> Outcome<()> {
     let rows: Vec<_> = rows.iter().filter_map(|row| row.goal.map(|goal| (row, goal))).collect();
     let bottom = TOP + BAR * i32::try_from(rows.len())?;
     let height = u32::try_from(bottom + 20)?;
     let area = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();
     area.fill(&WHITE)?;
-    write(&area, "DataAPI against its goals: a bar is as long as what was reached", (20, 18), 17)?;
+    write(&area, "DataAPI against its goals: a longer bar is better", (20, 18), 17)?;
     write(&area, "the goal", (GOAL + 4, TOP - 18), 13)?;
     for (place, (row, goal)) in (0_i32..).zip(&rows) {
         let y = TOP + BAR * place;
@@ -53,7 +53,7 @@ pub(crate) fn rows(path: &Path, rows: &[Row]) -> Outcome<()> {
     Ok(area.present()?)
 }
 
-/// How many times as much each thing takes as in the smallest store.
+/// Draws a curve for each figure: its ratio to that of the smallest store.
 pub(crate) fn growth(path: &Path, curves: &[Curve]) -> Outcome<()> {
     const COLORS: [RGBColor; 8] = [
         RGBColor(31, 119, 180),

@@ -1,4 +1,4 @@
-//! How one figure grows with the number of dialogs.
+//! The growth of one figure with the number of dialogs.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ pub(crate) struct Curve {
     pub(crate) name: &'static str,
     /// By the number of dialogs.
     pub(crate) figures: BTreeMap<u64, f64>,
-    /// By the number of dialogs, over that of the smallest store.
+    /// The ratio to the figure of the smallest store, by the number of dialogs.
     pub(crate) ratios: BTreeMap<u64, f64>,
-    /// How many times as much the largest store takes.
+    /// The ratio of the largest store.
     pub(crate) growth: f64,
     pub(crate) at_most: Option<f64>,
     pub(crate) reached: Option<bool>,
 }
 
 impl Curve {
-    /// Of the figures of all rounds, by the number of dialogs.
+    /// Makes a curve from the figures of all rounds, by the number of dialogs.
     pub(crate) fn of(
         name: &'static str,
         figures: &BTreeMap<u64, Vec<f64>>,

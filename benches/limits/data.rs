@@ -1,4 +1,4 @@
-//! The dialogs that everything is measured with, and the stores that hold them.
+//! The dialogs of all measurements, and the stores that have them.
 
 use std::fmt::Write;
 use std::io::{self, BufWriter};
@@ -15,17 +15,18 @@ use crate::outcome::Outcome;
 pub(crate) const CUSTOMERS: u64 = 1_000;
 pub(crate) const LANGUAGES: [&str; 8] = ["en", "de", "fr", "es", "pt-BR", "ar", "ja", "ru"];
 
-/// Dialogs of different spaces never have the same id.
+/// A set of numbered dialogs. Dialogs in different spaces never have the same id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Space(pub(crate) u64);
 
-/// What a store is filled with at the start.
+/// The consented dialogs that a store is filled with.
 pub(crate) const CONSENTED: Space = Space(1);
-/// What is decided on.
+/// The pending dialogs that are decided on.
 pub(crate) const PENDING: Space = Space(2);
 
 impl Space {
-    /// Shaped as a random UUID, as most clients' ids are: its places in an index lie anywhere.
+    /// The id of a dialog. It looks like a random UUID, as most clients' ids do, so new ids are at random places in an
+    /// index.
     pub(crate) fn id(self, number: u64) -> String {
         let mut id = String::with_capacity(36);
         self.write_id(number, &mut id);
@@ -42,12 +43,13 @@ impl Space {
             (a >> 16) & 0xffff,
             a & 0xffff
         )
-        .expect("a string takes all");
+        .expect("writing to a string cannot fail");
     }
 
     pub(crate) fn dialog(self, number: u64) -> NewDialog {
         let (customer, language) = (customer(number), language(number));
-        NewDialog::parse(&customer, &self.id(number), language, &text(number)).expect("it is valid")
+        NewDialog::parse(&customer, &self.id(number), language, &text(number))
+            .expect("the dialog is valid")
     }
 }
 
@@ -64,10 +66,10 @@ pub(crate) fn customer(number: u64) -> String {
 }
 
 pub(crate) fn language(number: u64) -> &'static str {
-    LANGUAGES[usize::try_from(number / CUSTOMERS % 8).expect("it is small")]
+    LANGUAGES[usize::try_from(number / CUSTOMERS % 8).expect("the number is below 8")]
 }
 
-/// About 200 bytes.
+/// The text of a dialog, about 200 bytes.
 pub(crate) fn text(number: u64) -> String {
     let mut text = String::with_capacity(200);
     write_text(number, &mut text);
@@ -81,23 +83,23 @@ pub(crate) fn write_text(number: u64, to: &mut impl Write) {
          will be with you tomorrow before noon. User: Thank you, that is good to know. Bot: You \
          are welcome, and good bye!"
     )
-    .expect("a string takes all");
+    .expect("writing to a string cannot fail");
 }
 
 pub(crate) fn date(number: u64) -> Date {
-    let micros = 1_700_000_000_000_000 + i64::try_from(number).expect("it is small") * 1_000;
-    Date::from_micros(micros).expect("it is in range")
+    let number = i64::try_from(number).expect("the number is small");
+    Date::from_micros(1_700_000_000_000_000 + number * 1_000).expect("the date is in range")
 }
 
 /// The cursor after the consented dialog `number`.
 pub(crate) fn cursor_after(number: u64) -> Cursor {
-    let dialog_id: DialogId = CONSENTED.id(number).parse().expect("it is valid");
+    let dialog_id: DialogId = CONSENTED.id(number).parse().expect("the id is valid");
     Cursor::in_filter(&Filter::default(), Position { date: date(number), dialog_id })
 }
 
-/// All numbers below `count`, far from their neighbours.
+/// All numbers below `count`, each far from the one before.
 pub(crate) fn shuffled(count: u64) -> impl Iterator<Item = u64> + Clone {
-    // A prime, so that it has no factor in common with a round number of dialogs.
+    // It is prime, so it has no factor in common with a round number of dialogs.
     const STEP: u64 = 7_368_787;
     (0..count).map(move |at| at * STEP % count)
 }
@@ -106,7 +108,7 @@ pub(crate) fn open(path: &Path) -> Outcome<SqliteStore> {
     Ok(SqliteStore::open(path, Options::default())?)
 }
 
-/// A store of `consented` dialogs, and as many `pending` ones after them.
+/// Makes a store with `consented` dialogs, and after them `pending` ones.
 pub(crate) async fn build(path: &Path, consented: u64, pending: u64) -> Outcome<()> {
     let store = open(path)?;
     import(&store, consented, |number| ImportedDialog {
@@ -123,7 +125,7 @@ pub(crate) async fn build(path: &Path, consented: u64, pending: u64) -> Outcome<
     .await
 }
 
-/// Imports so many dialogs, a thousand at once.
+/// Imports `count` dialogs, a thousand at a time.
 pub(crate) async fn import(
     store: &dyn DialogStore,
     count: u64,
@@ -138,7 +140,7 @@ pub(crate) async fn import(
     Ok(())
 }
 
-/// A dialog as the command line exports and imports it.
+/// A dialog in the format in which the command line exports and imports it.
 #[derive(Serialize)]
 pub(crate) struct Line<'a> {
     pub(crate) dialog_id: &'a str,
@@ -149,7 +151,7 @@ pub(crate) struct Line<'a> {
     pub(crate) date: String,
 }
 
-/// What the command line is to import.
+/// Writes the file that the command line imports.
 pub(crate) fn write_lines(path: &Path, count: u64) -> Outcome<()> {
     let mut file = BufWriter::new(std::fs::File::create(path)?);
     for number in 0..count {
@@ -171,11 +173,11 @@ pub(crate) fn write_line(to: &mut impl io::Write, line: &Line<'_>) -> Outcome<()
     Ok(to.write_all(b"\n")?)
 }
 
-/// A copy of a store that nobody has open.
+/// Copies a store that nobody has open.
 pub(crate) fn copy(from: &Path, to: &Path) -> Outcome<()> {
     remove(to)?;
     std::fs::copy(from, to)?;
-    // Nobody's fsync is to wait for the copy.
+    // The fsyncs that are measured must not wait for the copy.
     Ok(std::fs::File::open(to)?.sync_all()?)
 }
 
@@ -191,7 +193,7 @@ pub(crate) fn remove(path: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// So that what a query yields is used.
+/// Uses the result of a query, so that the compiler cannot remove it.
 pub(crate) fn bytes_of(dialogs: &[Dialog]) -> usize {
     dialogs.iter().map(|dialog| dialog.text().as_str().len()).sum()
 }

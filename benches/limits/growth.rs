@@ -1,4 +1,4 @@
-//! How time, memory and files grow with the number of dialogs.
+//! Measures how time, memory and files grow with the number of dialogs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,11 +20,11 @@ use crate::report::{self, figure};
 
 const SIZES: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
-/// What is said to stay within [`MOST`] times as much.
+/// The figures that must not grow to more than [`MOST`] times that of the smallest store.
 const STEADY: [&str; 8] = [PAGE, DEEP, TOTAL, BY_ID, HTTP_PAGE, HTTP_DEEP, HTTP_TOTAL, HTTP_BY_ID];
 const MOST: f64 = 1.5;
 
-/// In the order of the table.
+/// All figures, in the order of the table.
 const ALL: [&str; 14] = [
     PAGE, DEEP, RAW_DEEP, TOTAL, BY_ID, RAW_BY_ID, HTTP_PAGE, HTTP_DEEP, HTTP_TOTAL, HTTP_BY_ID,
     INSERT, DECISION, RESIDENT, FILE,
@@ -41,11 +41,11 @@ const HTTP_DEEP: &str = "page of 100 by cursor over HTTP, µs";
 const HTTP_TOTAL: &str = "page of 1 with total over HTTP, µs";
 const HTTP_BY_ID: &str = "by id over HTTP, µs";
 const INSERT: &str = "insert alone, µs";
-const DECISION: &str = "decision yes alone, µs";
+const DECISION: &str = "grant alone, µs";
 const RESIDENT: &str = "server resident after that, MB";
 const FILE: &str = "file, MB";
 
-/// Each is used once, in the store of each size.
+/// How many pending dialogs each store has. Each is decided on once.
 const PENDING_DIALOGS: u64 = 2_000;
 const FRESH: Space = Space(3);
 
@@ -143,7 +143,7 @@ fn by_library(
     ])
 }
 
-/// The same two reads, and nothing around them.
+/// Measures two of the same reads with SQLite alone.
 fn by_sqlite(bench: &Bench, path: &Path, dialogs: u64) -> Outcome<Vec<(&'static str, f64)>> {
     let raw = Raw::open(path)?;
     let mut places = data::shuffled(dialogs).cycle();
@@ -155,7 +155,7 @@ fn by_sqlite(bench: &Bench, path: &Path, dialogs: u64) -> Outcome<Vec<(&'static 
     ])
 }
 
-/// What one client waits for, whose connection stays open.
+/// Measures how long one client with a keep-alive connection waits.
 fn over_http(bench: &Bench, server: &Server, dialogs: u64) -> Outcome<Vec<(&'static str, f64)>> {
     const MOST_TARGETS: usize = 200_000;
     let file = bench.folder.path().join("targets");
@@ -178,7 +178,7 @@ fn over_http(bench: &Bench, server: &Server, dialogs: u64) -> Outcome<Vec<(&'sta
     Ok(vec![(HTTP_PAGE, newest), (HTTP_DEEP, deep), (HTTP_TOTAL, total), (HTTP_BY_ID, by_id)])
 }
 
-/// The median time in microseconds, of as many as fit into the time given.
+/// The median time of `once` in microseconds, repeated for `seconds`.
 fn typical(seconds: f64, mut once: impl FnMut(u64) -> Outcome<()>) -> Outcome<f64> {
     let started = Instant::now();
     let mut micros = Vec::new();
@@ -188,7 +188,7 @@ fn typical(seconds: f64, mut once: impl FnMut(u64) -> Outcome<()>) -> Outcome<f6
     Ok(report::median(micros.into_iter()).unwrap_or(0.0))
 }
 
-/// The median time in microseconds, of so many.
+/// The median time of `once` in microseconds, repeated `times` times.
 fn typical_of(times: u64, mut once: impl FnMut(u64) -> Outcome<()>) -> Outcome<f64> {
     let micros = (0..times).map(|time| timed(|| once(time))).collect::<Outcome<Vec<_>>>()?;
     Ok(report::median(micros.into_iter()).unwrap_or(0.0))

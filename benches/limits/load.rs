@@ -1,7 +1,7 @@
-//! The load generator: a process of its own, one thread, as many keep-alive connections as asked.
+//! The load generator: a separate process with one thread, and as many keep-alive connections as asked for.
 //!
-//! It shares the cores with the server, so it spends as little as it can on a request: no HTTP
-//! library but the parser, no body kept, nothing shared between connections but a counter.
+//! It shares the cores with the server, so it spends as little as possible on a request. It uses no HTTP library except
+//! a parser, keeps no bodies, and its connections share only a counter.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -22,15 +22,16 @@ use crate::data::{Space, customer, language, write_text};
 use crate::outcome::Outcome;
 use crate::process::Process;
 
-/// A load to be sent.
+/// The load to send.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub(crate) address: SocketAddr,
     pub(crate) connections: usize,
-    /// Not counted, before what is.
+    /// How long requests are sent before they are counted, in seconds.
     pub(crate) warm_up: f64,
+    /// How long requests are counted, in seconds.
     pub(crate) seconds: f64,
-    /// So many requests a second; as many as can be unless given.
+    /// How many requests per second to send; `None` for as many as possible.
     pub(crate) rate: Option<f64>,
     pub(crate) requests: Requests,
 }
@@ -39,13 +40,13 @@ pub(crate) struct Spec {
 pub(crate) enum Requests {
     /// The same GET again and again.
     Get(String),
-    /// A GET for each line of a file, cycled: the prefix and the line.
+    /// A GET of the prefix and a line, for each line of a file in turn, again and again.
     Targets { prefix: String, file: PathBuf, from: u64 },
-    /// New dialogs, numbered from 0 in a space of ids of their own.
+    /// New dialogs of a space, numbered from 0.
     Insert { space: u64 },
-    /// The same as one record each, as `PocketBase` takes them.
+    /// The same dialogs as records of `PocketBase`.
     Records { path: String, space: u64 },
-    /// Decisions on the ids `from..to` of a space, each once.
+    /// Decisions on the dialogs `from..to` of a space, each once.
     Decide { space: u64, from: u64, to: u64, answer: Answer },
 }
 
@@ -53,20 +54,20 @@ pub(crate) enum Requests {
 pub(crate) enum Answer {
     Yes,
     No,
-    /// Yes and no in turn.
+    /// Grants and withdrawals in turn.
     Both,
 }
 
-/// What the load generator saw.
+/// The result of the load generator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    /// Answers in the 200s.
+    /// How many answers were in the 200s.
     pub(crate) count: u64,
     pub(crate) seconds: f64,
     pub(crate) per_second: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
-    /// How many others there were, by status.
+    /// How many other answers there were, by status.
     pub(crate) errors: BTreeMap<u16, u64>,
 }
 
@@ -82,7 +83,7 @@ impl Spec {
         }
     }
 
-    /// Sends it from another process and waits until it is done.
+    /// Sends the load from a separate process, and waits for the result.
     pub(crate) fn run(&self) -> Outcome<Seen> {
         self.start()?.finish()
     }
@@ -103,13 +104,13 @@ impl Running {
         let seen: Seen = serde_json::from_str(&output)
             .map_err(|error| format!("the load generator failed: {error}"))?;
         if !seen.errors.is_empty() {
-            eprintln!("warning: answers that are not in the 200s, by status: {:?}", seen.errors);
+            eprintln!("warning: answers outside the 200s, by status: {:?}", seen.errors);
         }
         Ok(seen)
     }
 }
 
-/// The other process.
+/// Runs the load generator, in the separate process.
 pub(crate) fn main(spec: &str) -> Outcome<()> {
     let spec: Spec = serde_json::from_str(spec)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -147,11 +148,11 @@ struct Plan {
     started: Instant,
     counted_from: Instant,
     end: Instant,
-    /// From one request to the next, over all connections.
+    /// The time from one request to the next, over all connections.
     period: Option<Duration>,
 }
 
-/// What one connection, or all of them, saw.
+/// The results of one connection, or of all of them.
 struct Tally {
     micros: Histogram<u32>,
     count: u64,
@@ -228,7 +229,7 @@ impl Connection {
         }
     }
 
-    /// Sends the request, reads the answer to its end, and yields its status.
+    /// Sends the request, reads the whole answer, and returns its status.
     async fn exchange(&mut self) -> Outcome<u16> {
         self.stream.write_all(&self.request).await?;
         let mut filled = 0;
@@ -250,11 +251,11 @@ impl Connection {
         Ok(head.status)
     }
 
-    /// Reads to the last chunk. Nothing in JSON looks like it: a string has no raw line break.
+    /// Reads up to the last chunk. Nothing in JSON looks like a last chunk, since a string has no raw line break.
     async fn read_chunks(&mut self, mut filled: usize) -> Outcome<()> {
         const LAST: &[u8] = b"0\r\n\r\n";
         while !self.buffer[..filled].ends_with(LAST) {
-            // The end may be split between two reads.
+            // The end might be split between two reads.
             let kept = filled.min(LAST.len());
             self.buffer.copy_within(filled - kept..filled, 0);
             filled = kept + self.read(kept).await?;
@@ -270,7 +271,7 @@ impl Connection {
     }
 }
 
-/// The head of an answer; lengths in bytes.
+/// The head of an answer. Lengths are in bytes.
 struct Head {
     status: u16,
     length: usize,
@@ -293,13 +294,13 @@ impl Head {
         let body = match header("content-length") {
             Some(length) => Body::Length(std::str::from_utf8(length.value)?.parse()?),
             None if header("transfer-encoding").is_some() => Body::Chunked,
-            None => return Err("the answer tells no length".into()),
+            None => return Err("the answer has no length".into()),
         };
         Ok(Some(Self { status: response.code.unwrap_or(0), length, body }))
     }
 }
 
-/// Where requests come from: each has a number, and none is made twice.
+/// The source of requests. Each request has a number, which is used once.
 struct Source {
     next: AtomicU64,
     kind: Kind,
@@ -330,7 +331,7 @@ impl Source {
         Ok(Self { next: AtomicU64::new(0), kind })
     }
 
-    /// Puts the request into `to`; false if there is none any more.
+    /// Writes the request with this number into `to`. Returns false if there are no more requests.
     fn write(&self, number: u64, to: &mut Vec<u8>) -> bool {
         match &self.kind {
             Kind::Fixed(request) if to.is_empty() => to.extend_from_slice(request),

@@ -1,10 +1,9 @@
-//! As fast as the disk and the wire allow? What the machine can do and what DataAPI makes of it,
-//! side by side in one run.
+//! Measures DataAPI against the limits of the machine, side by side in one run.
 //!
-//! `cargo bench --bench limits` builds and starts the real server and the real command, measures
-//! each row in at least 3 rounds, the raw limit and the product in turn, prints a table, and writes
-//! `limits.json` and `limits.svg` to `target/limits`. `cargo bench --bench limits -- --help` has
-//! the rest: fewer dialogs, growth, peers.
+//! `cargo bench --bench limits` builds and starts the real server and the real command line. It measures each row in 3
+//! rounds, the raw limit and the product in turn. Then it prints a table, and writes `limits.json` and `limits.svg` to
+//! `target/limits`. For more or fewer rounds and dialogs, growth and peers, see
+//! `cargo bench --bench limits -- --help`.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are shown with three digits")]
 
@@ -53,8 +52,8 @@ fn measure(args: Args) -> Outcome<()> {
     rows(&bench)
 }
 
-/// Each round measures everything once, so that what disturbs the machine for a while disturbs a
-/// round, and not a row.
+/// Measures everything once in each round, so that a disturbance of the machine affects one round of all rows, and not
+/// all rounds of one row.
 fn rows(bench: &Bench) -> Outcome<()> {
     let mut report = Report::new(bench.args.only.clone());
     let large = bench.folder.path().join("large.db");

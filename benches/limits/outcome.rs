@@ -1,4 +1,4 @@
-//! What each step of the bench answers: what it has measured, or whatever kept it from that.
+//! The result of each step of the bench.
 
 use std::error::Error;
 

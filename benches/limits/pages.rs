@@ -1,5 +1,5 @@
-//! Pages from a large store: the server beside a server of the same bytes, the library beside
-//! SQLite alone; and what the server needs for it in time and memory.
+//! Measures pages from a large store: the server against a server of the same bytes, and the library against SQLite
+//! alone. Also measures the time that the server takes to start, and its memory.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -34,26 +34,26 @@ const SERVED: [&str; 10] = [
 const EMBEDDED: [&str; 3] = [NEWEST_LIBRARY, ANY_LIBRARY_100, ANY_LIBRARY_20];
 
 const BUSY_DECISIONS_A_SECOND: f64 = 2_000.0;
-/// How much longer than the pages the decisions go on, in seconds.
+/// How much longer than the pages the decisions continue, in seconds.
 const BUSY_LONGER: f64 = 1.0;
 
 const READY_MILLIS: f64 = 50.0;
 const RESIDENT_MEGABYTES: f64 = 60.0;
 
-/// More than are asked for before a server is started anew.
+/// How many cursors there are at most: more than the measurements of one server ask for.
 const MOST_TARGETS: u64 = 500_000;
 
 pub(crate) struct Pages<'b> {
     bench: &'b Bench,
     store: &'b Path,
     cursors: PathBuf,
-    /// How many cursors were asked for already, so that no two rounds ask for the same.
+    /// How many cursors were used already, so that two rounds do not use the same ones.
     asked: u64,
-    /// How many of the pending dialogs are decided.
+    /// How many of the pending dialogs were decided on.
     decided: u64,
 }
 
-/// How many pending dialogs the store needs beside the consented ones.
+/// How many pending dialogs the store needs, besides the consented ones.
 pub(crate) fn decisions_needed(bench: &Bench) -> u64 {
     bench.args.rounds * decisions_of_a_round(bench)
 }
@@ -127,7 +127,7 @@ impl<'b> Pages<'b> {
                 let args = &self.bench.args;
                 let read =
                     Raw::cursor_pages_on_all_cores(self.store, length, args.dialogs, args.seconds)?;
-                // Each takes all cores for its part of a request.
+                // Each of the two uses all cores for its part of a request.
                 let both = 1.0 / (1.0 / limit.per_second + 1.0 / read);
                 report.add(ceiling, limit.per_second, both);
             }
@@ -207,6 +207,7 @@ impl<'b> Pages<'b> {
 
 fn warn_if_slow(decisions: &Seen) {
     if decisions.per_second < 0.95 * BUSY_DECISIONS_A_SECOND {
-        eprintln!("warning: only {:.0} decisions/s were written meanwhile", decisions.per_second);
+        let written = decisions.per_second;
+        eprintln!("warning: only {written:.0} of {BUSY_DECISIONS_A_SECOND} decisions/s were made");
     }
 }

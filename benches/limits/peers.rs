@@ -1,11 +1,10 @@
-//! What users would run instead, from the package registries: `PocketBase`, and `FastAPI` with
-//! asyncpg and `PostgreSQL`.
+//! Peers, which users would run instead, from the package registries: `PocketBase`, and `FastAPI` with asyncpg and
+//! `PostgreSQL`.
 //!
-//! Each runs as its own documentation recommends: `PocketBase` as it comes, with the gate as a
-//! list rule (its SQLite commits with `synchronous=NORMAL`, so that a loss of power may lose what was
-//! acknowledged); uvicorn with two workers, one a core, without an access log, before PostgreSQL
-//! with the shared buffers that hold the whole store (it commits with an fsync, as DataAPI does).
-//! All hold the same number of dialogs of the same length behind an index in the order of the page.
+//! Each runs as its documentation recommends. `PocketBase` has its default settings, and the consent gate is a list
+//! rule. Its SQLite commits with `synchronous=NORMAL`, so a power loss can lose what was acknowledged. uvicorn has two
+//! workers and no access log. PostgreSQL has shared buffers that hold the whole store, and commits with an fsync, as
+//! DataAPI does. All have the same number of dialogs of the same length, and an index in the order of the page.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -26,17 +25,17 @@ use crate::report::{
     FASTAPI_20, FASTAPI_100, FASTAPI_POST, POCKETBASE_20, POCKETBASE_100, POCKETBASE_POST, Report,
 };
 
-/// Of what the bench itself brings: the peers' application, schema and versions.
+/// The folder with the peers' application, schema and versions.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/limits/peers");
 
 const POCKETBASE: [&str; 3] = [POCKETBASE_POST, POCKETBASE_100, POCKETBASE_20];
 const FASTAPI: [&str; 3] = [FASTAPI_POST, FASTAPI_100, FASTAPI_20];
 
-/// Peers count for each page: at a million, `PocketBase` did not answer one of 64 connections in
-/// ten seconds. This is kinder to them.
+/// How many dialogs the peers have at most. They count all of them for each page: with a million, `PocketBase` answered
+/// none of 64 connections within ten seconds.
 const DIALOGS: u64 = 100_000;
 
-/// At least so long a peer is asked for pages.
+/// How long a peer is asked for pages at least, in seconds.
 const PAGES_SECONDS: f64 = 5.0;
 
 const POCKETBASE_RECORDS: &str = "/api/collections/dialogs/records";
@@ -46,7 +45,7 @@ pub(crate) struct Peers<'b> {
     store: PathBuf,
     pocketbase: Option<PocketBase>,
     fastapi: Option<FastApi>,
-    /// What new dialogs of the next round are numbered in: a peer keeps those of the last one.
+    /// The space of new dialogs of the next round. Each round has its own, since a peer keeps the dialogs.
     fresh: Space,
 }
 
@@ -121,7 +120,7 @@ impl<'b> Peers<'b> {
     }
 }
 
-/// Installs what the Python registry has of them, once; yields the folder of their programs.
+/// Installs the peers that the Python registry has, unless they are installed. Returns the folder of their programs.
 fn install(folder: &Path) -> Outcome<PathBuf> {
     let programs = folder.join("bin");
     if !programs.join("pocketbase").exists() {
@@ -153,7 +152,7 @@ impl PocketBase {
             command
         };
         run(pocketbase().args(["migrate", "up"]))?;
-        // Without one it opens a browser.
+        // Without a superuser, it opens a browser.
         run(pocketbase().args(["superuser", "upsert", "bench@example.com", "not-a-secret"]))?;
         fill_pocketbase(&folder.path().join("data/data.db"), store)?;
         let address = free_address()?;
@@ -180,7 +179,7 @@ fn fill_pocketbase(database: &Path, store: &Path) -> Outcome<()> {
     Ok(())
 }
 
-// The order of the fields is the order of stopping.
+// Fields are dropped in this order: the server stops before its database.
 struct FastApi {
     address: SocketAddr,
     _process: Process,
@@ -215,7 +214,7 @@ impl FastApi {
     }
 }
 
-/// A cluster that is thrown away.
+/// A temporary PostgreSQL cluster.
 struct PostgreSql {
     url: String,
     programs: PathBuf,
@@ -236,7 +235,7 @@ impl PostgreSql {
         let mut postgres = as_user(programs.join("postgres"), owner);
         postgres.arg("-D").arg(&data).arg("-k").arg(folder.path());
         postgres.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
-        // Its documentation: a quarter of the memory; so much holds 1 million dialogs.
+        // PostgreSQL's documentation recommends a quarter of the memory. This holds 1 million dialogs.
         postgres.args(["-c", "shared_buffers=1GB", "-c", "log_min_messages=fatal"]);
         let process = Process::start(postgres.stderr(Stdio::null()))?;
         let url = format!("postgresql://bench@127.0.0.1:{port}/postgres");
@@ -248,7 +247,7 @@ impl PostgreSql {
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        Err("PostgreSQL is not ready".into())
+        Err("PostgreSQL was not ready within 30 s".into())
     }
 
     fn run(&self, sql: &str) -> Outcome<()> {
@@ -258,7 +257,7 @@ impl PostgreSql {
     }
 }
 
-/// Where `initdb` is: Debian keeps it off the path, one folder for each version.
+/// The folder of `initdb`. Installs PostgreSQL if it is missing.
 fn postgresql_programs() -> Outcome<PathBuf> {
     if let Some(folder) = find_postgresql() {
         return Ok(folder);
@@ -270,6 +269,7 @@ fn postgresql_programs() -> Outcome<PathBuf> {
     find_postgresql().ok_or_else(|| "PostgreSQL was installed, but cannot be found".into())
 }
 
+/// Finds the folder of `initdb`. Debian has it outside the path, in a folder for each version.
 fn find_postgresql() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -278,7 +278,8 @@ fn find_postgresql() -> Option<PathBuf> {
     folders.into_iter().find(|folder| folder.join("initdb").exists())
 }
 
-/// PostgreSQL refuses to run as root: there, the folder is handed to the user of its package.
+/// PostgreSQL refuses to run as root. For root, this gives the folder to the package's user, and returns that user and
+/// its group.
 fn unprivileged(folder: &Path) -> Outcome<Option<(u32, u32)>> {
     if std::fs::metadata(folder)?.uid() != 0 {
         return Ok(None);

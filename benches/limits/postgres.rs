@@ -1,4 +1,4 @@
-//! PostgreSQL: the product over it beside `pgbench` with the equivalent statements, on one cluster.
+//! Measures the product on PostgreSQL, and `pgbench` with equivalent statements on the same cluster.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,19 +18,19 @@ use crate::report::{
 };
 use crate::{chart, report};
 
-/// As pgbench and the load generator have them.
+/// How many clients pgbench and the load generator have.
 const CLIENTS: usize = 64;
 
 const SMALL: u64 = 10_000;
 
-/// More than are decided on in a second.
+/// More decisions a second than the measurement makes.
 const DECISIONS_A_SECOND: f64 = 20_000.0;
 
-/// What new dialogs are numbered in, and what is decided on.
+/// The space of new dialogs, and that of dialogs to decide on.
 const FRESH: Space = Space(3);
 const UNDECIDED: Space = Space(4);
 
-/// The product's insert, as far as one statement does it: the same row and indexes.
+/// The part of the product's insert that one statement can do, with the same row and indexes.
 const INSERT: &str = "\\set number random(1, 1000000000000)
 INSERT INTO dataapi.dialog (ref, date, shard, dialog_id, customer_id, language, text, state)
 VALUES (sha256((:client_id || '-' || :number)::bytea), :number, :client_id % 32, 'd-' || :client_id || '-' || :number,
@@ -38,7 +38,7 @@ VALUES (sha256((:client_id || '-' || :number)::bytea), :number, :client_id % 32,
 ON CONFLICT DO NOTHING;
 ";
 
-/// The product's page, as two statements of one moment.
+/// The product's page, as two statements in one snapshot.
 const PAGE: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT dialog_id, customer_id, language, text, date, state FROM dataapi.dialog
  WHERE state = 2 ORDER BY date DESC, dialog_id DESC LIMIT 101;
@@ -46,7 +46,8 @@ SELECT coalesce(sum(n), 0)::bigint FROM dataapi.tally WHERE state = 2;
 COMMIT;
 ";
 
-/// Measures all rows in each round, so that what disturbs the machine disturbs a round, and not a row.
+/// Measures all rows in each round, so that a disturbance of the machine affects one round of all rows, and not all
+/// rounds of one row.
 pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
     let settings = Settings {
         durable: true,
@@ -86,7 +87,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
 
 fn writes(bench: &Bench, cluster: &Cluster, rival: &Rival<'_>, report: &mut Report) -> Outcome<()> {
     let seconds = bench.args.seconds;
-    // Each in a database of its own, as empty as the others.
+    // Each measurement has its own empty database.
     let empty = || -> Outcome<String> {
         let url = cluster.new_database()?;
         bench.runtime.block_on(build(&url, 0))?;
@@ -179,7 +180,7 @@ fn name_of(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
 }
 
-/// pgbench, with as many clients, and two threads as there are cores.
+/// pgbench, with as many clients as the load generator has connections, and at most two threads.
 struct Rival<'c> {
     program: PathBuf,
     folder: PathBuf,
@@ -187,7 +188,7 @@ struct Rival<'c> {
 }
 
 impl Rival<'_> {
-    /// Transactions a second.
+    /// Runs a script, and returns how many transactions it did per second.
     fn run(&self, url: &str, script: &str, clients: usize, seconds: f64) -> Outcome<f64> {
         let file: &Path = &self.folder.join("pgbench.sql");
         fs::write(file, script)?;
@@ -204,6 +205,6 @@ impl Rival<'_> {
         let told = String::from_utf8(output.stdout)?;
         let line = told.lines().find(|line| line.starts_with("tps = "));
         let tps = line.and_then(|line| line.split_whitespace().nth(2));
-        Ok(tps.ok_or("pgbench told no figure")?.parse()?)
+        Ok(tps.ok_or("pgbench did not print its transactions per second")?.parse()?)
     }
 }

@@ -1,4 +1,4 @@
-//! The processes that the bench starts: each is stopped when it is dropped, also after a panic.
+//! The processes that the bench starts. Each is stopped when its value is dropped, also after a panic.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::outcome::Outcome;
 
-/// How long a process may take to end by itself.
+/// How long the bench waits for a process to be ready, or to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Process(Child);
@@ -21,7 +21,7 @@ impl Process {
         Ok(Self(command.spawn().map_err(|error| format!("cannot start {name}: {error}"))?))
     }
 
-    /// The first line of its standard output.
+    /// Reads the first line of its standard output.
     pub(crate) fn first_line(&mut self) -> Outcome<String> {
         let stdout = self.0.stdout.take().ok_or("its output is not piped")?;
         let mut line = String::new();
@@ -29,7 +29,7 @@ impl Process {
         Ok(line.trim_end().to_owned())
     }
 
-    /// All of its standard output, once it has ended well.
+    /// Reads all of its standard output, and waits until it has ended with success.
     pub(crate) fn output(mut self) -> Outcome<String> {
         let mut output = String::new();
         self.0.stdout.take().ok_or("its output is not piped")?.read_to_string(&mut output)?;
@@ -41,7 +41,7 @@ impl Process {
         Ok(self.0.try_wait()?)
     }
 
-    /// A figure in bytes from what Linux tells about a process, such as `VmRSS` or `VmHWM`.
+    /// A figure of Linux about the process, such as `VmRSS` or `VmHWM`, in bytes.
     pub(crate) fn memory(&self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with(name))?;
@@ -77,8 +77,7 @@ pub(crate) fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// Waits until a GET of `path` is answered with 200, trying every millisecond; yields how long it
-/// took from `since` on.
+/// Sends a GET of `path` every millisecond until the answer is 200. Returns the time from `since` to then.
 pub(crate) fn wait_until_ready(
     process: &mut Process,
     address: SocketAddr,
@@ -90,14 +89,14 @@ pub(crate) fn wait_until_ready(
             return Ok(since.elapsed());
         }
         if let Some(status) = process.ended()? {
-            return Err(format!("the server ended at its start, with {status}").into());
+            return Err(format!("the server ended while it started, with {status}").into());
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    Err("the server is not ready".into())
+    Err(format!("the server was not ready within {} s", GRACE.as_secs()).into())
 }
 
-/// The body of a 200 to one GET, on a connection of its own.
+/// Sends a GET on a new connection, and returns the body of the answer, which must be a 200.
 pub(crate) fn fetch(address: SocketAddr, path: &str) -> Outcome<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

@@ -1,4 +1,4 @@
-//! The product as its users run it: the real server and the real command, built and started.
+//! The product as its users run it: builds and starts the real server and the real command line.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::outcome::Outcome;
 use crate::process::{Process, fetch, free_address, wait_until_ready};
 
-/// The programs that were built.
+/// The product's programs, built.
 #[derive(Debug)]
 pub(crate) struct Programs {
     server: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds them by this profile of Cargo; its settings in the environment apply, too.
+    /// Builds the programs with this profile of Cargo. Cargo's environment variables apply.
     pub(crate) fn build(profile: &str) -> Outcome<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
@@ -50,7 +50,7 @@ impl Programs {
         self.start(&url(store), more)
     }
 
-    /// On a store of any kind.
+    /// Starts the server on a store of any backend.
     pub(crate) fn serve_url(&self, url: &str) -> Outcome<Server> {
         self.start(url, &[])
     }
@@ -60,7 +60,7 @@ impl Programs {
         let mut command = Command::new(&self.server);
         command
             .args(["--listen", &address.to_string(), "--store", url])
-            // What the measured stores hold may be as old as it is.
+            // The measured stores have old dialogs, which must not be purged.
             .args(["--purge-pending-after", "never"])
             .args(more)
             .env("DATAAPI_LOG", "warn")
@@ -71,7 +71,7 @@ impl Programs {
         Ok(Server { address, ready_after, process })
     }
 
-    /// Runs the command line on a store; yields how long it took and the most memory it had.
+    /// Runs the command line on a store. Returns how long it took, and its peak memory in bytes.
     pub(crate) fn command(&self, store: &Path, arguments: &[&str]) -> Outcome<(Duration, u64)> {
         let mut command = Command::new(&self.command);
         command.args(["--quiet", "--store", &url(store)]).args(arguments);
@@ -92,7 +92,7 @@ impl Programs {
     }
 }
 
-/// The one kind of Cargo's messages that is of interest.
+/// A message of Cargo that says where it put a program.
 #[derive(Deserialize)]
 struct Built {
     executable: Option<PathBuf>,
@@ -102,10 +102,10 @@ fn url(store: &Path) -> String {
     format!("sqlite:{}", store.display())
 }
 
-/// A server that runs; it is stopped, as by an operator, when this is dropped.
+/// A running server. It is stopped by SIGTERM, as an operator would, when this is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    /// From its start to the first 200.
+    /// The time from its start to the first 200.
     pub(crate) ready_after: Duration,
     process: Process,
 }

@@ -1,4 +1,4 @@
-//! What SQLite itself can do: the product's file, settings and statements, and nothing else.
+//! The limit of SQLite: the product's file, settings and statements, and nothing else.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,18 +17,18 @@ use crate::outcome::Outcome;
 pub(crate) struct Raw {
     sql: Connection,
     key: RefKey,
-    /// When the log was emptied, if that is done in time for an erasure.
+    /// When the log was last emptied; `None` if it is not emptied.
     emptied: Option<Instant>,
 }
 
-/// How long what was erased may stay in the log: as the product has it.
+/// How long erased bytes can stay in the log, as in the product.
 const ERASE_WITHIN: Duration = Duration::from_secs(1);
 
-/// What a transaction changes in the counts, by customer and folded language, "" standing for any.
+/// The changes of a transaction to the counts, by customer and lower-case language. `""` means any.
 type Counts = BTreeMap<(String, String), i64>;
 
 impl Raw {
-    /// The store must be there, made by the product, so that it has the product's schema.
+    /// Opens a store that the product made, so that it has the product's schema.
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut sql = Connection::open_with_flags(path, flags)?;
@@ -42,7 +42,7 @@ impl Raw {
         Ok(Self { sql, key: RefKey::from_bytes([7; 32]), emptied: None })
     }
 
-    /// From now on what was erased leaves the log in time, and does nothing more to be gone.
+    /// From now on, empties the log in time after an erasure, but does nothing else of a scrub.
     pub(crate) fn erasing(self) -> Self {
         Self { emptied: Some(Instant::now()), ..self }
     }
@@ -55,7 +55,7 @@ impl Raw {
         Ok(())
     }
 
-    /// Pending dialogs, so many a transaction; rows a second.
+    /// Inserts pending dialogs, `together` in each transaction. Returns the rows per second.
     pub(crate) fn inserts(&mut self, space: Space, together: u32, seconds: f64) -> Outcome<f64> {
         let started = Instant::now();
         let mut number = 0;
@@ -73,7 +73,8 @@ impl Raw {
         Ok(number as f64 / started.elapsed().as_secs_f64())
     }
 
-    /// Decides `from..to` of a space, so many a transaction, for as long as given; rows a second.
+    /// Decides on the dialogs `from..to` of a space, `together` in each transaction, for `seconds`. Returns the rows
+    /// per second.
     pub(crate) fn decisions(
         &mut self,
         (space, from, to): (Space, u64, u64),
@@ -109,8 +110,8 @@ impl Raw {
         Ok((number - from) as f64 / started.elapsed().as_secs_f64())
     }
 
-    /// Reads dialogs from a file of JSON Lines and stores them as consented, 1000 a transaction;
-    /// rows a second.
+    /// Reads dialogs from a file of JSON Lines and stores them as consented, 1000 in each transaction. Returns the rows
+    /// per second.
     pub(crate) fn import(&mut self, lines: &Path) -> Outcome<f64> {
         let started = Instant::now();
         let file = BufReader::with_capacity(1 << 20, File::open(lines)?);
@@ -134,8 +135,7 @@ impl Raw {
         }
     }
 
-    /// Writes all consented dialogs, newest first, to a file of JSON Lines, and syncs it; rows a
-    /// second.
+    /// Writes all consented dialogs, newest first, to a file of JSON Lines, and syncs it. Returns the rows per second.
     pub(crate) fn export(&self, lines: &Path) -> Outcome<f64> {
         let started = Instant::now();
         let mut number = 0_u64;
@@ -159,13 +159,13 @@ impl Raw {
         Ok(number as f64 / started.elapsed().as_secs_f64())
     }
 
-    /// One page by its offset; pages a second.
+    /// Reads a page by its offset, for `seconds`. Returns the pages per second.
     pub(crate) fn offset_pages(&self, limit: u32, offset: u32, seconds: f64) -> Outcome<f64> {
         repeat(seconds, |_| self.read_page(PAGE, (limit, offset)))
     }
 
-    /// As [`Raw::cursor_pages`], by a thread on each core that sees one state of the store for all the
-    /// time: none of them takes or leaves a lock.
+    /// Reads pages like [`Raw::cursor_pages`], with a thread on each core. Each thread keeps one snapshot for the whole
+    /// time, so none of them takes or releases a lock.
     pub(crate) fn cursor_pages_on_all_cores(
         path: &Path,
         limit: u32,
@@ -193,7 +193,7 @@ impl Raw {
         })
     }
 
-    /// Pages by cursor from everywhere in the store, with the total; pages a second.
+    /// Reads pages by cursor from everywhere in the store, with the total. Returns the pages per second.
     pub(crate) fn cursor_pages(&self, limit: u32, dialogs: u64, seconds: f64) -> Outcome<f64> {
         let mut places = data::shuffled(dialogs).cycle();
         repeat(seconds, |_| {
@@ -202,7 +202,7 @@ impl Raw {
         })
     }
 
-    /// The newest page with the total; pages a second.
+    /// Reads the newest page with the total. Returns the pages per second.
     pub(crate) fn newest_pages(&self, limit: u32, seconds: f64) -> Outcome<f64> {
         repeat(seconds, |_| {
             self.total()?;
@@ -210,12 +210,12 @@ impl Raw {
         })
     }
 
-    /// One dialog.
+    /// Reads one dialog.
     pub(crate) fn by_id(&self, id: &str) -> Outcome<()> {
         self.read_page(BY_ID, [id])
     }
 
-    /// One page from a place on.
+    /// Reads one page, after the dialog with this number.
     pub(crate) fn page_after(&self, limit: u32, number: u64) -> Outcome<()> {
         let place = (limit, data::date(number).as_micros(), data::CONSENTED.id(number));
         self.read_page(PAGE_AFTER, place)
@@ -253,7 +253,7 @@ const PAGE_AFTER: &str = "SELECT dialog_id, customer_id, language, text, date FR
     INDEXED BY consented WHERE granted IS NOT NULL AND (date, dialog_id) < (?2, ?3)
     ORDER BY date DESC, dialog_id DESC LIMIT ?1";
 
-/// Does it again and again; times a second.
+/// Calls `once` again and again for `seconds`. Returns the calls per second.
 pub(crate) fn repeat(seconds: f64, mut once: impl FnMut(u64) -> Outcome<()>) -> Outcome<f64> {
     let started = Instant::now();
     let mut times = 0;
@@ -306,7 +306,7 @@ fn withdraw(sql: &Connection, id: &str, key: &RefKey) -> Outcome<()> {
     Ok(())
 }
 
-/// An event of the ledger as a row; to chain it is the product's.
+/// Adds the row of an event. Its hash is a constant: chaining is left to the product.
 fn append(sql: &Connection, id: &str, key: &RefKey, kind: u8, seq: i64) -> Outcome<i64> {
     let reference = key.reference(&id.parse::<DialogId>()?);
     sql.prepare_cached(

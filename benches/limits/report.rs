@@ -1,4 +1,4 @@
-//! The rows: what is compared with what, what is to be reached, and what was measured.
+//! The rows: the figures that are compared, their goals, and what was measured.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::outcome::Outcome;
 
-/// What a ratio is to be.
+/// The goal of a ratio.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
@@ -15,7 +15,8 @@ pub(crate) enum Goal {
     AtMost(f64),
 }
 
-/// One comparison; `limit` and `product` say what the two figures are.
+/// One comparison of the product with a limit. `name` says what is measured of the product, `limit` what it is compared
+/// with.
 pub(crate) struct Definition {
     pub(crate) name: &'static str,
     pub(crate) limit: &'static str,
@@ -35,33 +36,33 @@ const fn row(
 pub(crate) const POST_64: &str = "POST, 64 connections";
 pub(crate) const POST_64_TAIL: &str = "POST, 64 connections: p99";
 pub(crate) const POST_1: &str = "POST, 1 connection";
-pub(crate) const YES_64: &str = "decision yes, 64 connections";
-pub(crate) const NO_64: &str = "decision no, 64 connections";
-pub(crate) const NO_EMPTIED: &str = "ceiling: decision no";
-pub(crate) const NO_SCRUBBED: &str = "decision no, 64 connections, of it unscrubbed";
+pub(crate) const YES_64: &str = "grant, 64 connections";
+pub(crate) const NO_64: &str = "withdrawal, 64 connections";
+pub(crate) const NO_EMPTIED: &str = "ceiling: withdrawal";
+pub(crate) const NO_SCRUBBED: &str = "withdrawal, 64 connections, with scrubs";
 pub(crate) const POST_BUSY: &str = "POST, 64 connections, while 1,000 withdrawals/s";
 pub(crate) const NEWEST_100: &str = "newest page of 100, total";
 pub(crate) const NEWEST_20: &str = "newest page of 20, total";
 pub(crate) const ANY_100: &str = "any other page of 100, total";
 pub(crate) const ANY_20: &str = "any other page of 20, total";
 pub(crate) const NEWEST_BUSY: &str = "newest page of 100 while 2,000 decisions/s";
-pub(crate) const OFFSET: &str = "page of 100 at half the store by OFFSET";
+pub(crate) const OFFSET: &str = "page of 100 in the middle of the store, by OFFSET";
 pub(crate) const IMPORT: &str = "import by the CLI";
 pub(crate) const IMPORT_MEMORY: &str = "import by the CLI: peak memory";
 pub(crate) const EXPORT: &str = "export by the CLI";
 pub(crate) const READY: &str = "server ready on the large store";
 pub(crate) const RESIDENT: &str = "server memory after the load";
-pub(crate) const POCKETBASE_POST: &str = "POST, 64 connections, beside PocketBase";
-pub(crate) const POCKETBASE_100: &str = "newest page of 100, beside PocketBase";
-pub(crate) const POCKETBASE_20: &str = "newest page of 20, beside PocketBase";
-pub(crate) const FASTAPI_POST: &str = "POST, 64 connections, beside FastAPI";
-pub(crate) const FASTAPI_100: &str = "newest page of 100, beside FastAPI";
-pub(crate) const FASTAPI_20: &str = "newest page of 20, beside FastAPI";
-pub(crate) const POST_WIRE: &str = "POST, 64 connections, of HTTP alone";
+pub(crate) const POCKETBASE_POST: &str = "POST, 64 connections, against PocketBase";
+pub(crate) const POCKETBASE_100: &str = "newest page of 100, against PocketBase";
+pub(crate) const POCKETBASE_20: &str = "newest page of 20, against PocketBase";
+pub(crate) const FASTAPI_POST: &str = "POST, 64 connections, against FastAPI";
+pub(crate) const FASTAPI_100: &str = "newest page of 100, against FastAPI";
+pub(crate) const FASTAPI_20: &str = "newest page of 20, against FastAPI";
+pub(crate) const POST_WIRE: &str = "POST, 64 connections, against HTTP alone";
 pub(crate) const INSERT_LIBRARY: &str = "library: insert, 64 at once";
 pub(crate) const INSERT_LIBRARY_1000: &str = "library: insert, 1000 at once";
-pub(crate) const YES_LIBRARY: &str = "library: decision yes, 32 at once";
-pub(crate) const NO_LIBRARY: &str = "library: decision no, 32 at once";
+pub(crate) const YES_LIBRARY: &str = "library: grant, 32 at once";
+pub(crate) const NO_LIBRARY: &str = "library: withdrawal, 32 at once";
 pub(crate) const NEWEST_LIBRARY: &str = "library: newest page of 100, total";
 pub(crate) const ANY_CEILING_100: &str = "ceiling: any other page of 100";
 pub(crate) const ANY_CEILING_20: &str = "ceiling: any other page of 20";
@@ -71,12 +72,12 @@ pub(crate) const ANY_LIBRARY_20: &str = "library: any other page of 20, total";
 pub(crate) const PG_POST_64: &str = "PostgreSQL: POST, 64 connections";
 pub(crate) const PG_POST_TWO: &str = "PostgreSQL: POST, 2 servers, 32 connections each";
 pub(crate) const PG_POST_1: &str = "PostgreSQL: POST, 1 connection";
-pub(crate) const PG_YES: &str = "PostgreSQL: decision yes, 64 connections";
-pub(crate) const PG_PAGE_SMALL: &str = "PostgreSQL: newest page of 100, 10 thousand";
+pub(crate) const PG_YES: &str = "PostgreSQL: grant, 64 connections";
+pub(crate) const PG_PAGE_SMALL: &str = "PostgreSQL: newest page of 100, 10 thousand dialogs";
 pub(crate) const PG_PAGE_LARGE: &str = "PostgreSQL: newest page of 100, all dialogs";
 pub(crate) const PG_PAGE_GROWTH: &str = "PostgreSQL: page of 100 at all dialogs";
 
-/// In the order of the table.
+/// All rows, in the order of the table.
 pub(crate) const DEFINITIONS: [Definition; 42] = [
     row(POST_64, "SQLite, 64 inserts a transaction", "/s", Some(Goal::AtLeast(0.6))),
     row(POST_64_TAIL, "its own p50", "ms", Some(Goal::AtMost(3.0))),
@@ -90,21 +91,21 @@ pub(crate) const DEFINITIONS: [Definition; 42] = [
     row(NEWEST_BUSY, "itself at rest", "/s", Some(Goal::AtLeast(0.5))),
     row(OFFSET, "SQLite, same query", "/s", Some(Goal::AtLeast(0.9))),
     row(IMPORT, "SQLite, 1000 a transaction, same rows", "/s", Some(Goal::AtLeast(0.6))),
-    row(IMPORT_MEMORY, "what it may have", "MB", Some(Goal::AtMost(1.0))),
+    row(IMPORT_MEMORY, "the memory allowed", "MB", Some(Goal::AtMost(1.0))),
     row(EXPORT, "SQLite to a file by serde_json", "/s", Some(Goal::AtLeast(0.7))),
-    row(READY, "what it may take", "ms", Some(Goal::AtMost(1.0))),
-    row(RESIDENT, "what it may have", "MB", Some(Goal::AtMost(1.0))),
+    row(READY, "the time allowed", "ms", Some(Goal::AtMost(1.0))),
+    row(RESIDENT, "the memory allowed", "MB", Some(Goal::AtMost(1.0))),
     row(POCKETBASE_POST, "PocketBase, not fsynced", "/s", Some(Goal::AtLeast(6.0))),
     row(POCKETBASE_100, "PocketBase, with its count", "/s", Some(Goal::AtLeast(200.0))),
     row(POCKETBASE_20, "PocketBase, with its count", "/s", Some(Goal::AtLeast(200.0))),
     row(FASTAPI_POST, "FastAPI, PostgreSQL, fsynced", "/s", None),
     row(FASTAPI_100, "FastAPI, PostgreSQL, with count", "/s", None),
     row(FASTAPI_20, "FastAPI, PostgreSQL, with count", "/s", None),
-    // What the rows of these names could reach at most, were everything else free.
-    row(NO_EMPTIED, "SQLite; then with its log emptied every second", "/s", None),
-    row(ANY_CEILING_100, "warp, static; then after SQLite on all cores", "/s", None),
-    row(ANY_CEILING_20, "warp, static; then after SQLite on all cores", "/s", None),
-    row(NO_SCRUBBED, "itself, nothing scrubbed", "/s", None),
+    // The "product" of a ceiling is the most that the row of the same name could reach if everything else were free.
+    row(NO_EMPTIED, "SQLite; product: its log emptied every second", "/s", None),
+    row(ANY_CEILING_100, "warp, static; product: and SQLite on all cores", "/s", None),
+    row(ANY_CEILING_20, "warp, static; product: and SQLite on all cores", "/s", None),
+    row(NO_SCRUBBED, "itself without scrubs", "/s", None),
     row(POST_BUSY, "itself alone", "/s", None),
     row(POST_WIRE, "warp, JSON parsed and dropped", "/s", None),
     row(INSERT_LIBRARY, "SQLite, 64 inserts a transaction", "/s", None),
@@ -123,14 +124,14 @@ pub(crate) const DEFINITIONS: [Definition; 42] = [
     row(PG_PAGE_GROWTH, "at 10 thousand", "ms", Some(Goal::AtMost(1.5))),
 ];
 
-/// What one round yielded for a row.
+/// The result of one round for a row.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Sample {
     limit: f64,
     product: f64,
 }
 
-/// What was measured so far.
+/// The results so far.
 pub(crate) struct Report {
     only: Option<String>,
     samples: Vec<(&'static str, Sample)>,
@@ -157,7 +158,7 @@ impl Report {
         Self { only, samples: Vec::new() }
     }
 
-    /// Whether any of the rows is to be measured.
+    /// Whether any of these rows should be measured.
     pub(crate) fn wants(&self, names: &[&str]) -> bool {
         let Some(only) = &self.only else { return true };
         names.iter().any(|name| name.to_lowercase().contains(&only.to_lowercase()))
@@ -226,7 +227,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             "| {name} | {limit_is} | {limit} {unit} | {product} {unit} | \
              {ratio:.2} ({ratio_min:.2}..{ratio_max:.2}) | {goal} | {reached} |"
         )
-        .expect("a string takes all");
+        .expect("writing to a string cannot fail");
     }
     table
 }
@@ -242,7 +243,7 @@ pub(crate) fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
     Some(f64::midpoint(*low, high))
 }
 
-/// Three digits, and commas between thousands.
+/// A figure with about three digits, and commas between thousands.
 pub(crate) fn figure(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.2}");

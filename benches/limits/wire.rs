@@ -1,4 +1,4 @@
-//! What HTTP itself can do here: warp with nothing behind it, in a process of its own.
+//! The limit of HTTP on this machine: warp with nothing behind it, in a separate process.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use warp::http::{Response, StatusCode};
 use crate::outcome::Outcome;
 use crate::process::Process;
 
-/// A warp server that answers every GET with the same page.
+/// A warp server that answers every GET with the same page, and parses the body of every POST.
 pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     _process: Process,
@@ -31,7 +31,7 @@ impl Wire {
     }
 }
 
-/// A body as the product takes it.
+/// The body of a POST, as the product accepts it.
 #[derive(Deserialize)]
 #[allow(dead_code, reason = "it is parsed, and nothing more")]
 struct NewDialog {
@@ -39,7 +39,7 @@ struct NewDialog {
     language: String,
 }
 
-/// The other process.
+/// Runs the server, in the separate process.
 pub(crate) fn main(page: &Path) -> Outcome<()> {
     let page = Bytes::from(std::fs::read(page)?);
     let get = warp::get().map(move || {

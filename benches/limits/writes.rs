@@ -1,4 +1,4 @@
-//! Inserts and decisions: the server over loopback and the library, beside SQLite alone.
+//! Measures inserts and decisions: the server over loopback and the library, each against SQLite alone.
 
 use std::path::{Path, PathBuf};
 
@@ -19,28 +19,28 @@ use crate::wire::Wire;
 const INSERTS: [&str; 6] =
     [POST_64, POST_64_TAIL, POST_1, POST_WIRE, INSERT_LIBRARY, INSERT_LIBRARY_1000];
 const DECISIONS: [&str; 5] = [YES_64, NO_64, NO_EMPTIED, YES_LIBRARY, NO_LIBRARY];
-/// What erasure to the byte costs.
+/// The rows that show the cost of erasure to the byte.
 const SCRUBS: [&str; 2] = [NO_SCRUBBED, POST_BUSY];
 
-/// Longer than any measurement.
+/// An erasure delay that is longer than any measurement.
 const UNSCRUBBED: [&str; 2] = ["--erase-within", "1d"];
 const BUSY_WITHDRAWALS_A_SECOND: f64 = 1_000.0;
-/// How much longer than the posts the withdrawals go on, in seconds.
+/// How much longer than the posts the withdrawals continue, in seconds.
 const BUSY_LONGER: f64 = 1.0;
 
-/// More than any of them decides in a second.
+/// More decisions a second than any of the measurements makes.
 const DECISIONS_A_SECOND: f64 = 30_000.0;
 
-/// What new dialogs are numbered in.
+/// The space of new dialogs.
 const FRESH: Space = Space(3);
 
 pub(crate) struct Writes<'b> {
     bench: &'b Bench,
     empty: PathBuf,
     undecided: PathBuf,
-    /// How many dialogs there are for the yes, and as many for the no.
+    /// How many dialogs there are for grants, and as many for withdrawals.
     each: u64,
-    /// The store that is measured, made anew each time.
+    /// The path of the measured store, which is made again for each measurement.
     store: PathBuf,
 }
 
@@ -124,10 +124,10 @@ impl<'b> Writes<'b> {
     }
 
     fn decisions(&self, report: &mut Report) -> Outcome<()> {
-        let [yes, no] = [(0, self.each), (self.each, 2 * self.each)];
+        let [granted, withdrawn] = [(0, self.each), (self.each, 2 * self.each)];
         let kinds = [
-            (true, Answer::Yes, yes, YES_64, YES_LIBRARY),
-            (false, Answer::No, no, NO_64, NO_LIBRARY),
+            (true, Answer::Yes, granted, YES_64, YES_LIBRARY),
+            (false, Answer::No, withdrawn, NO_64, NO_LIBRARY),
         ];
         for (is_yes, answer, (from, to), served, embedded) in kinds {
             let with_ceiling = !is_yes && report.wants(&[NO_EMPTIED]);
@@ -145,7 +145,7 @@ impl<'b> Writes<'b> {
                 let server = self.bench.programs.serve(self.anew(&self.undecided)?)?;
                 let requests = Requests::Decide { space: PENDING.0, from, to, answer };
                 let spec = Spec::new(server.address, self.bench.args.seconds, requests);
-                // Each id serves once: none is for warming up.
+                // Each id can be decided on once, so there are none for a warm-up.
                 let seen = Spec { warm_up: 0.0, ..spec }.run()?;
                 report.add(served, limit, seen.per_second);
             }
@@ -157,7 +157,7 @@ impl<'b> Writes<'b> {
     }
 
     fn scrubs(&self, report: &mut Report) -> Outcome<()> {
-        let noes = |address, seconds, rate| Spec {
+        let withdrawals = |address, seconds, rate| Spec {
             warm_up: 0.0,
             rate,
             ..Spec::new(
@@ -170,7 +170,8 @@ impl<'b> Writes<'b> {
             let mut rates = [0.0; 2];
             for (rate, more) in rates.iter_mut().zip([&UNSCRUBBED[..], &[]]) {
                 let server = self.bench.programs.serve_with(self.anew(&self.undecided)?, more)?;
-                *rate = noes(server.address, self.bench.args.seconds, None).run()?.per_second;
+                let seconds = self.bench.args.seconds;
+                *rate = withdrawals(server.address, seconds, None).run()?.per_second;
             }
             report.add(NO_SCRUBBED, rates[0], rates[1]);
         }
@@ -182,7 +183,7 @@ impl<'b> Writes<'b> {
             let seconds = self.bench.args.seconds + BUSY_LONGER;
             let withdrawals = Spec {
                 connections: 16,
-                ..noes(server.address, seconds, Some(BUSY_WITHDRAWALS_A_SECOND))
+                ..withdrawals(server.address, seconds, Some(BUSY_WITHDRAWALS_A_SECOND))
             };
             let withdrawals = withdrawals.start()?;
             let busy = self.send(server.address, 64)?;
@@ -202,7 +203,7 @@ impl<'b> Writes<'b> {
                 return Err("there are too few dialogs to decide on".into());
             }
             let decisions = (first..first + TOGETHER).map(|number| {
-                let id = PENDING.id(number).parse().expect("it is valid");
+                let id = PENDING.id(number).parse().expect("the id is valid");
                 store.decide(id, decision, Evidence::default())
             });
             self.bench.runtime.block_on(try_join_all(decisions))?;
@@ -211,7 +212,7 @@ impl<'b> Writes<'b> {
         Ok(rounds * TOGETHER as f64)
     }
 
-    /// The measured store, as a copy of another one.
+    /// Makes the measured store again, as a copy of the store at `from`.
     fn anew(&self, from: &Path) -> Outcome<&Path> {
         data::remove(&self.store)?;
         data::copy(from, &self.store)?;

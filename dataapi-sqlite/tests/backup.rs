@@ -1,4 +1,4 @@
-//! Backups: whole, of one moment, and nothing comes back with them that was withdrawn or erased.
+//! Backups: complete, of one moment, and without anything that was withdrawn or erased since.
 
 mod scene;
 
@@ -70,7 +70,7 @@ async fn withdraw(store: &SqliteStore, name: &str) {
     store.decide(id(name), Decision::Withdrawn, Evidence::default()).await.unwrap();
 }
 
-/// Takes in so many consented dialogs, of names that start so.
+/// Imports `count` consented dialogs with names that begin with `start`.
 async fn import(store: &SqliteStore, start: &str, count: usize) {
     let numbers: Vec<_> = (0..count).collect();
     for numbers in numbers.chunks(1_000) {
@@ -84,7 +84,7 @@ async fn import(store: &SqliteStore, start: &str, count: usize) {
     }
 }
 
-/// All that can be read, by id, after it was seen that counts, ledger and changes agree with it.
+/// All readable dialogs, by id. Checks that counts, ledger and changes agree with them.
 async fn readable(store: &SqliteStore) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut window = Window { limit: Limit::MAX, ..Window::default() };
@@ -118,7 +118,7 @@ async fn readable(store: &SqliteStore) -> BTreeMap<String, String> {
         }
     }
     audit.finish().unwrap();
-    assert_eq!(by_changes, stats.consented, "each is what one event made readable");
+    assert_eq!(by_changes, stats.consented, "each dialog belongs to one grant");
     found
 }
 
@@ -153,7 +153,7 @@ async fn a_backup_is_the_whole_store() {
     assert_eq!((made.dialogs, copied), (9_003, 9_003));
     assert_eq!(made.head, store.ledger_head().await.unwrap());
     let rights = place.metadata().unwrap().permissions().mode();
-    assert_eq!(rights & 0o777, 0o600, "it is for its owner alone");
+    assert_eq!(rights & 0o777, 0o600, "only its owner can read it");
 
     let copy = open(&place);
     assert_eq!(copy.stats().await.unwrap(), store.stats().await.unwrap());
@@ -165,7 +165,7 @@ async fn a_backup_is_the_whole_store() {
         assert_eq!(both[0], both[1], "{name}");
     }
     assert!(matches!(copy.consent(&id("forgotten")).await, Err(StoreError::NotFound)));
-    assert!(copy.insert(dialog("early")).await.unwrap().is_consented, "a yes that is held, too");
+    assert!(copy.insert(dialog("early")).await.unwrap().is_consented, "the held grant, too");
     assert!(matches!(copy.insert(dialog("withdrawn")).await, Err(StoreError::Gone)));
     insert(&copy, "another").await;
     grant(&copy, "another").await;
@@ -189,7 +189,7 @@ async fn keys_come_back_revoked_so_that_a_store_that_had_some_stays_closed() {
         assert_eq!((&keys[1].name, keys[1].created), (&before[1].name, before[1].created));
     }
     scene.store.put_back(&scene.path("backup"), &mut go_on()).await.unwrap();
-    assert_eq!(scene.store.keys().await.unwrap(), before, "a store that is there keeps its own");
+    assert_eq!(scene.store.keys().await.unwrap(), before, "the store keeps its own keys");
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_backup_replaces_no_file_and_one_that_is_stopped_leaves_none() {
     let again = scene.store.back_up(&place, &mut go_on());
     assert!(matches!(again, Err(BackupError::IsThere)), "{again:?}");
     assert_eq!(std::fs::read(&place).unwrap(), before);
-    // What a lost store has left beside its place would be read as the log of the new one.
+    // SQLite would read the log that a lost store left behind as the log of the new one.
     for end in ["wal", "shm", "journal"] {
         let left = scene.path(&format!("left-{end}"));
         std::fs::write(&left, "of another store").unwrap();
@@ -225,8 +225,8 @@ async fn a_backup_replaces_no_file_and_one_that_is_stopped_leaves_none() {
     );
 }
 
-/// What one writer does, a step after the other: inserts a dialog, decides on the one before, and takes
-/// back every third yes.
+/// One step of a writer. Every three steps are of one dialog: insert it, grant it, and withdraw the grant of every
+/// third dialog.
 async fn step(store: &SqliteStore, writer: usize, number: u64) {
     let name = |number: u64| format!("w{writer}-{number}");
     match number % 3 {
@@ -237,7 +237,7 @@ async fn step(store: &SqliteStore, writer: usize, number: u64) {
     }
 }
 
-/// How a dialog stands after so many steps of its writer.
+/// The state of a dialog after this many steps of its writer.
 fn state_after(steps: u64, dialog: u64) -> Option<ConsentState> {
     match steps.saturating_sub(dialog * 3) {
         0 => None,
@@ -278,7 +278,7 @@ async fn a_backup_beside_writers_is_of_one_moment() {
         tokio::task::spawn_blocking(move || copying.back_up(&to, &mut go_on()).unwrap())
             .await
             .unwrap();
-        // One more step of each may be under way.
+        // Each writer might be in the middle of one more step.
         let after: Vec<_> = counts().iter().map(|count| count + 1).collect();
 
         let copy = open(&place);
@@ -336,7 +336,7 @@ async fn a_backup_holds_no_byte_of_what_was_withdrawn_while_it_was_made() {
     }
 }
 
-/// A store with two backups: `early`, then `late`; and what happened between and after them.
+/// A store with two backups, `early` and `late`, and with events between and after them.
 async fn eventful() -> (Scene, PathBuf, PathBuf) {
     let scene = Scene::new();
     let store = &scene.store;
@@ -388,14 +388,14 @@ async fn a_store_is_restored_beside_its_ledger_without_what_was_erased_since() {
         assert!(matches!(store.insert(dialog(gone)).await, Err(StoreError::Gone)), "{gone}");
     }
 
-    // A later backup of the same store brings what the first did not have.
+    // A later backup of the same store has what the first one did not have.
     let restored = store.put_back(&late, &mut go_on()).await.unwrap();
     assert_eq!(restored, Restored { restored: 2, gone: 2, already_there: 3 });
     let all = readable(&store).await;
     assert_eq!(all.keys().collect::<Vec<_>>(), ["granted", "new", "new and granted", "stays"]);
-    assert_eq!(all, readable(&scene.store).await, "all that was consented to is there again");
+    assert_eq!(all, readable(&scene.store).await, "every consented dialog is back");
     assert_eq!(store.stats().await.unwrap(), scene.store.stats().await.unwrap());
-    assert_eq!(ledger(&store, Limit::MAX).await, events, "to put back is no event");
+    assert_eq!(ledger(&store, Limit::MAX).await, events, "putting back adds no event");
     let again = store.put_back(&late, &mut go_on()).await.unwrap();
     assert_eq!(again, Restored { restored: 0, gone: 2, already_there: 5 });
 }
@@ -432,7 +432,7 @@ async fn a_store_that_is_there_says_itself_what_must_not_come_back() {
     assert_eq!(restored, Restored { restored: 0, gone: 2, already_there: 3 });
     scene.store.put_back(&late, &mut go_on()).await.unwrap();
     assert_eq!(readable(&scene.store).await, before);
-    // Not even where no tombstone stands any more.
+    // Not even once the tombstones are forgotten.
     let forgotten = scene.store.purge(Purge::Tombstones, dataapi_core::Date::MAX, 100).await;
     assert_eq!(forgotten.unwrap(), 3);
     let restored = scene.store.put_back(&early, &mut go_on()).await.unwrap();
@@ -450,7 +450,7 @@ async fn without_a_ledger_nothing_is_restored_unless_that_is_accepted() {
     assert_eq!(accepted, Restored { restored: 5, gone: 0, already_there: 0 });
     let store = open(&place);
     let names: Vec<_> = readable(&store).await.into_keys().collect();
-    assert_eq!(names, ["erased", "stays", "withdrawn"], "what must be accepted");
+    assert_eq!(names, ["erased", "stays", "withdrawn"], "the risk that was accepted");
 }
 
 #[tokio::test]
@@ -460,7 +460,7 @@ async fn a_ledger_that_does_not_go_on_from_the_backups_is_refused() {
     let place = scene.path("restored.db");
     let refused = |backup: &Path, events: Vec<Event>| {
         let refused = restore(backup, &place, since(events), &mut go_on());
-        assert!(!place.exists(), "nothing is made");
+        assert!(!place.exists(), "no file is made");
         match refused {
             Err(BackupError::Ledger(broken)) => broken,
             other => panic!("it is refused, not {other:?}"),
@@ -478,7 +478,7 @@ async fn a_ledger_that_does_not_go_on_from_the_backups_is_refused() {
 
     let put_back = other.store.put_back(&early, &mut go_on()).await;
     assert!(matches!(put_back, Err(BackupError::OtherStore)), "{put_back:?}");
-    // A store that was itself restored without its ledger has forgotten what the later backup knows.
+    // A store that was itself restored without its ledger lacks events that the later backup has.
     let behind = scene.path("behind.db");
     restore(&early, &behind, Since::ResurrectionAccepted, &mut go_on()).unwrap();
     let behind = open(&behind);

@@ -1,4 +1,4 @@
-//! The SQLite store keeps every promise of a store.
+//! Runs the conformance tests on the SQLite store.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! A store that begins as a copy keeps every promise of a store.
+//! Runs the conformance tests on a store that began as a copy.
 //!
-//! The promises are of stores whose ledger is empty at the start, and that of a copy never is. So what lies in
-//! the copied chains is left out of what they see of it.
+//! The conformance tests expect an empty ledger at the start. The ledger of a copy never is empty, so these tests hide
+//! the copied chains from them.
 
 mod scene;
 
@@ -21,7 +21,7 @@ fn open(path: &Path, clock: ManualClock) -> SqliteStore {
     SqliteStore::open(path, Options { clock: Arc::new(clock), ..Options::default() }).unwrap()
 }
 
-/// Has two chains behind it, and nothing else: of what the ledger tells of, nothing is left.
+/// A store with two copied chains and no rows: the tombstones of their events are forgotten.
 async fn fresh(clock: ManualClock) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -30,9 +30,10 @@ async fn fresh(clock: ManualClock) -> Fixture {
         let store = open(&path(from), earlier.clone());
         for number in 0..3 {
             let id = format!("{from}-{number}").parse().unwrap();
-            let no =
-                store.decide_early(id, Decision::Withdrawn, Evidence::default(), Duration::ZERO);
-            no.await.unwrap();
+            let withdrawn = Decision::Withdrawn;
+            let withdrawal =
+                store.decide_early(id, withdrawn, Evidence::default(), Duration::ZERO);
+            withdrawal.await.unwrap();
         }
         earlier.advance(Duration::from_secs(1));
         let later = Date::from_micros(Date::MIN.as_micros() + 1_000_000_000).unwrap();

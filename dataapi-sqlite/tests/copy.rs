@@ -1,6 +1,6 @@
-//! Copies of a whole store: they answer like it, go on from it, and are nothing before they are whole.
+//! Copies of a whole store: they give the same answers, continue its ledger, and are no store until they are complete.
 //!
-//! `DATAAPI_COPY_SEED` fixes the histories.
+//! `DATAAPI_COPY_SEED` sets the random histories.
 
 mod scene;
 
@@ -62,7 +62,7 @@ impl Scene {
         self.copy_until(from, to, usize::MAX).await
     }
 
-    /// Stops after so many steps.
+    /// Copies, and stops after `steps` steps.
     async fn copy_until(
         &self,
         from: &str,
@@ -102,7 +102,7 @@ impl Scene {
         }
     }
 
-    /// The same random steps on each of these stores, which must come to the same.
+    /// Takes the same random steps on each of these stores. They must have the same outcomes.
     async fn live_on(&mut self, stores: &[&SqliteStore], steps: usize) {
         for _ in 0..steps {
             let step = self.step();
@@ -133,7 +133,7 @@ enum Step {
 }
 
 impl Step {
-    /// What comes of it, but for where it stands in the ledger.
+    /// Takes the step, and returns the outcome without the event's place in the ledger.
     async fn take(&self, store: &dyn DialogStore, now: Date) -> String {
         let told =
             |event: &Event| (event.reference, event.kind, event.date, event.evidence.clone());
@@ -166,7 +166,7 @@ impl Step {
                         .unwrap();
                 let due = store.purgeable(which, before).await.unwrap();
                 let taken = store.purge(which, before, at_most).await.unwrap();
-                assert_eq!(taken, due.min(at_most.into()), "as many as it said");
+                assert_eq!(taken, due.min(at_most.into()), "as many as it reported as due");
                 format!("{taken}")
             }
         }
@@ -188,11 +188,11 @@ fn evidence(name: usize) -> Evidence {
     Evidence::parse(Some(format!("v{}", name % 3)), Some("button".into()), None).unwrap()
 }
 
-/// A store with a history, closed.
+/// Makes a closed store with a history.
 async fn fill(scene: &mut Scene, name: &str, steps: usize) {
     let store = scene.open(name);
     scene.live_on(&[&store], steps).await;
-    // Each kind is there, whatever was chosen.
+    // From here on nothing is random, so that every store has each kind of row.
     for name in 0..6 {
         let _ = store.erase_dialog(&dialog(name).customer_id, &id(name)).await;
     }
@@ -211,13 +211,13 @@ async fn fill(scene: &mut Scene, name: &str, steps: usize) {
 }
 
 async fn ledger(store: &dyn DialogStore) -> Vec<Event> {
-    // Few at a time, so that they end within chains and between them.
+    // Few at a time, so that reads end within chains and between them.
     let events = scene::ledger(store, Limit::new(7).unwrap()).await;
     assert_eq!(store.events(&Positions::START, Limit::MAX).await.unwrap(), events);
     events
 }
 
-/// All that a store answers to reads.
+/// A store's answers to all kinds of reads.
 async fn answers(store: &dyn DialogStore) -> Vec<String> {
     let mut answers = vec![format!("{:?}", store.stats().await.unwrap())];
     let filters = ["en", "DE", "pt-BR"].map(|tag| Filter::default().language(tag.parse().unwrap()));
@@ -274,17 +274,17 @@ async fn a_copy_answers_like_its_source_and_so_does_a_copy_of_it() {
         let copied = scene.copy("a.db", "b.db").await.unwrap();
         let (a, b) = (scene.open("a.db"), scene.open("b.db"));
         assert_eq!(answers(&b).await, answers(&a).await);
-        assert_eq!(ledger(&b).await, ledger(&a).await, "events are what they were");
+        assert_eq!(ledger(&b).await, ledger(&a).await, "the events are the same");
         assert_eq!(b.ledger_head().await.unwrap(), a.ledger_head().await.unwrap());
         assert_eq!(copied.head, b.ledger_head().await.unwrap());
         assert_eq!((copied.stats, copied.keys), (b.stats().await.unwrap(), 2));
         assert_eq!(b.reference(&id(1)), a.reference(&id(1)));
 
         scene.live_on(&[&a, &b], 150).await;
-        assert_eq!(answers(&b).await, answers(&a).await, "it goes on like the source would");
+        assert_eq!(answers(&b).await, answers(&a).await, "it continues as the source would");
         let noted = b.ledger_head().await.unwrap();
         assert_eq!(noted.positions.of(0), copied.head.positions.of(0));
-        assert!(noted.positions.of(1) > 0, "in a chain of its own");
+        assert!(noted.positions.of(1) > 0, "in its own chain");
         drop(b);
         assert_eq!(check(&scene.path("b.db")).unwrap(), []);
 
@@ -302,7 +302,7 @@ async fn a_copy_answers_like_its_source_and_so_does_a_copy_of_it() {
         for event in &ledger(&c).await {
             audit.check(event).unwrap();
         }
-        audit.finish().expect("what was noted of the copy is there in the copy of it");
+        audit.finish().expect("the copy of the copy has the head that was noted");
     }
 }
 
@@ -317,8 +317,8 @@ async fn decisions_on_copied_dialogs_are_events_of_the_new_chain() {
     let again = b.decide(id(1_006), Decision::Granted, evidence(1)).await.unwrap();
     assert_eq!((yes.event.chain, yes.event.position), (1, 1));
     assert_eq!((no.event.chain, no.event.position), (1, 2));
-    assert_eq!(again.event.chain, 0, "the first receipt stands");
-    assert!(b.insert(dialog(2_000)).await.unwrap().is_consented, "a yes that was held is there");
+    assert_eq!(again.event.chain, 0, "the first receipt is kept");
+    assert!(b.insert(dialog(2_000)).await.unwrap().is_consented, "by the held grant");
     assert!(matches!(b.insert(dialog(1_002)).await, Err(StoreError::Gone)));
     assert!(matches!(
         b.decide(id(1_004), Decision::Granted, evidence(1)).await,
@@ -326,11 +326,11 @@ async fn decisions_on_copied_dialogs_are_events_of_the_new_chain() {
     ));
     let new = b.events(&end, Limit::MAX).await.unwrap();
     let kinds: Vec<_> = new.iter().map(|event| (event.chain, event.position, event.kind)).collect();
-    let [yes, no] = [EventKind::Granted, EventKind::Withdrawn];
-    assert_eq!(kinds, [(1, 1, yes), (1, 2, no), (1, 3, yes)]);
+    let [granted, withdrawn] = [EventKind::Granted, EventKind::Withdrawn];
+    assert_eq!(kinds, [(1, 1, granted), (1, 2, withdrawn), (1, 3, granted)]);
     let far = "99999999999999999999.1".parse().unwrap();
     let rest = b.events(&far, Limit::MAX).await.unwrap();
-    assert_eq!(rest, new[1..], "what lies behind the end of a chain is not of the next one");
+    assert_eq!(rest, new[1..], "a position beyond the end of a chain does not reach into the next one");
     assert!(b.changes(&far, Limit::MAX, &Reach::default()).await.unwrap()[1].dialog.is_some());
 }
 
@@ -355,7 +355,7 @@ async fn tombstones_of_all_chains_are_forgotten_in_time() {
     assert_eq!(b.purge(Purge::Tombstones, now, 3).await.unwrap(), 0);
     let stats = b.stats().await.unwrap();
     assert_eq!((stats.withdrawn, stats.erased), (0, 0));
-    assert!(b.insert(dialog(1_002)).await.is_ok(), "as if it was never used");
+    assert!(b.insert(dialog(1_002)).await.is_ok(), "as if its id was never used");
     drop(b);
     assert_eq!(check(&scene.path("b.db")).unwrap(), []);
     scene.copy("b.db", "c.db").await.unwrap();
@@ -379,7 +379,7 @@ async fn a_copy_can_be_backed_up_and_restored() {
         for keys in [&mut copied, &mut own] {
             keys.retain(|answer| !answer.contains("analyst"));
         }
-        assert_eq!(copied, own, "all but its keys, which are revoked");
+        assert_eq!(copied, own, "the same but for its keys, which are revoked");
     }
 
     b.decide(id(1_006), Decision::Withdrawn, evidence(1)).await.unwrap();
@@ -418,7 +418,7 @@ async fn a_copy_can_be_backed_up_and_restored() {
         assert!(!refused.exists());
     }
 
-    // Into a store that is there.
+    // Into an existing store.
     let lost = b.purge(Purge::Consented, scene.clock.now(), 0).await.unwrap();
     assert_eq!(lost, 0);
     drop(b);
@@ -570,7 +570,7 @@ async fn a_copy_that_was_changed_by_hand_is_not_released() {
     .enumerate()
     {
         let name = format!("copy-{number}.db");
-        // All is there, and nothing compared.
+        // Everything is copied, and nothing is compared yet.
         let mut steps = 2;
         while rows_there(&scene.path(&name)) == 0 {
             let stopped = scene.copy_until("a.db", &name, steps).await;
@@ -701,7 +701,7 @@ async fn a_copy_has_the_schema_of_any_store() {
     assert_eq!(schema("b.db"), schema("a.db"));
 }
 
-/// A store that is spread over shards, each with a chain; one of them without events.
+/// A source with several chains and gaps between their numbers, like a store that is spread over shards.
 struct Spread {
     manifest: StoreManifest,
     events: Vec<Event>,
@@ -723,12 +723,12 @@ impl Spread {
             events: Vec::new(),
             rows: Vec::new(),
         };
-        // What happened in each chain, and to which dialogs.
+        // The events of each chain, with their dialogs.
         let chains: [(u16, &[(usize, EventKind)]); 3] = [
-            // The tombstones of 1 and 2 are forgotten, and 1 was used again.
+            // The tombstones of 1 and 2 are forgotten, and the id of 1 was used again.
             (0, &[(1, Erased), (2, Expired), (3, Granted), (4, Withdrawn)]),
             (2, &[(1, Granted), (1, Withdrawn), (5, Granted)]),
-            // All are forgotten.
+            // All tombstones are forgotten.
             (7, &[(6, Erased), (7, Erased)]),
         ];
         for (number, chain) in chains {
@@ -811,7 +811,7 @@ async fn the_chains_of_a_spread_store_keep_their_numbers() {
     assert!(matches!(backup.consent(&id(2)).await, Err(StoreError::NotFound)));
     assert_eq!(backup.consent(&id(1)).await.unwrap().event.unwrap().chain, 2);
 
-    // Before the third second there is the end of 1 alone.
+    // Before the third second, only 1 was withdrawn.
     let third = Date::from_micros(3_000_000).unwrap();
     assert_eq!(b.purgeable(Purge::Tombstones, third).await.unwrap(), 1);
     assert_eq!(b.purge(Purge::Tombstones, third, 10).await.unwrap(), 1);
@@ -819,14 +819,14 @@ async fn the_chains_of_a_spread_store_keep_their_numbers() {
     assert!(b.consent(&id(4)).await.is_ok());
     let later = scene.clock.now();
     assert_eq!(b.purge(Purge::Tombstones, later, 10).await.unwrap(), 1);
-    assert_eq!(b.stats().await.unwrap().withdrawn, 1, "that of the live chain is of now");
+    assert_eq!(b.stats().await.unwrap().withdrawn, 1, "the event of the store's own chain is of now");
 }
 
 #[tokio::test]
 async fn a_tombstone_that_is_not_there_is_not_forgotten_again() {
     let scene = Scene::new();
     let mut source = Spread::new();
-    // Behind tombstones that are there.
+    // The event of 8 has no tombstone, and comes after one that still has its tombstone.
     let reference = source.manifest.key.reference(&id(8));
     let date = Date::from_micros(5_000_000).unwrap();
     let last = source.manifest.heads[0].next(reference, EventKind::Expired, date, evidence(8));

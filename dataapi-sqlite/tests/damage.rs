@@ -1,6 +1,6 @@
-//! A damaged file: told of, never passed over in silence, and never answered from wrongly.
+//! Damaged files: the damage is reported, and a store never gives a wrong answer because of it.
 //!
-//! `DATAAPI_DAMAGE_CASES` sets how many files are damaged, `DATAAPI_DAMAGE_SEED` fixes where.
+//! `DATAAPI_DAMAGE_CASES` sets how many files are damaged, `DATAAPI_DAMAGE_SEED` sets where.
 
 mod scene;
 
@@ -103,7 +103,7 @@ fn what_was_changed_by_hand_is_told() {
     }
 }
 
-/// What a whole store answers: each dialog that can be read with its text, how each stands, and the ledger.
+/// The answers of a store: each readable dialog with its text, the status of each dialog, the ledger, and the keys.
 #[derive(Default)]
 struct Answers {
     texts: BTreeMap<String, String>,
@@ -112,11 +112,11 @@ struct Answers {
     keys: Vec<Key>,
 }
 
-/// Asks for all that there is, and leaves out what is answered with an error.
+/// Reads everything from a store, and leaves out what is answered with an error.
 async fn ask(store: &SqliteStore) -> Answers {
     let mut answers = Answers::default();
     let mut window = Window { limit: Limit::new(7).unwrap(), ..Window::default() };
-    // Damaged places could lead round in a circle.
+    // Damage could make the pages go round in a circle.
     for _ in 0..100 {
         let request = PageRequest::new(Filter::default(), window.clone()).unwrap();
         let Ok(page) = store.query(&request).await else { break };
@@ -145,24 +145,24 @@ async fn ask(store: &SqliteStore) -> Answers {
     answers
 }
 
-/// Whatever is answered is right; a dialog may be missing, where the way to it is damaged.
+/// Checks that every answer is right. A dialog can be missing if the path to it is damaged.
 fn compare(answers: &Answers, right: &Answers) {
     for (id, text) in &answers.texts {
-        assert_eq!(Some(text), right.texts.get(id), "{id} is shown");
+        assert_eq!(Some(text), right.texts.get(id), "the text of {id}");
     }
     for (id, status) in answers.standings.iter().filter(|(_, status)| status.is_some()) {
-        assert_eq!(status, &right.standings[id], "{id} stands");
+        assert_eq!(status, &right.standings[id], "the status of {id}");
     }
     for key in &answers.keys {
-        assert!(right.keys.contains(key), "a key allows what it did");
+        assert!(right.keys.contains(key), "a key is unchanged");
     }
     let mut audit = Audit::new(None);
     let whole = answers.events.iter().all(|event| audit.check(event).is_ok());
     let same = answers.events.iter().zip(&right.events).all(|(event, right)| event == right);
-    assert!(same || !whole, "an audit finds what is wrong with the events");
+    assert!(same || !whole, "an audit finds changed events");
 }
 
-/// One bit, or many bytes.
+/// Changes one bit or many bytes, and returns which.
 fn damage(bytes: &mut [u8], choices: &mut ChaCha8Rng) -> String {
     let at = usize::try_from(choices.next_u64()).unwrap() % bytes.len();
     if choices.next_u32().is_multiple_of(2) {
@@ -187,7 +187,7 @@ fn a_file_damaged_anywhere_is_never_answered_from_wrongly_and_panics_nowhere() {
     let runtime = Runtime::new().unwrap();
     let right = runtime.block_on(ask(&open(&whole).unwrap()));
     assert_eq!((right.texts.len(), right.standings.len()), (280, 400), "the scene is whole");
-    // A copy has all of that in a copied chain.
+    // The copy has the same events in a copied chain.
     let copy = folder.path().join("copy.db");
     runtime.block_on(scene::copy(&whole, &copy)).unwrap();
     let bytes = [whole, copy].map(|path| std::fs::read(path).unwrap());

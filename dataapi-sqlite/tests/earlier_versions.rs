@@ -1,11 +1,11 @@
-//! Stores that earlier versions wrote: they open, read as before and go on, and no version need be gone through
-//! to restore or copy one.
+//! Stores that earlier versions wrote: they open, give the same answers, and can be used further. They can be restored
+//! and copied without an update in between.
 //!
-//! Each folder of `stores` has the files of one version of the schema, and beside each file what the program that
-//! wrote it answered. They were made by the last program with that version, and are never written again:
-//! - `store.db`: dialogs in every state, a grant that is held, one whose time has passed, keys;
-//! - `copy.db`: a copy of a copy of it, each of which was lived in;
-//! - `begun_copy.db`: a copy of `store.db` that was stopped among its rows.
+//! Each folder in `stores` has the files of one version of the schema and, beside each file, the answers of the
+//! program that wrote it. The last program with that version made them. They never change:
+//! - `store.db`: dialogs in every state, a held grant, one whose time has passed, keys;
+//! - `copy.db`: a copy of a copy of `store.db`, with new events after each copy;
+//! - `begun_copy.db`: a copy of `store.db` that was stopped in the middle of its rows.
 
 mod scene;
 
@@ -33,10 +33,10 @@ use crate::scene::go_on;
 /// The versions of the schema that have a folder.
 const SCHEMAS: [&str; 1] = ["schema_2"];
 
-/// A day after the last that happened in any of them.
+/// A day after the last event in any of them.
 const LATER: i64 = 1_772_625_600_000_000;
 
-/// A file of an earlier version, copied to a place of its own.
+/// A file of an earlier version, copied to a temporary folder.
 struct Earlier {
     folder: TempDir,
     answers: String,
@@ -83,7 +83,7 @@ fn evidence() -> Evidence {
     Evidence::parse(Some("v3".into()), Some("button".into()), Some("de".into())).unwrap()
 }
 
-/// Each id that was used in one of the stores, and one that was not.
+/// Every id that was used in one of the stores, and one that was not.
 const NAMES: [&str; 20] = [
     "pending",
     "pending too",
@@ -107,7 +107,7 @@ const NAMES: [&str; 20] = [
     "never used",
 ];
 
-/// Everything that a store answers, a line for each answer.
+/// All answers of a store, one line each.
 async fn answers(store: &SqliteStore) -> String {
     let mut told = String::new();
     let stats = store.stats().await.unwrap();
@@ -258,7 +258,7 @@ async fn stores_of_earlier_versions_do_not_know_of_a_scrub_until_there_is_one() 
     }
 }
 
-/// A table or an index as it stands in a file.
+/// A table or an index in a file.
 struct Table {
     name: String,
     sql: Option<String>,
@@ -278,7 +278,7 @@ fn tables(path: &Path) -> Vec<Table> {
     tables.unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-/// What a table of an earlier version is called now.
+/// The current name of a table of an earlier version.
 fn now_named(name: String) -> String {
     match name.as_str() {
         "past_chain" => "copied_chain".to_owned(),
@@ -295,20 +295,20 @@ async fn stores_of_earlier_versions_go_on_from_where_they_were() {
         let earlier = Earlier::new(schema, name);
         let store = earlier.open("dialogs.db");
         let before = store.ledger_head().await.unwrap().positions;
-        assert!(store.insert(dialog("held")).await.unwrap().is_consented, "by the grant held");
+        assert!(store.insert(dialog("held")).await.unwrap().is_consented, "by the held grant");
         assert!(!store.insert(dialog("held too long")).await.unwrap().is_consented);
         for gone in ["erased pending", "expired", "withdrawn early"] {
             let refused = store.insert(dialog(gone)).await;
             assert!(matches!(refused, Err(StoreError::Gone)), "{name}: {gone}: {refused:?}");
         }
-        store.insert(dialog("forgotten")).await.expect("as if it was never used");
+        store.insert(dialog("forgotten")).await.expect("as if its id was never used");
         let refused = store.insert(dialog("consented")).await;
         assert!(matches!(refused, Err(StoreError::Exists { same_content: true })), "{refused:?}");
 
         let id = "consented".parse().unwrap();
         let first = store.consent(&id).await.unwrap().event;
         let again = store.decide(id, Decision::Granted, Evidence::default()).await.unwrap();
-        assert_eq!(Some(again.event), first, "the first receipt stands");
+        assert_eq!(Some(again.event), first, "the first receipt is kept");
         for (id, decision) in [("pending too", Decision::Granted), ("held", Decision::Withdrawn)] {
             let event =
                 store.decide(id.parse().unwrap(), decision, evidence()).await.unwrap().event;
@@ -319,7 +319,7 @@ async fn stores_of_earlier_versions_go_on_from_where_they_were() {
         let now = date(LATER);
         let due = store.purgeable(Purge::Tombstones, now).await.unwrap();
         let stats = store.stats().await.unwrap();
-        assert_eq!(due, stats.withdrawn + stats.erased - 1, "{name}: all but that of now");
+        assert_eq!(due, stats.withdrawn + stats.erased - 1, "{name}: all but the one of now");
         assert_eq!(store.purge(Purge::Tombstones, now, 1_000).await.unwrap(), due, "{name}");
         store.scrub().await.unwrap();
         answers(&store).await;
@@ -363,12 +363,12 @@ async fn a_copy_that_an_earlier_version_began_goes_on_to_its_end() {
         assert!(matches!(check(&path), Err(OpenError::Unfinished)), "{schema}");
         let steps = copy(&source.path("dialogs.db"), &path).await;
         let anew = copy(&source.path("dialogs.db"), &source.path("anew.db")).await;
-        assert!(steps < anew, "{schema}: it goes on where it was");
+        assert!(steps < anew, "{schema}: it continues where it stopped");
         assert_eq!(answers(&begun.open("dialogs.db")).await, source.answers, "{schema}");
     }
 }
 
-/// Copies a store and tells in how many steps.
+/// Copies a store, and returns in how many steps.
 async fn copy(from: &Path, to: &Path) -> usize {
     let mut source = CopySource::open(from).unwrap();
     let mut target = CopyTarget::open(to).unwrap();

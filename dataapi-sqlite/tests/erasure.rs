@@ -1,7 +1,7 @@
-//! Withdrawn means gone: no byte of what was erased is left in any file of the store.
+//! Withdrawn means gone: no byte of an erased dialog is left in any file of the store.
 //!
-//! `DATAAPI_ERASURE_DIALOGS` and `DATAAPI_ERASURE_RACES` set how many dialogs there are,
-//! `DATAAPI_ERASURE_SEED` fixes what is chosen by chance (not how the calls are interleaved).
+//! `DATAAPI_ERASURE_DIALOGS` and `DATAAPI_ERASURE_RACES` set how many dialogs there are. `DATAAPI_ERASURE_SEED` sets
+//! the random choices, but not how the calls are interleaved.
 
 mod scene;
 
@@ -23,10 +23,10 @@ use rusqlite::Connection;
 
 use crate::scene::{choices, from_env, go_on, ledger, new_path, since};
 
-/// How a test waits for what happens by itself, before it is said never to happen.
+/// How long a test waits for the upkeep thread before it fails.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What every marker begins with; the kind of value and the number of the dialog follow.
+/// The beginning of every marker. The kind of value and the number of the dialog follow.
 const MARKER: &str = "µMARK";
 const DIGITS: usize = 8;
 
@@ -34,8 +34,8 @@ fn marker(kind: char, number: u64) -> String {
     format!("{MARKER}{kind}{number:0DIGITS$}")
 }
 
-/// Ids in no order, as most clients' are, so that pages of the indexes are split everywhere; texts
-/// from a few bytes to some that need pages of their own.
+/// A dialog with markers in its ids and text. Its id is in no order, as most clients' ids are, so that pages of the
+/// indexes are split everywhere. Its text has from a few bytes to so many that it needs its own pages.
 fn dialog(number: u64) -> NewDialog {
     let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let id = format!("{scattered:016x}{}", marker('d', number));
@@ -46,11 +46,11 @@ fn dialog(number: u64) -> NewDialog {
     NewDialog::parse(&customer, &id, "en", &text).unwrap()
 }
 
-/// Every number of which a marker lies in any file of the store.
+/// The number of every dialog that has a marker in any file of the store.
 fn found(store: &Path) -> BTreeSet<u64> {
     let mut numbers = BTreeSet::new();
     for file in files(store).unwrap() {
-        // SQLite may have removed it meanwhile.
+        // SQLite might have removed it meanwhile.
         let Ok(bytes) = std::fs::read(&file) else { continue };
         for at in memchr::memmem::find_iter(&bytes, MARKER) {
             let digits = at + MARKER.len() + 1;
@@ -80,7 +80,7 @@ async fn insert(store: &dyn DialogStore, numbers: impl Iterator<Item = u64>, gra
         .await;
 }
 
-/// Erases each in one of the ways there are.
+/// Erases each dialog, in one of the three ways.
 async fn erase(store: &dyn DialogStore, numbers: impl Iterator<Item = u64>) {
     stream::iter(numbers)
         .for_each_concurrent(64, |number| async move {
@@ -89,15 +89,15 @@ async fn erase(store: &dyn DialogStore, numbers: impl Iterator<Item = u64>) {
                 0 => store.erase_dialog(&customer_id, &dialog_id).await.unwrap(),
                 1 => assert_eq!(store.erase_customer(&customer_id).await.unwrap(), 1),
                 _ => {
-                    let no = Decision::Withdrawn;
-                    store.decide(dialog_id, no, Evidence::default()).await.unwrap();
+                    let withdrawn = Decision::Withdrawn;
+                    store.decide(dialog_id, withdrawn, Evidence::default()).await.unwrap();
                 }
             }
         })
         .await;
 }
 
-/// Crawls by cursor again and again, and now and then walks over all by an offset.
+/// Reads all pages by cursor again and again, and after each time a page at a large offset.
 async fn crawl(store: Arc<SqliteStore>, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::Relaxed) {
         let mut start = Start::default();
@@ -144,7 +144,7 @@ async fn no_byte_of_a_withdrawn_half_is_left_while_readers_crawl_and_writers_wri
     erase(&*store, gone.iter().copied()).await;
     let started = Instant::now();
     while store.activity().unscrubbed.is_some() {
-        assert!(started.elapsed() < PATIENCE, "what was erased is scrubbed by itself");
+        assert!(started.elapsed() < PATIENCE, "the store scrubs without being asked");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
@@ -159,15 +159,16 @@ async fn no_byte_of_a_withdrawn_half_is_left_while_readers_crawl_and_writers_wri
     assert_eq!(found(&path).intersection(&gone).count(), 0, "nor once it is closed");
 }
 
-/// Lets others come between so many times.
+/// Yields to other tasks this many times.
 async fn pauses(count: u32) {
     for _ in 0..count {
         tokio::task::yield_now().await;
     }
 }
 
-/// Everything that can happen to one dialog, at once and in any order: its insert and a retry, a yes,
-/// the import of an old export, the restore of an old backup, a no until it is acknowledged.
+/// Runs everything that can happen to one dialog at once and in any order: its insert and a retry, the import of an old
+/// export, a grant, and a withdrawal that is repeated until it is acknowledged. A restore of an old backup runs beside
+/// it.
 async fn race(store: &dyn DialogStore, number: u64, order: u32) {
     let dialog = dialog(number);
     let (customer, id) = (dialog.customer_id.clone(), dialog.dialog_id.clone());
@@ -192,15 +193,15 @@ async fn race(store: &dyn DialogStore, number: u64, order: u32) {
     let withdraw = async {
         pause(4).await;
         let receipt = loop {
-            let no = store.decide(id.clone(), Decision::Withdrawn, Evidence::default());
-            match no.await {
+            let decided = store.decide(id.clone(), Decision::Withdrawn, Evidence::default());
+            match decided.await {
                 Ok(receipt) => break receipt,
                 Err(StoreError::NotFound) => pauses(1).await,
-                Err(other) => panic!("a no is always recorded, not {other:?}"),
+                Err(other) => panic!("a withdrawal is always recorded, not {other:?}"),
             }
         };
         let read = store.dialog(&customer, &id, &Reach::default()).await;
-        assert!(matches!(read, Err(StoreError::NotFound)), "after a no it is unreadable at once");
+        assert!(matches!(read, Err(StoreError::NotFound)), "unreadable right after a withdrawal");
         let before = receipt.event.position.saturating_sub(50);
         let told = store
             .changes(&before.into(), Limit::new(60).unwrap(), &Reach::default())
@@ -216,10 +217,10 @@ async fn race(store: &dyn DialogStore, number: u64, order: u32) {
     ));
     assert!(matches!(store.insert(dialog.clone()).await, Err(StoreError::Gone)));
     let late = store.import(imported()).await.unwrap();
-    assert!(matches!(late[..], [Err(StoreError::Gone)]), "an old export brings nothing back");
+    assert!(matches!(late[..], [Err(StoreError::Gone)]), "an old export does not bring it back");
 }
 
-/// What can be read, kept elsewhere and brought up to date by what the store says has changed.
+/// The readable dialogs, kept elsewhere and brought up to date from the ledger.
 #[derive(Default)]
 struct Copy {
     dialogs: HashMap<DialogRef, Dialog>,
@@ -243,7 +244,7 @@ impl Copy {
     }
 }
 
-/// A store at `path` that has lost so many consented dialogs, and a backup that holds them.
+/// Makes a store at `path` that has lost `count` consented dialogs, and returns a backup that has them.
 async fn bereft(folder: &Path, path: &Path, count: u64) -> PathBuf {
     let (empty, full) = (folder.join("empty"), folder.join("full"));
     let lost = open(&folder.join("lost.db"), Duration::from_secs(1));
@@ -261,7 +262,7 @@ async fn bereft(folder: &Path, path: &Path, count: u64) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_race_makes_a_dialog_readable_after_an_acknowledged_no() {
+async fn no_race_makes_a_dialog_readable_after_an_acknowledged_withdrawal() {
     let count: u64 = from_env("DATAAPI_ERASURE_RACES").unwrap_or(10_000);
     let mut choices = choices("DATAAPI_ERASURE_SEED");
     let (folder, path) = new_path();
@@ -289,11 +290,11 @@ async fn no_race_makes_a_dialog_readable_after_an_acknowledged_no() {
         () = syncing => {}
     }
     copy.sync(store).await;
-    assert_eq!(copy.dialogs.len(), 0, "a copy that is brought up to date has nothing of it left");
+    assert_eq!(copy.dialogs.len(), 0, "an up-to-date copy has none of them");
     let stats = store.stats().await.unwrap();
     assert_eq!((stats.withdrawn, stats.pending, stats.consented), (count, 0, 0));
     store.scrub().await.unwrap();
-    assert_eq!(found(&path), BTreeSet::new(), "and nothing is left of any");
+    assert_eq!(found(&path), BTreeSet::new(), "no byte of any is left");
 }
 
 #[tokio::test]
@@ -302,7 +303,7 @@ async fn a_scrub_that_is_asked_for_does_not_wait_for_the_delay() {
     let store = open(&path, Duration::from_secs(1_000_000));
     insert(&store, 0..300, true).await;
     erase(&store, 100..200).await;
-    assert!(store.activity().unscrubbed.is_some(), "it is erased, but not yet from the files");
+    assert!(store.activity().unscrubbed.is_some(), "they are erased, but not yet from the files");
     store.scrub().await.unwrap();
     assert_eq!(store.activity().unscrubbed, None);
     assert_eq!(found(&path), (0..100).chain(200..300).collect());
@@ -337,7 +338,7 @@ async fn a_store_in_which_something_may_be_left_is_cleaned_when_it_is_opened() {
         let ids = ids.query_map((), |row| row.get::<_, String>(0)).unwrap();
         ids.map(|id| id.unwrap()[16 + MARKER.len() + 1..].parse().unwrap()).collect()
     };
-    assert_ne!(found(&path), stays(&path), "without it, SQLite leaves what it deletes");
+    assert_ne!(found(&path), stays(&path), "without secure_delete, SQLite leaves deleted rows");
     drop(open(&path, Duration::from_secs(1)));
     assert_eq!(found(&path), stays(&path));
 }
@@ -367,7 +368,7 @@ async fn a_read_of_another_program_delays_a_scrub_and_is_told_of() {
     erase(&store, 0..50).await;
     assert!(matches!(store.scrub().await, Err(StoreError::Unavailable { .. })));
     let age = store.activity().unscrubbed.unwrap();
-    assert!(age > Duration::ZERO, "how long it has waited can be watched");
+    assert!(age > Duration::ZERO, "the time that the erasure has waited is reported");
     insert(&store, 100..200, true).await;
     other.execute_batch("ROLLBACK").unwrap();
     store.scrub().await.unwrap();

@@ -1,4 +1,4 @@
-//! The file: who may open it, what is left alone, and what is found again.
+//! The store file: who can open it, which files are left unchanged, and what the next open finds.
 
 mod scene;
 
@@ -44,7 +44,7 @@ async fn what_was_acknowledged_is_found_by_the_next_open() {
             .decide(receipt.dialog_id.clone(), receipt.decision, Evidence::default())
             .await
             .unwrap();
-        assert_eq!(again, receipt, "the first receipt stands across a restart");
+        assert_eq!(again, receipt, "the first receipt is kept across a restart");
     }
     assert!(matches!(store.insert(dialog("withdrawn")).await, Err(StoreError::Gone)));
     assert!(matches!(
@@ -86,7 +86,7 @@ async fn only_the_owner_can_read_the_files() {
     store.insert(dialog("d")).await.unwrap();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let mode = entry.unwrap().metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o077, 0, "group and others have no rights");
+        assert_eq!(mode & 0o077, 0, "group and others have no permissions");
     }
 }
 
@@ -108,7 +108,7 @@ fn an_empty_file_becomes_a_private_store_only_when_asked_to() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let reading = Options { create: false, ..Options::default() };
     assert!(matches!(SqliteStore::open(&path, reading), Err(OpenError::NotAStore)));
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0, "it was left alone");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0, "it was left unchanged");
     drop(open(&path));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
 }
@@ -180,7 +180,7 @@ async fn a_full_queue_refuses_and_loses_nothing_of_what_it_took() {
     let (_folder, path) = new_path();
     let store =
         Arc::new(SqliteStore::open(&path, Options { queue: 2, ..Options::default() }).unwrap());
-    // Another process holds the write lock: nothing can be committed.
+    // Another connection holds the write lock: nothing can be committed.
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut waiting = Vec::new();
@@ -195,7 +195,7 @@ async fn a_full_queue_refuses_and_loses_nothing_of_what_it_took() {
                 assert!(retry_after > Duration::ZERO);
                 refused += 1;
             }
-            std::task::Poll::Ready(other) => panic!("neither taken nor refused: {other:?}"),
+            std::task::Poll::Ready(other) => panic!("neither accepted nor refused: {other:?}"),
             std::task::Poll::Pending => waiting.push(insert),
         }
     }
@@ -221,7 +221,7 @@ async fn a_request_that_the_database_rejects_fails_alone() {
              BEGIN IMMEDIATE;",
         )
         .unwrap();
-    // They gather while the lock is held, and so share a transaction.
+    // They queue while the lock is held, and so share a transaction.
     let inserts = ["a", "poison", "b", "c"].map(|id| store.insert(dialog(id)));
     let mut inserts = inserts.map(Box::pin);
     for insert in &mut inserts {
@@ -260,7 +260,7 @@ async fn a_store_held_by_another_process_is_unavailable_and_unchanged() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = store.insert(dialog("d")).await;
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })));
-    assert!(store.stats().await.is_ok(), "reads go on");
+    assert!(store.stats().await.is_ok(), "reads continue");
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.stats().await.unwrap().pending, 0);
     store.insert(dialog("d")).await.unwrap();

@@ -1,4 +1,4 @@
-// The collection as PocketBase's own documentation would have it: the gate is its list rule.
+// The collection, as PocketBase's documentation recommends. The list rule is the consent gate.
 migrate((app) => {
   app.save(new Collection({
     type: "base",

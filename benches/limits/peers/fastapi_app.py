@@ -1,6 +1,6 @@
-"""What a team would write by itself: the same routes on FastAPI, asyncpg and PostgreSQL.
+"""A service that a team might write itself: the same routes with FastAPI, asyncpg and PostgreSQL.
 
-The page is read through a partial index in its order; its total is counted, as is usual.
+A page is read in the order of a partial index. Its total is counted, as is usual.
 """
 
 import os
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 @asynccontextmanager
 async def lifespan(app: FastAPI):
-    # Each worker has its own; together they stay well below PostgreSQL's 100 connections.
+    # Each worker has its own pool. Together they stay well below PostgreSQL's 100 connections.
     async with asyncpg.create_pool(os.environ["PEER_DATABASE"], min_size=8, max_size=16) as pool:
         app.state.pool = pool
         yield

@@ -1,4 +1,4 @@
-//! What the tests of this folder have in common: stores in a folder of their own, keys, ledgers and copies.
+//! Helpers that the tests of this folder share: stores in a temporary folder, keys, ledgers and copies.
 
 #![allow(dead_code, reason = "each test file is a program of its own and uses some of it")]
 
@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tempfile::TempDir;
 
-/// A folder that is removed with the test, and the path of a store in it.
+/// A folder that is removed after the test, and the path of a store in it.
 pub(crate) fn new_path() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dialogs.db");
@@ -26,19 +26,19 @@ pub(crate) fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path, Options::default()).unwrap()
 }
 
-/// A setting of the tests, from the environment.
+/// A setting of the tests, read from the environment.
 pub(crate) fn from_env<T: FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Choices by chance, from the seed that this variable sets or from one that is printed.
+/// Random choices, with the seed from the environment variable `seed`, or else a random one. It is printed.
 pub(crate) fn choices(seed: &str) -> ChaCha8Rng {
     let number = from_env(seed).unwrap_or_else(|| RandomState::new().build_hasher().finish());
     println!("{seed}={number}");
     ChaCha8Rng::seed_from_u64(number)
 }
 
-/// Adds keys of these names that may read.
+/// Adds keys with these names and the role `read`.
 pub(crate) async fn create_keys(store: &dyn DialogStore, names: &[impl AsRef<str>]) {
     for name in names {
         let (name, grant) =
@@ -48,7 +48,7 @@ pub(crate) async fn create_keys(store: &dyn DialogStore, names: &[impl AsRef<str
     }
 }
 
-/// All events of a store, so many at a time.
+/// All events of a store, read `at_once` at a time.
 pub(crate) async fn ledger(store: &dyn DialogStore, at_once: Limit) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     let mut after = Positions::START;
@@ -69,7 +69,7 @@ pub(crate) fn since(events: Vec<Event>) -> Since {
     Since::Ledger(Box::new(events.into_iter().map(Ok::<_, io::Error>)))
 }
 
-/// Watches a backup or a restore, and never stops it.
+/// A callback for a backup or a restore that never stops it.
 pub(crate) fn go_on() -> impl FnMut(u64) -> ControlFlow<()> + Send {
     |_| ControlFlow::Continue(())
 }
@@ -79,7 +79,7 @@ pub(crate) async fn copy(from: &Path, to: &Path) -> Result<Copied, IncompleteCop
     copy_from(&mut CopySource::open(from).unwrap(), to).await
 }
 
-/// Copies what is read elsewhere to a store at this path.
+/// Copies a source to a new store at this path.
 pub(crate) async fn copy_from(
     source: &mut dyn Source,
     to: &Path,
