@@ -48,7 +48,9 @@ pub enum Damage {
     Tombstones(u64),
 
     /// The row of a key is not as it was written. A server cannot read the keys and accepts none of them.
-    #[error("the row of a key is damaged; servers cannot read the keys of this store and accept none of them")]
+    #[error(
+        "the row of a key is damaged; servers cannot read the keys of this store and accept none of them"
+    )]
     Keys,
 
     /// This many dialogs exist together with their tombstone.

@@ -55,9 +55,9 @@ impl From<SqliteError> for StoreError {
 pub(crate) fn store_error(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         _ if is_busy(error) => unavailable("another process has locked it"),
-        Some(ErrorCode::OperationInterrupted) => {
-            unavailable("this read was stopped because it delayed an erasure; ask for less at a time")
-        }
+        Some(ErrorCode::OperationInterrupted) => unavailable(
+            "this read was stopped because it delayed an erasure; ask for less at a time",
+        ),
         _ if is_disk_full(error) => unavailable("the disk is full"),
         // A disk that fails or became read-only, or a quota that is used up.
         Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {

@@ -31,8 +31,7 @@ async fn fresh(clock: ManualClock) -> Fixture {
         for number in 0..3 {
             let id = format!("{from}-{number}").parse().unwrap();
             let withdrawn = Decision::Withdrawn;
-            let withdrawal =
-                store.decide_early(id, withdrawn, Evidence::default(), Duration::ZERO);
+            let withdrawal = store.decide_early(id, withdrawn, Evidence::default(), Duration::ZERO);
             withdrawal.await.unwrap();
         }
         earlier.advance(Duration::from_secs(1));

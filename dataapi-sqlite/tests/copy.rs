@@ -330,7 +330,11 @@ async fn decisions_on_copied_dialogs_are_events_of_the_new_chain() {
     assert_eq!(kinds, [(1, 1, granted), (1, 2, withdrawn), (1, 3, granted)]);
     let far = "99999999999999999999.1".parse().unwrap();
     let rest = b.events(&far, Limit::MAX).await.unwrap();
-    assert_eq!(rest, new[1..], "a position beyond the end of a chain does not reach into the next one");
+    assert_eq!(
+        rest,
+        new[1..],
+        "a position beyond the end of a chain does not reach into the next one"
+    );
     assert!(b.changes(&far, Limit::MAX, &Reach::default()).await.unwrap()[1].dialog.is_some());
 }
 
@@ -819,7 +823,11 @@ async fn the_chains_of_a_spread_store_keep_their_numbers() {
     assert!(b.consent(&id(4)).await.is_ok());
     let later = scene.clock.now();
     assert_eq!(b.purge(Purge::Tombstones, later, 10).await.unwrap(), 1);
-    assert_eq!(b.stats().await.unwrap().withdrawn, 1, "the event of the store's own chain is of now");
+    assert_eq!(
+        b.stats().await.unwrap().withdrawn,
+        1,
+        "the event of the store's own chain is of now"
+    );
 }
 
 #[tokio::test]

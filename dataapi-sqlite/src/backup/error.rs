@@ -34,7 +34,9 @@ pub enum BackupError {
     Store(#[from] StoreError),
 
     /// The existing store does not have the secret key of the backup: the backup is of another store.
-    #[error("the backup was made from another store than the existing one; restore to a path without a store")]
+    #[error(
+        "the backup was made from another store than the existing one; restore to a path without a store"
+    )]
     OtherStore,
 
     /// The ledger is broken, or does not continue the backup's ledger.
