@@ -34,8 +34,8 @@ fn marker(kind: char, number: u64) -> String {
     format!("{MARKER}{kind}{number:0DIGITS$}")
 }
 
-/// A dialog with markers in its ids and text. Its id is in no order, as most clients' ids are, so that pages of the
-/// indexes are split everywhere. Its text has from a few bytes to so many that it needs its own pages.
+/// A dialog with markers in its ids and text. Ids are in no order, as most clients' ids are, so that pages of the
+/// indexes are split everywhere. Texts are short, or so long that they need overflow pages.
 fn dialog(number: u64) -> NewDialog {
     let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let id = format!("{scattered:016x}{}", marker('d', number));

@@ -140,7 +140,7 @@ impl Scrubber {
     }
 
     /// Closes the store. Scrubs it first if this process `has_written` or the marks say so: a process that only reads
-    /// holds up nobody. The last connection to close, of all processes, removes the log and the shared memory.
+    /// delays nobody. The last connection to close, of all processes, removes the log and the shared memory.
     pub(crate) fn close(mut self, erasures: &Erasures, has_written: bool) {
         let Ok(Some(lock)) = self.wal.lock(WRITERS) else { return };
         if self.is_clean(&lock, erasures, has_written).unwrap_or(false) {

@@ -15,14 +15,14 @@ use crate::error::{OpenError, closed, read_in_the_way, store_error};
 use crate::read::readers::LongReads;
 use crate::write::commits::Commits;
 
-/// How often the log is checkpointed while commits continue. A checkpoint delays the commits made meanwhile: at four
-/// a second, it shows in the slowest hundredth of the commits of 64 writers.
+/// How often the log is checkpointed while commits continue. A checkpoint delays the commits made meanwhile: with four
+/// a second, the 99th percentile of the commits of 64 writers suffers.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// How many frames the log can have, about 200 MB, before it is restarted, whether or not anything was erased.
 ///
-/// Writers wait for the restart. The slowest hundredth of the commits of 64 writers waits 3.0 times as long as the
-/// median with 80 MB, and 2.7 times as long with 200 MB.
+/// Writers wait for the restart. For the commits of 64 writers, the 99th percentile is 3.0 times the median with 80 MB,
+/// and 2.7 times with 200 MB.
 const MAX_LOG_FRAMES: u32 = 50_000;
 
 /// How many frames the log can have while there are only occasional commits: nobody waits long for a restart then.

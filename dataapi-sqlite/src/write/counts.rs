@@ -73,7 +73,7 @@ impl CountChanges {
             "INSERT INTO consented_count VALUES (?1, ?2, ?3)
              ON CONFLICT DO UPDATE SET n = n + excluded.n",
         )?;
-        // No row may remain of a customer without dialogs.
+        // A customer without dialogs must leave no row.
         let mut drop_empty = connection.prepare_cached(
             "DELETE FROM consented_count WHERE customer_id = ?1 AND language = ?2 AND n = 0",
         )?;

@@ -220,7 +220,7 @@ impl FoundDialog {
             customer_id: values::parsed(row, 1)?,
             language: values::language(row, 3)?,
             received: values::date(row, 4)?,
-            // The row does not say whether the date is another store's. A date of this store never lies in the future,
+            // The row does not say whether the date is another store's. A date of this store is never in the future,
             // so `true` gives the right answer for both.
             is_imported: true,
             granted: row.get(5)?,

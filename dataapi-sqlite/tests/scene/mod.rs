@@ -1,6 +1,6 @@
 //! Helpers that the tests of this folder share: stores in a temporary folder, keys, ledgers and copies.
 
-#![allow(dead_code, reason = "each test file is a program of its own and uses some of it")]
+#![allow(dead_code, reason = "each test file is a separate program and uses some of it")]
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
