@@ -1,10 +1,10 @@
-//! How SQLite was built, as far as it slows a store down.
+//! Checks whether SQLite was built with options that slow a store down.
 
 use std::sync::Once;
 
 use rusqlite::Connection;
 
-/// An option of SQLite's build that reads on several threads pay for, and the flag that removes it.
+/// A build option of SQLite that slows down reads on several threads, and the flag that corrects it.
 #[derive(Debug, PartialEq, Eq)]
 struct Costly {
     option: &'static str,
@@ -24,12 +24,12 @@ const MEMORY_STATISTICS: Costly = Costly {
     flag: "-DSQLITE_DEFAULT_MEMSTATUS=0",
 };
 
-/// Logs once in the life of a process, at debug level, what a slower build of SQLite costs and how to change it.
-/// Cargo does not hand a library's own settings to the programs that embed it.
+/// Logs at debug level what a slower build of SQLite costs and how to change it, once per process. Cargo does not apply
+/// the settings of a library's workspace to programs that embed the library.
 pub(crate) fn log_once(connection: &Connection) {
     static LOGGED: Once = Once::new();
     LOGGED.call_once(|| {
-        // Reads are as right without this answer.
+        // If the options cannot be read, nothing is logged: they affect only the speed.
         for Costly { option, costs, flag } in costly(&options(connection).unwrap_or_default()) {
             tracing::debug!(
                 option,
@@ -46,7 +46,7 @@ fn options(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 fn costly(options: &[String]) -> Vec<Costly> {
     let has = |option: &str| options.iter().any(|it| it == option);
-    // SQLite does not list its options where it was built to leave that out.
+    // The list is empty if SQLite was built without it.
     if options.is_empty() {
         return Vec::new();
     }
