@@ -11,7 +11,7 @@ impl Transaction<'_> {
     pub(crate) fn create_key(&mut self, key: &NewKey) -> Result<Date, SqliteError> {
         let now = self.now();
         if !keys::add(&self.sql, &key.clone().kept(now))? {
-            return Err(Invalid::new("name", "must not be that of another key").into());
+            return Err(Invalid::new("name", "must not be the name of another key").into());
         }
         self.keep_date(now);
         Ok(now)
