@@ -156,8 +156,8 @@ pub enum OpenError {
     #[error("the schema of the store cannot be brought up to date")]
     Migration(#[source] rusqlite::Error),
 
-    /// The operating system gave no random bytes for the key of a new store. Nothing was stored.
-    #[error("the operating system gave no random bytes for a key; try again")]
+    /// The operating system provided no random bytes for the key of a new store. Nothing was stored.
+    #[error("the operating system provided no random bytes for the store's key; try again")]
     Randomness(#[source] getrandom::Error),
 
     /// The new file could not be created, or its permissions could not be set. Nothing was stored in it.
