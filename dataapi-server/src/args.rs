@@ -1,4 +1,6 @@
-//! The command line: what was typed or stands in the environment, and what it comes to.
+//! The command line: arguments and environment variables, and the settings that they result in.
+// The doc comments of `Args` are the help text, which would show backticks.
+#![allow(clippy::doc_markdown)]
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,14 +15,14 @@ use http::uri::Authority;
 use http::{HeaderValue, Uri};
 use tracing_subscriber::filter::Targets;
 
-/// The most that `--max-text-bytes` may be: a whole body is held in memory.
+/// The maximum of `--max-text-bytes`. A whole body is held in memory.
 const TEXT_BYTES_CEILING: usize = 16 * 1024 * 1024;
 
-/// Serves a store of dialogs over HTTP, until SIGTERM or SIGINT.
+/// Serves a store of dialogs over HTTP until it gets SIGTERM or SIGINT.
 #[derive(Debug, Parser)]
 #[command(version, name = "dataapi-server")]
 pub(crate) struct Args {
-    /// Address and port to listen on; port 0 takes any free one
+    /// Address and port to listen on. Port 0 takes any free port
     #[arg(
         long,
         env = "DATAAPI_LISTEN",
@@ -29,17 +31,17 @@ pub(crate) struct Args {
     )]
     listen: SocketAddr,
 
-    /// The server's certificate, PEM, and behind it those that lead up to its authority; with it the
-    /// server speaks TLS, HTTP/1.1 and HTTP/2. Read anew on SIGHUP and when it changes
+    /// PEM file with the server's certificate, followed by its chain. Turns on TLS, with HTTP/1.1 and HTTP/2; the file
+    /// is read again on SIGHUP and when it changes
     #[arg(long, env = "DATAAPI_TLS_CERTIFICATE", value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
 
-    /// The certificate's private key, PEM
+    /// PEM file with the certificate's private key
     #[arg(long, env = "DATAAPI_TLS_KEY", value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
 
-    /// Serve only clients with a certificate of one of these authorities, PEM (mTLS); keys are needed
-    /// all the same
+    /// PEM file with the authorities that issue client certificates (mTLS). Only clients with such a certificate are
+    /// served; they need a key as well
     #[arg(
         long,
         env = "DATAAPI_TLS_CLIENT_AUTHORITIES",
@@ -48,12 +50,12 @@ pub(crate) struct Args {
     )]
     tls_client_authorities: Option<PathBuf>,
 
-    /// Listen on an address that others reach, although nothing hides keys and dialogs on their way
+    /// Allow listening beyond loopback without TLS. Anyone on the network path can then read keys and dialogs
     #[arg(long, env = "DATAAPI_INSECURE_PLAINTEXT")]
     insecure_plaintext: bool,
 
-    /// The store: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, created if it is not there, or
-    /// `memory:`; rather not with a password here, where other users see it, but in the environment
+    /// The store: sqlite:PATH or postgres://USER@HOST/DATABASE, created if it is missing, or memory:. Put a password
+    /// into the environment variable, because other users of the machine can see the command line
     #[arg(
         long,
         env = "DATAAPI_STORE",
@@ -63,7 +65,7 @@ pub(crate) struct Args {
     )]
     store: StoreUrl,
 
-    /// How many connections there are at most; others wait until one ends
+    /// Maximum number of open connections. Further ones wait until one ends
     #[arg(
         long,
         env = "DATAAPI_MAX_CONNECTIONS",
@@ -73,7 +75,7 @@ pub(crate) struct Args {
     )]
     max_connections: usize,
 
-    /// How many requests for data are answered at once at most; others are told to come back (503)
+    /// Maximum number of requests for data at once. Further ones get 503 with Retry-After
     #[arg(
         long,
         env = "DATAAPI_MAX_IN_FLIGHT",
@@ -83,8 +85,8 @@ pub(crate) struct Args {
     )]
     max_in_flight: usize,
 
-    /// How long a connection may take to send the head of a request, be idle before it, or agree on
-    /// TLS
+    /// Time limit for the TLS handshake, for an idle connection, and for the head of a request. The connection is then
+    /// closed
     #[arg(
         long,
         env = "DATAAPI_HEAD_TIMEOUT",
@@ -94,7 +96,7 @@ pub(crate) struct Args {
     )]
     head_timeout: Duration,
 
-    /// How long a request may take to send its body
+    /// Time limit for a client to send the body of a request. A slower one gets 408
     #[arg(
         long,
         env = "DATAAPI_BODY_TIMEOUT",
@@ -104,7 +106,7 @@ pub(crate) struct Args {
     )]
     body_timeout: Duration,
 
-    /// How long a client may take nothing of its answer before it is cut
+    /// How long a client can stop reading its answer before its connection is closed
     #[arg(
         long,
         env = "DATAAPI_WRITE_TIMEOUT",
@@ -114,7 +116,8 @@ pub(crate) struct Args {
     )]
     write_timeout: Duration,
 
-    /// How long a request may take in all, its body included
+    /// Time limit for a whole request, including its body. A slower read gets 503; a slower write loses its connection,
+    /// because its outcome is unknown
     #[arg(
         long,
         env = "DATAAPI_ANSWER_TIMEOUT",
@@ -124,8 +127,7 @@ pub(crate) struct Args {
     )]
     answer_timeout: Duration,
 
-    /// How many bytes of bodies and answers are held in memory at once at most; more are told to come
-    /// back (503)
+    /// Maximum number of bytes of bodies and answers in memory at once. Further requests get 503 with Retry-After
     #[arg(
         long,
         env = "DATAAPI_MAX_BUFFERED_BYTES",
@@ -135,8 +137,8 @@ pub(crate) struct Args {
     )]
     max_buffered_bytes: usize,
 
-    /// Take requests of web pages of this origin, a scheme and a host without a path; may be given
-    /// several times. Left out, only those of this server's own pages are taken
+    /// Origin of web pages that may send requests, such as 'https://console.example'; can be given several times.
+    /// Without it, only the server's own pages may
     #[arg(
         long,
         env = "DATAAPI_CORS_ORIGIN",
@@ -146,13 +148,12 @@ pub(crate) struct Args {
     )]
     cors_origin: Vec<HeaderValue>,
 
-    /// How many requests each key may make a second; more are told to come back (429) [default: any
-    /// number]
+    /// Maximum number of requests per second for each key. Further ones get 429 with Retry-After [default: no limit]
     #[arg(long, env = "DATAAPI_MAX_RATE", value_name = "N")]
     max_rate: Option<NonZeroU32>,
 
-    /// Take tokens (JWT) of an identity provider beside keys: its keys, a JWK set in a file or at an
-    /// https: URL
+    /// The identity provider's keys: a JWK set in a file or at an https: URL. With it, the server accepts the
+    /// provider's tokens (JWT) as well as keys
     #[arg(
         long,
         env = "DATAAPI_JWT_KEYS",
@@ -162,15 +163,15 @@ pub(crate) struct Args {
     )]
     jwt_keys: Option<JwksSource>,
 
-    /// What the claim 'iss' of a token must be
+    /// The issuer that a token's claim 'iss' must name
     #[arg(long, env = "DATAAPI_JWT_ISSUER", value_name = "NAME", requires = "jwt_keys")]
     jwt_issuer: Option<String>,
 
-    /// What the claim 'aud' of a token must be, or hold
+    /// The audience that a token's claim 'aud' must be or contain
     #[arg(long, env = "DATAAPI_JWT_AUDIENCE", value_name = "NAME", requires = "jwt_keys")]
     jwt_audience: Option<String>,
 
-    /// Which claim of a token names its roles; where it lies within others, with dots between
+    /// The claim that names a token's roles. Write a nested claim with dots, such as 'realm_access.roles'
     #[arg(
         long,
         env = "DATAAPI_JWT_ROLES_CLAIM",
@@ -180,8 +181,8 @@ pub(crate) struct Args {
     )]
     jwt_roles_claim: String,
 
-    /// What a name in that claim allows, such as 'analysts=read'; may be given several times. Left out,
-    /// roles go by their own names
+    /// The roles that a name in that claim grants, such as 'analysts=read'; can be given several times. Without it, the
+    /// names are those of the roles
     #[arg(
         long,
         env = "DATAAPI_JWT_ROLE",
@@ -192,7 +193,7 @@ pub(crate) struct Args {
     )]
     jwt_role: Vec<(String, Roles)>,
 
-    /// By how much the clocks of this machine and of the identity provider may differ
+    /// How far the clocks of this machine and of the identity provider can differ
     #[arg(
         long,
         env = "DATAAPI_JWT_LEEWAY",
@@ -203,7 +204,7 @@ pub(crate) struct Args {
     )]
     jwt_leeway: Duration,
 
-    /// The most bytes that the text of a dialog may have
+    /// Maximum length of a dialog's text, in bytes
     #[arg(
         long,
         env = "DATAAPI_MAX_TEXT_BYTES",
@@ -213,8 +214,8 @@ pub(crate) struct Args {
     )]
     max_text_bytes: usize,
 
-    /// A standby of the store in PostgreSQL that pages may come from, while it has all that was decided; may be
-    /// given several times, or with commas between
+    /// A PostgreSQL standby to read pages from; can be given several times. It is used only while it has every decision
+    /// and erasure that was made before the request
     #[arg(
         long = "read-replica",
         env = "DATAAPI_READ_REPLICA",
@@ -224,11 +225,11 @@ pub(crate) struct Args {
     )]
     read_replicas: Vec<StoreUrl>,
 
-    /// About how many bytes of the store are kept in memory for writes
+    /// About how many bytes of the store to cache in memory for writes. Reads use the operating system's cache
     #[arg(long, env = "DATAAPI_STORE_CACHE_BYTES", value_name = "BYTES", default_value_t = 16 << 20)]
     store_cache_bytes: usize,
 
-    /// How many bytes of newest pages are kept ready to be sent again, at most; 0 for none
+    /// Maximum number of bytes of recent first pages to cache. 0 turns the cache off
     #[arg(
         long,
         env = "DATAAPI_PAGE_CACHE_BYTES",
@@ -237,7 +238,8 @@ pub(crate) struct Args {
     )]
     page_cache_bytes: usize,
 
-    /// When a dialog is erased because its consent never came, such as '30d' or '12h', or 'never'
+    /// How long a dialog can wait for its customer's decision before it is erased: a time such as '30d' or '12h', or
+    /// 'never'
     #[arg(
         long,
         env = "DATAAPI_PURGE_PENDING_AFTER",
@@ -247,8 +249,8 @@ pub(crate) struct Args {
     )]
     purge_pending_after: Retention,
 
-    /// When a consented dialog is erased because it was kept for long enough, counted from when it was
-    /// received, such as '365d', or 'never'
+    /// How long a consented dialog is kept before it is erased, counted from when it was received: a time such as
+    /// '365d', or 'never'
     #[arg(
         long,
         env = "DATAAPI_RETAIN_CONSENTED",
@@ -258,8 +260,8 @@ pub(crate) struct Args {
     )]
     retain_consented: Retention,
 
-    /// When the tombstone of a withdrawn or erased dialog is forgotten, such as '3650d', or 'never'. A
-    /// retry or an import of the same id that comes after that brings its text back, as pending
+    /// How long the tombstone of a withdrawn or erased dialog is kept: a time such as '3650d', or 'never'. Once it is
+    /// removed, a late retry or an import can store the dialog again
     #[arg(
         long,
         env = "DATAAPI_RETAIN_TOMBSTONES",
@@ -269,8 +271,8 @@ pub(crate) struct Args {
     )]
     retain_tombstones: Retention,
 
-    /// Hold decisions on dialogs that were not received yet: a yes for that time, such as '15m', a no
-    /// for ever; left out, they are refused
+    /// Hold decisions on dialogs that were not received yet: a grant for this time, such as '15m', a withdrawal without
+    /// limit. Without it, early decisions get 404
     #[arg(
         long,
         env = "DATAAPI_HOLD_EARLY_DECISIONS",
@@ -279,8 +281,8 @@ pub(crate) struct Args {
     )]
     hold_early_decisions: Option<Duration>,
 
-    /// The erasure delay: how long after a withdrawal or an erasure its bytes may be in a file of the
-    /// store, such as '1s'; '0s' for at once
+    /// The erasure delay: how long after a withdrawal or an erasure the dialog's bytes can remain in a file of the
+    /// store. '0s' means at once
     #[arg(
         long,
         env = "DATAAPI_ERASE_WITHIN",
@@ -290,34 +292,35 @@ pub(crate) struct Args {
     )]
     erase_within: Duration,
 
-    /// A file to which is added, as JSON Lines, who asked for what: the name of the key, the route, the
-    /// status, and keyed hashes in place of ids
+    /// File to append an access log to, in JSON Lines. Each line has the name of the key, the route, the status, and
+    /// keyed hashes in place of ids
     #[arg(long, env = "DATAAPI_ACCESS_LOG", value_name = "FILE")]
     access_log: Option<PathBuf>,
 
-    /// How the log on standard error and the start line on standard output are written
+    /// Format of the log on standard error and of the start line on standard output
     #[arg(long, env = "DATAAPI_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
 
-    /// What is logged: 'error', 'warn', 'info', 'debug' (each request), or by module
+    /// What to log: 'error', 'warn', 'info' or 'debug' (each request), or a filter by module, such as
+    /// 'dataapi_server=debug'
     #[arg(long, env = "DATAAPI_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
 }
 
-/// How logs are written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people
     Text,
-    /// For programs: one JSON object a line
+    /// For programs: one JSON object per line
     Json,
 }
 
-/// How long a dialog is kept.
+/// How long something is kept; `None` for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Retention(Option<Duration>);
 
-/// The URL of a store, which may hold a password.
+/// The URL of a store, which can contain a password.
 #[derive(Clone)]
 pub(crate) struct StoreUrl(String);
 
@@ -333,7 +336,7 @@ impl From<String> for StoreUrl {
     }
 }
 
-/// Without the password.
+/// Shows the URL without its password.
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         dataapi::shown(&self.0).fmt(f)
@@ -346,7 +349,7 @@ impl fmt::Debug for StoreUrl {
     }
 }
 
-/// What the arguments and the environment come to: all that the program goes by.
+/// The settings of the program, from its arguments and its environment.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
@@ -362,26 +365,26 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
 }
 
-/// Arguments that are fine each by itself, but not to be served with.
+/// Why the arguments cannot be used, although each of them was parsed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArgsError {
     #[error(
-        "refusing to listen on {0}: the store has no keys and no tokens are taken, so anyone who reaches that address could \
-         read the dialogs. Make a key with 'dataapi key create', or listen on loopback (such as \
-         --listen 127.0.0.1:{port})",
+        "refusing to listen on {0}: the store has no keys and the server accepts no tokens, so anyone who can reach \
+         that address could read the dialogs. Create a key with 'dataapi key create', or listen on loopback \
+         (--listen 127.0.0.1:{port})",
         port = .0.port()
     )]
     OpenToTheNetwork(SocketAddr),
 
     #[error(
-        "refusing to listen on {0} without TLS: keys and dialogs could be read on their way. Give \
-         --tls-certificate and --tls-key, listen on loopback (such as --listen 127.0.0.1:{port}) \
-         behind a reverse proxy that speaks TLS, or take it upon you with --insecure-plaintext",
+        "refusing to listen on {0} without TLS: anyone on the network path could read keys and dialogs. Give \
+         --tls-certificate and --tls-key, or listen on loopback (--listen 127.0.0.1:{port}) behind a reverse \
+         proxy that speaks TLS, or accept the risk with --insecure-plaintext",
         port = .0.port()
     )]
     Plaintext(SocketAddr),
 
-    #[error("--log is not a filter such as 'info' or 'dataapi_server=debug'")]
+    #[error("--log must be a filter such as 'info' or 'dataapi_server=debug'")]
     Log,
 }
 
@@ -444,7 +447,7 @@ impl Args {
     }
 }
 
-/// Whether a store may be served on that address.
+/// Refuses an address beyond loopback, unless callers need a key or a token and the connection is encrypted.
 pub(crate) fn may_listen(
     listen: SocketAddr,
     has_keys: bool,
@@ -462,9 +465,9 @@ pub(crate) fn may_listen(
     }
 }
 
-/// RFC 6454, section 6.2: a scheme, a host, and a port that is not the scheme's own.
+/// Parses an origin (RFC 6454, section 6.2): a scheme, a host, and a port if it is not the scheme's default.
 fn origin(value: &str) -> Result<HeaderValue, String> {
-    let wrong = "must be such as 'https://console.example', without a path";
+    let wrong = "must be a scheme and a host without a path, such as 'https://console.example'";
     let uri: Uri = value.parse().map_err(|_| wrong)?;
     let written = format!(
         "{}://{}",
@@ -480,7 +483,8 @@ fn origin(value: &str) -> Result<HeaderValue, String> {
 }
 
 fn named_roles(value: &str) -> Result<(String, Roles), String> {
-    let (name, roles) = value.split_once('=').ok_or("must be a name, '=' and its roles")?;
+    let (name, roles) =
+        value.split_once('=').ok_or("must be a name, '=' and roles, such as 'analysts=read'")?;
     let roles = roles.parse().map_err(|error: dataapi_core::Invalid| error.to_string())?;
     Ok((name.to_owned(), roles))
 }
@@ -488,14 +492,14 @@ fn named_roles(value: &str) -> Result<(String, Roles), String> {
 fn at_least_one(value: &str) -> Result<usize, String> {
     match value.parse() {
         Ok(number) if number > 0 => Ok(number),
-        _ => Err("must be a whole number from 1 on".to_owned()),
+        _ => Err("must be a whole number, at least 1".to_owned()),
     }
 }
 
 fn text_bytes(value: &str) -> Result<usize, String> {
     match value.parse() {
         Ok(bytes) if (1..=TEXT_BYTES_CEILING).contains(&bytes) => Ok(bytes),
-        _ => Err(format!("must be 1 to {TEXT_BYTES_CEILING}")),
+        _ => Err(format!("must be a whole number from 1 to {TEXT_BYTES_CEILING}")),
     }
 }
 
@@ -505,14 +509,14 @@ fn retention(value: &str) -> Result<Retention, String> {
     }
     match humantime::parse_duration(value) {
         Ok(after) if !after.is_zero() => Ok(Retention(Some(after))),
-        _ => Err("must be a time such as '30d' or '12h', or 'never'".to_owned()),
+        _ => Err("must be a time above zero, such as '30d' or '12h', or 'never'".to_owned()),
     }
 }
 
 fn some_time(value: &str) -> Result<Duration, String> {
     match humantime::parse_duration(value) {
         Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("must be a time such as '15m' or '30s'".to_owned()),
+        _ => Err("must be a time above zero, such as '15m' or '30s'".to_owned()),
     }
 }
 

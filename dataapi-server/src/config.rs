@@ -1,4 +1,4 @@
-//! How to serve: all that an operator may choose, resolved.
+//! The settings of a server.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,67 +11,64 @@ use crate::auth::access_log;
 use crate::auth::tokens::TokenOptions;
 use crate::net::tls::Tls;
 
-/// The target of the access log's events, at the level of `info`: for a subscriber that gives them a sink of
-/// their own.
+/// The target of the access log's events, which have the level `info`. A subscriber can send them to a sink of their own.
 pub const ACCESS_TARGET: &str = access_log::TARGET;
 
-/// How to serve.
+/// The settings of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The most bytes a text has. A body may be some six times as long, for its escapes.
+    /// The maximum length of a text, in bytes. A body can be about six times as long, because of escapes in JSON.
     pub max_text_bytes: usize,
-    /// The most bytes of newest pages that are kept ready to be sent again; 0 for none.
+    /// The maximum number of bytes of recent first pages in the cache; 0 for no cache.
     pub page_cache_bytes: usize,
-    /// When a pending dialog is erased because its consent never came; `None` for never.
+    /// How long a pending dialog can wait for its customer's decision before it is erased; `None` for ever.
     pub purge_pending_after: Option<Duration>,
-    /// When a consented dialog is erased because it was kept for long enough, counted from when it was
-    /// received; `None` for never.
+    /// How long a consented dialog is kept before it is erased, counted from when it was received; `None` for ever.
     pub retain_consented: Option<Duration>,
-    /// When the tombstone of a withdrawn or erased dialog is forgotten, which frees its id: a retry or
-    /// an import that comes after that brings its text back. `None` for never.
+    /// How long the tombstone of a withdrawn or erased dialog is kept; `None` for ever. Removing it frees the id: a late
+    /// retry or an import can then store the dialog again.
     pub retain_tombstones: Option<Duration>,
-    /// For how long a *yes* is held whose dialog was not received yet; `None` to hold none, and no
-    /// early *no* either: a decision on an unknown dialog is then refused.
+    /// How long a grant is held if its dialog was not received yet. An early withdrawal is then held without limit. `None`
+    /// refuses every decision on an unknown dialog.
     pub hold_early_decisions: Option<Duration>,
-    /// The erasure delay of the store: an erasure that has waited for longer to leave its files is
-    /// warned of in the log.
+    /// The erasure delay of the store. The log warns of an erasure whose bytes stay in the files for longer.
     pub erase_within: Duration,
-    /// Whether it is told at [`ACCESS_TARGET`] who asked for what.
+    /// Whether to write the access log, to [`ACCESS_TARGET`].
     pub log_access: bool,
-    /// The clock that tells how long a dialog has been pending: the store's own.
+    /// The clock for retention and for keys that expire. It must be the store's clock.
     pub clock: Arc<dyn Clock>,
-    /// Which tokens of an identity provider are taken beside the store's keys; `None` for none. With them
-    /// a store that has no keys is not open to everybody.
+    /// The identity provider whose tokens are accepted as well as keys; `None` for none. With it, a store without keys is
+    /// not open to everyone.
     pub tokens: Option<TokenOptions>,
-    /// How many requests each key, and each subject of a token, may make a second; as many may come at
-    /// once after a pause. `None` for any number.
+    /// How many requests per second each key, and each subject of a token, may make. After a pause, this many can come at
+    /// once. `None` for no limit.
     pub max_rate: Option<NonZeroU32>,
-    /// How many connections there are at most; others wait until one ends.
+    /// The maximum number of open connections. Further ones wait until one ends.
     pub max_connections: usize,
-    /// How many requests for data are answered at once at most; others are told to come back. One that
-    /// waits for changes, or for the rest of its body, does not count.
+    /// The maximum number of requests for data that are answered at once. Further ones get 503 with `Retry-After`. A request
+    /// that waits for changes, or for the rest of its body, does not count.
     pub max_in_flight: usize,
-    /// What encrypts the connections; `None` for none. Then whoever reads the network reads keys and
-    /// dialogs: listen on loopback only.
+    /// The certificate for TLS; `None` for no encryption. Without it, listen on loopback only: anyone on the network path
+    /// can read keys and dialogs.
     pub tls: Option<Arc<Tls>>,
-    /// How much of bodies and answers is held in memory at once at most, in bytes, whoever is slow to send
-    /// or to take them; what goes beyond is told to come back. Half of it is for bodies, an eighth for answers
-    /// of up to 64 KiB, the rest for larger ones.
+    /// The maximum number of bytes of bodies and answers in memory at once, however slowly clients send or read. Further
+    /// requests get 503 with `Retry-After`. Half of it is for bodies, an eighth for answers of up to 64 KiB, the rest for
+    /// larger answers.
     pub max_buffered_bytes: usize,
-    /// The origins, such as `https://console.example`, of web pages that may ask; none for only those of
-    /// this server.
+    /// The origins, such as `https://console.example`, of web pages that may send requests. This server's own pages always
+    /// may.
     pub cors_origins: Vec<HeaderValue>,
-    /// How long a connection may take to send the head of a request, be idle before it, or agree on TLS.
-    /// Over HTTP/2, one on which no request begins ends after up to twice that.
+    /// The time limit for the TLS handshake, for an idle connection, and for the head of a request. An idle HTTP/2
+    /// connection is closed after this time, or after up to twice as long.
     pub head_timeout: Duration,
-    /// How long a request may take to send its body.
+    /// The time limit for a client to send the body of a request.
     pub body_timeout: Duration,
-    /// How long a request may take in all, its body included. A write that is not done by then gets no
-    /// answer, but the end of its connection: nobody can say whether it will be.
+    /// The time limit for a whole request, including its body. A slower read gets 503. A slower write gets no answer and its
+    /// connection is closed, because its outcome is unknown.
     pub answer_timeout: Duration,
-    /// How long a client may take nothing of its answer before it is cut.
+    /// How long a client can stop reading its answer before its connection is closed.
     pub write_timeout: Duration,
-    /// How long what runs at the shutdown may take to finish before it is cut.
+    /// How long running requests can take to finish after the shutdown begins, before their connections are closed.
     pub grace: Duration,
 }
 

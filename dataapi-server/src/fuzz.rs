@@ -1,5 +1,5 @@
-//! Fuzz targets for paths and whole requests: what is understood means one thing, no problem repeats what
-//! was sent, and no answer says that the server is at fault. `./check --long` searches on for hours.
+//! Fuzz targets for paths and whole requests: a path has one meaning, no problem repeats what was sent, and no answer is a
+//! server error. `./check --long` searches for hours.
 
 use std::future;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::router::Found;
 use crate::{Config, serve};
 
-/// What the inputs have in them where a text or an id would stand.
+/// A marker that the inputs have in place of a text or an id.
 const MARKER: &str = "MARKER";
 
 /// How long a connection may take to end.
@@ -34,7 +34,7 @@ fn path() {
         let Ok(path) = str::from_utf8(input) else { return };
         let Some(found) = Found::at(path) else { return };
         assert!(path.starts_with(found.prefix.as_str()));
-        assert!(!found.allowed().is_empty(), "whatever is found takes a method");
+        assert!(!found.allowed().is_empty(), "every route supports a method");
         let [first, second] = found.parameters;
         match found.template() {
             "/data/{customerId}/{dialogId}" => {
@@ -67,18 +67,18 @@ fn connection() {
     let address = runtime.block_on(server());
     let runtime = AssertUnwindSafe(runtime);
     check!(name = "connection").for_each(|input: &[u8]| {
-        // A request may wait for an event for a minute, which is no hang.
+        // A request can wait for an event for a minute, which is not a hang.
         if input.to_ascii_lowercase().windows(4).any(|word| word == b"wait") {
             return;
         }
         let answers = runtime.block_on(async { timeout(PATIENCE, send(address, input)).await });
         let answers = answers.expect("the connection ends");
-        assert!(answers.is_empty() || answers.starts_with(b"HTTP/1."), "it speaks HTTP");
+        assert!(answers.is_empty() || answers.starts_with(b"HTTP/1."), "the server speaks HTTP");
         assert!(!answers.windows(11).any(is_fault), "{}", String::from_utf8_lossy(&answers));
     });
 }
 
-/// A server with one dialog, which ends with the runtime.
+/// Starts a server with one dialog. It ends with the runtime.
 async fn server() -> SocketAddr {
     let store = MemoryStore::new(Arc::new(SystemClock), RefKey::from_bytes([7; 32]));
     let dialog = NewDialog::parse("anna", "d-1", "en", "Where is my parcel?").expect("a dialog");
@@ -93,7 +93,7 @@ async fn server() -> SocketAddr {
 
 async fn send(server: SocketAddr, input: &[u8]) -> Vec<u8> {
     let mut client = TcpStream::connect(server).await.expect("a connection");
-    // It may close before it has read all.
+    // The server can close the connection before it has read everything.
     let _ = client.write_all(input).await;
     let _ = client.shutdown().await;
     let mut answers = Vec::new();

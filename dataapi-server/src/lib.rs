@@ -1,4 +1,4 @@
-//! `DataAPI` over HTTP: serves a [`DialogStore`] on a listener, until told to stop.
+//! `DataAPI` over HTTP: serves a [`DialogStore`] on a listener until it is shut down.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -15,16 +15,16 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Once the store has a key, every request but those for health and the API's description needs one, or a
-//! token of the identity provider in [`Config::tokens`].
-//! A store without keys is open to anyone who reaches the listener: then listen on loopback only.
+//! Once the store has a key, every request needs a key, or a token of the identity provider in [`Config::tokens`]. The
+//! exceptions are health, the version, and the API's description. A store without keys is open to anyone who can reach
+//! the listener: listen on loopback only.
 //!
-//! A request goes through `net` (connections and bytes), then `service` (request id, time limits, metrics, log),
-//! `router` (path, method and role), `auth` (who may do that), and its handler in `api`, which reads what was
-//! sent, asks the store, and answers with JSON or a `problem`.
+//! A request goes through `net` (connections and bytes), `service` (request id, time limit, metrics, log), `router` (path,
+//! method and role), `auth` (whether the caller may do this), and its handler in `api`. The handler parses the request,
+//! calls the store, and answers with JSON or a `problem`.
 //!
-//! Who asked for what goes to the target [`ACCESS_TARGET`] if [`Config::log_access`] says so, for an
-//! auditor: the name of the key, the route, the status, and keyed hashes in place of ids.
+//! With [`Config::log_access`], the server logs each request for data to the target [`ACCESS_TARGET`], for auditors: the
+//! name of the key, the route, the status, and keyed hashes in place of ids.
 
 #![deny(missing_docs)]
 
@@ -68,10 +68,10 @@ pub use crate::net::tls::{Tls, TlsError, TlsFiles};
 use crate::problem::Cut;
 use crate::state::State;
 
-/// Serves `store` on `listener` until `shutdown` is ready; then takes no more connections, finishes
-/// the requests that run, and returns.
+/// Serves `store` on `listener` until `shutdown` is ready. Then it accepts no more connections, finishes the running
+/// requests within [`Config::grace`], and returns.
 ///
-/// When its future is dropped, all connections are cut.
+/// Dropping the future closes all connections.
 pub async fn serve(
     store: Arc<dyn DialogStore>,
     config: Config,
@@ -92,7 +92,7 @@ pub async fn serve(
     let cors = cors::layer(&config.cors_origins).map(|cors| cors.layer(filter.clone()));
     let answering = service_fn(move |mut request: Request<Incoming>| {
         service::keep_target(&mut request);
-        // Both are always ready.
+        // Both services are always ready, so this does not wait for them.
         let answer = match &cors {
             Some(filter) => Either::Left(filter.clone().call(request)),
             None => Either::Right(filter.clone().call(request)),

@@ -1,4 +1,4 @@
-//! The server as a program: arguments, log, store, listener, and signals.
+//! The server as a program: arguments, log, store, listener and signals.
 
 mod args;
 
@@ -23,7 +23,7 @@ use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Rows, texts and answers are many short-lived allocations, made on one thread and freed on another.
+/// Rows, texts and answers are many short-lived allocations that one thread makes and another frees.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -45,7 +45,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let Settings { listen, insecure_plaintext, store: url, log, log_format, .. } = settings;
     let mut config = settings.config;
     start_log(log, log_format, settings.access_log.as_deref())?;
-    // From before the first request on: a signal must find someone who waits for it.
+    // The handlers are set before the first request, so that no signal is missed.
     let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     config.tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
 
@@ -72,21 +72,21 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The memory of the process holds texts: no crash may write it to a file, nor another program read it.
+/// Keeps the memory of the process, which holds texts, out of core dumps and away from other programs.
 fn keep_out_of_crash_files() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())
 }
 
-/// Each connection takes a file descriptor, and the usual limit is far below what may be had.
+/// Raises the limit on file descriptors to its maximum. Each connection needs one, and the default limit is far lower.
 fn allow_connections() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
         let limit = getrlimit(Resource::Nofile);
-        // What it is not allowed, it does without.
+        // If that is not allowed, the default limit stays.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     }
 }
@@ -106,7 +106,7 @@ fn start_log(filter: Targets, format: LogFormat, access: Option<&Path>) -> io::R
         lines.with_writer(Mutex::new(file)).with_filter(filter_fn(of_access))
     });
     tracing_subscriber::registry().with(log).with(access).init();
-    // The message of a panic may quote what it was about; where it happened is enough to go by.
+    // The message of a panic can contain stored data, so only the location is logged.
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(tracing::field::display);
         tracing::error!(location, "panicked");
@@ -114,12 +114,12 @@ fn start_log(filter: Targets, format: LogFormat, access: Option<&Path>) -> io::R
     Ok(())
 }
 
-/// For its owner alone, and only ever added to.
+/// Opens the access log to append to. Only the file's owner can read it.
 fn open_access_log(path: &Path) -> io::Result<File> {
     File::options().create(true).append(true).mode(0o600).open(path)
 }
 
-/// The one line on standard output, for people and for scripts that look for the port.
+/// Prints the start line, the only one on standard output, for people and for scripts that need the port.
 fn announce(address: SocketAddr, is_encrypted: bool, store: &StoreUrl, format: LogFormat) {
     let store = store.to_string();
     let version = env!("CARGO_PKG_VERSION");
@@ -134,29 +134,32 @@ fn announce(address: SocketAddr, is_encrypted: bool, store: &StoreUrl, format: L
             json!({"version": version, "store": store, "url": url, "docs": docs}).to_string()
         }
     };
-    // Whoever started the server may have closed its standard output; it serves all the same.
+    // Standard output can be closed; the server runs all the same.
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Reads the certificate again at each signal, without waiting for the next look at its file.
+/// Reads the certificate again at each signal, without waiting for the next regular check of its file.
 async fn reload_at_each(mut signal: Signal, tls: Arc<Tls>) {
     while signal.recv().await.is_some() {
         let tls = Arc::clone(&tls);
         match tokio::task::spawn_blocking(move || tls.reload()).await {
-            Ok(Ok(true)) => tracing::info!("took a new certificate"),
+            Ok(Ok(true)) => tracing::info!("loaded a new certificate"),
             Ok(Ok(false)) => tracing::info!("the certificate has not changed"),
             Ok(Err(error)) => {
-                tracing::warn!(error = with_causes(&error), "the old certificate stays");
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "cannot load the new certificate; still using the old one"
+                );
             }
-            Err(error) => tracing::error!(%error, "the certificate was not looked at"),
+            Err(error) => tracing::error!(%error, "the check of the certificate failed"),
         }
     }
 }
 
-/// Ready at the first signal; the second ends the process at once.
+/// Waits for the first signal. A second one ends the process at once.
 async fn first_of([mut terminate, mut interrupt]: [Signal; 2]) {
     either(&mut terminate, &mut interrupt).await;
-    tracing::info!("stopping: finishing what runs; a second signal stops at once");
+    tracing::info!("stopping: finishing the running requests; a second signal stops at once");
     tokio::spawn(async move {
         let signal = either(&mut terminate, &mut interrupt).await;
         std::process::exit(128 + signal.as_raw_value());
@@ -170,7 +173,7 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> SignalKind {
     }
 }
 
-/// An error with all that lies behind it, on one line.
+/// Shows an error with its chain of causes, on one line.
 fn with_causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();

@@ -1,7 +1,6 @@
-//! What an operator watches: counters of the server itself, and a snapshot of the store at each
-//! scrape.
+//! Metrics: counters of the server itself, and a snapshot of the store at each scrape.
 //!
-//! Labels are route templates, methods and states. Nothing that a client sends becomes a label.
+//! Labels are route templates, methods, status codes and states. Nothing that a client sends becomes a label.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,24 +17,24 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// From a quarter of a millisecond, where a single durable insert lies, to ten seconds.
+/// The buckets in seconds: from a quarter of a millisecond, the time of a single durable insert, to ten seconds.
 const LATENCIES: [f64; 15] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
     10.0,
 ];
 
-/// The label of a request that has no route.
+/// The label of a request without a route.
 pub(crate) const NO_ROUTE: &str = "none";
 
 /// The content type of what [`Metrics::render`] writes.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The server's own figures.
+/// The metrics of the server itself.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
-    /// By the index of the route, so that a request looks nothing up.
+    /// One for each route, by its index, so that a request needs no look-up.
     latencies: Vec<Histogram>,
     in_flight: Gauge,
     purged: Family<StateLabel, Counter>,
@@ -59,7 +58,7 @@ struct StateLabel {
 }
 
 impl Metrics {
-    /// Of those routes, by their templates.
+    /// Creates the metrics for routes with these templates.
     pub(crate) fn new(routes: impl Iterator<Item = &'static str>) -> Self {
         let requests = Family::default();
         let latency: Family<RouteLabel, Histogram, fn() -> Histogram> =
@@ -72,7 +71,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("dataapi");
         registry.register(
             "http_requests",
-            "Requests answered, by route, method and status",
+            "Answered requests by route, method and status",
             Family::clone(&requests),
         );
         registry.register_with_unit(
@@ -88,19 +87,19 @@ impl Metrics {
         );
         registry.register(
             "purged_dialogs",
-            "Dialogs, by state, and tombstones that were purged because their time had come",
+            "Dialogs by state, and tombstones, that retention purged",
             Family::clone(&purged),
         );
         Self { registry, requests, latencies, in_flight, purged }
     }
 
-    /// Counts a request as in flight until the answer is there or the client is gone.
+    /// Counts a request as in flight until the answer is ready or the client is gone.
     pub(crate) fn enter(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
     }
 
-    /// Notes an answer.
+    /// Counts an answer.
     pub(crate) fn answered(
         &self,
         index: Option<usize>,
@@ -116,7 +115,7 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// Notes dialogs whose time had come.
+    /// Counts dialogs or tombstones that retention purged.
     pub(crate) fn purged(&self, which: Purge, dialogs: u64) {
         let state = match which {
             Purge::Pending => "pending",
@@ -126,7 +125,7 @@ impl Metrics {
         self.purged.get_or_create(&StateLabel { state }).inc_by(dialogs);
     }
 
-    /// Writes all figures, the store's included.
+    /// Writes all metrics, including the store's.
     pub(crate) fn render(&self, store: StoreSnapshot) -> Result<String, fmt::Error> {
         let mut snapshot = Registry::with_prefix("dataapi");
         snapshot.register_collector(Box::new(store));
@@ -138,7 +137,7 @@ impl Metrics {
     }
 }
 
-/// Anyone can send any method; only the known ones are told apart.
+/// Returns the label of a method. Clients can send any method, so unknown ones share one label.
 pub(crate) fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -162,10 +161,10 @@ impl Drop for InFlight {
     }
 }
 
-/// How the store stands at the moment of a scrape.
+/// The state of the store at a scrape.
 #[derive(Debug)]
 pub(crate) struct StoreSnapshot {
-    /// `None` when the store could not tell.
+    /// `None` if the store could not count.
     pub(crate) stats: Option<Stats>,
     pub(crate) activity: Activity,
 }
@@ -175,7 +174,7 @@ impl Collector for StoreSnapshot {
         if let Some(stats) = &self.stats {
             let mut dialogs = encoder.encode_descriptor(
                 "dialogs",
-                "Dialogs, by state; of withdrawn and erased ones only tombstones stay",
+                "Dialogs by state; withdrawn and erased ones are tombstones",
                 None,
                 MetricType::Gauge,
             )?;
@@ -196,7 +195,7 @@ impl Collector for StoreSnapshot {
             ),
             (
                 "commit_queue_capacity",
-                "Write requests that may wait before more are refused; 0 without a queue",
+                "Write requests that can wait before further ones are refused; 0 without a queue",
                 self.activity.queue_capacity,
             ),
         ] {
@@ -207,7 +206,7 @@ impl Collector for StoreSnapshot {
         let unscrubbed = self.activity.unscrubbed.unwrap_or_default().as_secs_f64();
         ConstGauge::new(unscrubbed).encode(encoder.encode_descriptor(
             "oldest_unscrubbed_erasure",
-            "How long the oldest erasure has waited to leave the files of the store; 0 for none",
+            "Age of the oldest erasure whose bytes are still in the files of the store; 0 for none",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?)
@@ -218,14 +217,14 @@ fn gauge(value: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "the exposition format has floats only")]
+#[allow(clippy::cast_precision_loss, reason = "the exposition format has only floats")]
 fn encode_batch_sizes(sizes: &BatchSizes, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let bounds = BatchSizes::BOUNDS.iter().map(|bound| *bound as f64).chain([f64::INFINITY]);
     let buckets: Vec<_> = bounds.zip(sizes.counts).collect();
     encoder
         .encode_descriptor(
             "commit_batch_size",
-            "Write requests that one commit was made of",
+            "Write requests in one commit",
             None,
             MetricType::Histogram,
         )?

@@ -1,5 +1,4 @@
-//! `/openapi.json`: the API's description, made from the handlers and the types of the JSON, so that
-//! it says what they do.
+//! `/openapi.json`: the API's description, made from the table of routes, the handlers and the types of the JSON.
 
 use bytes::Bytes;
 use dataapi_wire as wire;
@@ -16,29 +15,42 @@ use crate::router::{Descriptions, Needs, Route, routes};
 #[openapi(
     info(
         title = "DataAPI",
-        description = "A consent-gated store for chatbot dialogs. Until a dialog's customer \
-            consents nobody can read its text; after a *no* it is gone.\n\n\
-            Bodies are JSON whatever `Content-Type` says. Every route stands with and without \
-            `/v1`. Every `GET` answers `HEAD` too. An answer in the 200s means it is on disk, an \
-            error means nothing changed.\n\n\
-            What is not HTTP, or has a head too large, never gets as far as these routes: it is \
-            refused with 400, 414 or 431 and no document.",
+        description = "A consent-gated store for chatbot dialogs. A chatbot stores each dialog \
+            while it runs. Nobody can read its text until the customer consents, and a withdrawal \
+            erases it.\n\n\
+            **Requests.** Bodies are JSON in UTF-8, whatever `Content-Type` says. Every route exists \
+            with and without the prefix `/v1`. Every `GET` route also answers `HEAD`.\n\n\
+            **Keys.** Send a key as `Authorization: Bearer KEY`, or a token of an identity provider \
+            if the server accepts them. Each operation names the role that it needs; the role `admin` \
+            includes all others. A key can be bound to customers or languages; it then reaches only \
+            their dialogs. If the store has no keys and the server accepts no tokens, anyone who can \
+            reach the server may call every operation.\n\n\
+            **Outcomes.** An answer in the 200s means that the change is on disk. An error means that \
+            nothing changed, with one exception: where the outcome of a commit is unknown, the \
+            `detail` of the answer says so. The change then happened whole or not at all. A \
+            connection that breaks before the answer means the same. Send the request again to find \
+            out: a repeated insert gets 201, or 409 with `same_content` true; a repeated decision \
+            gets the first receipt; a repeated erasure of a dialog gets 200, or 404 if it is \
+            already erased.\n\n\
+            **Errors.** Every error is a problem document (RFC 9457). Its `type` is for programs; \
+            `detail` says what was wrong. No error repeats what the client sent. Only requests that \
+            are not valid HTTP, or whose head is too large, get 400, 414 or 431 without a document.",
     ),
     servers(
         (url = "/v1", description = "This server"),
-        (url = "/", description = "This server, as older clients ask it"),
+        (url = "/", description = "This server, with the paths that older clients use"),
     ),
     tags(
-        (name = "dialogs", description = "Stored while they run, read once consented to"),
-        (name = "consent", description = "What customers decide, and the ledger of it"),
-        (name = "customers", description = "What customers have a right to"),
-        (name = "operations", description = "Counts, health, metrics, and this description"),
+        (name = "dialogs", description = "Store dialogs while they run; read them once their customers consent"),
+        (name = "consent", description = "Record decisions, read their proofs, and follow the ledger"),
+        (name = "customers", description = "Answer a customer's request for access or erasure (GDPR articles 15, 17 and 20)"),
+        (name = "operations", description = "Counts, health, metrics, the version, and this description"),
     ),
     components(schemas(wire::Id, wire::LanguageTag, wire::LanguageTagOrRange, wire::ProblemDocument<'_>)),
 )]
 struct General;
 
-/// Tells of each operation which role a key needs for it, and how it is refused without.
+/// Adds to each operation which role it needs, and the errors of a request without it.
 struct Keys;
 
 impl Modify for Keys {
@@ -47,30 +59,51 @@ impl Modify for Keys {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "A key as 'dataapi key create' shows it. A store without keys needs none.",
+                "A key that `dataapi key create` printed, or a token (JWT) of an identity provider if \
+                 the server accepts them.",
             ))
             .build();
         let components = description.components.get_or_insert_default();
         components.add_security_scheme(SCHEME, SecurityScheme::Http(scheme));
         for route in routes() {
-            let Needs::Key(role) = route.needs else { continue };
-            if let Some(operation) = operation(description, route) {
-                let needed = SecurityRequirement::new(SCHEME, [role.name()]);
-                operation.security = Some(vec![needed]);
+            let Some(operation) = operation(description, route) else { continue };
+            let Needs::Key(role) = route.needs else {
+                say(operation, "Needs no key.");
+                continue;
+            };
+            say(operation, &format!("Needs a key with the role `{}`.", role.name()));
+            operation.security = Some(vec![SecurityRequirement::new(SCHEME, [role.name()])]);
+            let lacking = format!(
+                "The key lacks the role `{}`, its bounds exclude this request, or a web page of \
+                 another origin sent it",
+                role.name()
+            );
+            for (status, text) in [
+                (
+                    "401",
+                    "The request has no key, the key is unknown, expired or revoked, or the token \
+                     is not accepted",
+                ),
+                ("403", &lacking),
+                ("429", "The key has made more requests per second than it may"),
+            ] {
+                let response = ResponseBuilder::new().description(text).build();
                 let responses = &mut operation.responses.responses;
-                let mut add = |status: &str, text: &str| {
-                    let response = ResponseBuilder::new().description(text).build();
-                    responses.entry(status.to_owned()).or_insert(RefOr::T(response));
-                };
-                add("401", "A key is needed, or the key is refused");
-                add("403", &format!("The key lacks the role '{}'", role.name()));
-                add("429", "More requests a second than a key may make");
+                responses.entry(status.to_owned()).or_insert(RefOr::T(response));
             }
         }
     }
 }
 
-/// What is said of a route.
+/// Adds a paragraph to the description of an operation.
+fn say(operation: &mut Operation, text: &str) {
+    operation.description = Some(match operation.description.take() {
+        Some(said) if !said.is_empty() => format!("{said}\n\n{text}"),
+        _ => text.to_owned(),
+    });
+}
+
+/// The operation of a route.
 fn operation<'d>(
     description: &'d mut utoipa::openapi::OpenApi,
     route: &Route,
@@ -84,19 +117,30 @@ fn operation<'d>(
     }
 }
 
-/// Gives every refusal its document, and every operation the failures that any can have.
+/// Adds the problem document to every error, and the failures that every operation can have.
 struct Problems;
 
 impl Modify for Problems {
     fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
-        let operations = description.paths.paths.values_mut().flat_map(|path| {
-            [&mut path.get, &mut path.post, &mut path.delete].into_iter().flatten()
-        });
-        for operation in operations {
+        for route in routes() {
+            let Some(operation) = operation(description, route) else { continue };
             let responses = &mut operation.responses.responses;
-            for (status, text) in
-                [("500", "The server failed"), ("503", "The store cannot be had just now")]
-            {
+            let [failed, unavailable] = if route.writes() {
+                [
+                    "The server failed. `detail` says so if the change might have happened: it then \
+                     happened whole or not at all",
+                    "The server is overloaded and nothing changed, or the store is not available at \
+                     the moment. `detail` says so if the change might have happened: it then happened \
+                     whole or not at all. Send the request again later",
+                ]
+            } else {
+                [
+                    "The server failed",
+                    "The server is overloaded, or the store is not available at the moment. Send the \
+                     request again later",
+                ]
+            };
+            for (status, text) in [("500", failed), ("503", unavailable)] {
                 let response = ResponseBuilder::new().description(text).build();
                 responses.insert(status.to_owned(), RefOr::T(response));
             }
@@ -117,20 +161,24 @@ impl Modify for Problems {
     }
 }
 
-/// What a header is called, holds, and means.
+/// The name, the type and the description of a header.
 type Header = (&'static str, Type, &'static str);
 
-/// The headers that an answer has for its status alone.
+/// The headers that depend only on the status of an answer.
 fn headers(status: &str) -> &'static [Header] {
     const REQUEST_ID: Header = (
         "X-Request-Id",
         Type::String,
-        "The request's own, where it had one that is fit for a log; else a fresh one",
+        "The id of the request in the server's log: the client's own if that has 1 to 128 letters, \
+         digits, `.`, `_` or `-`, otherwise a new one",
     );
     const RETRY_AFTER: Header =
-        ("Retry-After", Type::Integer, "After how many seconds to ask again");
-    const CHALLENGE: Header =
-        ("WWW-Authenticate", Type::String, "What key to bring, where it is that which lacks");
+        ("Retry-After", Type::Integer, "How many seconds to wait before the next try");
+    const CHALLENGE: Header = (
+        "WWW-Authenticate",
+        Type::String,
+        "What the request lacks: a key, a valid key, or a role. Absent if the refusal has another reason",
+    );
     match status {
         "401" | "403" => &[REQUEST_ID, CHALLENGE],
         "429" | "503" => &[REQUEST_ID, RETRY_AFTER],
@@ -146,9 +194,9 @@ fn description() -> utoipa::openapi::OpenApi {
     description
 }
 
-/// The description as JSON.
+/// Returns the description as JSON.
 pub(crate) fn document() -> Bytes {
-    // Made of what was compiled in: it does not fail on one machine and succeed on another.
+    // It is made of compiled-in values, so it cannot fail on one machine and succeed on another.
     serde_json::to_vec(&description()).unwrap_or_default().into()
 }
 

@@ -1,12 +1,12 @@
-//! A path taken apart: the prefix it stands under, and its segments as they stand on the request line.
+//! Paths: the prefix and the segments, as they are on the request line.
 
 use dataapi_core::{CustomerId, DialogId, Invalid};
 use dataapi_wire::percent_decode;
 
-/// The most segments that a path has after its prefix.
+/// The maximum number of segments after the prefix.
 pub(crate) const MOST_SEGMENTS: usize = 4;
 
-/// Where a route stands; links in an answer stay under the prefix that was asked under.
+/// The prefix of a path. Links in an answer have the prefix of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Prefix {
     Bare,
@@ -22,7 +22,7 @@ impl Prefix {
     }
 }
 
-/// One segment of a path as it stands on the request line.
+/// One segment of a path, percent-encoded as it was sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Segment<'p>(&'p str);
 
@@ -44,7 +44,7 @@ impl<'p> Segment<'p> {
     }
 }
 
-/// A path that may be one of a route.
+/// A path that could be that of a route.
 #[derive(Debug)]
 pub(crate) struct Path<'p> {
     pub(crate) prefix: Prefix,
@@ -53,7 +53,7 @@ pub(crate) struct Path<'p> {
 }
 
 impl<'p> Path<'p> {
-    /// Takes a raw path apart; `None` if it is longer than that of any route.
+    /// Splits a raw path; `None` if it has more segments than any route.
     pub(crate) fn parse(path: &'p str) -> Option<Self> {
         let bare = path.strip_prefix('/')?;
         let (prefix, rest) = match bare.strip_prefix("v1/") {
@@ -74,10 +74,10 @@ impl<'p> Path<'p> {
     }
 }
 
-/// The shape of paths, such as `/data/{customerId}/{dialogId}`, whatever their ids: what logs, metrics and
-/// the API's description name.
+/// The template of a path, such as `/data/{customerId}/{dialogId}`. Logs, metrics and the API's description use it in
+/// place of paths, which contain ids.
 ///
-/// One that ends in a slash is also found without it.
+/// A template that ends in a slash also matches a path without it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Template {
     text: &'static str,
@@ -85,11 +85,11 @@ pub(crate) struct Template {
     count: usize,
 }
 
-/// What varies in the path of a route: its first two segments in braces.
+/// The segments of a path that are in braces in the template: at most two.
 pub(crate) type Parameters<'p> = [Segment<'p>; 2];
 
 impl Template {
-    /// Takes a template apart as the program is compiled.
+    /// Splits a template, at compile time.
     pub(crate) const fn new(text: &'static str) -> Self {
         let mut segments = [""; MOST_SEGMENTS];
         let mut count = 0;
@@ -113,7 +113,7 @@ impl Template {
         self.text
     }
 
-    /// What varies in `path`, if it has this shape.
+    /// Returns the parameters of `path` if it matches this template.
     pub(crate) fn matches<'p>(&self, path: &Path<'p>) -> Option<Parameters<'p>> {
         let template = match &self.segments[..self.count] {
             [without_slash @ .., ""] if path.count < self.count => without_slash,

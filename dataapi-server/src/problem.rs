@@ -1,7 +1,7 @@
-//! The one place where an error becomes an answer: problem documents (RFC 9457).
+//! Turns errors into answers: problem documents (RFC 9457). No other module does.
 //!
-//! No problem holds what a client sent: not a value, not the name of a member it made up, not the
-//! message of a parser, which quotes both.
+//! A problem never contains what a client sent: no value, no name of an unknown member, and no message of a parser,
+//! which quotes both.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -15,7 +15,7 @@ use http::header::{
 };
 use http::{HeaderValue, Response, StatusCode};
 
-/// What a client is told to bring (RFC 6750, section 3).
+/// What a request lacks, for `WWW-Authenticate` (RFC 6750, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Challenge {
     NoKey,
@@ -37,7 +37,7 @@ impl Challenge {
     }
 }
 
-/// A request that was refused or failed, on its way to an answer.
+/// Why a request was refused or failed, and what the answer needs.
 #[derive(Debug)]
 pub(crate) struct Problem {
     kind: ProblemKind,
@@ -68,7 +68,7 @@ impl Problem {
         }
     }
 
-    /// A query string that is not understood; the field is the parameter.
+    /// An invalid query string. The field is the parameter.
     pub(crate) fn bad_query(Invalid { field, reason, .. }: Invalid) -> Self {
         Self { field: Some(field), ..Self::new(ProblemKind::BadQuery, format!("{field} {reason}")) }
     }
@@ -78,21 +78,21 @@ impl Problem {
         Self::new(ProblemKind::NotJson, detail)
     }
 
-    /// A request without a key, where one is needed.
+    /// A request without the key that it needs.
     pub(crate) fn key_needed() -> Self {
-        let detail = "send a key, as 'Authorization: Bearer' and the key";
+        let detail = "the request has no key; send one in the header 'Authorization: Bearer KEY'";
         Self { challenge: Some(Challenge::NoKey), ..Self::new(ProblemKind::KeyNeeded, detail) }
     }
 
-    /// A key that does not work; which of the reasons it is, is the operator's to know.
+    /// A key that does not work. The client does not learn which of the reasons applies.
     pub(crate) fn key_refused() -> Self {
-        let detail = "the key is not known, or it has expired, or it was revoked";
+        let detail = "the key is unknown, expired or revoked";
         Self { challenge: Some(Challenge::BadKey), ..Self::new(ProblemKind::KeyRefused, detail) }
     }
 
-    /// A token that is not taken; why it is not is for the log.
+    /// A token that is not accepted. The reason goes to the log only.
     pub(crate) fn token_refused(cause: &'static str) -> Self {
-        let detail = "the token cannot be verified, has ended, or is not meant for this service";
+        let detail = "the token cannot be verified, has expired, or is not for this service";
         Self {
             challenge: Some(Challenge::BadKey),
             cause: Some(cause.into()),
@@ -100,26 +100,27 @@ impl Problem {
         }
     }
 
-    /// More requests than a key may make.
+    /// More requests than the key may make.
     pub(crate) fn rate_limited(retry_after: Duration) -> Self {
         Self {
             retry_after: Some(retry_after),
             ..Self::new(
                 ProblemKind::RateLimited,
-                "this key has made as many requests as it may; ask again later",
+                "the key has made more requests per second than it may; try again later",
             )
         }
     }
 
-    /// A browser that asks for a page of another site.
+    /// A browser's request from a web page of another origin.
     pub(crate) fn origin_refused() -> Self {
-        let detail = "requests of pages of other sites are not taken; see --cors-origin";
+        let detail = "requests from web pages of other origins are refused; the operator can allow an origin with \
+                      --cors-origin";
         Self::new(ProblemKind::OriginRefused, detail)
     }
 
-    /// A key that works, but not for this.
+    /// A valid key without the role for this route.
     pub(crate) fn role_missing(role: Role) -> Self {
-        let detail = format!("this takes a key with the role '{}'", role.name());
+        let detail = format!("this request needs a key with the role '{}'", role.name());
         Self {
             challenge: Some(Challenge::Role(role)),
             ..Self::new(ProblemKind::RoleMissing, detail)
@@ -128,73 +129,77 @@ impl Problem {
 
     /// A key that is bound to other customers or languages.
     pub(crate) fn out_of_reach() -> Self {
-        let detail = "the key is bound to customers or languages, and this lies beyond them";
+        let detail =
+            "the key is bound to customers or languages, and this request is outside its bounds";
         Self::new(ProblemKind::OutOfReach, detail)
     }
 
-    /// A path that leads nowhere.
+    /// A path without a route.
     pub(crate) fn no_such_route() -> Self {
         Self::new(ProblemKind::NoSuchRoute, "nothing is served at this path")
     }
 
-    /// A method that the path does not take.
+    /// A method that the path does not support.
     pub(crate) fn method_not_allowed(allowed: String) -> Self {
-        let detail = format!("this path takes {allowed}");
+        let detail = format!("this path supports only {allowed}");
         Self { allow: Some(allowed), ..Self::new(ProblemKind::MethodNotAllowed, detail) }
     }
 
-    /// A body that did not arrive in time. What is left of it is not waited for.
+    /// A body that did not arrive in time. The server does not wait for the rest and closes the connection.
     pub(crate) fn body_timeout() -> Self {
         let detail = "the body did not arrive in time";
         Self { closes: true, ..Self::new(ProblemKind::BodyTimeout, detail) }
     }
 
-    /// A body that broke off. Its rest cannot be told from a next request.
+    /// A body that ended early. Its rest cannot be told from the next request, so the server closes the connection.
     pub(crate) fn body_broke_off() -> Self {
-        Self { closes: true, ..Self::new(ProblemKind::NotJson, "the body broke off") }
+        Self {
+            closes: true,
+            ..Self::new(ProblemKind::NotJson, "the body ended before it was complete")
+        }
     }
 
-    /// A body longer than any right one can be.
+    /// A body that is longer than any valid body.
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let detail = format!("the body must be at most {limit} bytes");
         Self { closes: true, ..Self::new(ProblemKind::BodyTooLarge, detail) }
     }
 
-    /// A failure that is nobody's business but the operator's.
+    /// A failure of the server. The cause goes to the log only.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let detail = "the request failed in the server; its log says more";
+        let detail = "the request failed in the server; the server's log has the cause";
         Self { cause: Some(cause.into()), ..Self::new(ProblemKind::Internal, detail) }
     }
 
-    /// As many requests are being answered as may be.
+    /// More requests at once than the server answers.
     pub(crate) fn too_many_requests() -> Self {
         Self {
             retry_after: Some(Duration::from_secs(1)),
             ..Self::new(
                 ProblemKind::Overloaded,
-                "too many requests are being answered; ask again later",
+                "the server is answering too many requests; nothing was changed; try again later",
             )
         }
     }
 
-    /// As much is held in memory for others as may be.
+    /// More bytes of bodies and answers at once than the server holds in memory.
     pub(crate) fn no_room() -> Self {
         Self {
             retry_after: Some(Duration::from_secs(1)),
             closes: true,
             ..Self::new(
                 ProblemKind::Overloaded,
-                "too much is being sent and received; ask again later",
+                "the server holds too many bodies and answers; nothing was changed; try again later",
             )
         }
     }
 
-    /// A request that took too long, of which nobody can say whether it was done: it gets no answer.
+    /// A write that took too long, so that its outcome is unknown. It gets no answer; its connection is closed.
     pub(crate) fn unknown_outcome(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { is_cut: true, ..Self::unavailable(cause, Duration::from_secs(1)) }
     }
 
-    /// The store cannot be had just now.
+    /// The store is not available at the moment.
     pub(crate) fn unavailable(
         cause: impl Into<Box<dyn Error + Send + Sync>>,
         retry_after: Duration,
@@ -202,19 +207,30 @@ impl Problem {
         Self {
             cause: Some(cause.into()),
             retry_after: Some(retry_after),
-            ..Self::new(
-                ProblemKind::Unavailable,
-                "the store cannot be had just now; ask again later",
-            )
+            ..Self::new(ProblemKind::Unavailable, "the store is not available; try again later")
         }
     }
 
-    /// What lies behind it, for the log.
+    /// The failure of a request that might have changed something before it failed. The detail says so: a store reports a
+    /// commit of unknown outcome like any other failure.
+    pub(crate) fn in_a_write(self) -> Self {
+        if !matches!(self.kind, ProblemKind::Internal | ProblemKind::Unavailable) {
+            return self;
+        }
+        let detail = format!(
+            "{}. A change that was under way happened whole or not at all: send the request again to \
+             find out",
+            self.detail
+        );
+        Self { detail: detail.into(), ..self }
+    }
+
+    /// Takes the cause, for the log.
     pub(crate) fn take_cause(&mut self) -> Option<Box<dyn Error + Send + Sync>> {
         self.cause.take()
     }
 
-    /// The answer that tells the client.
+    /// Renders the answer.
     pub(crate) fn into_response(self) -> Response<Bytes> {
         let status = self.kind.status();
         let document = ProblemDocument {
@@ -250,13 +266,12 @@ impl Problem {
     }
 }
 
-/// Marks an answer that is not to be sent: the connection ends instead, which says that the outcome is not
-/// known.
+/// Marks an answer that must not be sent. The connection is closed instead, which means that the outcome is unknown.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the request took too long")]
 pub(crate) struct Cut;
 
-/// Rounds up: a client told 0 would ask again at once.
+/// Rounds up to at least one second. With 0, a client would try again at once.
 fn whole_seconds(duration: Duration) -> u64 {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     seconds.max(1)
@@ -283,7 +298,7 @@ impl From<StoreError> for Problem {
             StoreError::NotFound => Self::new(ProblemKind::NotFound, "there is no such dialog"),
             StoreError::Exists { same_content } => {
                 let detail = if same_content {
-                    "this very dialog is already stored"
+                    "the same dialog is already stored"
                 } else {
                     "the dialog id is taken; choose another"
                 };
@@ -298,12 +313,15 @@ impl From<StoreError> for Problem {
             ),
             StoreError::Conflict => Self::new(
                 ProblemKind::Conflict,
-                "a later yes does not undo a withdrawal or an erasure",
+                "a later grant cannot undo a withdrawal or an erasure",
             ),
             StoreError::Invalid { field, reason } => Invalid::new(field, reason).into(),
             StoreError::Overloaded { retry_after } => Self {
                 retry_after: Some(retry_after),
-                ..Self::new(ProblemKind::Overloaded, "too many requests wait; nothing was done")
+                ..Self::new(
+                    ProblemKind::Overloaded,
+                    "too many requests are waiting for the store; nothing was changed; try again later",
+                )
             },
             StoreError::Unavailable { reason, retry_after } => {
                 Self::unavailable(reason, retry_after)

@@ -1,4 +1,4 @@
-//! Newest pages, ready to be sent again for as long as nothing that can be read has changed.
+//! A cache of rendered first pages. It is valid as long as nothing readable has changed in the store.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use http::HeaderValue;
 
 use crate::path::Prefix;
 
-/// The answer to a page's request.
+/// A rendered page.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadyPage {
     pub(crate) body: Bytes,
@@ -17,7 +17,7 @@ pub(crate) struct ReadyPage {
     pub(crate) link: Option<HeaderValue>,
 }
 
-/// Pages of one revision of the store.
+/// The rendered pages of one revision of the store.
 #[derive(Debug)]
 pub(crate) struct ReadyPages {
     capacity: usize,
@@ -31,7 +31,7 @@ struct Kept {
     bytes: usize,
 }
 
-/// A request for a page, and the revision before it was read.
+/// A request for a page, and the store's revision before the page was read.
 #[derive(Debug)]
 pub(crate) struct Asked {
     key: (Prefix, PageRequest),
@@ -45,31 +45,30 @@ impl Asked {
 }
 
 impl ReadyPages {
-    /// Keeps pages of up to `capacity` bytes in all; none if that is 0.
+    /// Creates a cache of at most `capacity` bytes; with 0 it keeps nothing.
     pub(crate) fn new(capacity: usize) -> Self {
         Self { capacity, kept: Mutex::default() }
     }
 
-    /// Takes a request in.
+    /// Notes a request and the store's current revision.
     pub(crate) fn ask(
         &self,
         store: &dyn DialogStore,
         prefix: Prefix,
         request: PageRequest,
     ) -> Asked {
-        // Deeper pages are seldom asked for twice, and would crowd out the newest.
+        // Later pages are rarely requested twice and would crowd out the first ones.
         let newest = request.window().start == Start::Offset(0);
         let revision = if newest && self.capacity > 0 { store.revision() } else { None };
         Asked { key: (prefix, request), revision }
     }
 
-    /// The page, if it is ready.
+    /// Returns the page if it is in the cache.
     pub(crate) fn find(&self, asked: &Asked) -> Option<ReadyPage> {
         self.at(asked.revision?).pages.get(&asked.key).cloned()
     }
 
-    /// Keeps a page that was read after it was asked for, unless what can be read has changed
-    /// since.
+    /// Caches a page that was read after [`ask`](Self::ask), unless the store's revision has changed since.
     pub(crate) fn keep(&self, store: &dyn DialogStore, asked: Asked, page: ReadyPage) {
         let Some(revision) = asked.revision else { return };
         if page.body.len() > self.capacity || store.revision() != Some(revision) {
@@ -85,8 +84,8 @@ impl ReadyPages {
         }
     }
 
-    /// What is kept of `revision`. Pages of another one are of no use any more, and hold texts
-    /// that may have been withdrawn.
+    /// Returns the pages of `revision` and drops those of any other: they are outdated, and their texts might have been
+    /// withdrawn.
     fn at(&self, revision: Revision) -> MutexGuard<'_, Kept> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.revision != Some(revision) {

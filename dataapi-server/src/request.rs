@@ -1,4 +1,4 @@
-//! One request as its handler sees it: what was sent, who may see what, and what answers it.
+//! A request as its handler sees it: what was sent, the caller's reach, and the state of the server.
 
 use std::ops::Deref;
 
@@ -14,15 +14,15 @@ use crate::path::{Parameters, Prefix};
 use crate::problem::Problem;
 use crate::state::State;
 
-/// A request but for its body.
+/// A request without its body.
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) target: Uri,
     pub(crate) headers: HeaderMap,
 }
 
-/// A request that its caller may make. Its handler checks the query, then the ids, then the body, and
-/// reports the first that is wrong.
+/// A request whose key was checked. Its handler checks the query, then the ids, then the body, and reports the first that
+/// is wrong.
 pub(crate) struct Request<'r> {
     pub(crate) state: &'r State,
     pub(crate) prefix: Prefix,
@@ -33,7 +33,7 @@ pub(crate) struct Request<'r> {
     pub(crate) access: &'r mut AccessEntry,
 }
 
-/// The store for a request that is among those that are answered at once.
+/// The store, for one of the requests that are answered at once. Dropping it makes room for the next.
 pub(crate) struct Admitted<'r> {
     store: &'r (dyn DialogStore + 'static),
     _permit: SemaphorePermit<'r>,
@@ -48,17 +48,17 @@ impl Deref for Admitted<'_> {
 }
 
 impl<'r> Request<'r> {
-    /// The query string, empty if there is none.
+    /// The query string; empty if there is none.
     pub(crate) fn query(&self) -> &'r str {
         self.head.target.query().unwrap_or_default()
     }
 
-    /// Refuses any query: where none means anything, a parameter is a mistake.
+    /// Refuses any query string: this route knows no parameter, so one is a mistake.
     pub(crate) fn takes_no_query(&self) -> Result<(), Problem> {
         dataapi_wire::no_parameters(self.query()).map_err(Problem::bad_query)
     }
 
-    /// The ids of a path that names a customer and a dialog.
+    /// Parses the ids of a path with a customer and a dialog, and notes the dialog for the access log.
     pub(crate) fn customer_and_dialog(&mut self) -> Result<(CustomerId, DialogId), Problem> {
         let [customer, dialog] = self.parameters;
         let ids = (customer.customer_id()?, dialog.dialog_id()?);
@@ -66,33 +66,33 @@ impl<'r> Request<'r> {
         Ok(ids)
     }
 
-    /// The id of a path that names a dialog.
+    /// Parses the id of a path with a dialog, and notes it for the access log.
     pub(crate) fn dialog(&mut self) -> Result<DialogId, Problem> {
         let dialog_id = self.parameters[0].dialog_id()?;
         self.access.dialog(&*self.state.store, &dialog_id);
         Ok(dialog_id)
     }
 
-    /// The id of a path that names a customer.
+    /// Parses the id of a path with a customer, and notes it for the access log.
     pub(crate) fn customer(&mut self) -> Result<CustomerId, Problem> {
         let customer_id = self.parameters[0].customer_id()?;
         self.access.customer(&*self.state.store, &customer_id);
         Ok(customer_id)
     }
 
-    /// Notes for the auditor which dialogs are asked for.
+    /// Notes the filter for the access log.
     pub(crate) fn note_filter(&mut self, filter: &Filter) {
         self.access.filter(&*self.state.store, filter);
     }
 
-    /// Reads the whole body; it has its room until that is dropped.
+    /// Reads the whole body. It counts as held in memory until the [`Room`] is dropped.
     pub(crate) async fn body(&mut self) -> Result<(Vec<u8>, Room), Problem> {
         let State { body_limits, buffers, .. } = self.state;
         body::read(self.body, &self.head.headers, *body_limits, buffers).await
     }
 
-    /// The store, if no more requests are answered than may be at once. A handler that waits for its client
-    /// asks for it afterwards.
+    /// Returns the store, unless the maximum number of requests at once is reached. A handler that waits for its client,
+    /// as for a body, calls this afterwards.
     pub(crate) fn admit(&self) -> Result<Admitted<'r>, Problem> {
         let permit = self.state.permits.try_acquire();
         let permit = permit.map_err(|_| Problem::too_many_requests())?;

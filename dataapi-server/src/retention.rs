@@ -1,5 +1,5 @@
-//! Retention: erases dialogs whose consent never came, and consented ones that were kept for long
-//! enough (GDPR article 5(1)(e)); forgets tombstones where that is wanted.
+//! Retention (GDPR article 5(1)(e)): erases dialogs whose consent did not come in time and consented dialogs that were
+//! kept long enough, and removes old tombstones.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use dataapi_core::{Clock, DialogStore, Purge};
 
 use crate::metrics::Metrics;
 
-/// Small enough that requests get their turn between two batches.
+/// The size of a batch: small enough that requests do not wait long between two batches.
 const BATCH: u32 = 500;
 
-/// Purges, at the start and ever again, what is older than `after`. Runs until it is dropped, which is
+/// Purges whatever is older than `after`, at the start and then at regular intervals. Runs until it is dropped, which is
 /// safe at any moment.
 pub(crate) async fn run(
     store: &dyn DialogStore,
@@ -39,15 +39,16 @@ pub(crate) async fn run(
             tokio::task::yield_now().await;
         };
         if purged > 0 {
-            tracing::info!(purged, ?which, "purged what had come to its time");
+            tracing::info!(purged, ?which, "retention purged dialogs or tombstones");
         }
         if let Err(error) = outcome {
-            tracing::warn!(%error, ?which, "the clean-up goes on in the next round");
+            tracing::warn!(%error, ?which, "retention failed; it continues in the next round");
         }
     }
 }
 
-/// Often enough that a dialog outstays its time by a tenth at most, but not more than needed.
+/// Returns the time between two rounds: a tenth of `after`, but at least a second and at most an hour. So nothing is kept
+/// for more than a tenth, or a second, too long.
 fn interval(after: Duration) -> Duration {
     (after / 10).clamp(Duration::from_secs(1), Duration::from_hours(1))
 }

@@ -1,4 +1,4 @@
-//! The routes: one line for each, from which all else follows that depends on the route alone.
+//! The table of routes. Everything that depends only on the route follows from its line in the table.
 
 use dataapi_core::Role::{self, Admin, Consent, Ingest, Read, Subject};
 use http::Method;
@@ -10,30 +10,30 @@ use crate::request::Request;
 use self::Needs::{Key, Nothing};
 use self::Time::{Bounded, Own};
 
-/// What a request must bring.
+/// What a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
-    /// Neither key nor token: anyone may ask.
+    /// No key and no token: the route is open to anyone.
     Nothing,
-    /// A key or token with that role, once there are keys.
+    /// A key or a token with this role. A store without keys needs none, unless the server accepts tokens.
     Key(Role),
 }
 
 /// How long an answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Time {
-    /// As long as the server allows for any answer.
+    /// The server's limit for all answers.
     Bounded,
-    /// As long as the request asks for.
+    /// The time that the request asks for.
     Own,
 }
 
-/// Makes, of one line for each route, the list of all, the call of their handlers, and the paths of the API's
-/// description, which stand beside the handlers.
+/// Makes the table of routes, the calls of their handlers, and the paths of the API's description from one line for each
+/// route.
 macro_rules! routes {
     ($($method:ident $path:literal $needs:expr, $time:expr => $resource:ident::$handler:ident;)+) => {
         #[derive(Clone, Copy, Debug)]
-        #[allow(non_camel_case_types, reason = "each is called as its handler")]
+        #[allow(non_camel_case_types, reason = "each has the name of its handler")]
         enum Handler {
             $($handler),+
         }
@@ -49,7 +49,7 @@ macro_rules! routes {
         ),+];
 
         impl Route {
-            /// Hands the request to its handler. Not through a pointer, which would need another box.
+            /// Passes the request to its handler. A function pointer would need another box.
             pub(crate) async fn answer(&self, request: Request<'_>) -> Answer {
                 match self.handler {
                     $(Handler::$handler => crate::api::$resource::$handler(request).await),+
@@ -57,14 +57,14 @@ macro_rules! routes {
             }
         }
 
-        /// What the handlers say of their routes.
+        /// The descriptions of the routes, from the documentation of their handlers.
         #[derive(utoipa::OpenApi)]
         #[openapi(paths($(crate::api::$resource::$handler),+))]
         pub(crate) struct Descriptions;
     };
 }
 
-// Those of one path stand together, in the order in which `Allow` names their methods.
+// The routes of one path are next to each other, in the order in which `Allow` lists their methods.
 routes! {
     GET    "/data/"                        Key(Read), Bounded    => dialogs::query_dialogs;
     GET    "/data/{customerId}/{dialogId}" Key(Read), Bounded    => dialogs::read_dialog;
@@ -86,7 +86,7 @@ routes! {
     GET    "/docs/{file}"                  Nothing, Bounded      => docs::docs_file;
 }
 
-/// One line of the table.
+/// One line of the table of routes.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) method: Method,
@@ -97,28 +97,28 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// Whether it changes anything.
+    /// Whether a request can change the store.
     pub(crate) fn writes(&self) -> bool {
         !self.method.is_safe()
     }
 }
 
-/// All routes, those of one path one after another.
+/// Returns all routes; those of one path are next to each other.
 pub(crate) fn routes() -> &'static [Route] {
     ROUTES
 }
 
-/// What is served at a path.
+/// The routes of one path, and what varies in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'p> {
     pub(crate) prefix: Prefix,
     pub(crate) parameters: Parameters<'p>,
-    /// The index of the first of its routes.
+    /// The index of the first route of this path.
     pub(crate) index: usize,
 }
 
 impl<'p> Found<'p> {
-    /// What is served at a raw path; `None` if nothing is.
+    /// Finds the routes of a raw path; `None` if there are none.
     pub(crate) fn at(path: &'p str) -> Option<Self> {
         let path = Path::parse(path)?;
         let mut routes = ROUTES.iter().enumerate();
@@ -131,14 +131,14 @@ impl<'p> Found<'p> {
         ROUTES[self.index].template.as_str()
     }
 
-    /// The route of `method` here; `None` where it is not allowed.
+    /// Returns the route of this path for `method`; `None` if the path does not support it.
     pub(crate) fn route(&self, method: &Method) -> Option<&'static Route> {
-        // HEAD is GET whose body stays behind.
+        // HEAD is GET without the body of the answer.
         let method = if method == Method::HEAD { &Method::GET } else { method };
         self.routes().find(|route| route.method == method)
     }
 
-    /// The value of `Allow` for this path.
+    /// Returns the value of `Allow` for this path.
     pub(crate) fn allowed(&self) -> String {
         let methods = self.routes().map(|route| match route.method {
             Method::GET => "GET, HEAD",

@@ -1,5 +1,5 @@
-//! From one request to one answer: who asked (its id), what was asked (its route), and what came
-//! of it (log and metrics), whatever happens in between.
+//! Turns one request into one answer: request id, route, key, time limit, handler, log and metrics. A request that fails
+//! or panics gets an answer and a log line too.
 
 use std::error::Error;
 use std::fmt;
@@ -30,13 +30,13 @@ use crate::request::{Request, RequestHead};
 use crate::router::{Found, Needs, Time};
 use crate::state::State;
 
-/// Answers are data: nothing in them is to be run, and no page to be put around them.
+/// Answers are data: a browser must not run anything in them or show them in a frame.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The one filter: it takes a request apart and never rejects, since routing is done on the raw
-/// path, where `%2F` is still part of an id.
+/// The only filter. It takes a request apart and never rejects it: routing works on the raw path, in which `%2F` is still
+/// part of an id.
 pub(crate) fn filter(
     state: Arc<State>,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {
@@ -46,16 +46,16 @@ pub(crate) fn filter(
         .and(warp::body::stream().map(chunks))
         .then(move |method, target: Uri, headers, body| {
             let state = Arc::clone(&state);
-            // Each layer around it would move its kilobytes, and each idle connection keep room for them.
+            // Without the box, each layer around it would move its kilobytes, and each idle connection would reserve
+            // memory for them.
             Box::pin(
                 async move { answer(&state, RequestHead { method, target, headers }, body).await },
             )
         })
 }
 
-/// Lays the target of a request where [`filter`] finds it: warp's own filter of whole paths panics
-/// on a target that has none, which CONNECT has, and its filter of queries rejects where there is
-/// no query.
+/// Puts the target of a request where [`filter`] finds it. warp's own filter for whole paths panics on a target without
+/// a path, as in CONNECT, and its filter for queries rejects a target without a query.
 pub(crate) fn keep_target<B>(request: &mut http::Request<B>) {
     let target = request.uri().clone();
     request.extensions_mut().insert(target);
@@ -78,13 +78,16 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
     let request_id = request_id(&head.headers);
     let in_flight = state.metrics.enter();
     let found = Found::at(head.target.path());
-    // A panic is this request's alone: the store leaves nothing half done, and nothing else
-    // that outlives the request is changed under it.
+    // A panic concerns only this request: the store leaves nothing half done, and the request changes nothing else that
+    // outlives it.
     let mut access = AccessEntry::default();
     let handling = handle(state, found, &head, body, &mut access);
     let outcome = AssertUnwindSafe(handling).catch_unwind().await;
-    let outcome = outcome.unwrap_or_else(|_| Err(Problem::internal("a handler panicked")));
-    // What is done is done, and to be told; what is kept ready is in memory anyway.
+    let outcome = outcome.unwrap_or_else(|_| {
+        let problem = Problem::internal("a handler panicked");
+        Err(if head.method.is_safe() { problem } else { problem.in_a_write() })
+    });
+    // The answer to a write must not be refused for lack of memory, and a cached page is in memory anyway.
     let outcome = outcome.and_then(|response| {
         if head.method == Method::GET && response.body().is_unique() {
             let (parts, body) = response.into_parts();
@@ -126,8 +129,8 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
     response
 }
 
-/// Path, method, origin and key, and then the handler: query, ids, body. The first of them that is wrong is
-/// what is told.
+/// Checks the path, the method, the origin and the key, then calls the handler, which checks the query, the ids and the
+/// body. The first of them that is wrong is reported.
 async fn handle(
     state: &State,
     found: Option<Found<'_>>,
@@ -154,13 +157,14 @@ async fn handle(
         return answering.await;
     }
     match timeout(state.answer_timeout, answering).await {
+        Ok(outcome) if route.writes() => outcome.map_err(Problem::in_a_write),
         Ok(outcome) => outcome,
         Err(late) if route.writes() => Err(Problem::unknown_outcome(late)),
         Err(late) => Err(Problem::unavailable(late, Duration::from_secs(1))),
     }
 }
 
-/// The client's own id for the request if it is fit for a log, else a fresh one.
+/// Returns the client's own id for the request if it is fit for a log, otherwise a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let fits = |id: &&HeaderValue| {
         (1..=128).contains(&id.len())
@@ -170,14 +174,14 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
     };
     headers.get(REQUEST_ID).filter(fits).cloned().unwrap_or_else(|| {
-        // The library's own counter of ids of one moment is behind one lock for all threads.
+        // `Uuid::now_v7` would take a lock that all threads share, for its counter of ids of one moment.
         let mut buffer = Uuid::encode_buffer();
         let fresh = Uuid::new_v7(Timestamp::now(NoContext)).hyphenated().encode_lower(&mut buffer);
         HeaderValue::from_str(fresh).unwrap_or(HeaderValue::from_static("none"))
     })
 }
 
-/// What the log says of a request: never its path, its query or its body.
+/// A request in the log. It never has the path, the query or the body.
 struct Answered<'a> {
     request_id: &'a str,
     method: &'static str,
@@ -202,7 +206,7 @@ impl Answered<'_> {
                 )
             };
         }
-        // The level of an event is fixed where it stands.
+        // An event's level must be a constant.
         match self.status.as_u16() {
             503 => event!(Level::WARN),
             500.. => event!(Level::ERROR),
@@ -211,7 +215,7 @@ impl Answered<'_> {
     }
 }
 
-/// An error with all that lies behind it.
+/// Shows an error with its chain of causes.
 struct WithCauses<'a>(&'a (dyn Error + Send + Sync));
 
 impl fmt::Display for WithCauses<'_> {

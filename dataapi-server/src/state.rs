@@ -1,4 +1,4 @@
-//! What every request needs.
+//! The state of the server that all requests share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::net::body::BodyLimits;
 use crate::net::buffers::Buffers;
 use crate::ready_pages::ReadyPages;
 
-/// What every request needs.
+/// The state of the server that all requests share.
 pub(crate) struct State {
     pub(crate) store: Arc<dyn DialogStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -30,9 +30,9 @@ pub(crate) struct State {
     pub(crate) ready_pages: ReadyPages,
     pub(crate) is_encrypted: bool,
     pub(crate) metrics: Metrics,
-    /// The API's description.
+    /// The API's description, as JSON.
     pub(crate) openapi: Bytes,
-    /// One for each request for data that may be answered at once.
+    /// One permit for each request for data that can be answered at once.
     pub(crate) permits: Semaphore,
 }
 

@@ -1,4 +1,4 @@
-//! The ledger's events, for those who keep copies of what was exported or audit the chain.
+//! The ledger's events, for clients that keep exports up to date or audit the chain.
 
 use std::time::Duration;
 
@@ -10,29 +10,32 @@ use crate::api::answer::{Answer, json};
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// How often a request that waits looks for events.
+/// How often a waiting request looks for events.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Follow what is decided and erased
+/// Follow decisions and erasures
 ///
-/// The events of the consent ledger, in order, one for each grant, withdrawal, erasure and expiry. Ask
-/// again `after` what `next` says; `wait` holds the answer back until there is an event.
-/// A dialog is named by its `ref` only, unless `dialogs` asks for those that can be read: whoever
-/// keeps an export brings it up to date with that. Each `hash` covers the event and the one before it.
+/// Returns the events of the consent ledger in order: each grant, withdrawal, erasure and expiry (`expired`: retention
+/// erased a dialog, either because its consent did not come in time or because a consented dialog was kept long
+/// enough). For the next events, send `next` as `after`; with `wait`, the answer comes as soon as there is an event.
+///
+/// An event names its dialog only by `ref`, a keyed hash. With `dialogs=true`, each grant that still holds comes with
+/// its dialog, so that a client can keep an export up to date. Each `hash` covers the event and the hash of the event
+/// before it. A key that is bound to customers or languages gets every event, but dialogs only within its bounds.
 #[utoipa::path(
     get,
     path = "/changes",
     tag = "consent",
     operation_id = "readChanges",
     params(
-        ("after" = Option<String>, Query, pattern = r"^[0-9]{1,20}(\.[0-9]{1,20}){0,1023}$", description = "After which event to begin, as `next` tells: its position, with dots between those of several chains; 0 if left out"),
-        ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many at most; 100 if left out"),
+        ("after" = Option<String>, Query, pattern = r"^[0-9]{1,20}(\.[0-9]{1,20}){0,1023}$", description = "The position of the last event that the client has, as `next` returned it; the positions of several chains are separated by dots. 0, the start, if left out"),
+        ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "Maximum number of events; 100 if left out"),
         ("dialogs" = Option<bool>, Query, description = "Whether each grant that still holds comes with its dialog; false if left out"),
-        ("wait" = Option<String>, Query, pattern = r"^0*([0-9]|[1-5][0-9]|60)s?$", description = "For how long to wait for an event, up to 60 seconds", example = "30s"),
+        ("wait" = Option<String>, Query, pattern = r"^0*([0-9]|[1-5][0-9]|60)s?$", description = "How long to wait for an event if there is none yet, up to 60 seconds; 0 if left out", example = "30s"),
     ),
     responses(
-        (status = 200, description = "The events, none if there are no more", body = wire::Changes<'_>),
-        (status = 400, description = "A parameter is unknown, given twice, or outside its bounds"),
+        (status = 200, description = "The events; none if there are no more", body = wire::Changes<'_>),
+        (status = 400, description = "A parameter is unknown, given twice, or outside its bounds; `field` names it"),
     )
 )]
 pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
@@ -41,7 +44,7 @@ pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
     if dialogs {
         request.access.with_dialogs();
     }
-    // It waits for an event and needs next to nothing meanwhile, so it needs not be admitted.
+    // A waiting request needs hardly any resources, so it does not count as one of the requests at once.
     let store = &*request.state.store;
     let reach = request.reach.for_store();
     let started = Instant::now();
@@ -57,7 +60,7 @@ pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
         }
         sleep(PERIOD.min(wait)).await;
     };
-    // Read last: it is never behind the events.
+    // It is read last, so it is never behind the events.
     let head = store.ledger_head().await?;
     let mut next = after;
     for change in &changes {

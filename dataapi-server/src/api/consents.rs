@@ -1,4 +1,4 @@
-//! Consent: recorded by the chatbot when its customer answers.
+//! Consent: the decisions of customers, and their proofs.
 
 use dataapi_core::{EarlyDecision, StoreError};
 use dataapi_wire as wire;
@@ -7,27 +7,28 @@ use http::StatusCode;
 use crate::api::answer::{Answer, json};
 use crate::request::Request;
 
-/// Record what the customer decided on a dialog
+/// Record the customer's decision on a dialog
 ///
-/// *Yes* makes it readable, *no* erases it. The same decision again answers with the first
-/// receipt. A withdrawal or an erasure is never undone.
+/// `true` grants consent and makes the dialog readable. `false` withdraws or refuses consent and erases the dialog. The
+/// same decision sent again gets the first receipt. Nothing undoes a withdrawal or an erasure.
 ///
-/// Where the server holds early decisions (`--hold-early-decisions`), one on a dialog that was not
-/// received yet is kept: *no* blocks the dialog for ever, *yes* makes it readable as it is received.
+/// If the server holds early decisions (`--hold-early-decisions`), it also takes a decision on a dialog that it has not
+/// received yet. A held grant makes the dialog readable when it is received, if that happens in time. A held withdrawal
+/// refuses the dialog permanently.
 #[utoipa::path(
     post,
     path = "/consents/{dialogId}",
     tag = "consent",
     operation_id = "decide",
-    params(("dialogId" = wire::Id, Path, description = "Which dialog")),
+    params(("dialogId" = wire::Id, Path, description = "The id of the dialog")),
     request_body = wire::Decision,
     responses(
-        (status = 200, description = "Recorded, on disk", body = wire::Receipt<'_>),
-        (status = 202, description = "Held until the dialog is received, on disk", body = wire::HeldDecision<'_>),
+        (status = 200, description = "The decision is recorded, on disk", body = wire::Receipt<'_>),
+        (status = 202, description = "The decision is held until the dialog is received, on disk", body = wire::HeldDecision<'_>),
         (status = 400, description = "The body is not JSON, or there is a query string"),
-        (status = 404, description = "There is no such dialog, and early decisions are not held"),
+        (status = 404, description = "There is no such dialog, or the key's bounds exclude it. If the server holds early decisions, a key without bounds gets 202 for an unknown dialog instead"),
         (status = 408, description = "The body did not arrive in time"),
-        (status = 409, description = "A yes after a withdrawal or an erasure"),
+        (status = 409, description = "The decision is a grant, but the dialog was withdrawn or erased before"),
         (status = 413, description = "The body is too large"),
         (status = 422, description = "A value is outside its bounds; `field` names it"),
     )
@@ -53,18 +54,21 @@ pub(crate) async fn decide(mut request: Request<'_>) -> Answer {
     }
 }
 
-/// See how a dialog stands
+/// Read the consent state of a dialog
+///
+/// Also answers for withdrawn and erased dialogs, from their tombstones. These name no customer and no language, so
+/// every key with the role can read them.
 #[utoipa::path(
     get,
     path = "/consents/{dialogId}",
     tag = "consent",
     operation_id = "readConsent",
-    params(("dialogId" = wire::Id, Path, description = "Which dialog")),
+    params(("dialogId" = wire::Id, Path, description = "The id of the dialog")),
     responses(
-        (status = 200, description = "How it stands, and since when", body = wire::ConsentStatus<'_>),
+        (status = 200, description = "The state, and its date", body = wire::ConsentStatus<'_>),
         (status = 400, description = "There is a query string"),
-        (status = 404, description = "The id was never used"),
-        (status = 422, description = "The id is outside its bounds"),
+        (status = 404, description = "There is no such dialog, its tombstone was removed, or the key's bounds exclude it"),
+        (status = 422, description = "The id is outside its bounds; `field` names it"),
     )
 )]
 pub(crate) async fn read_consent(mut request: Request<'_>) -> Answer {
@@ -75,21 +79,21 @@ pub(crate) async fn read_consent(mut request: Request<'_>) -> Answer {
     json(&wire::ConsentStatus::from(&store.consent(&dialog_id).await?))
 }
 
-/// Get the proof of the last decision, to be given to the customer
+/// Read the proof of the last decision on a dialog
 ///
-/// Its members are named after ISO/IEC TS 27560 as far as they apply. After an erasure it proves the
-/// erasure.
+/// The proof is meant for the customer. Its members have the names of ISO/IEC TS 27560 where those apply. After an
+/// erasure it proves the erasure.
 #[utoipa::path(
     get,
     path = "/consents/{dialogId}/receipt",
     tag = "consent",
     operation_id = "readReceipt",
-    params(("dialogId" = wire::Id, Path, description = "Which dialog")),
+    params(("dialogId" = wire::Id, Path, description = "The id of the dialog")),
     responses(
         (status = 200, description = "The proof", body = wire::ConsentReceipt<'_>),
         (status = 400, description = "There is a query string"),
-        (status = 404, description = "The id was never used, or nothing is decided yet"),
-        (status = 422, description = "The id is outside its bounds"),
+        (status = 404, description = "There is no such dialog or no decision on it yet, its tombstone was removed, or the key's bounds exclude it"),
+        (status = 422, description = "The id is outside its bounds; `field` names it"),
     )
 )]
 pub(crate) async fn read_receipt(mut request: Request<'_>) -> Answer {

@@ -1,4 +1,4 @@
-//! The rights of the customer whom the data is about (GDPR articles 15, 17 and 20).
+//! The customer's rights: access, portability and erasure (GDPR articles 15, 17 and 20).
 
 use dataapi_wire as wire;
 
@@ -6,25 +6,26 @@ use crate::api::answer::{Answer, json, page, send};
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// Everything held on one customer, pending dialogs too, newest first
+/// Read everything that is stored about one customer
 ///
-/// The customer's own copy: hand it to nobody else.
+/// Returns a page of the customer's dialogs, newest first, including pending ones: the answer to a subject access
+/// request (GDPR articles 15 and 20). Give it to the customer only. Follow `next` for the rest.
 #[utoipa::path(
     get,
     path = "/customers/{customerId}/data",
     tag = "customers",
     operation_id = "readCustomerData",
     params(
-        ("customerId" = wire::Id, Path, description = "Whose data"),
-        ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many at most; 100 if left out"),
-        ("offset" = Option<u64>, Query, format = "uint64", maximum = 18_446_744_073_709_551_615_usize, description = "How many to skip; not together with `cursor`"),
-        ("cursor" = Option<String>, Query, description = "Where to go on, out of `next`"),
-        ("total" = Option<bool>, Query, description = "Whether to count all; true if left out"),
+        ("customerId" = wire::Id, Path, description = "The id of the customer"),
+        ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "Maximum number of dialogs on the page; 100 if left out"),
+        ("offset" = Option<u64>, Query, format = "uint64", maximum = 18_446_744_073_709_551_615_usize, description = "Number of dialogs to skip; not together with `cursor`"),
+        ("cursor" = Option<String>, Query, description = "Where to continue, taken from `next`"),
+        ("total" = Option<bool>, Query, description = "Whether to count all dialogs that match; true if left out"),
     ),
     responses(
-        (status = 200, description = "A page", body = wire::Page<'_>, headers(("Link" = String, description = "The following page, rel=\"next\""))),
-        (status = 400, description = "A parameter is unknown, given twice, or outside its bounds"),
-        (status = 422, description = "The id is outside its bounds"),
+        (status = 200, description = "A page", body = wire::Page<'_>, headers(("Link" = String, description = "The relative URL of the next page, with `rel=\"next\"`; absent on the last page"))),
+        (status = 400, description = "A parameter is unknown, given twice, or outside its bounds; `field` names it"),
+        (status = 422, description = "The id is outside its bounds; `field` names it"),
     )
 )]
 pub(crate) async fn read_customer_data(mut request: Request<'_>) -> Answer {
@@ -38,17 +39,20 @@ pub(crate) async fn read_customer_data(mut request: Request<'_>) -> Answer {
     Ok(send(page(&wire::Page::new(&found, asked.window(), next.as_deref()))?))
 }
 
-/// Erase everything held on one customer
+/// Erase everything that is stored about one customer
+///
+/// Erases all dialogs of the customer, pending ones too (right to erasure, GDPR article 17). Only tombstones remain,
+/// which do not name the customer.
 #[utoipa::path(
     delete,
     path = "/customers/{customerId}",
     tag = "customers",
     operation_id = "eraseCustomer",
-    params(("customerId" = wire::Id, Path, description = "Whose data")),
+    params(("customerId" = wire::Id, Path, description = "The id of the customer")),
     responses(
-        (status = 200, description = "How many dialogs were erased; none is fine", body = wire::Erasure),
+        (status = 200, description = "The number of dialogs that were erased, on disk; 0 if there were none", body = wire::Erasure),
         (status = 400, description = "There is a query string"),
-        (status = 422, description = "The id is outside its bounds"),
+        (status = 422, description = "The id is outside its bounds; `field` names it"),
     )
 )]
 pub(crate) async fn erase_customer(mut request: Request<'_>) -> Answer {

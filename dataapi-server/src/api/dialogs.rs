@@ -1,4 +1,4 @@
-//! Dialogs: stored by the chatbot, read by the analyst.
+//! Dialogs: the chatbot stores them, and analysts read those that were consented to.
 
 use dataapi_core::{Invalid, StoreError};
 use dataapi_wire as wire;
@@ -11,8 +11,9 @@ use crate::request::Request;
 
 /// Page through consented dialogs, newest first
 ///
-/// `next` is the URL of the following page: following it to the end yields every dialog that was
-/// consented at the start and stayed so exactly once, however many others come and go meanwhile.
+/// Returns only dialogs whose customers consented, and only those within the key's bounds. `next` is the URL of the
+/// next page. Following it to the end returns every dialog that was consented at the start and stayed so exactly once,
+/// even while others are added and erased.
 #[utoipa::path(
     get,
     path = "/data/",
@@ -20,8 +21,8 @@ use crate::request::Request;
     operation_id = "queryDialogs",
     params(wire::FilterParameters, wire::WindowParameters),
     responses(
-        (status = 200, description = "A page", body = wire::Page<'_>, headers(("Link" = String, description = "The following page, rel=\"next\""))),
-        (status = 400, description = "A parameter is unknown, given twice, or outside its bounds"),
+        (status = 200, description = "A page", body = wire::Page<'_>, headers(("Link" = String, description = "The relative URL of the next page, with `rel=\"next\"`; absent on the last page"))),
+        (status = 400, description = "A parameter is unknown, given twice, or outside its bounds; `field` names it"),
     )
 )]
 pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
@@ -35,7 +36,7 @@ pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
     }
     let asked = key.request();
     let found = store.query(asked).await.map_err(|error| match error {
-        // What only the store can tell of a query is as wrong as what its text tells.
+        // The store checks what the text of the query alone does not show. It is a bad query all the same.
         StoreError::Invalid { field, reason } => Problem::bad_query(Invalid::new(field, reason)),
         other => other.into(),
     })?;
@@ -46,23 +47,26 @@ pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
     Ok(send(ready))
 }
 
-/// Store a dialog, as pending unless its customer's yes came first
+/// Store a dialog
+///
+/// The dialog is pending, so nobody can read its text until the customer consents. If the server holds an early grant
+/// for it, it is readable at once. A client that got no answer can send the same request again.
 #[utoipa::path(
     post,
     path = "/data/{customerId}/{dialogId}",
     tag = "dialogs",
     operation_id = "insertDialog",
     params(
-        ("customerId" = wire::Id, Path, description = "Whose dialog it is"),
-        ("dialogId" = wire::Id, Path, description = "Unique in the whole store"),
+        ("customerId" = wire::Id, Path, description = "The id of the customer whose dialog it is"),
+        ("dialogId" = wire::Id, Path, description = "The id of the dialog, unique in the whole store"),
     ),
     request_body = wire::NewDialog,
     responses(
-        (status = 201, description = "Stored, on disk", body = wire::Dialog<'_>, headers(("Location" = String, description = "The relative URL of the dialog"))),
+        (status = 201, description = "The dialog is stored, on disk", body = wire::Dialog<'_>, headers(("Location" = String, description = "The relative URL of the dialog"))),
         (status = 400, description = "The body is not JSON, or there is a query string"),
         (status = 408, description = "The body did not arrive in time"),
-        (status = 409, description = "The id is taken; `same_content` tells whether by this very dialog"),
-        (status = 410, description = "Withdrawn or erased before"),
+        (status = 409, description = "The id is taken. If `same_content` is true, this dialog is already stored and the client is done"),
+        (status = 410, description = "The dialog was withdrawn or erased before, or its customer refused consent before it came"),
         (status = 413, description = "The body is too large"),
         (status = 422, description = "A value is outside its bounds; `field` names it"),
     )
@@ -85,20 +89,22 @@ pub(crate) async fn insert_dialog(mut request: Request<'_>) -> Answer {
 }
 
 /// Read one consented dialog
+///
+/// A dialog outside the key's bounds gets the same answer as one that does not exist.
 #[utoipa::path(
     get,
     path = "/data/{customerId}/{dialogId}",
     tag = "dialogs",
     operation_id = "readDialog",
     params(
-        ("customerId" = wire::Id, Path, description = "Whose dialog it is"),
-        ("dialogId" = wire::Id, Path, description = "Which dialog"),
+        ("customerId" = wire::Id, Path, description = "The id of the customer whose dialog it is"),
+        ("dialogId" = wire::Id, Path, description = "The id of the dialog"),
     ),
     responses(
         (status = 200, description = "The dialog", body = wire::Dialog<'_>),
         (status = 400, description = "There is a query string"),
-        (status = 403, description = "Its customer has not consented yet, or the key lacks the role 'read'"),
-        (status = 404, description = "Absent, withdrawn, erased, or another customer's"),
+        (status = 403, description = "The customer has not consented yet, the key lacks the role `read`, or a web page of another origin sent the request"),
+        (status = 404, description = "There is no such dialog, it was withdrawn or erased, it belongs to another customer, or the key's bounds exclude it"),
         (status = 422, description = "An id is outside its bounds; `field` names it"),
     )
 )]
@@ -111,19 +117,21 @@ pub(crate) async fn read_dialog(mut request: Request<'_>) -> Answer {
 }
 
 /// Erase one dialog
+///
+/// Erases a dialog in any state, pending ones too. A tombstone remains, which keeps the id taken.
 #[utoipa::path(
     delete,
     path = "/data/{customerId}/{dialogId}",
     tag = "dialogs",
     operation_id = "eraseDialog",
     params(
-        ("customerId" = wire::Id, Path, description = "Whose dialog it is"),
-        ("dialogId" = wire::Id, Path, description = "Which dialog"),
+        ("customerId" = wire::Id, Path, description = "The id of the customer whose dialog it is"),
+        ("dialogId" = wire::Id, Path, description = "The id of the dialog"),
     ),
     responses(
-        (status = 200, description = "Erased", body = wire::Erasure),
+        (status = 200, description = "The dialog is erased, on disk", body = wire::Erasure),
         (status = 400, description = "There is a query string"),
-        (status = 404, description = "Absent, already erased, or another customer's"),
+        (status = 404, description = "There is no such dialog, it was withdrawn or erased before, or it belongs to another customer"),
         (status = 422, description = "An id is outside its bounds; `field` names it"),
     )
 )]

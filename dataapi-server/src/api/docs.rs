@@ -1,4 +1,4 @@
-//! `/docs`: a page to read about the API and try it, all of it inside the program.
+//! `/docs`: a page to read about the API and try it. All its files are in the program.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read as _};
@@ -18,14 +18,14 @@ use crate::path::Prefix;
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// Nothing from another host, and no requests to one; the page sets styles inline and draws its
-/// icons as `data:`.
+/// Allows nothing from another host and no requests to one. The page sets styles inline and has its icons as `data:`
+/// URLs.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 
-/// Starts the page. The URL is relative, so that it works under either prefix; and there is no badge, which a
-/// foreign host would draw.
+/// Starts the page. The URL is relative, so that the page works under both prefixes. The validator's badge is off,
+/// because it would come from another host.
 const INITIALIZER: &str = r##"window.onload = () => {
   window.ui = SwaggerUIBundle({
     "dom_id": "#swagger-ui",
@@ -40,8 +40,7 @@ const INITIALIZER: &str = r##"window.onload = () => {
 };
 "##;
 
-/// The files of the page by name, as a browser asks for them; what else Swagger UI ships is for other ways to
-/// embed it.
+/// The files of the page and their types. Swagger UI ships others, for other ways to embed it.
 const FILES: [(&str, &str); 8] = [
     ("favicon-16x16.png", "image/png"),
     ("favicon-32x32.png", "image/png"),
@@ -53,7 +52,7 @@ const FILES: [(&str, &str); 8] = [
     ("swagger-ui.css", "text/css"),
 ];
 
-/// The files of the page, unpacked when the first of them is asked for.
+/// The files of the page, unpacked at the first request for one.
 fn files() -> &'static HashMap<&'static str, (&'static str, Bytes)> {
     static UNPACKED: OnceLock<HashMap<&str, (&str, Bytes)>> = OnceLock::new();
     // The archive is part of the program, and a test reads each file.
@@ -79,13 +78,13 @@ fn unpack() -> ZipResult<HashMap<&'static str, (&'static str, Bytes)>> {
     Ok(files)
 }
 
-/// The way to the page to read about the API and try it
+/// Redirect to the page that shows the API
 #[utoipa::path(
     get,
     path = "/docs",
     tag = "operations",
     operation_id = "docs",
-    responses((status = 308, description = "It is at `/docs/`", headers(("Location" = String, description = "The relative URL of the page"))))
+    responses((status = 308, description = "The page is at `/docs/`", headers(("Location" = String, description = "The relative URL of the page"))))
 )]
 pub(crate) async fn docs_entrance(request: Request<'_>) -> Answer {
     let location = match request.prefix {
@@ -98,13 +97,15 @@ pub(crate) async fn docs_entrance(request: Request<'_>) -> Answer {
     Ok(response)
 }
 
-/// The page to read about the API and try it
+/// Show the API and try it
+///
+/// Serves the files of a web page that reads this description and sends requests. Nothing is loaded from another host.
 #[utoipa::path(
     get,
     path = "/docs/{file}",
     tag = "operations",
     operation_id = "docsFile",
-    params(("file" = String, Path, description = "A file of the page; none for the page itself")),
+    params(("file" = String, Path, description = "A file of the page; empty for the page itself")),
     responses(
         (status = 200, description = "The file", content(
             (String = "text/html"),
@@ -116,7 +117,7 @@ pub(crate) async fn docs_entrance(request: Request<'_>) -> Answer {
     )
 )]
 pub(crate) async fn docs_file(request: Request<'_>) -> Answer {
-    // The empty name is the page itself.
+    // An empty name is the page itself.
     let name = request.parameters[0].as_sent();
     let name = if name.is_empty() { "index.html" } else { name };
     let (content_type, bytes) = files().get(&*name).ok_or_else(Problem::no_such_route)?;

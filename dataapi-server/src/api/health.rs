@@ -1,5 +1,4 @@
-//! Health, for programs that start servers and send them requests. It is answered even by a server that is
-//! busy.
+//! Health checks, for orchestrators and load balancers. A busy server answers them too.
 
 use std::time::Duration;
 
@@ -10,33 +9,37 @@ use crate::api::answer::{Answer, json};
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// How long a look at the store's health may take: an answer that comes late is of no use.
+/// How long the check of the store may take. A later answer is of no use.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether the process answers
+/// Check whether the process is alive
+///
+/// Does not look at the store. A busy server answers too.
 #[utoipa::path(
     get,
     path = "/health/live",
     tag = "operations",
     operation_id = "live",
-    responses((status = 200, description = "It does", body = wire::Health))
+    responses((status = 200, description = "The process answers", body = wire::Health))
 )]
 pub(crate) async fn live(_: Request<'_>) -> Answer {
     json(&wire::Health::OK)
 }
 
-/// Whether the store serves reads and writes
+/// Check whether the store can be read and written
+///
+/// Waits at most 2 seconds for the store. Any failure of the store is 503.
 #[utoipa::path(
     get,
     path = "/health/ready",
     tag = "operations",
     operation_id = "ready",
-    responses((status = 200, description = "It does", body = wire::Health))
+    responses((status = 200, description = "The store can be read and written", body = wire::Health))
 )]
 pub(crate) async fn ready(request: Request<'_>) -> Answer {
     match timeout(PATIENCE, request.state.store.ready()).await {
         Ok(Ok(())) => json(&wire::Health::OK),
-        // Whatever it is: not ready is what was asked.
+        // Whatever the error is, the store is not ready.
         Ok(Err(error)) => Err(Problem::unavailable(error, PATIENCE)),
         Err(slow) => Err(Problem::unavailable(slow, PATIENCE)),
     }

@@ -1,4 +1,4 @@
-//! Figures for Prometheus.
+//! Metrics for Prometheus.
 
 use std::time::Duration;
 
@@ -13,17 +13,19 @@ use crate::request::Request;
 /// How long the store may take to count its dialogs.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Figures for Prometheus
+/// Read the metrics, for Prometheus
+///
+/// If the store does not count its dialogs within 2 seconds, the answer comes without these counts.
 #[utoipa::path(
     get,
     path = "/metrics",
     tag = "operations",
     operation_id = "metrics",
-    responses((status = 200, description = "OpenMetrics text", body = String, content_type = metrics::CONTENT_TYPE))
+    responses((status = 200, description = "The metrics, as OpenMetrics text", body = String, content_type = metrics::CONTENT_TYPE))
 )]
 pub(crate) async fn read_metrics(request: Request<'_>) -> Answer {
     let store = request.admit()?;
-    // A store that cannot count must not hide the figures that tell why.
+    // A store that cannot count must not hide the metrics that show why.
     let stats = timeout(PATIENCE, store.stats()).await.ok().and_then(Result::ok);
     let snapshot = StoreSnapshot { stats, activity: store.activity() };
     let text = request.state.metrics.render(snapshot).map_err(Problem::internal)?;

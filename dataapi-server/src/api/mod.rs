@@ -1,7 +1,7 @@
-//! What each route does: one file for each resource, whose handlers take a request apart, ask the store and
-//! render the answer, and say so in the API's description.
+//! The handlers of the routes, one file for each resource. A handler parses the request, calls the store and renders the
+//! answer; its documentation is the route's part of the API's description.
 
-#![allow(clippy::unused_async, reason = "the router calls all handlers alike")]
+#![allow(clippy::unused_async, reason = "the router calls all handlers in the same way")]
 
 pub(crate) mod answer;
 pub(crate) mod changes;

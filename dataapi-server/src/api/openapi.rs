@@ -1,4 +1,4 @@
-//! The API's description, for programs.
+//! Serves the API's description.
 
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
@@ -6,13 +6,13 @@ use http::header::CACHE_CONTROL;
 use crate::api::answer::{Answer, typed};
 use crate::request::Request;
 
-/// This description
+/// Read this description
 #[utoipa::path(
     get,
     path = "/openapi.json",
     tag = "operations",
     operation_id = "openapi",
-    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+    responses((status = 200, description = "This description, as OpenAPI 3.1", body = Object))
 )]
 pub(crate) async fn read_description(request: Request<'_>) -> Answer {
     let body = request.state.openapi.clone();

@@ -1,11 +1,13 @@
-//! Counts.
+//! Counts of dialogs.
 
 use dataapi_wire as wire;
 
 use crate::api::answer::{Answer, json};
 use crate::request::Request;
 
-/// How many dialogs there are in each state
+/// Count the dialogs in each state
+///
+/// Counts the dialogs of all customers, so a key that is bound to customers or languages gets 403.
 #[utoipa::path(
     get,
     path = "/stats",
@@ -19,7 +21,7 @@ use crate::request::Request;
 pub(crate) async fn read_stats(request: Request<'_>) -> Answer {
     request.takes_no_query()?;
     let store = request.admit()?;
-    // They count everybody's dialogs.
+    // The counts are of all dialogs.
     request.reach.covers_all()?;
     json(&wire::Stats::from(&store.stats().await?))
 }

@@ -1,4 +1,4 @@
-//! What the server is, for clients that have to know, and for bug reports.
+//! The name and version of the server, for clients and for bug reports.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::auth::origin;
 use crate::request::{Request, RequestHead};
 use crate::state::State;
 
-/// How long the store may take to say what it is.
+/// How long the store may take to describe itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the server is
+/// Read the version of the server
 ///
-/// Which version it is, anyone may know; with a key for `admin`, and where the store has no keys, it tells
-/// more.
+/// Anyone gets the name and the version. With a key for `admin`, or if the server needs no keys, the answer also has the
+/// backend, the optional features that are on, and the version of the schema. An invalid key is ignored.
 #[utoipa::path(
     get,
     path = "/version",
     tag = "operations",
     operation_id = "readVersion",
-    responses((status = 200, description = "Its name and version", body = wire::Version))
+    responses((status = 200, description = "The name and version", body = wire::Version))
 )]
 pub(crate) async fn read_version(mut request: Request<'_>) -> Answer {
     let mut version = wire::Version {
@@ -35,7 +35,7 @@ pub(crate) async fn read_version(mut request: Request<'_>) -> Answer {
     };
     if is_admin(&mut request) {
         let state = request.state;
-        // A store that cannot tell must not hide the rest.
+        // A store that cannot answer must not hide the rest.
         let store = match request.admit() {
             Ok(store) => timeout(PATIENCE, store.info()).await.ok().and_then(Result::ok),
             Err(_) => None,
@@ -55,12 +55,12 @@ pub(crate) async fn read_version(mut request: Request<'_>) -> Answer {
     json(&version)
 }
 
-/// Whether the caller could use a route for `admin`; this one is open to anyone.
+/// Whether the caller may use routes for `admin`. This route is open to anyone.
 fn is_admin(request: &mut Request<'_>) -> bool {
     let State { keyring, clock, cors_origins, log_access, .. } = request.state;
     let RequestHead { target, headers, .. } = request.head;
     if headers.contains_key(AUTHORIZATION) {
-        // Nobody tries a key unseen.
+        // The access log has every attempt to use a key.
         request.access.begin(*log_access);
     }
     origin::check(target, headers, cors_origins).is_ok()

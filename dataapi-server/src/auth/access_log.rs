@@ -1,18 +1,18 @@
-//! The auditor's log: who asked for what, and how that ended. It names dialogs and customers by
-//! keyed hashes alone, as the ledger does.
+//! The access log, for auditors: who sent which request, and the status of the answer. Like the ledger, it names dialogs
+//! and customers only by keyed hashes.
 
 use std::sync::Arc;
 
 use dataapi_core::{CustomerId, DialogId, DialogRef, DialogStore, Filter, KeyName};
 use http::StatusCode;
 
-/// The target of its events, so that they can go to a sink of their own.
+/// The target of the access log's events, so that they can go to a sink of their own.
 pub(crate) const TARGET: &str = "dataapi_access";
 
-/// Who asks.
+/// Who sent a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Caller {
-    /// Someone with the key of that name.
+    /// A client with the key of this name.
     Key(KeyName),
     /// The subject of an identity provider's token.
     Subject(Arc<str>),
@@ -34,10 +34,10 @@ impl Caller {
     }
 }
 
-/// What is known of a request for the auditor; empty where nobody listens.
+/// The access log's entry for a request; empty if the log is off.
 #[derive(Debug, Default)]
 pub(crate) struct AccessEntry {
-    /// Whether the request is one for data, and someone wants to know.
+    /// Whether the request is logged: it is for data, and the log is on.
     is_noted: bool,
     caller: Option<Caller>,
     dialog: Option<DialogRef>,
@@ -46,33 +46,33 @@ pub(crate) struct AccessEntry {
 }
 
 impl AccessEntry {
-    /// A request for data.
+    /// Begins the entry of a request for data.
     pub(crate) fn begin(&mut self, is_noted: bool) {
         self.is_noted = is_noted;
     }
 
-    /// By that caller.
+    /// Notes the caller.
     pub(crate) fn by(&mut self, caller: &Caller) {
         if self.is_noted {
             self.caller = Some(caller.clone());
         }
     }
 
-    /// For changes with their dialogs, which are texts that leave the store.
+    /// Notes a request for changes with their dialogs, because their texts leave the store.
     pub(crate) fn with_dialogs(&mut self) {
         if self.is_noted {
             self.filter.push_str("dialogs=true");
         }
     }
 
-    /// About that dialog.
+    /// Notes the dialog.
     pub(crate) fn dialog(&mut self, store: &dyn DialogStore, id: &DialogId) {
         if self.is_noted {
             self.dialog = Some(store.reference(id));
         }
     }
 
-    /// About that customer.
+    /// Notes the customer.
     pub(crate) fn customer(&mut self, store: &dyn DialogStore, id: &CustomerId) {
         if self.is_noted {
             // Ids of both kinds have the same bounds.
@@ -80,7 +80,7 @@ impl AccessEntry {
         }
     }
 
-    /// For those that match.
+    /// Notes the filter of a query.
     pub(crate) fn filter(&mut self, store: &dyn DialogStore, filter: &Filter) {
         if !self.is_noted {
             return;
@@ -91,7 +91,7 @@ impl AccessEntry {
         self.filter = dataapi_wire::filter::for_log(filter);
     }
 
-    /// Writes it down.
+    /// Writes the entry.
     pub(crate) fn end(
         &self,
         request_id: &str,

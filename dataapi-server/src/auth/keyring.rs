@@ -1,5 +1,4 @@
-//! Keys and tokens: who may do what and how often, checked from memory. Keys are kept up to date with the
-//! store.
+//! Keys and tokens: checks in memory what a caller may do and how often. The keys follow the store.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -20,16 +19,16 @@ use crate::auth::rates::Rates;
 use crate::auth::tokens::{TokenOptions, Tokens, Verified};
 use crate::problem::Problem;
 
-/// How often the store is asked: a key that is revoked works for no longer than a second.
+/// How often the keys are read from the store: a revoked key works for at most a second.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// After how many failures in a row what is known is too old to go by.
+/// After how many failures in a row the known keys are too old to use.
 const MOST_FAILURES: u32 = 2;
 
-/// How often it is noted in the store when keys were used.
+/// How often the store is told when keys were last used.
 const NOTE_PERIOD: Duration = Duration::from_mins(1);
 
-/// Who may do what.
+/// The known keys, the identity provider's tokens, and the rate limits.
 #[derive(Debug)]
 pub(crate) struct Keyring {
     known: RwLock<KnownKeys>,
@@ -37,14 +36,14 @@ pub(crate) struct Keyring {
     rates: Option<Rates>,
 }
 
-/// What is known of the store's keys.
+/// The known keys of the store.
 #[derive(Clone, Debug)]
 enum KnownKeys {
-    /// Nothing, or nothing of late: nobody is let in. Whether there were keys before is kept.
+    /// The keys were not read, or not lately: nobody is let in. `had_keys` is whether there were keys before.
     Nothing {
         had_keys: bool,
     },
-    /// The store never had a key: anyone who reaches the server may do everything.
+    /// The store never had a key: anyone who can reach the server may do everything.
     NoKeys,
     Keys(Arc<HashMap<KeyHash, Entry>>),
 }
@@ -53,7 +52,7 @@ enum KnownKeys {
 struct Entry {
     key: Key,
     caller: Caller,
-    /// When it was last used, in microseconds; as long as it was not, far in the past.
+    /// When the key was last used, in microseconds; `i64::MIN` if this server has not seen it.
     used: Arc<AtomicI64>,
 }
 
@@ -72,8 +71,8 @@ impl Keyring {
         }
     }
 
-    /// Lets a request pass that takes that role, within the reach that comes back, or says what it lacks;
-    /// notes who asked.
+    /// Checks that the caller has `role`, and notes the caller for the access log. Returns the caller's reach, or the problem
+    /// that names what the request lacks.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,
@@ -122,7 +121,7 @@ impl Keyring {
         }
     }
 
-    /// Reads the store's keys, and those of the identity provider, for the first time.
+    /// Reads the store's keys, and the identity provider's, for the first time.
     pub(crate) async fn load(&self, store: &dyn DialogStore) {
         if let Ok(keys) = store.keys().await {
             self.take(keys);
@@ -132,7 +131,7 @@ impl Keyring {
         }
     }
 
-    /// Keeps up with the store and the identity provider. Runs until it is dropped.
+    /// Follows the store and the identity provider. Runs until it is dropped.
     pub(crate) async fn run(&self, store: &dyn DialogStore) {
         let following = async {
             match &self.tokens {
@@ -153,7 +152,7 @@ impl Keyring {
         let mut failures = 0;
         loop {
             period.tick().await;
-            // One that answers too late fails as well.
+            // A store that answers too late counts as failed.
             let keys = timeout(PERIOD, store.keys()).await;
             match keys.unwrap_or_else(|late| Err(StoreError::backend(late))) {
                 Ok(keys) => {
@@ -163,7 +162,7 @@ impl Keyring {
                 Err(error) => {
                     failures += 1;
                     if failures == MOST_FAILURES {
-                        tracing::warn!(%error, "the keys cannot be read; nobody is let in");
+                        tracing::warn!(%error, "the keys cannot be read from the store; every request that needs a key is refused");
                         self.fail();
                     }
                 }
@@ -178,7 +177,7 @@ impl Keyring {
         }
     }
 
-    /// What is known is too old to go by.
+    /// Marks the known keys as too old to use.
     fn fail(&self) {
         self.set(KnownKeys::Nothing { had_keys: self.known().had_keys() });
     }
@@ -186,7 +185,7 @@ impl Keyring {
     fn take(&self, keys: Vec<Key>) {
         let before = self.known();
         let had_keys = before.had_keys();
-        // Keys are never removed: without them the store is another one, or not to be trusted.
+        // Keys are never removed. If they are missing, this is another store, or it cannot be trusted.
         if keys.is_empty() && !had_keys {
             return self.set(KnownKeys::NoKeys);
         }
@@ -203,7 +202,7 @@ impl Keyring {
         self.set(KnownKeys::Keys(Arc::new(keys.into_iter().map(entry).collect())));
     }
 
-    /// What fails is noted the next time.
+    /// Tells the store when keys were used. If that fails, the next call does it.
     async fn note_use(&self, store: &dyn DialogStore) {
         let KnownKeys::Keys(keys) = self.known() else { return };
         let used: Vec<(KeyName, Date)> = keys
@@ -227,7 +226,7 @@ impl Keyring {
     }
 }
 
-/// The key or the token that a request brings (RFC 6750, section 2.1).
+/// Returns the key or the token of a request (RFC 6750, section 2.1).
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let value = match (given.next(), given.next()) {
@@ -256,7 +255,7 @@ mod tests {
     #[test]
     fn what_had_keys_never_opens_again_whatever_fails_in_between() {
         let keyring = Keyring::new(None, None);
-        assert!(!is_open(&keyring), "before the store was asked nobody is let in");
+        assert!(!is_open(&keyring), "nobody is let in before the keys were read");
         keyring.take(Vec::new());
         assert!(is_open(&keyring));
         let key = NewKey {
@@ -271,7 +270,7 @@ mod tests {
             keyring.fail();
             assert!(!is_open(&keyring));
             keyring.take(Vec::new());
-            assert!(!is_open(&keyring), "a store without its keys is not to be trusted");
+            assert!(!is_open(&keyring), "a store that lost its keys cannot be trusted");
         }
     }
 }

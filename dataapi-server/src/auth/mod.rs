@@ -1,4 +1,4 @@
-//! Who may do what, how often, and what is noted of it.
+//! What a caller may do and how often, and the access log.
 
 pub(crate) mod access_log;
 pub(crate) mod keyring;

@@ -1,12 +1,12 @@
-//! Origins: which pages in browsers may ask.
+//! Origins: which web pages may send requests.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::problem::Problem;
 
-/// Lets a request pass of this server's own pages, of one of those `origins`, or of no page. Without
-/// keys, a page in the browser of someone on this machine could decide and erase.
+/// Accepts a request from this server's own pages, from pages of these `origins`, or from no page. Without this check and
+/// without keys, any web page in a browser on this machine could record decisions and erase dialogs.
 pub(crate) fn check(
     target: &Uri,
     headers: &HeaderMap,
@@ -14,7 +14,7 @@ pub(crate) fn check(
 ) -> Result<(), Problem> {
     let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
     let server = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    // Over HTTP/2 it is part of the target.
+    // Over HTTP/2 the host is part of the target.
     let host = match target.authority() {
         Some(authority) => Some(authority.as_str()),
         None => headers.get(HOST).and_then(|host| host.to_str().ok()),

@@ -1,12 +1,12 @@
-//! The caller's reach: the one place where it is checked that a request lies within it.
+//! The caller's reach: the dialogs that the caller's key is bound to.
 //!
-//! Pages, single dialogs and changes are checked by the store, which is told the reach; all else here.
+//! The store applies the reach to pages, single dialogs and changes. This module checks it for all other requests.
 
 use dataapi_core::{ConsentState, CustomerId, DialogId, DialogStore, NewDialog, Reach, StoreError};
 
 use crate::problem::Problem;
 
-/// Which dialogs the caller's key may be used for.
+/// The dialogs that the caller's key can be used for.
 #[derive(Debug, Default)]
 pub(crate) struct CallerReach(Reach);
 
@@ -15,28 +15,29 @@ impl CallerReach {
         Self(reach)
     }
 
-    /// For a store that leaves out what lies beyond.
+    /// Returns the reach, for a store to apply.
     pub(crate) fn for_store(&self) -> &Reach {
         &self.0
     }
 
-    /// A dialog that is to be stored.
+    /// Checks a dialog that is to be stored.
     pub(crate) fn covers_dialog(&self, dialog: &NewDialog) -> Result<(), Problem> {
         refuse_unless(self.0.covers(&dialog.customer_id, &dialog.language))
     }
 
-    /// What is held on a customer.
+    /// Checks a request for all dialogs of a customer.
     pub(crate) fn covers_customer(&self, customer_id: &CustomerId) -> Result<(), Problem> {
         refuse_unless(self.0.covers_customer(customer_id))
     }
 
-    /// Everybody's dialogs.
+    /// Checks a request about all dialogs of the store.
     pub(crate) fn covers_all(&self) -> Result<(), Problem> {
         refuse_unless(self.0.is_all())
     }
 
-    /// A decision on a dialog: one that is held beyond the reach counts as unknown. A dialog that is gone
-    /// has no customer and no language any more: how it ended is told to anyone who knows its id.
+    /// Checks a request about the decision on a dialog. A pending or consented dialog out of reach gets the answer for an
+    /// unknown one. A withdrawn or erased dialog has no customer and no language any more, so any caller who knows its id
+    /// may see its state.
     pub(crate) async fn covers_decision(
         &self,
         store: &dyn DialogStore,

@@ -20,48 +20,48 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::problem::Problem;
 
-/// How often the provider's keys are read again.
+/// How often the provider's keys are read.
 const PERIOD: Duration = Duration::from_mins(5);
 
-/// How soon they are at the earliest, when a token names a key that is not known.
+/// The minimum time between two reads, when a token names an unknown key.
 const EARLIEST: Duration = Duration::from_secs(10);
 
-/// For how long they are trusted when they cannot be read again: the provider may have withdrawn one.
+/// How long the keys are trusted if they cannot be read again: the provider might have revoked one.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// The longest list of keys, in bytes.
+/// The maximum size of the list of keys, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// How many verified tokens are remembered.
+/// The maximum number of verified tokens in memory.
 const REMEMBERED: usize = 1_024;
 
-/// The longest name of a subject.
+/// The maximum length of a subject's name, in bytes.
 const LONGEST_SUBJECT: usize = 128;
 
-/// Which tokens are taken, and what they allow.
+/// Which tokens are accepted, and what they allow.
 ///
-/// The signature must be by one of the provider's keys, with an algorithm that the key itself is for:
-/// RSA, RSA-PSS, ECDSA on P-256 or P-384, or Ed25519. Symmetric keys and `none` are never taken (RFC 8725,
-/// section 3). `exp`, `iss` and `aud` must be there.
+/// The signature must be by one of the provider's keys, with an algorithm for that kind of key: RSA, RSA-PSS, ECDSA on
+/// P-256 or P-384, or Ed25519. Symmetric keys and `none` are never accepted (RFC 8725, section 3). A token needs the claims
+/// `exp`, `iss`, `aud` and `sub`.
 #[derive(Clone, Debug)]
 pub struct TokenOptions {
     /// Where the provider's keys are.
     pub keys: JwksSource,
-    /// What `iss` must be.
+    /// The required value of `iss`.
     pub issuer: String,
-    /// What `aud` must be or hold.
+    /// What `aud` must be or contain.
     pub audience: String,
-    /// The claim that names the roles, a string or an array of strings; where it lies within others, with
-    /// dots between, as in `realm_access.roles`. A string may name several, with spaces between.
+    /// The claim that names the roles: an array of strings, or a string with spaces between the names. A nested claim is
+    /// written with dots, as in `realm_access.roles`.
     pub roles_claim: String,
-    /// What each name in the claim allows; names that are not here allow nothing.
+    /// The roles that each name in the claim grants. Other names grant nothing.
     pub roles: BTreeMap<String, Roles>,
-    /// By how much the clocks of server and provider may differ.
+    /// How far the clocks of the server and of the provider can differ.
     pub leeway: Duration,
 }
 
 impl TokenOptions {
-    /// What is usual: the roles by their own names in the claim `roles`, and a minute between the clocks.
+    /// Options with the defaults: the claim `roles` has the names of the roles, and the clocks can differ by a minute.
     pub fn new(keys: JwksSource, issuer: String, audience: String) -> Self {
         let named = dataapi_core::Role::ALL.into_iter().map(dataapi_core::Role::name);
         let roles = named.filter_map(|name| Some((name.to_owned(), name.parse().ok()?))).collect();
@@ -70,12 +70,12 @@ impl TokenOptions {
     }
 }
 
-/// Where a provider's keys are, a JWK set (RFC 7517).
+/// Where a provider's keys are: a JWK set (RFC 7517).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JwksSource {
-    /// In a file, read again every few minutes.
+    /// In a file, which is read every 5 minutes.
     File(PathBuf),
-    /// At an `https:` URL, or on this machine an `http:` one.
+    /// At an `https:` URL. An `http:` URL must be on this machine.
     Url(String),
 }
 
@@ -90,7 +90,7 @@ impl std::str::FromStr for JwksSource {
         let uri: Uri = source.parse().map_err(|_| wrong())?;
         match (uri.scheme_str(), uri.host()) {
             (Some("https"), _) => Ok(Self::Url(source.to_owned())),
-            // Anyone who can answer instead of the provider could let in anyone.
+            // Without TLS, an attacker who answers in place of the provider could let in anyone.
             (Some("http"), Some("127.0.0.1" | "localhost" | "[::1]")) => {
                 Ok(Self::Url(source.to_owned()))
             }
@@ -99,21 +99,21 @@ impl std::str::FromStr for JwksSource {
     }
 }
 
-/// Whom a token is of, and what it allows.
+/// The subject of a valid token, and what it allows.
 #[derive(Clone, Debug)]
 pub(crate) struct Verified {
     pub(crate) subject: Arc<str>,
-    /// `None` where it names no role that is known.
+    /// `None` if the token names no known role.
     pub(crate) grant: Option<Grant>,
     until: Date,
 }
 
-/// Why a token is not taken.
+/// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenError {
-    /// The provider's keys are not known, or not of late.
+    /// The provider's keys were not read, or not lately.
     NoKeys,
-    /// It is not a good one; the reason is for the log.
+    /// The token is not valid. The reason goes to the log only.
     Refused(&'static str),
 }
 
@@ -129,7 +129,7 @@ impl From<TokenError> for Problem {
     }
 }
 
-/// The provider's keys, and what was verified with them.
+/// The provider's keys, and the tokens that were verified with them.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     options: TokenOptions,
@@ -156,7 +156,7 @@ impl Tokens {
         Self { options, known: RwLock::default(), unknown_key: Notify::new() }
     }
 
-    /// Checks a token; one that was checked before is not checked again until it ends.
+    /// Checks a token. A valid token is remembered until it expires and not verified again.
     pub(crate) fn check(&self, token: &str, now: Date) -> Result<Verified, TokenError> {
         let hash = blake3::hash(token.as_bytes());
         let (verified, read) = {
@@ -174,7 +174,7 @@ impl Tokens {
         if known.verified.len() >= REMEMBERED {
             known.verified.clear();
         }
-        // What was verified with keys that are gone meanwhile is good for this once.
+        // If the keys were replaced meanwhile, the token is valid for this request only.
         if known.read == read {
             known.verified.insert(hash, verified.clone());
         }
@@ -184,16 +184,16 @@ impl Tokens {
     fn verify(&self, token: &str, keys: &[ProviderKey]) -> Result<Verified, TokenError> {
         let header = decode_header(token).map_err(|error| refused(error.kind()))?;
         if header.crit.is_some() {
-            return Err(TokenError::Refused("it asks for what is not understood"));
+            return Err(TokenError::Refused("it has a critical header that is not supported"));
         }
         let wanted = |key: &&ProviderKey| header.kid.is_none() || key.id == header.kid;
         let mut fitting = keys.iter().filter(wanted);
         let (Some(key), None) = (fitting.next(), fitting.next()) else {
             self.unknown_key.notify_one();
-            return Err(TokenError::Refused("its key is not one of the provider's"));
+            return Err(TokenError::Refused("it is not signed by one of the provider's keys"));
         };
         let mut validation = Validation::new(Algorithm::RS256);
-        // By the key, not by what the token says of itself.
+        // The key decides which algorithms are valid, not the token.
         validation.algorithms.clone_from(&key.algorithms);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation.set_issuer(&[&self.options.issuer]);
@@ -207,13 +207,13 @@ impl Tokens {
         let end = Duration::try_from_secs_f64(end.max(0.0)).unwrap_or(Duration::MAX);
         let epoch = Date::from_micros(0).unwrap_or(Date::MIN);
         Ok(Verified {
-            subject: subject(&claims).ok_or(TokenError::Refused("it names no subject"))?,
+            subject: subject(&claims).ok_or(TokenError::Refused("it names no valid subject"))?,
             grant: self.roles(&claims).map(Grant::from),
             until: epoch.saturating_add(end).saturating_add(self.options.leeway),
         })
     }
 
-    /// All roles that the claim names.
+    /// Returns all roles that the claim names.
     fn roles(&self, claims: &Map<String, Value>) -> Option<Roles> {
         let names: Vec<&str> = match claim(claims, &self.options.roles_claim)? {
             Value::String(names) => names.split(' ').collect(),
@@ -227,16 +227,19 @@ impl Tokens {
     /// Reads the provider's keys for the first time.
     pub(crate) async fn load(&self) {
         if let Err(error) = self.read().await {
-            tracing::warn!(error, "the identity provider's keys cannot be read; no token is taken");
+            tracing::warn!(
+                error,
+                "the identity provider's keys cannot be read; every token is refused"
+            );
         }
     }
 
-    /// Keeps up with the provider. Runs until it is dropped.
+    /// Follows the provider's keys. Runs until it is dropped.
     pub(crate) async fn run(&self) {
         loop {
             sleep(EARLIEST).await;
             if self.are_known() {
-                // A provider that changes its keys signs with the new one at once.
+                // A provider that replaces its key signs with the new one at once.
                 let _ = timeout(PERIOD, self.unknown_key.notified()).await;
             }
             if let Err(error) = self.read().await {
@@ -281,14 +284,14 @@ fn fetch(source: &JwksSource) -> Result<Vec<u8>, String> {
     body.map_err(|error| error.to_string())
 }
 
-/// Takes the keys out of a list that can verify; others may be in it.
+/// Returns the keys in a list that can verify tokens, and ignores the others.
 fn parse(list: &[u8]) -> Result<Vec<ProviderKey>, String> {
     #[derive(Deserialize)]
     struct List {
         keys: Vec<Value>,
     }
 
-    let list: List = serde_json::from_slice(list).map_err(|_| "it is no list of keys")?;
+    let list: List = serde_json::from_slice(list).map_err(|_| "it is not a list of keys")?;
     let usable = list.keys.into_iter().filter_map(|key| {
         let key: Jwk = serde_json::from_value(key).ok()?;
         let algorithms = algorithms(&key);
@@ -299,10 +302,10 @@ fn parse(list: &[u8]) -> Result<Vec<ProviderKey>, String> {
         Some(ProviderKey { id, algorithms, key: DecodingKey::from_jwk(&key).ok()? })
     });
     let keys: Vec<_> = usable.collect();
-    if keys.is_empty() { Err("no key in it can verify a token".to_owned()) } else { Ok(keys) }
+    if keys.is_empty() { Err("it has no key that can verify a token".to_owned()) } else { Ok(keys) }
 }
 
-/// What a key verifies: never a symmetric algorithm, whose key would have to be a secret.
+/// Returns the algorithms of a key. Symmetric ones are left out: their key would have to be secret.
 fn algorithms(key: &Jwk) -> Vec<Algorithm> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
 
@@ -328,7 +331,7 @@ fn algorithms(key: &Jwk) -> Vec<Algorithm> {
     }
 }
 
-/// A claim by its name, or by its way through others.
+/// Finds a claim by its name, or by its path through nested claims.
 fn claim<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
     if let Some(found) = claims.get(name) {
         return Some(found);
@@ -337,22 +340,22 @@ fn claim<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
     claim(claims.get(outer)?.as_object()?, rest)
 }
 
-/// Whom it is of, as the log names them.
+/// Returns the subject of a token, if its name is fit for a log.
 fn subject(claims: &Map<String, Value>) -> Option<Arc<str>> {
     let subject = claims.get("sub")?.as_str()?;
     let fits = (1..=LONGEST_SUBJECT).contains(&subject.len());
     (fits && !subject.chars().any(char::is_control)).then(|| subject.into())
 }
 
-/// In words of our own: the library's may quote the token.
+/// Describes an error in fixed words, because the library's message can quote the token.
 fn refused(kind: &ErrorKind) -> TokenError {
     TokenError::Refused(match kind {
         ErrorKind::ExpiredSignature => "it has expired",
         ErrorKind::ImmatureSignature => "it is not valid yet",
         ErrorKind::InvalidSignature => "its signature is wrong",
-        ErrorKind::InvalidIssuer => "it is of another issuer",
+        ErrorKind::InvalidIssuer => "it is from another issuer",
         ErrorKind::InvalidAudience => "it is for another audience",
-        ErrorKind::InvalidAlgorithm => "its algorithm is not its key's",
+        ErrorKind::InvalidAlgorithm => "its algorithm does not match its key",
         ErrorKind::MissingRequiredClaim(_) => "it lacks a claim",
         _ => "it is not well formed",
     })

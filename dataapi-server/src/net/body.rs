@@ -1,4 +1,4 @@
-//! The bodies of requests: how much of one is read, and for how long.
+//! Reads the bodies of requests, within limits of size and time.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::net::buffers::{Buffers, Room};
 use crate::problem::Problem;
 
-/// Bounds of a body on the wire.
+/// The limits of a body as it is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
     bytes: usize,
@@ -21,19 +21,20 @@ pub(crate) struct BodyLimits {
 }
 
 impl BodyLimits {
-    /// A byte of text takes at most six in JSON (`\u0001`); the rest is room for all else.
+    /// Derives the maximum length of a body: a byte of text takes at most six in JSON (`\u0001`), and 16 KiB are for
+    /// everything else.
     pub(crate) fn new(max_text_bytes: usize, time: Duration) -> Self {
         Self { bytes: max_text_bytes.saturating_mul(6).saturating_add(16 * 1024), time }
     }
 }
 
-/// A body on its way in.
+/// A body that is being received.
 pub(crate) trait RequestBody: Send {
-    /// Its next part, once that is there.
+    /// Polls for the next part of the body.
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>>;
 
-    /// Reads on for a moment, so that a client which first sends all and then looks gets to see the
-    /// answer: a connection closed with bytes unread is reset, and the answer with it.
+    /// Reads and discards the rest in the background, up to `at_most` bytes and for at most a second. A connection that is
+    /// closed with unread bytes is reset, and a client that sends everything before it reads would lose the answer.
     fn discard(&mut self, at_most: usize);
 }
 
@@ -41,7 +42,7 @@ pub(crate) trait RequestBody: Send {
 #[derive(Debug)]
 pub(crate) struct BrokeOff;
 
-/// A body as a stream; none once it is discarded.
+/// A body as a stream; empty once it is discarded.
 pub(crate) struct Chunks<S>(Option<S>);
 
 impl<S> Chunks<S> {
@@ -76,7 +77,7 @@ where
     }
 }
 
-/// Reads a whole body; it has its room until that is dropped.
+/// Reads a whole body. It counts as held in memory until the [`Room`] is dropped.
 pub(crate) async fn read(
     body: &mut dyn RequestBody,
     headers: &HeaderMap,
@@ -86,14 +87,14 @@ pub(crate) async fn read(
     let deadline = Instant::now() + limits.time;
     let announced = announced_length(headers);
     if announced.is_some_and(|length| length > limits.bytes as u64) {
-        // A client that waits to be told to go on has sent nothing, and learns enough from this.
+        // A client that waits for '100 Continue' has sent nothing of its body.
         if !headers.contains_key(EXPECT) {
             body.discard(limits.bytes);
         }
         return Err(Problem::body_too_large(limits.bytes));
     }
     let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
-    // What a client announces is not yet what it sends.
+    // A client can announce more than it sends.
     let mut whole = Vec::with_capacity(announced.min(64 * 1024));
     let mut room = buffers.body();
     loop {

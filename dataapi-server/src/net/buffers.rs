@@ -1,4 +1,4 @@
-//! Buffers: how much of bodies and answers is in memory at once, however slowly clients send or take it.
+//! Limits how many bytes of bodies and answers are in memory at once, however slowly clients send or read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use crate::problem::Problem;
 
-/// An answer up to this size takes room that none above it can take.
+/// The maximum size of a small answer. Small answers have room of their own, which larger ones cannot take.
 const SMALL: usize = 64 * 1024;
 
-/// Room for bodies, for small answers and for large ones: none of them is kept out by another.
+/// The room for bodies, for small answers and for large answers. None of the three can use up another's room.
 #[derive(Debug)]
 pub(crate) struct Buffers {
     bodies: Pool,
@@ -24,36 +24,36 @@ struct Pool {
     bytes: usize,
 }
 
-/// Room that is taken; given back when it is dropped.
+/// A reserved number of bytes, which dropping it releases.
 #[derive(Debug)]
 pub(crate) struct Room {
     free: Arc<AtomicUsize>,
     bytes: usize,
 }
 
-/// An answer, and the room that it takes until its last byte is sent.
+/// An answer, with the room that it takes until its last byte is sent.
 struct BufferedAnswer {
     bytes: Bytes,
     _room: Room,
 }
 
 impl Buffers {
-    /// Room for so many bytes in all.
+    /// Creates room for this many bytes in all.
     pub(crate) fn new(bytes: usize) -> Self {
         let eighths = |number: usize| Pool::new(bytes / 8 * number);
         Self { bodies: eighths(4), small_answers: eighths(1), large_answers: eighths(3) }
     }
 
-    /// Room for a body, as yet none.
+    /// Returns the room of a body that has no bytes yet.
     pub(crate) fn body(&self) -> Room {
         Room { free: Arc::clone(&self.bodies.free), bytes: 0 }
     }
 
-    /// Keeps an answer's room for as long as any part of it waits to be sent, wherever that is.
+    /// Reserves room for an answer, until no part of it is in memory any more.
     pub(crate) fn hold(&self, bytes: Bytes) -> Result<Bytes, Problem> {
         let pool = if bytes.len() <= SMALL { &self.small_answers } else { &self.large_answers };
         let mut room = Room { free: Arc::clone(&pool.free), bytes: 0 };
-        // One that is larger than all the room there is takes all of it.
+        // An answer that is larger than all the room takes all of it.
         room.grow(bytes.len().min(pool.bytes))?;
         Ok(Bytes::from_owner(BufferedAnswer { bytes, _room: room }))
     }
@@ -66,7 +66,7 @@ impl Pool {
 }
 
 impl Room {
-    /// Takes so much more.
+    /// Reserves this many more bytes.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
         let taken = self
             .free

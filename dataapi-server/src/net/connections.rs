@@ -1,7 +1,7 @@
-//! Connections: from the listener to the service, and to an orderly end.
+//! Connections: accepts them, passes their requests to the service, and ends them in order.
 //!
-//! warp's own server waits for its connections for ever, whether they send, read or neither; this one
-//! gives each of that its time, and the end as well.
+//! warp's own server waits for its connections without limit. This one has a time limit for sending, for reading, for
+//! idle connections, and for the shutdown.
 
 use std::io;
 use std::pin::pin;
@@ -23,13 +23,13 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::net::tls::{HTTP_2, Tls};
 
-/// The most bytes of a head, and what is read or written at once.
+/// The maximum size of a head in bytes, and of what is read or written at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How many requests of one HTTP/2 connection are answered at once.
+/// The maximum number of requests of one HTTP/2 connection that are answered at once.
 const STREAMS: u32 = 128;
 
-/// What answers the requests of connections, on any thread.
+/// A service that answers requests, on any thread.
 pub(crate) trait Answering:
     Service<
         Request<Incoming>,
@@ -40,7 +40,7 @@ pub(crate) trait Answering:
     + Sync
     + 'static
 {
-    /// What it sends.
+    /// The body of an answer.
     type Body: Body<Data = Bytes, Error: ConnectionError> + Send + 'static;
 }
 
@@ -58,25 +58,25 @@ where
     type Body = B;
 }
 
-/// Why an answer ends before its time.
+/// Why an answer ends early.
 pub(crate) trait ConnectionError: std::error::Error + Send + Sync + 'static {}
 
 impl<E: std::error::Error + Send + Sync + 'static> ConnectionError for E {}
 
-/// How long a connection may take, and how many there may be.
+/// The time limits of connections, and their maximum number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLimits {
-    /// To send the head of a request, to be idle before it, and to agree on TLS.
+    /// The time limit for the TLS handshake, for an idle connection, and for the head of a request.
     pub(crate) head: Duration,
-    /// To take some more of an answer.
+    /// How long a client can stop reading its answer.
     pub(crate) write: Duration,
-    /// How many there are at most; others wait until one ends.
+    /// The maximum number of connections. Further ones wait until one ends.
     pub(crate) most: usize,
-    /// To finish what runs after the shutdown began.
+    /// The time limit for running requests after the shutdown began.
     pub(crate) grace: Duration,
 }
 
-/// Serves until `shutdown`, then finishes what runs.
+/// Serves until `shutdown`, then finishes the running requests.
 pub(crate) async fn run(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
@@ -97,7 +97,7 @@ pub(crate) async fn run(
                     let (tls, stopping) = (tls.clone(), stopping.clone());
                     connections.spawn(async move {
                         if let Err(error) = protocols.serve(stream, tls, service, stopping).await {
-                            tracing::debug!(error, "a connection broke off");
+                            tracing::debug!(error, "a connection ended early");
                         }
                     });
                 }
@@ -109,12 +109,15 @@ pub(crate) async fn run(
     drop((listener, stop));
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.grace, ended).await.is_err() {
-        tracing::warn!(connections = connections.len(), "cut what did not end in time");
+        tracing::warn!(
+            connections = connections.len(),
+            "closed the connections that did not end in time"
+        );
     }
     connections.shutdown().await;
 }
 
-/// How each protocol is spoken.
+/// The settings of each protocol.
 struct Protocols {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
@@ -128,7 +131,7 @@ impl Protocols {
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
             .max_buf_size(BUFFER_BYTES)
-            // A client that has said all it has to say may close its half and still wait for the answer.
+            // A client can close its half of the connection after its request and still wait for the answer.
             .half_close(true);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
@@ -142,7 +145,7 @@ impl Protocols {
         Self { http1, http2, limits }
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection until it ends.
     async fn serve(
         &self,
         stream: TcpStream,
@@ -150,7 +153,7 @@ impl Protocols {
         service: impl Answering,
         stopping: watch::Receiver<()>,
     ) -> Result<(), String> {
-        // An answer is one small write: waiting to fill a packet only delays it.
+        // An answer is one small write, so waiting to fill a packet would only delay it.
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write));
@@ -209,7 +212,7 @@ impl Protocols {
             () = requests.end(self.limits.head) => {}
         }
         connection.as_mut().graceful_shutdown();
-        // A client that takes nothing more would hold its answers for ever.
+        // A client that stops reading would hold its answers without limit.
         match tokio::time::timeout(self.limits.grace, connection).await {
             Ok(ended) => ended.map_err(|error| error.to_string()),
             Err(late) => Err(late.to_string()),
@@ -217,7 +220,7 @@ impl Protocols {
     }
 }
 
-/// The requests of one connection.
+/// The number of requests of one connection that began and that ended.
 #[derive(Default)]
 struct Requests {
     begun: AtomicU64,
@@ -232,8 +235,8 @@ impl Requests {
         Running(Arc::clone(requests))
     }
 
-    /// Ready once none has begun or run for that time, or up to twice that: a connection over HTTP/2 has
-    /// no other end as long as its client answers pings.
+    /// Waits until no request has begun or run for the time `idle`, or for up to twice that. Nothing else ends an idle
+    /// HTTP/2 connection whose client answers pings.
     async fn end(&self, idle: Duration) {
         loop {
             let before = self.begun.load(Ordering::Relaxed);
@@ -252,13 +255,13 @@ impl Drop for Running {
     }
 }
 
-/// A client that gave up while it waited is no matter; running out of file descriptors is, and
-/// passes only when connections end.
+/// Logs a failed accept and pauses for a moment. Ignores clients that gave up while they waited; any other failure, such
+/// as no free file descriptor, passes only when connections end.
 async fn after_refused_accept(error: io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
 
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        tracing::error!(%error, "no connection can be accepted");
+        tracing::error!(%error, "cannot accept a connection");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

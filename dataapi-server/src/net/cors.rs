@@ -1,10 +1,10 @@
-//! What browsers are told that ask on behalf of pages of other sites.
+//! CORS: the answers to browsers that send requests for web pages of other origins.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// Lets pages of those origins ask; `None` where there are none.
+/// Returns a layer that lets pages of these origins send requests; `None` if there are no origins.
 pub(crate) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Connections and what passes over them, as bytes.
+//! Connections, TLS, and the bytes of bodies and answers.
 
 pub(crate) mod body;
 pub(crate) mod buffers;

@@ -1,4 +1,4 @@
-//! TLS: a certificate and its key, read from files, and again when these change.
+//! TLS: a certificate and its key, read from files and read again when the files change.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,28 +12,28 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// By which a client says that it speaks HTTP/2.
+/// The ALPN name of HTTP/2.
 pub(crate) const HTTP_2: &[u8] = b"h2";
 
-/// The files that TLS is made of, all of them PEM.
+/// The files for TLS, all of them PEM.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The server's certificate, and behind it those that lead up to its authority.
+    /// The server's certificate, followed by its chain.
     pub certificate: PathBuf,
     /// The certificate's private key.
     pub key: PathBuf,
-    /// The authorities of clients: with it a client must show a certificate of one of them (mTLS).
+    /// The authorities that issue client certificates (mTLS): every client needs a certificate of one of them. `None` to
+    /// ask for no certificate.
     pub client_authorities: Option<PathBuf>,
 }
 
-/// What a server shows its clients: TLS 1.2 and 1.3 for HTTP/1.1 and HTTP/2.
+/// The server's certificate and key: TLS 1.2 and 1.3, for HTTP/1.1 and HTTP/2.
 ///
-/// A server looks at the files every few seconds, and takes what they hold for the connections that come
-/// after; those that are there go on. What it cannot read it does not take: the last good certificate
-/// stays, and the log warns.
+/// A running server checks the files every 5 seconds. Changed files apply to new connections; open ones continue. If the
+/// files cannot be used, the last good certificate stays in use and the log has a warning.
 pub struct Tls {
     files: TlsFiles,
     current: RwLock<Current>,
@@ -51,22 +51,22 @@ pub enum TlsError {
     /// A file cannot be read.
     #[error("the file '{}' cannot be read", path.display())]
     Unreadable {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
 
-    /// A file holds no PEM of the kind that it should.
-    #[error("the file '{}' holds no {what} in PEM", path.display())]
+    /// A file has no PEM block of the expected kind.
+    #[error("the file '{}' has no {what} in PEM", path.display())]
     NotPem {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// What the file should have.
         what: &'static str,
     },
 
-    /// The pieces do not go together.
+    /// The certificate and the key do not match, or one of them is invalid.
     #[error("the certificate and its key cannot be used together")]
     Unusable(#[source] rustls::Error),
 
@@ -79,17 +79,17 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// When one cannot be read, or the key is not that of the certificate.
+    /// If a file cannot be read or used, or the key does not belong to the certificate.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let contents = Contents::read(&files)?;
         let config = Arc::new(contents.config(&files)?);
         Ok(Self { files, current: RwLock::new(Current { contents, config }) })
     }
 
-    /// Reads the files again, and tells whether they have changed. After an error all is as before.
+    /// Reads the files again and returns whether they have changed. After an error, the old certificate stays in use.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// The same as for [`load`](Self::load).
     pub fn reload(&self) -> Result<bool, TlsError> {
         let contents = Contents::read(&self.files)?;
         if self.current.read().unwrap_or_else(PoisonError::into_inner).contents == contents {
@@ -101,13 +101,13 @@ impl Tls {
         Ok(true)
     }
 
-    /// Takes the connections that come next.
+    /// Returns an acceptor with the current certificate, for new connections.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current.config).into()
     }
 
-    /// Keeps up with the files. Runs until it is dropped.
+    /// Reloads the files when they change. Runs until it is dropped.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut warned = None;
         loop {
@@ -117,13 +117,13 @@ impl Tls {
                 continue;
             };
             match reloaded {
-                Ok(true) => tracing::info!("took a new certificate"),
+                Ok(true) => tracing::info!("loaded a new certificate"),
                 Ok(false) => {}
                 Err(error) => {
-                    // Once for each thing that is wrong, not every few seconds.
+                    // The same error is logged once, not every few seconds.
                     let said = Some(error.to_string());
                     if warned != said {
-                        tracing::warn!(%error, "the old certificate stays");
+                        tracing::warn!(%error, "cannot load the new certificate; still using the old one");
                         warned = said;
                     }
                     continue;
@@ -140,7 +140,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(PartialEq, Eq)]
 struct Contents {
     certificate: Vec<u8>,

@@ -104,5 +104,5 @@ async fn a_hangup_takes_a_new_certificate_while_connections_go_on() {
     drop((before, after));
     program.signal("TERM");
     let (status, _, log) = program.ended();
-    assert!(status.success() && log.contains("took a new certificate"), "{log}");
+    assert!(status.success() && log.contains("loaded a new certificate"), "{log}");
 }
