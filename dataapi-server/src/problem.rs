@@ -151,7 +151,7 @@ impl Problem {
         Self { closes: true, ..Self::new(ProblemKind::BodyTimeout, detail) }
     }
 
-    /// A body that ended early. Its rest cannot be told from the next request, so the server closes the connection.
+    /// A body that ended early. The server cannot know where the next request begins, so it closes the connection.
     pub(crate) fn body_broke_off() -> Self {
         Self {
             closes: true,

@@ -1,6 +1,6 @@
-//! A client that is a store: each call goes over the routes, and each answer comes back as what a
-//! store would have answered. What has no route goes to the store behind the server, and so does what
-//! lies within bounds: those come with a key, which the server's own tests try.
+//! A client that implements the store traits: each call is a request, and each answer becomes the result of the call. Calls
+//! without a route go directly to the store behind the server, and so do calls with a reach: a reach comes from a key,
+//! which the server's own tests cover.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl HttpStore {
         self.call_at(self.address, method, path, body).await
     }
 
-    /// Both prefixes lead to the same: take them in turns.
+    /// Both prefixes lead to the same routes, so the calls alternate between them.
     async fn call_at(
         &self,
         address: SocketAddr,
@@ -89,7 +89,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// The items of a page, its total, and where it goes on.
+    /// Returns the items of a page, its total, and the cursor of the next page.
     fn page<T>(&self, window: &Window, item: impl Fn(&Value) -> T) -> Result<Page<T>, StoreError> {
         assert_eq!(self.body["limit"], window.limit.get());
         assert_eq!(self.body["offset"], window.offset());
@@ -130,7 +130,10 @@ async fn error_of(response: Response) -> StoreError {
     match (status, kind.strip_prefix("urn:dataapi:problem:").expect("a type")) {
         (400, "bad-query") => {
             let field = problem["field"].as_str().expect("a field");
-            assert_eq!(field, "language", "the others are looked at before the store is asked");
+            assert_eq!(
+                field, "language",
+                "the server checks the other fields before it calls the store"
+            );
             StoreError::Invalid { field: "language", reason: "as the server says".into() }
         }
         (403, "consent-required") => StoreError::ConsentRequired,
@@ -180,7 +183,7 @@ fn evidence(value: &Value) -> Evidence {
     Evidence::parse(piece("notice"), piece("method"), piece("locale")).expect("evidence")
 }
 
-/// An event whose place stands in `entry`, and whose date and evidence in `shown`.
+/// Parses an event: `entry` has its place in the ledger, `shown` its date and evidence.
 fn event(entry: &Value, shown: &Value) -> Event {
     let kind = EventKind::ALL.into_iter().find(|kind| entry["kind"] == kind.name());
     Event {
@@ -278,7 +281,7 @@ impl Dialogs for HttpStore {
         given: Evidence,
         hold_for: Duration,
     ) -> Result<EarlyDecision, StoreError> {
-        assert_eq!(hold_for, HOLD, "the one that the server is set to");
+        assert_eq!(hold_for, HOLD, "the server's own setting");
         let path = format!("/consents/{}", encode(dialog_id.as_str()));
         let body = Some(decision_body(decision, &given));
         let answer = self.call_at(self.holding, Method::POST, &path, body).await?;
@@ -312,7 +315,7 @@ impl Dialogs for HttpStore {
                 return Ok(ConsentStatus { dialog_id, state, date, event: None });
             }
             let receipt = self.get(&format!("{path}/receipt")).await?.body;
-            // A decision may have come between the two.
+            // A decision could have come between the two requests.
             if receipt["event_state"] == answer["consent"] {
                 let named = json!({
                     "date": receipt["event_time"], "notice": receipt.get("privacy_notice"),

@@ -1,4 +1,4 @@
-//! Every promise of a store holds through the routes, too, whatever store is behind them.
+//! Runs the conformance tests of a store over HTTP, with several backends.
 
 mod http_store;
 
@@ -13,8 +13,7 @@ use http_store::HttpStore;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// Two servers over `store` on free ports, one of which holds early decisions, and a store that goes
-/// through them.
+/// Starts two servers on `store`, one of which holds early decisions, and returns a store that calls them.
 async fn served(store: Arc<dyn DialogStore>, clock: ManualClock) -> Fixture {
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let serving = |hold_early_decisions| {
@@ -24,7 +23,7 @@ async fn served(store: Arc<dyn DialogStore>, clock: ManualClock) -> Fixture {
             let address = listener.local_addr().expect("an address");
             let (stop, stopped) = oneshot::channel::<()>();
             let shutdown = async {
-                // Ready when the fixture drops the other end.
+                // This is ready when the fixture drops the other end.
                 let _ = stopped.await;
             };
             let grace = Duration::ZERO;

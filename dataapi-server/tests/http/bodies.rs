@@ -1,4 +1,4 @@
-//! Bodies: wrong ones, large ones, broken ones, and one that never ends.
+//! Bodies: invalid, large, incomplete and endless ones.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ async fn the_content_type_does_not_matter() {
     {
         let target = format!("/data/c/{number}");
         let body = br#" {"text":"x","language":"en"} "#;
-        // The last is no header at all, which is for the HTTP library to refuse.
+        // The last one is not a valid header, so the HTTP library refuses it.
         let expected = if number == 2 { 400 } else { 201 };
         let answer = ask(server.address, "POST", &target, content_type, body).await;
         assert_eq!(answer.status, expected, "{content_type}");
@@ -134,7 +134,7 @@ async fn a_large_body_is_413_announced_or_not() {
     let answer = raw(server.address, chunked(&padded(limit)).as_bytes()).await;
     assert_eq!(answer.status, 201);
 
-    // Refused by its announcement alone: not a byte of it is sent.
+    // The announced length alone is refused; no byte of the body is sent.
     for announcement in
         ["content-length: 99999999999\r\n", "content-length: 20000\r\nexpect: 100-continue\r\n"]
     {
@@ -153,7 +153,7 @@ async fn a_body_that_never_ends_is_cut_at_the_limit() {
     let head = b"POST /data/c/d HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
     connection.write_all(head).await.expect("the head");
     let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
-    // Ends because the server does no longer listen.
+    // The loop ends when the server closes the connection.
     while connection.write_all(chunk.as_bytes()).await.is_ok() {}
     let mut connection = server.connect().await;
     connection.write_all(head).await.expect("the head");
@@ -192,7 +192,7 @@ async fn a_body_that_breaks_off_stores_nothing() {
         connection.write_all(request.as_bytes()).await.expect("a request");
         drop(connection);
     }
-    // Asked on the same server afterwards, as often as it takes to be after them.
+    // These requests give the server time to notice the closed connections.
     for _ in 0..20 {
         assert_eq!(server.get("/consents/d").await.status, 404);
         tokio::task::yield_now().await;

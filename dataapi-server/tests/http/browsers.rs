@@ -1,4 +1,4 @@
-//! Browsers: no page of another site asks for anything, unless its origin is configured.
+//! Browsers: requests from pages of another site are refused, unless the page's origin is configured.
 
 use dataapi_server::Config;
 
@@ -38,7 +38,7 @@ async fn a_page_of_another_site_changes_and_reads_nothing() {
         }
         assert_eq!(server.store.stats().await.expect("counts").consented, 1);
         let own = from(&server, "http://x", "GET", "/data/", "").await;
-        assert_eq!(own.status, 200, "this server's own page may");
+        assert_eq!(own.status, 200, "the server's own page is accepted");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The ledger over HTTP: followed from any position, and waited for.
+//! The ledger over HTTP: followed from any position, with and without waiting. Early decisions.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ async fn changes_come_with_their_dialogs_only_where_these_can_be_read() {
     assert_eq!(events[0]["dialog"], read);
     assert!(events[1].get("dialog").is_none() && events[2].get("dialog").is_none());
     let bare = server.get("/changes").await.json();
-    assert!(bare["events"][0].get("dialog").is_none(), "only when asked for");
+    assert!(bare["events"][0].get("dialog").is_none(), "dialogs come only with dialogs=true");
 }
 
 #[tokio::test]
@@ -100,11 +100,11 @@ async fn an_early_decision_is_held_where_that_is_wanted_and_refused_elsewhere() 
     assert_eq!(stored.json()["consent_received"], true);
     assert_eq!(server.get("/data/anna/d").await.status, 200);
 
-    let no = server.post("/consents/e", "false").await;
-    assert_eq!(no.status, 202);
-    assert_eq!(no.json()["held_until"], serde_json::Value::Null);
+    let withdrawal = server.post("/consents/e", "false").await;
+    assert_eq!(withdrawal.status, 202);
+    assert_eq!(withdrawal.json()["held_until"], serde_json::Value::Null);
     assert_eq!(server.post("/data/anna/e", DIALOG).await.status, 410);
-    assert_eq!(server.post("/consents/e", "false").await.status, 200, "it has a receipt by now");
+    assert_eq!(server.post("/consents/e", "false").await.status, 200, "it has a receipt now");
     assert_eq!(server.post("/consents/e", "true").await.status, 409);
 
     let strict = Server::memory().await;

@@ -1,5 +1,5 @@
-//! A wall clock that jumps, by years and both ways, under a server on a file: dates go on, retention and keys
-//! go by what it shows, and nothing that is waited for does.
+//! A wall clock that jumps back and forth by years, under a server on a file: dates never go backwards, retention follows
+//! the clock, and time limits do not.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ async fn start(folder: &Path, clock: &ManualClock, config: Config) -> Server {
     Server::start(store(folder, clock).await, config).await
 }
 
-/// Stores a dialog, and has its customer say yes; both dates.
+/// Stores a dialog and records a grant. Returns both dates.
 async fn dates(server: &Server, id: &str) -> [Date; 2] {
     let mut dates = Vec::new();
     for (target, body) in [(format!("/data/c/{id}"), DIALOG), (format!("/consents/{id}"), "true")] {
@@ -65,18 +65,18 @@ async fn dates_go_on_and_pages_keep_their_order_wherever_the_clock_jumps() {
         newest_first.sort_by(|one, other| other.cmp(one));
         assert_eq!(ids, newest_first.iter().map(|(_, id)| id).collect::<Vec<_>>());
         server.ended().await;
-        // The next run begins before all of this one.
+        // The next run begins at an earlier time than this one did.
         clock.jump_back(YEARS * 2);
     }
     assert!(seen.is_sorted(), "{seen:?}");
-    assert!(seen.first() < seen.last(), "they do go on");
+    assert!(seen.first() < seen.last(), "dates go forward");
 }
 
-/// Asks until that many are pending, for as long as a slow machine may take.
+/// Waits until this many dialogs are pending.
 async fn has_pending(store: &dyn DialogStore, count: u64) {
     let started = Instant::now();
     while store.stats().await.expect("counts").pending != count {
-        assert!(started.elapsed() < PATIENCE, "the count stays another");
+        assert!(started.elapsed() < PATIENCE, "the count never becomes {count}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -95,7 +95,7 @@ async fn retention_goes_by_what_the_clock_shows_and_never_by_how_it_came_there()
     let [granted, _] = dates(&server, "granted").await;
     assert_eq!(server.post("/data/c/pending", DIALOG).await.status, 201);
 
-    // However far back: nothing is older than it was. Rounds come each second.
+    // However far the clock jumps back, nothing becomes older. Retention runs every second.
     for back in [Duration::from_secs(1), YEARS, YEARS * 1_000] {
         clock.jump_back(back);
         tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -104,7 +104,7 @@ async fn retention_goes_by_what_the_clock_shows_and_never_by_how_it_came_there()
     clock.set(start_of_test.saturating_add(Duration::from_secs(5)));
     assert_eq!(server.get("/consents/pending").await.json()["consent"], "pending");
 
-    // Forward: what has come to its time goes, and nothing else.
+    // Forward: dialogs whose time is over are erased, and no others.
     clock.set(granted.saturating_add(Duration::from_mins(1)));
     has_pending(&*server.store, 0).await;
     assert_eq!(server.get("/consents/pending").await.json()["consent"], "erased");
@@ -112,7 +112,7 @@ async fn retention_goes_by_what_the_clock_shows_and_never_by_how_it_came_there()
     assert_eq!(server.post("/data/c/late", DIALOG).await.status, 201);
     clock.set(Date::MAX);
     has_pending(&*server.store, 0).await;
-    assert_eq!(server.post("/data/c/last", DIALOG).await.status, 201, "it still takes dialogs");
+    assert_eq!(server.post("/data/c/last", DIALOG).await.status, 201, "dialogs are still accepted");
     clock.set(start_of_test);
     assert_eq!(server.post("/consents/last", "true").await.status, 200);
     assert_eq!(server.get("/data/c/last").await.status, 200);
@@ -137,11 +137,11 @@ async fn who_waits_is_kept_waiting_by_no_jump_and_cut_by_none() {
             clock.jump_back(YEARS * 2);
         }
         let early = timeout(Duration::from_millis(300), &mut waiting).await;
-        assert!(early.is_err(), "no jump makes its time pass: {early:?}");
+        assert!(early.is_err(), "a jump does not end the wait: {early:?}");
     }
     begun.write_all(DIALOG.as_bytes()).await.expect("the body is sent");
     assert_eq!(read(&mut begun).await.status, 201);
     assert_eq!(server.post("/consents/slow", "true").await.status, 200);
-    let answer = timeout(PATIENCE, waiting).await.expect("it is told");
+    let answer = timeout(PATIENCE, waiting).await.expect("the event comes");
     assert_eq!(answer.json()["events"].as_array().expect("events").len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The API's own description, and the page to try it.
+//! The API's own description, and the page that shows it.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::server::Server;
 
-/// The contract's routes, as the description spells them.
+/// The contract's routes, as the description writes them.
 const ROUTES: [(&str, &[&str]); 15] = [
     ("/data/", &["get"]),
     ("/data/{customerId}/{dialogId}", &["get", "post", "delete"]),
@@ -104,6 +104,58 @@ async fn each_operation_tells_its_statuses_and_all_refusals_are_problems() {
 }
 
 #[tokio::test]
+async fn the_description_says_what_an_unknown_outcome_means() {
+    let description = description().await;
+    let general = description["info"]["description"].as_str().expect("a description");
+    for said in ["An error means that nothing changed, with one exception", "whole or not at all"] {
+        assert!(general.contains(said), "{said}: {general}");
+    }
+    for (path, methods) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            for status in ["500", "503"] {
+                let said = operation["responses"][status]["description"].as_str();
+                let is_named = said.expect("a description").contains("whole or not at all");
+                assert_eq!(is_named, method != "get", "{method} {path} {status}: {said:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_operation_says_who_may_call_it() {
+    let description = description().await;
+    for (path, methods) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let said = operation["description"].as_str().expect("a description");
+            let needed = match operation["security"][0]["key"][0].as_str() {
+                Some(role) => format!("Needs a key with the role `{role}`."),
+                None => "Needs no key.".to_owned(),
+            };
+            assert!(said.ends_with(&needed), "{method} {path}: {said}");
+            let summary = operation["summary"].as_str().expect("a summary");
+            assert!(!summary.is_empty() && summary.len() < 80, "{method} {path}: {summary}");
+        }
+    }
+}
+
+/// Retention writes these events for two reasons.
+#[tokio::test]
+async fn the_description_has_both_meanings_of_an_expired_event() {
+    let description = description().await;
+    for said in [
+        &description["components"]["schemas"]["EventKind"]["description"],
+        &description["paths"]["/changes"]["get"]["description"],
+    ] {
+        // Where its lines break does not matter.
+        let said = said.as_str().expect("a description").split_whitespace();
+        let said = said.collect::<Vec<_>>().join(" ");
+        let (_, expired) = said.split_once("`expired`").expect("the kind is described");
+        assert!(expired.contains("did not come in time"), "{expired}");
+        assert!(expired.contains("consented dialog was kept long enough"), "{expired}");
+    }
+}
+
+#[tokio::test]
 async fn the_page_to_try_it_comes_whole_from_here() {
     let server = Server::memory().await;
     for prefix in ["", "/v1"] {
@@ -118,7 +170,7 @@ async fn the_page_to_try_it_comes_whole_from_here() {
 
         let html = page.text();
         assert!(!html.contains("//") || !html.contains("src=\"http"), "{html}");
-        assert!(!html.contains("<script>"), "the policy would stop it: {html}");
+        assert!(!html.contains("<script>"), "the policy would block it: {html}");
         let mut files = 0;
         for link in html.split(['"', '\'']).filter(|part| part.starts_with("./")) {
             let file = server.get(&format!("{prefix}/docs/{}", &link[2..])).await;

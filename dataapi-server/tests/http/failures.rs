@@ -1,4 +1,4 @@
-//! A store that fails: what the client is told, and what it is not.
+//! A store that fails: what the answers say, and what they do not reveal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::failing::Failing;
 use crate::patience::PATIENCE;
-use crate::server::{Server, memory, read};
+use crate::server::{Answer, Server, memory, read};
 
 async fn failing(error: fn() -> StoreError) -> Server {
     Server::start(Arc::new(Failing(Some(error))), Config::default()).await
@@ -29,6 +29,11 @@ const REQUESTS: [(&str, &str, &str); 9] = [
     ("GET", "/stats", ""),
 ];
 
+/// Whether the answer says that a change might have happened.
+fn names_unknown_outcome(answer: &Answer) -> bool {
+    answer.json()["detail"].as_str().expect("a detail").contains("happened whole or not at all")
+}
+
 #[tokio::test]
 async fn an_overloaded_store_is_503_with_whole_seconds_to_wait() {
     let overloaded = || StoreError::Overloaded { retry_after: Duration::from_millis(1500) };
@@ -37,6 +42,7 @@ async fn an_overloaded_store_is_503_with_whole_seconds_to_wait() {
         let answer = server.ask(method, target, body).await;
         assert_eq!((answer.status, &*answer.problem()), (503, "overloaded"), "{method} {target}");
         assert_eq!(answer.header("retry-after"), Some("2"));
+        assert!(!names_unknown_outcome(&answer), "nothing changed: {method} {target}");
     }
 }
 
@@ -52,6 +58,7 @@ async fn an_unavailable_store_is_503_and_its_reason_stays_inside() {
         assert_eq!((answer.status, &*answer.problem()), (503, "unavailable"), "{method} {target}");
         assert_eq!(answer.header("retry-after"), Some("1"));
         assert!(!answer.text().contains("MARKER"));
+        assert_eq!(names_unknown_outcome(&answer), method != "GET", "{method} {target}");
     }
 }
 
@@ -62,6 +69,7 @@ async fn a_broken_store_is_500_and_its_cause_stays_inside() {
         let answer = server.ask(method, target, body).await;
         assert_eq!((answer.status, &*answer.problem()), (500, "internal"), "{method} {target}");
         assert!(!answer.text().contains("MARKER"));
+        assert_eq!(names_unknown_outcome(&answer), method != "GET", "{method} {target}");
     }
 }
 
@@ -71,6 +79,7 @@ async fn a_panic_costs_its_own_request_only() {
     for (method, target, body) in REQUESTS {
         let answer = server.ask(method, target, body).await;
         assert_eq!((answer.status, &*answer.problem()), (500, "internal"), "{method} {target}");
+        assert_eq!(names_unknown_outcome(&answer), method != "GET", "{method} {target}");
     }
     assert_eq!(server.get("/health/live").await.status, 200);
 }
@@ -115,13 +124,13 @@ async fn what_takes_too_long_is_503_or_where_it_writes_the_end_of_the_connection
         } else {
             let mut answer = Vec::new();
             connection.read_to_end(&mut answer).await.expect("the end");
-            assert_eq!(answer, b"", "nobody knows whether it was done: {method} {target}");
+            assert_eq!(answer, b"", "its outcome is unknown: {method} {target}");
         }
     }
     assert_eq!(server.get("/health/live").await.status, 200);
 }
 
-/// Whether a request for data is answered, or else has a place and waits for the store.
+/// Whether a request for data is answered. If not, it was admitted and waits for the store.
 async fn is_answered(server: &Server, waiting: &mut Vec<TcpStream>) -> bool {
     let mut connection = server.connect().await;
     let request = b"GET /data/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -143,13 +152,13 @@ async fn more_requests_than_are_answered_at_once_are_told_to_come_back() {
     let server = Server::start(Arc::new(Failing(None)), config).await;
     let mut waiting = Vec::new();
     while !is_answered(&server, &mut waiting).await {
-        assert!(waiting.len() <= 2, "there are but two places");
+        assert!(waiting.len() <= 2, "there is room for only two requests");
     }
-    assert_eq!(server.get("/health/live").await.status, 200, "an operator is answered");
+    assert_eq!(server.get("/health/live").await.status, 200, "health is answered all the same");
     let mut again = Vec::new();
     timeout(PATIENCE, async { while is_answered(&server, &mut again).await {} })
         .await
-        .expect("the places are free again");
+        .expect("there is room again");
 }
 
 #[tokio::test]

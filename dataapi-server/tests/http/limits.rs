@@ -1,4 +1,4 @@
-//! Limits: what is too much waits or is told to come back, and the rest is served meanwhile.
+//! Limits: requests over a limit wait or get `Retry-After`, and the others are served meanwhile.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::keys::{key, with};
 use crate::patience::PATIENCE;
 use crate::server::{Server, memory};
 
-/// A request whose body is yet to come.
+/// Sends the head of a request without its body.
 async fn begun(server: &Server) -> TcpStream {
     let mut stream = server.connect().await;
     let head = "POST /data/anna/slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
@@ -29,7 +29,7 @@ async fn more_connections_than_there_may_be_wait_for_one_to_end() {
     let waiting = server.get("/health/live");
     let mut waiting = std::pin::pin!(waiting);
     let early = timeout(Duration::from_millis(200), &mut waiting).await;
-    assert!(early.is_err(), "there is no place for a third");
+    assert!(early.is_err(), "a third connection has to wait");
     drop(one);
     assert_eq!(timeout(PATIENCE, waiting).await.expect("it is served").status, 200);
     drop(other);
@@ -55,7 +55,7 @@ async fn a_key_that_asks_too_often_is_told_to_come_back_and_others_are_served() 
     assert_eq!((refused.status, refused.problem().as_str()), (429, "rate-limited"));
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(ask(2).await.status, 200, "another key has its own rate");
-    assert_eq!(ask(3).await.status, 401, "what is no key is none");
+    assert_eq!(ask(3).await.status, 401, "an unknown key stays unknown");
     assert_eq!(server.get("/health/live").await.status, 200);
     while ask(1).await.status != 200 {
         assert!(started.elapsed() < PATIENCE, "it is never served again");

@@ -1,4 +1,4 @@
-//! The routes of the contract, asked over real sockets.
+//! The routes of the contract, over real sockets.
 
 #[path = "../support/certificates.rs"]
 mod certificates;

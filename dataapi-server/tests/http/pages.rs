@@ -1,4 +1,4 @@
-//! Pages over HTTP: links that lead on, under the same prefix and filter, to the end.
+//! Pages over HTTP: `next` leads from page to page to the end, with the same prefix and filter.
 
 use crate::server::Server;
 
@@ -55,7 +55,7 @@ async fn following_next_yields_what_one_large_page_does() {
             assert!(next.contains(&format!("limit={limit}")), "{next}");
             let counted = server.get(&next).await.json()["total"].is_number();
             assert_eq!(counted, !filter.contains("total=false"), "{next}");
-            // An offset page goes on by cursor, too.
+            // A page with an offset continues by cursor, too.
             let skipped = crawl(&server, &format!("{start}&offset=2")).await;
             assert_eq!(skipped, whole[2..], "{start}");
         }

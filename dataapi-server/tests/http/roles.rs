@@ -1,4 +1,4 @@
-//! Keys: each role opens exactly the contract's routes, and what does not work opens none.
+//! Keys: each role allows exactly the contract's routes, and an invalid key allows none.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use dataapi_core::{Clock, ConsentState, Grant, NewKey, Reach};
 use crate::keys::{ROLES, becomes, key, secret, with, with_keys};
 use crate::server::{Answer, DIALOG, Server, ask};
 
-/// Which roles open a route; `None` where no key is needed.
+/// Method, target, body, and the roles that the route allows; `None` if it needs no key.
 type Route = (&'static str, &'static str, &'static str, Option<&'static [&'static str]>);
 
 /// The contract's table of who may do what.
@@ -107,7 +107,7 @@ async fn what_is_no_key_of_the_store_is_refused() {
         let answer = ask(server.address, "GET", "/data/", &headers, b"").await;
         assert_eq!(answer.status, 401, "{header}");
         assert_eq!(answer.problem(), "key-refused", "{header}");
-        assert!(!answer.text().contains(&good[8..20]), "an answer repeats no key");
+        assert!(!answer.text().contains(&good[8..20]), "an answer never repeats a key");
         let challenge = answer.header("www-authenticate").expect("a challenge");
         assert!(challenge.contains("invalid_token"), "{challenge}");
     }
@@ -148,9 +148,8 @@ async fn a_store_is_open_until_its_first_key_and_never_again() {
     );
 }
 
-/// A store with a dialog `CUSTOMER-LANGUAGE` for each of two customers in two languages, all of them
-/// consented, one pending of each customer, and one key with all roles that can be bound, to customers
-/// `shop-…`; another is bound to English.
+/// Starts a server with two customers, each with a consented dialog `CUSTOMER-LANGUAGE` in two languages and a pending
+/// one. Key 1 has all roles that can be bound and is bound to the customers `shop-…`; key 2 is bound to English.
 async fn bound() -> Server {
     let server = Server::memory().await;
     for customer in ["shop-anna", "bank-anna"] {
@@ -171,7 +170,7 @@ async fn bound() -> Server {
         let key = NewKey { name, grant, hash: secret(number).hash(), expires: None };
         server.store.create_key(key).await.expect("a key is kept");
     }
-    // Open until it has heard of the keys.
+    // The server is open until it has read the keys.
     becomes(&server, 9, 401).await;
     server
 }
@@ -209,11 +208,14 @@ async fn a_bound_key_reaches_its_own_dialogs_and_no_others() {
                 assert!(done || refused(&answer), "{number}: {method} {target}: {answer:?}");
             }
         }
-        assert!(refused(&with(&server, number, "GET", "/stats", "").await), "they count all");
+        assert!(
+            refused(&with(&server, number, "GET", "/stats", "").await),
+            "the counts are of all dialogs"
+        );
         assert_eq!(with(&server, number, "POST", "/consents/unknown", "false").await.status, 404);
     }
     let unread = with(&server, 1, "GET", "/data/bank-anna/bank-anna-pending", "").await;
-    assert_eq!(unread.status, 404, "not even that it is pending is told: {unread:?}");
+    assert_eq!(unread.status, 404, "the answer does not even say that it is pending: {unread:?}");
     for (method, target) in [
         ("GET", "/customers/bank-anna/data"),
         ("DELETE", "/data/bank-anna/bank-anna-en"),
@@ -226,7 +228,7 @@ async fn a_bound_key_reaches_its_own_dialogs_and_no_others() {
     let standing = server.store.consent(&"bank-anna-en".parse().expect("an id")).await;
     assert_eq!(standing.expect("it is held").state, ConsentState::Granted);
     let gone = with(&server, 2, "POST", "/consents/shop-anna-de", "false").await;
-    assert_eq!(gone.status, 200, "who a gone dialog was of nobody knows: {gone:?}");
+    assert_eq!(gone.status, 200, "a withdrawn dialog has no customer and no language: {gone:?}");
 }
 
 #[tokio::test]
@@ -257,12 +259,12 @@ async fn a_bound_key_pages_through_its_own_dialogs_also_when_a_page_is_kept_read
     assert_eq!(
         with(&server, 2, "GET", next, "").await.status,
         400,
-        "a cursor belongs to its reach"
+        "a cursor is valid only for its reach"
     );
     for (number, dialogs) in [(1, 2), (2, 2)] {
         let changes = with(&server, number, "GET", "/changes?dialogs=true", "").await.json();
         let events = changes["events"].as_array().expect("events");
-        assert_eq!(events.len(), 4, "each event is told of");
+        assert_eq!(events.len(), 4, "every key gets every event");
         assert_eq!(events.iter().filter(|event| event.get("dialog").is_some()).count(), dialogs);
     }
 }

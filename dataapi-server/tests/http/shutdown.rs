@@ -1,4 +1,4 @@
-//! The end of a server: what runs is finished, what is idle closed, what hangs cut.
+//! The shutdown: running requests are finished, idle connections closed, and hanging ones cut.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::server::{Server, memory, read};
 const HEAD: &[u8] = b"POST /data/c/d HTTP/1.1\r\nhost: x\r\ncontent-length: 28\r\n\
                       expect: 100-continue\r\n\r\n";
 
-/// A request that the server is in the midst of: it has asked for the body.
+/// Begins a request, up to the point where the server waits for the body.
 async fn in_flight(server: &Server) -> TcpStream {
     let mut connection = server.connect().await;
     connection.write_all(HEAD).await.expect("the head");
@@ -27,7 +27,7 @@ async fn what_runs_is_finished_and_what_is_idle_is_closed() {
     let mut running = in_flight(&server).await;
     let mut idle = server.connect().await;
     server.stop();
-    // Closed by the server: there is nothing to read, and no answer is missing.
+    // The server closes it without sending anything: no answer is missing.
     let mut nothing = Vec::new();
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut idle, &mut nothing).await;
     assert!(nothing.is_empty());
@@ -36,7 +36,7 @@ async fn what_runs_is_finished_and_what_is_idle_is_closed() {
     assert_eq!(read(&mut running).await.status, 201);
     let address = server.address;
     server.ended().await;
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
     assert_eq!(store.stats().await.expect("counts").pending, 1);
 }
 
@@ -47,7 +47,7 @@ async fn what_does_not_end_in_time_is_cut() {
     let store = std::sync::Arc::clone(&server.store);
     let _hanging = in_flight(&server).await;
     server.ended().await;
-    assert_eq!(std::sync::Arc::strong_count(&store), 1, "nothing holds the store any more");
+    assert_eq!(std::sync::Arc::strong_count(&store), 1, "nothing else holds the store");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Requests made to be read in two ways: each is refused and its connection closed, or read in one way. No
-//! request hidden in another is ever answered, and no way to write a path leads past its role.
+//! Request smuggling: a request that could be read in two ways is refused and its connection closed, or it is read in one
+//! way. No request hidden in another is ever answered, and no spelling of a path avoids its role.
 
 use std::fmt::Write;
 
@@ -11,10 +11,10 @@ use crate::keys::{with, with_keys};
 use crate::patience::PATIENCE;
 use crate::server::{Answer, DIALOG, Server, memory};
 
-/// What is hidden in other requests: it would make a dialog readable.
+/// The request that is hidden in others. It would make a dialog readable.
 const HIDDEN: &str = "POST /consents/victim HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\ntrue";
 
-/// A server that closes no connection for being slow, with a dialog that waits for its consent.
+/// Starts a server that closes no slow connection, with a pending dialog.
 async fn server() -> Server {
     let config = Config { head_timeout: PATIENCE * 10, ..Config::default() };
     let server = Server::start(memory(), config).await;
@@ -27,30 +27,30 @@ async fn is_still_pending(server: &Server) -> bool {
     server.get("/consents/victim").await.json()["consent"] == "pending"
 }
 
-/// Sends it all at once and reads the answers up to the end that the server sets.
+/// Sends a request at once and reads the answers until the server closes the connection.
 async fn refused(server: &Server, request: &[u8]) -> Vec<Answer> {
     let mut connection = server.connect().await;
-    // The server may have closed its end before it has read all.
+    // The server can close the connection before it has read everything.
     let _ = connection.write_all(request).await;
     let mut bytes = Vec::new();
     let read = timeout(PATIENCE, connection.read_to_end(&mut bytes)).await;
     let what = String::from_utf8_lossy(&request[..request.len().min(300)]).into_owned();
-    let _ = read.unwrap_or_else(|_| panic!("it is not closed: {what}"));
+    let _ = read.unwrap_or_else(|_| panic!("the connection is not closed: {what}"));
     answers(&bytes)
 }
 
-/// Sends it all at once, and that this is all; reads the answers.
+/// Sends requests at once, closes the sending half of the connection, and reads the answers.
 async fn answered(server: &Server, request: &[u8]) -> Vec<Answer> {
     let mut connection = server.connect().await;
     connection.write_all(request).await.expect("a request sent");
-    connection.shutdown().await.expect("the end of it");
+    connection.shutdown().await.expect("the half is closed");
     let mut bytes = Vec::new();
     let read = timeout(PATIENCE, connection.read_to_end(&mut bytes)).await;
     read.expect("it ends").expect("answers");
     answers(&bytes)
 }
 
-/// Takes apart what came on one connection.
+/// Parses all answers of one connection.
 fn answers(mut bytes: &[u8]) -> Vec<Answer> {
     let mut answers = Vec::new();
     while !bytes.is_empty() {
@@ -81,7 +81,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
     });
     let hidden = HIDDEN.len();
     for (request, status) in [
-        // How long the body is.
+        // The length of the body.
         (post(&format!("content-length: 0\r\ncontent-length: {hidden}"), ""), 400),
         (post("content-length: 4, 4", "true"), 400),
         (post("content-length: 4, 90", "true"), 400),
@@ -101,7 +101,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
         (post("transfer-encoding:", "0\r\n\r\n"), 400),
         (post("content-length: 4\r\ntransfer-encoding: xchunked", "true"), 400),
         (post("transfer-encoding: chunked", "0\r\n\r\n").replace("HTTP/1.1", "HTTP/1.0"), 400),
-        // Where a header begins and ends.
+        // The beginning and the end of a header.
         (post("content-length : 4", "true"), 400),
         (post("transfer-encoding : chunked", "0\r\n\r\n"), 400),
         (post("transfer-encoding:\r\n chunked", "0\r\n\r\n"), 400),
@@ -114,7 +114,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
         (post("content-length\r\n: 4", "true"), 400),
         (post(": 4", "true"), 400),
         (post("no header", "true"), 400),
-        // Where the body's parts begin and end.
+        // The beginning and the end of the body's chunks.
         (post("transfer-encoding: chunked", "zz\r\ntrue\r\n0\r\n\r\n"), 400),
         (post("transfer-encoding: chunked", "0x4\r\ntrue\r\n0\r\n\r\n"), 400),
         (post("transfer-encoding: chunked", "-4\r\ntrue\r\n0\r\n\r\n"), 400),
@@ -123,7 +123,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
         (post("transfer-encoding: chunked", "4;a\nb\r\ntrue\r\n0\r\n\r\n"), 400),
         (post("transfer-encoding: chunked", "10000000000000004\r\ntrue\r\n0\r\n\r\n"), 400),
         (post("transfer-encoding: chunked", "\r\n4\r\ntrue\r\n0\r\n\r\n"), 400),
-        // What is asked for.
+        // The request line.
         (get("GET /data/\0 HTTP/1.1"), 400),
         (get("GET /data/ /stats HTTP/1.1"), 400),
         (get("GET  /data/ HTTP/1.1"), 400),
@@ -137,7 +137,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
         (get("GET ../data/ HTTP/1.1"), 400),
         (get("G(T /data/ HTTP/1.1"), 400),
         (get("PRI * HTTP/2.0"), 400),
-        // How much of it there is.
+        // Too many or too long headers, or too long a target.
         (post(&format!("{many}content-length: 4"), "true"), 431),
         (post(&format!("x: {}", "y".repeat(1 << 20)), ""), 431),
         (get(&format!("GET /data/?cursor={} HTTP/1.1", "y".repeat(70_000))), 414),
@@ -149,7 +149,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
         assert!(is_still_pending(&server).await, "{what:?}");
     }
     assert_eq!(statuses(&answered(&server, HIDDEN.as_bytes()).await), [200]);
-    assert!(!is_still_pending(&server).await, "by itself it works");
+    assert!(!is_still_pending(&server).await, "on its own the request works");
 }
 
 #[tokio::test]
@@ -164,11 +164,7 @@ async fn a_length_beside_chunks_is_not_looked_at_and_nothing_after_it_is_read() 
             let request =
                 format!("POST /consents/d HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n{body}{HIDDEN}");
             let answers = refused(&server, request.as_bytes()).await;
-            assert_eq!(
-                statuses(&answers),
-                [404],
-                "{headers}: a decision on a dialog that is not there"
-            );
+            assert_eq!(statuses(&answers), [404], "{headers}: a decision on an unknown dialog");
             assert_eq!(answers[0].problem(), "not-found", "{headers}");
             assert!(is_still_pending(&server).await, "{headers}");
         }
@@ -207,7 +203,7 @@ async fn a_request_within_a_body_is_a_body() {
             let answers = answered(&server, request.as_bytes()).await;
             let found = statuses(&answers);
             let is_closed = answers[0].header("connection") == Some("close");
-            // Whoever answers before it has read all may close instead of reading on.
+            // A server that answers before it has read everything can close the connection instead of reading on.
             assert!(found == [status, 200] || found == [status], "{request:?}: {found:?}");
             assert!(found.len() == 2 || is_closed || status != 200, "{request:?}: {found:?}");
             assert!(is_still_pending(&server).await, "{request:?}");
@@ -250,11 +246,11 @@ async fn what_is_odd_but_clear_is_read_in_one_way() {
         ("GET * HTTP/1.1\r\nhost: x\r\n\r\n", 404),
         ("CONNECT /data/ HTTP/1.1\r\nhost: x\r\n\r\n", 405),
         ("CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 404),
-        // Nothing depends on the host.
+        // The host does not matter.
         ("GET /data/ HTTP/1.1\r\n\r\n", 200),
         ("GET /data/ HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 200),
         ("GET /data/ HTTP/1.0\r\n\r\n", 200),
-        // A line may end with a bare line feed (RFC 9112, section 2.2).
+        // A line can end with a bare line feed (RFC 9112, section 2.2).
         ("GET /data/ HTTP/1.1\nhost: x\n\n", 200),
         ("\r\nGET /data/ HTTP/1.1\r\nhost: x\r\n\r\n", 200),
         ("get /data/ HTTP/1.1\r\nhost: x\r\n\r\n", 405),
@@ -268,11 +264,11 @@ async fn what_is_odd_but_clear_is_read_in_one_way() {
         let answers = answered(&server, request.as_bytes()).await;
         assert_eq!(statuses(&answers), [expected], "{request:?}");
     }
-    assert_eq!(server.get("/data/anna/d").await.status, 200, "nobody has erased it");
+    assert_eq!(server.get("/data/anna/d").await.status, 200, "the dialog was not erased");
     assert!(is_still_pending(&server).await);
 }
 
-/// Ways to write a path that some servers take for another one.
+/// Spellings of paths that some servers take for another path.
 const TRICKS: [&str; 44] = [
     "//data/",
     "/data//",
@@ -328,7 +324,7 @@ async fn no_way_to_write_a_path_leads_past_its_role() {
         {
             let open = server.ask("GET", &target, "").await;
             assert!([400, 401, 404].contains(&open.status), "{target}: {open:?}");
-            // A key of each role: what is read is at most a dialog whose id has that shape.
+            // A key of each role gets at most an answer about a dialog whose id looks like that.
             for number in 0..5 {
                 let answer = with(&server, number, "GET", &target, "").await;
                 let statuses = [400, 403, 404, 422];
@@ -336,7 +332,7 @@ async fn no_way_to_write_a_path_leads_past_its_role() {
             }
         }
     }
-    // A fragment is no part of a request; what stands before it is what is asked for.
+    // A fragment is not a part of a request; only what is before it counts.
     assert_eq!(server.get("/health/live#/../../metrics").await.status, 200);
     assert_eq!(server.get("/metrics#/../health/live").await.status, 401);
     assert_eq!(server.get("/metrics?/../health/live").await.status, 401);

@@ -1,13 +1,13 @@
-//! The contract's status codes, for good input and for bad.
+//! The contract's status codes, for valid and for invalid input.
 
 use serde_json::json;
 
 use crate::server::{Server, raw};
 
-/// Stands in every id, text and value that is sent, and must stand in no problem.
+/// A marker in every id, text and value that is sent. No problem may contain it.
 const MARKER: &str = "MARKER";
 
-/// A server with one dialog in each state, all of customer `anna-MARKER`.
+/// Starts a server with one dialog in each state, all of the customer `anna-MARKER`.
 async fn populated() -> Server {
     let server = Server::memory().await;
     for state in ["pending", "granted", "withdrawn", "erased"] {
@@ -24,7 +24,7 @@ async fn populated() -> Server {
 
 const GOOD: &str = r#"{"text":"MARKER text","language":"en"}"#;
 
-/// method, target, body, status, type of problem, field
+/// Method, target, body, status, type of the problem, field.
 type Case<'a> = (&'a str, &'a str, &'a str, u16, &'a str, Option<&'a str>);
 
 async fn check(server: &Server, cases: &[Case<'_>]) {
@@ -323,7 +323,11 @@ async fn answers_have_the_shape_of_the_contract() {
         "notice": "v3", "method": "button", "ledger": ledger,
     });
     assert_eq!(receipt.json(), expected);
-    assert_eq!(server.post("/consents/d-1", "true").await.json(), expected, "the first again");
+    assert_eq!(
+        server.post("/consents/d-1", "true").await.json(),
+        expected,
+        "the first receipt again"
+    );
     let status = server.get("/v1/consents/d-1").await.json();
     assert_eq!(status, json!({"dialog_id": "d-1", "consent": "granted", "date": granted}));
     let record = format!("{}@1", ledger["hash"].as_str().expect("a hash"));
@@ -409,7 +413,7 @@ async fn any_form_of_target_is_answered() {
         assert_eq!(answer.status, status, "{line}");
         assert!(answer.header("x-request-id").is_some(), "{line}");
     }
-    // What the HTTP library cannot parse it answers itself.
+    // The HTTP library itself answers what it cannot parse.
     let too_long = format!("GET /{}", "x".repeat(70_000));
     for (line, status) in [("GET /a b", 400), (&*too_long, 414)] {
         let request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");

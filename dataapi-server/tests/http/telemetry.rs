@@ -96,7 +96,7 @@ async fn dialogs_whose_consent_never_came_are_purged_at_the_start() {
         ..Config::default()
     };
 
-    // Nothing is due to the microsecond.
+    // A dialog is not due at the exact end of its time.
     let server = Server::start(store.clone(), at(received.saturating_add(after))).await;
     assert_eq!(server.get("/consents/d-0").await.json()["consent"], "pending");
     server.ended().await;
@@ -107,7 +107,7 @@ async fn dialogs_whose_consent_never_came_are_purged_at_the_start() {
         tokio::task::yield_now().await;
     }
     assert_eq!(server.get("/consents/d-0").await.json()["consent"], "erased");
-    // The counter follows the last batch, and the server is asked on one thread with it.
+    // The counter is set right after the last batch. This test has one thread, so the request comes later.
     assert!(
         server
             .get("/metrics")
@@ -130,8 +130,11 @@ async fn consented_dialogs_are_kept_for_as_long_as_is_set() {
         let dialog = NewDialog::parse("anna", id, "en", "x").expect("valid");
         store.insert(dialog).await.expect("stored");
     }
-    let yes = dataapi_core::Decision::Granted;
-    store.decide("consented".parse().expect("an id"), yes, <_>::default()).await.expect("a yes");
+    let granted = dataapi_core::Decision::Granted;
+    store
+        .decide("consented".parse().expect("an id"), granted, <_>::default())
+        .await
+        .expect("a grant");
     let server = Server::start(store, config).await;
     while server.store.stats().await.expect("counts").consented > 0 {
         tokio::task::yield_now().await;

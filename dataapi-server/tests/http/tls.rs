@@ -1,4 +1,4 @@
-//! TLS: both versions of HTTP, new certificates while connections go on, and clients that show theirs.
+//! TLS: both versions of HTTP, new certificates while connections are open, and client certificates.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ async fn serve(files: &Files, config: Config) -> (Server, Arc<Tls>) {
     (Server::start(memory(), config).await, tls)
 }
 
-/// A connection over HTTP/2, driven in the background until it ends.
+/// Opens a connection over HTTP/2, driven in the background until it ends.
 async fn over_http2(
     server: &Server,
     authority: &Authority,
@@ -130,7 +130,7 @@ async fn with_client_authorities_only_their_clients_are_served() {
         connect(server.address, &client_with(Some(&known))).await.expect("a connection");
     assert_eq!(ask(&mut welcome).await.expect("an answer"), "HTTP/1.1 200 OK");
     for shown in [None, Some(&authority.signed())] {
-        // In TLS 1.3 a client learns of it only when it reads.
+        // In TLS 1.3 a client sees the refusal only when it reads.
         let answer = match connect(server.address, &client_with(shown)).await {
             Ok(mut connection) => ask(&mut connection).await,
             Err(error) => Err(error),

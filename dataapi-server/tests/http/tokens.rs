@@ -1,5 +1,4 @@
-//! Tokens of an identity provider: which are taken, what they allow, and how the provider's keys are
-//! followed.
+//! Tokens of an identity provider: which are accepted, what they allow, and how the server follows the provider's keys.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -32,7 +31,7 @@ impl Key {
     fn new(id: &'static str, algorithm: Algorithm) -> Self {
         let (kind, take): (_, fn(&[u8]) -> EncodingKey) = match algorithm {
             Algorithm::EdDSA => (&PKCS_ED25519, EncodingKey::from_ed_der),
-            // Without what PKCS #8 puts before the key itself.
+            // Without the header of PKCS #8.
             Algorithm::RS256 => (&PKCS_RSA_SHA256, |der| EncodingKey::from_rsa_der(&der[26..])),
             _ => (&PKCS_ECDSA_P256_SHA256, EncodingKey::from_ec_der),
         };
@@ -72,8 +71,8 @@ fn seconds_from_now(seconds: i64) -> i64 {
     i64::try_from(now.as_secs()).expect("a small number") + seconds
 }
 
-/// The claims of a good token of an analyst, but for those that `other` gives; what it sets to null is
-/// left out.
+/// Returns the claims of a valid token of an analyst, replaced by those in `other`. Claims that it sets to null are left
+/// out.
 fn claims(other: Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "anna@example.com", "roles": ["read"],
@@ -90,7 +89,7 @@ fn list(keys: &[&Jwk]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
-/// A server that takes tokens signed with the keys of a list.
+/// Starts a server that accepts tokens signed with the keys of a list.
 async fn serve(list: &str, change: impl FnOnce(&mut TokenOptions)) -> (Server, NamedTempFile) {
     let file = NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), list).expect("a file");
@@ -119,9 +118,13 @@ async fn a_good_token_allows_what_its_roles_do_and_no_more() {
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
         let key = Key::new("one", algorithm);
         let (server, _file) = serve(&list(&[&key.public]), |_| {}).await;
-        assert_eq!(server.get("/data/").await.status, 401, "tokens close a store without keys");
+        assert_eq!(
+            server.get("/data/").await.status,
+            401,
+            "a store without keys is closed if tokens are accepted"
+        );
         let analyst = key.sign(&claims(json!({})));
-        // The second time it is remembered.
+        // The second time, the token is remembered.
         for _ in 0..2 {
             assert_eq!(status(&server, &analyst).await, 200);
             let refused = with(&server, &analyst, "DELETE", "/customers/anna").await;
@@ -148,9 +151,13 @@ async fn names_of_the_provider_are_given_roles_wherever_their_claim_lies() {
     let analyst = within(json!(["staff", "analysts"]));
     assert_eq!(with(&server, &analyst, "DELETE", "/customers/anna").await.status, 200);
     assert_eq!(with(&server, &analyst, "GET", "/metrics").await.status, 403);
-    assert_eq!(status(&server, &within(json!(["admin"]))).await, 403, "no name but those given");
+    assert_eq!(
+        status(&server, &within(json!(["admin"]))).await,
+        403,
+        "only the configured names grant roles"
+    );
     let at_once = key.sign(&claims(json!({"realm_access.roles": ["analysts"]})));
-    assert_eq!(status(&server, &at_once).await, 200, "a name may have dots");
+    assert_eq!(status(&server, &at_once).await, 200, "a claim's name can have dots");
 }
 
 #[tokio::test]
@@ -161,7 +168,7 @@ async fn whatever_is_wrong_with_a_token_it_is_refused_and_not_repeated() {
     let parts: Vec<_> = good.split('.').collect();
     let encoded = |value: Value| base64(value.to_string());
     let other = encoded(claims(json!({"roles": ["admin"]})));
-    // The public key as it stands in the list, taken for a shared secret.
+    // The public key, as it is in the list, used as a shared secret.
     let public = serde_json::to_vec(&key.public).expect("JSON");
     let shared = EncodingKey::from_secret(&public);
     let symmetric = Header { kid: Some("one".to_owned()), ..Header::new(Algorithm::HS256) };
@@ -172,16 +179,16 @@ async fn whatever_is_wrong_with_a_token_it_is_refused_and_not_repeated() {
         ..Header::new(Algorithm::ES256)
     };
     let mut tokens = vec![
-        ("of a stranger", stranger.sign(&claims(json!({})))),
+        ("signed by another key", stranger.sign(&claims(json!({})))),
         ("with other claims", format!("{}.{other}.{}", parts[0], parts[2])),
         ("without a signature", format!("{}.{}.", parts[0], parts[1])),
-        ("of no algorithm", format!("{}.{other}.", header("none"))),
-        ("of no algorithm, signed", format!("{}.{}.{}", header("None"), parts[1], parts[2])),
-        ("of another algorithm", format!("{}.{}.{}", header("RS256"), parts[1], parts[2])),
+        ("without an algorithm", format!("{}.{other}.", header("none"))),
+        ("without an algorithm, signed", format!("{}.{}.{}", header("None"), parts[1], parts[2])),
+        ("with another algorithm", format!("{}.{}.{}", header("RS256"), parts[1], parts[2])),
         ("with a public key for a secret", {
             encode(&symmetric, &claims(json!({})), &shared).expect("a token")
         }),
-        ("with what it says is critical", {
+        ("with a critical header", {
             encode(&with_crit, &claims(json!({})), &key.secret).expect("a token")
         }),
         ("cut", good[..good.len() - 2].to_owned()),
@@ -190,16 +197,16 @@ async fn whatever_is_wrong_with_a_token_it_is_refused_and_not_repeated() {
     ];
     for (what, other) in [
         ("of another issuer", json!({"iss": "https://id.example"})),
-        ("of no issuer", json!({"iss": null})),
+        ("without an issuer", json!({"iss": null})),
         ("for another audience", json!({"aud": "other"})),
         ("for several others", json!({"aud": ["other", "dataapi2"]})),
-        ("for nobody", json!({"aud": null})),
-        ("that has ended", json!({"exp": seconds_from_now(-90)})),
-        ("that never ends", json!({"exp": null})),
-        ("that ends in words", json!({"exp": "never"})),
-        ("that is yet to begin", json!({"nbf": seconds_from_now(90)})),
-        ("of nobody", json!({"sub": null})),
-        ("of a line", json!({"sub": "a\nb"})),
+        ("without an audience", json!({"aud": null})),
+        ("that has expired", json!({"exp": seconds_from_now(-90)})),
+        ("that never expires", json!({"exp": null})),
+        ("with a word as its expiry", json!({"exp": "never"})),
+        ("that is not valid yet", json!({"nbf": seconds_from_now(90)})),
+        ("without a subject", json!({"sub": null})),
+        ("with a line break in its subject", json!({"sub": "a\nb"})),
     ] {
         tokens.push((what, key.sign(&claims(other))));
     }
@@ -213,7 +220,7 @@ async fn whatever_is_wrong_with_a_token_it_is_refused_and_not_repeated() {
     }
     assert_eq!(status(&server, &good).await, 200);
     for within in [json!({"exp": seconds_from_now(-30)}), json!({"nbf": seconds_from_now(30)})] {
-        assert_eq!(status(&server, &key.sign(&claims(within))).await, 200, "clocks may differ");
+        assert_eq!(status(&server, &key.sign(&claims(within))).await, 200, "clocks can differ");
     }
 }
 
@@ -234,7 +241,7 @@ async fn only_keys_that_verify_tokens_are_taken_from_the_providers_list() {
         assert_eq!(status(&server, &key.sign(&claims(json!({})))).await, 200);
         let header = Header::new(key.algorithm);
         let unnamed = encode(&header, &claims(json!({})), &key.secret).expect("a token");
-        assert_eq!(status(&server, &unnamed).await, 401, "which of the keys is it?");
+        assert_eq!(status(&server, &unnamed).await, 401, "it could be either key");
     }
     assert_eq!(status(&server, &for_encryption.sign(&claims(json!({})))).await, 401);
     let header = Header { kid: Some("four".to_owned()), ..Header::new(Algorithm::HS256) };
@@ -245,10 +252,10 @@ async fn only_keys_that_verify_tokens_are_taken_from_the_providers_list() {
     let (server, _file) = serve(&list(&[&one.public]), |_| {}).await;
     let header = Header::new(one.algorithm);
     let unnamed = encode(&header, &claims(json!({})), &one.secret).expect("a token");
-    assert_eq!(status(&server, &unnamed).await, 200, "there is but one");
+    assert_eq!(status(&server, &unnamed).await, 200, "there is only one key");
 }
 
-/// A provider on this machine that answers each request with what is its list just now.
+/// Starts a provider on this machine that answers each request with the current list.
 async fn provider(list: Arc<Mutex<String>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -256,7 +263,7 @@ async fn provider(list: Arc<Mutex<String>>) -> String {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
             let _ = stream.read(&mut request).await;
-            let list = list.lock().expect("nobody panics with it").clone();
+            let list = list.lock().expect("no panic").clone();
             let length = list.len();
             let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}");
             let _ = stream.write_all(format!("{head}\r\n\r\n{list}").as_bytes()).await;
@@ -265,7 +272,7 @@ async fn provider(list: Arc<Mutex<String>>) -> String {
     format!("http://{address}/keys")
 }
 
-/// Asks until the answer has that status, for as long as a slow machine may take.
+/// Sends requests until the answer has this status, with patience for a slow machine.
 async fn becomes(server: &Server, token: &str, wanted: u16) {
     let started = Instant::now();
     while status(server, token).await != wanted {
@@ -282,11 +289,19 @@ async fn the_providers_keys_are_followed_at_a_url() {
     let keys = url.parse().expect("a URL of this machine");
     let server = start(TokenOptions::new(keys, ISSUER.to_owned(), AUDIENCE.to_owned())).await;
     let before = old.sign(&claims(json!({})));
-    assert_eq!(status(&server, &before).await, 503, "without its keys nobody is let in");
-    *at_url.lock().expect("nobody panics with it") = list(&[&old.public]);
+    assert_eq!(
+        status(&server, &before).await,
+        503,
+        "without the provider's keys every token is refused"
+    );
+    *at_url.lock().expect("no panic") = list(&[&old.public]);
     becomes(&server, &before, 200).await;
-    *at_url.lock().expect("nobody panics with it") = list(&[&new.public]);
-    assert_eq!(status(&server, &before).await, 200, "it is not known yet");
+    *at_url.lock().expect("no panic") = list(&[&new.public]);
+    assert_eq!(status(&server, &before).await, 200, "the new list was not read yet");
     becomes(&server, &new.sign(&claims(json!({}))), 200).await;
-    assert_eq!(status(&server, &before).await, 401, "its key is withdrawn, remembered or not");
+    assert_eq!(
+        status(&server, &before).await,
+        401,
+        "its key was removed, so the remembered token is refused"
+    );
 }

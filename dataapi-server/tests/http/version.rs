@@ -1,4 +1,4 @@
-//! What the server says of itself, and to whom.
+//! What the server says about itself, and to whom.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::failing::Failing;
 use crate::keys::{ROLES, with, with_keys};
 use crate::server::{Server, ask};
 
-/// What anyone is told.
+/// What every caller gets.
 fn for_all() -> serde_json::Value {
     json!({"name": "DataAPI", "version": env!("CARGO_PKG_VERSION")})
 }
@@ -24,7 +24,7 @@ async fn everyone_is_told_the_version_and_admins_what_is_switched_on() {
         assert_eq!(
             (answer.status, answer.json()),
             (200, for_all()),
-            "it is open, whatever the key"
+            "the route is open, whatever the key"
         );
         for (number, role) in (0..).zip(ROLES) {
             let told = with(&server, number, "GET", target, "").await.json();

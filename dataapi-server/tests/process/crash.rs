@@ -1,8 +1,8 @@
-//! Killed under load, again and again: nothing acknowledged is lost, nothing withdrawn comes back, and
-//! no byte of it is left once the server serves again.
+//! A server that is killed under load, repeatedly: nothing acknowledged is lost, no withdrawn dialog comes back, and none
+//! of its bytes is left once the server runs again.
 //!
-//! `DATAAPI_CRASH_ROUNDS` sets how many times it is killed, `DATAAPI_CRASH_SEED` fixes what the
-//! clients do (not how they are interleaved).
+//! `DATAAPI_CRASH_ROUNDS` sets how many times it is killed, `DATAAPI_CRASH_SEED` fixes what the clients do, but not how
+//! their requests are interleaved.
 
 use crate::load::{Choices, Dialogs, Load, check, client, from_env, left_in_files, withdrawn_in};
 use crate::program::{Program, store_in};
@@ -30,7 +30,7 @@ async fn killed_under_load_it_loses_nothing_acknowledged_and_brings_nothing_back
         let left = left_in_files(&store);
         check(&client(), &program, &mut dialogs, &format!("{name}c")).await;
         let none: [&String; 0] = [];
-        assert_eq!(withdrawn_in(&left, &dialogs), none, "bytes of them are left");
+        assert_eq!(withdrawn_in(&left, &dialogs), none, "bytes of withdrawn dialogs are left");
     }
     check(&client(), &program, &mut dialogs, "").await;
     println!("{rounds} kills, {acknowledged} requests acknowledged, {} dialogs", dialogs.len());

@@ -1,4 +1,4 @@
-//! Out of file descriptors: who is connected is served, the others wait, and the store is whole.
+//! No free file descriptors: connected clients are served, others wait, and the store stays intact.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ fn start(store: &str, descriptors: usize) -> Result<Program, String> {
     Program::try_spawn(&mut command)
 }
 
-/// Sends one request on a connection that stays open; the status, if it is answered in time.
+/// Sends one request on a connection that stays open. Returns the status, if the answer comes in time.
 fn ask(connection: &mut TcpStream, request: &str, patience: Duration) -> Option<u16> {
     connection.set_read_timeout(Some(patience)).expect("a timeout");
     connection.write_all(request.as_bytes()).expect("a request sent");
@@ -46,7 +46,7 @@ fn post(target: &str, body: &str) -> String {
 async fn without_descriptors_those_who_are_connected_are_served_and_the_rest_later() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = store_in(folder.path());
-    // Enough for the store, whose readers are as many as the processors, and for a few connections.
+    // Enough for the store, which has a reader for each processor, and for a few connections.
     let processors = std::thread::available_parallelism().expect("processors").get();
     let descriptors = 60 + 4 * processors;
     let mut program = start(&store, descriptors).expect("it starts");
@@ -54,12 +54,12 @@ async fn without_descriptors_those_who_are_connected_are_served_and_the_rest_lat
     let live = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
     assert_eq!(ask(&mut first, live, PATIENCE), Some(200));
 
-    // The kernel takes them in; the server can take only some of them from there.
+    // The kernel queues all of them, but the server can accept only some.
     let mut rest: Vec<_> = (0..descriptors * 2)
         .map(|_| TcpStream::connect(program.address).expect("a connection"))
         .collect();
     let mut dialogs = Dialogs::new();
-    program.logs("no connection can be accepted");
+    program.logs("cannot accept a connection");
     for number in 0..60 {
         let id = format!("d-{number}");
         let target = format!("/data/d/{id}");
@@ -81,17 +81,17 @@ async fn without_descriptors_those_who_are_connected_are_served_and_the_rest_lat
         }
         dialogs.insert(id, Remembered::is(state));
     }
-    // Also the files are kept clean meanwhile.
+    // The files of the store are scrubbed all the same.
     nothing_withdrawn_is_left(&store, &dialogs).await;
 
     let mut last = rest.pop().expect("a connection");
-    assert_eq!(ask(&mut last, live, Duration::from_millis(200)), None, "it waits its turn");
+    assert_eq!(ask(&mut last, live, Duration::from_millis(200)), None, "it has to wait");
     drop(rest);
     assert_eq!(ask(&mut first, live, PATIENCE), Some(200));
     last.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let mut answer = [0; 12];
     last.read_exact(&mut answer).expect("an answer");
-    assert_eq!(&answer, b"HTTP/1.1 200", "its turn came");
+    assert_eq!(&answer, b"HTTP/1.1 200", "it is served now");
 
     check(&client(), &program, &mut dialogs, "").await;
     program.signal("TERM");

@@ -1,4 +1,4 @@
-//! A full disk: errors while it is full, service afterwards, and nothing that was acknowledged is lost.
+//! A full disk: writes fail while it is full and work again afterwards, and nothing acknowledged is lost.
 //!
 //! `DATAAPI_DISK_ROUNDS` sets how often each case is run, `DATAAPI_DISK_SEED` fixes what the clients do.
 
@@ -67,7 +67,7 @@ async fn round(choices: &mut Choices, meanwhile: Meanwhile) {
     let mut program = Program::start(&store, &[]);
     let mut dialogs = some_granted(&client, &program).await;
 
-    // Of what is left, the clients take the last byte.
+    // The clients use up the space that is left.
     disk.leave_free(choices.below(1 << 20));
     let mut load = Load::start(CLIENTS, "full", choices, &program, None);
     load.refused(50).await;
@@ -103,7 +103,7 @@ async fn round(choices: &mut Choices, meanwhile: Meanwhile) {
     assert_eq!(dataapi::check(&store).await.expect("a store"), []);
 }
 
-/// Dialogs that were granted when there was space.
+/// Stores consented dialogs while there is space.
 async fn some_granted(client: &Client, program: &Program) -> Dialogs {
     let mut dialogs = Dialogs::new();
     for number in 0..40 {
@@ -120,7 +120,7 @@ async fn some_granted(client: &Client, program: &Program) -> Dialogs {
     dialogs
 }
 
-/// Every second one of those that are granted is withdrawn, or that is refused; how often it is.
+/// Withdraws every second consented dialog, from the number `odd` on. Returns how many withdrawals were refused.
 async fn withdraw(client: &Client, program: &Program, dialogs: &mut Dialogs, odd: usize) -> usize {
     let mut refused = 0;
     let granted = dialogs.iter_mut().filter(|(_, known)| known.acknowledged == State::Granted);
@@ -147,7 +147,8 @@ async fn reads_go_on(client: &Client, program: &Program) {
     }
 }
 
-/// It may start on the full disk, or refuse to with a line that says why; once there is space it serves.
+/// Starts a server on the full disk. It starts, or refuses in one line that names the reason; then there is space again
+/// and it runs.
 async fn start_on_full(store: &str, disk: &Disk) -> Program {
     disk.fill();
     let args = ["--listen", "127.0.0.1:0", "--store", store];

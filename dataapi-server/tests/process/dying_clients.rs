@@ -1,5 +1,5 @@
-//! Clients that die in the midst of every kind of request: what they asked for is done whole or not at all,
-//! and nothing of them stays in the server.
+//! Clients that die during every kind of request: the request is done whole or not at all, and the server keeps nothing of
+//! the client.
 //!
 //! `DATAAPI_DYING_ROUNDS` sets how often each kind is cut at each stage, `DATAAPI_DYING_SEED` fixes where.
 
@@ -14,17 +14,17 @@ use crate::load::{Choices, body, from_env, text};
 use crate::patience::PATIENCE;
 use crate::program::{Program, not_tested, store_in};
 
-/// How a dialog stands: what is said of its consent, or that it is absent.
+/// The state of a dialog: its consent state, or `absent`.
 type Standing = &'static str;
 
-/// A kind of request: how the dialog stands before it and after it.
+/// A kind of request, and the state of the dialog before and after it.
 struct RequestKind {
     request: fn(id: &str) -> Vec<u8>,
     from: Standing,
     to: Standing,
 }
 
-/// Those that read change nothing.
+/// All kinds of requests. Reads change nothing.
 const KINDS: [RequestKind; 13] = [
     RequestKind { request: insert, from: "absent", to: "pending" },
     RequestKind { request: insert_in_chunks, from: "absent", to: "pending" },
@@ -83,23 +83,23 @@ fn insert_in_chunks(id: &str) -> Vec<u8> {
     format!("{head}\r\n\r\n{one:x}\r\n{first}\r\n{other:x}\r\n{second}\r\n0\r\n\r\n").into()
 }
 
-/// Up to where the client lives.
+/// The stage of the request at which the client dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     RequestLine,
     Headers,
     Body,
     LastByte,
-    /// All is sent, and nothing read.
+    /// The whole request is sent, and nothing is read.
     Sent,
-    /// All is sent, and a part of the answer read.
+    /// The whole request is sent, and a part of the answer is read.
     Answer,
 }
 
 const STAGES: [Stage; 6] =
     [Stage::RequestLine, Stage::Headers, Stage::Body, Stage::LastByte, Stage::Sent, Stage::Answer];
 
-/// How many bytes of the request are sent.
+/// Chooses how many bytes of the request are sent.
 fn cut(request: &[u8], stage: Stage, choices: &mut Choices) -> usize {
     let find = |pattern: &[u8]| {
         request.windows(pattern.len()).position(|at| at == pattern).expect("a whole request")
@@ -121,13 +121,13 @@ fn cut(request: &[u8], stage: Stage, choices: &mut Choices) -> usize {
 enum Death {
     Closed,
     Reset,
-    /// It says that it has nothing more to say, and hears no more.
+    /// The client closes its half of the connection and reads nothing more.
     HalfClosed,
 }
 
 const DEATHS: [Death; 3] = [Death::Closed, Death::Reset, Death::HalfClosed];
 
-/// Sends a part of the request, reads a part of the answer at that stage, and dies.
+/// Sends a part of the request, reads a part of the answer if `stage` says so, and dies.
 async fn die(program: &Program, part: &[u8], stage: Stage, death: Death) {
     let mut connection = TcpStream::connect(program.address).await.expect("a connection");
     connection.write_all(part).await.expect("a part is sent");
@@ -144,7 +144,7 @@ async fn die(program: &Program, part: &[u8], stage: Stage, death: Death) {
     }
 }
 
-/// Brings a new dialog to where it is to stand.
+/// Brings a new dialog into the state `standing`.
 async fn prepare(client: &Client, program: &Program, id: &str, standing: Standing) {
     let mut requests = Vec::new();
     if standing != "absent" {
@@ -159,7 +159,7 @@ async fn prepare(client: &Client, program: &Program, id: &str, standing: Standin
     }
 }
 
-/// How a dialog stands, after a look at whether its text can be had accordingly, and is whole.
+/// Returns the state of a dialog, and checks that its text is readable if it should be, and complete.
 async fn standing(client: &Client, program: &Program, id: &str) -> String {
     let get = async |path: String| {
         let answer = client.get(program.url(&path)).send().await.expect("an answer");
@@ -182,7 +182,7 @@ async fn standing(client: &Client, program: &Program, id: &str) -> String {
     standing.to_owned()
 }
 
-/// Waits until the server is answering nobody but who asks for that.
+/// Waits until the server answers no request but the one that checks this.
 async fn is_idle(client: &Client, program: &Program) {
     becomes(async || {
         let answer = client.get(program.url("/metrics")).send().await.expect("an answer");
@@ -192,12 +192,12 @@ async fn is_idle(client: &Client, program: &Program) {
     .await;
 }
 
-/// Waits until the connections of the dead are closed.
+/// Waits until the connections of the dead clients are closed.
 async fn has_open(program: &Program, files: Option<usize>) {
     if let Some(files) = files {
         becomes(async || open_files(program).is_some_and(|now| now <= files)).await;
     } else {
-        not_tested("open files: nobody may look at them here");
+        not_tested("open files: this system does not show them");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -205,12 +205,12 @@ async fn has_open(program: &Program, files: Option<usize>) {
 async fn becomes(condition: impl AsyncFn() -> bool) {
     let started = Instant::now();
     while !condition().await {
-        assert!(started.elapsed() < PATIENCE, "it is still busy with the dead");
+        assert!(started.elapsed() < PATIENCE, "the server is still busy with dead clients");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// How many files and connections the server has open; `None` where nobody may look.
+/// Returns how many files and connections the server has open; `None` if the system does not show them.
 fn open_files(program: &Program) -> Option<usize> {
     let folder = std::fs::read_dir(format!("/proc/{}/fd", program.pid()));
     folder.ok().map(Iterator::count)
@@ -223,9 +223,9 @@ async fn a_client_that_dies_leaves_all_or_nothing_and_nothing_of_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = store_in(folder.path());
     let mut program = Program::start(&store, &[]);
-    // A connection for each request, so that those of the others can be counted.
+    // This client opens a connection for each request, so that it does not add to the open ones.
     let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
-    // So many that their page fills all that is between the server and who does not read.
+    // Their page is larger than all buffers between the server and a client that does not read.
     for number in 0..60 {
         prepare_page(&client, &program, number).await;
     }
@@ -252,8 +252,14 @@ async fn a_client_that_dies_leaves_all_or_nothing_and_nothing_of_itself() {
             let standing = standing(&client, &program, id).await;
             let is_done = standing == kind.to;
             assert!(is_done || standing == kind.from, "{id} is {standing}");
-            assert!(*is_whole || standing == kind.from, "{id} is {standing}: it was cut short");
-            assert!(is_done || *stage != Stage::Answer, "{id} is {standing}: it was answered");
+            assert!(
+                *is_whole || standing == kind.from,
+                "{id} is {standing}, but the request was incomplete"
+            );
+            assert!(
+                is_done || *stage != Stage::Answer,
+                "{id} is {standing}, but the request was answered"
+            );
         }
     }
 
@@ -262,7 +268,7 @@ async fn a_client_that_dies_leaves_all_or_nothing_and_nothing_of_itself() {
     assert_eq!(dataapi::check(&store).await.expect("a store"), []);
 }
 
-/// A dialog with a long text, granted.
+/// Stores a consented dialog with a long text.
 async fn prepare_page(client: &Client, program: &Program, number: usize) {
     let id = format!("page-{number}");
     let dialog = serde_json::json!({"text": "x".repeat(60_000), "language": "en"}).to_string();

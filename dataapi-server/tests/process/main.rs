@@ -1,4 +1,4 @@
-//! The program as it is run: real processes, signals, and files that outlive them.
+//! The program as users run it: real processes, signals, and files that outlive the processes.
 
 #[path = "../support/certificates.rs"]
 mod certificates;

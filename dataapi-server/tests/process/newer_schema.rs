@@ -1,14 +1,14 @@
-//! A program on a store that a newer one wrote: refused in one line, and not a byte is changed.
+//! A store that a newer version wrote: the program refuses it in one line and changes no byte.
 
 use crate::program::{Program, contents, output, store_in};
 
-/// Section 1.3 of SQLite's file format.
+/// The offsets of the format's versions, from section 1.3 of SQLite's file format.
 const VERSIONS_OF_FORMAT: std::ops::Range<usize> = 18..20;
 const USER_VERSION: std::ops::Range<usize> = 60..64;
 
 #[tokio::test]
 async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
-    // A newer version may keep its log in another way, too.
+    // A newer version might use another journal mode, too.
     for format in [2, 1] {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store_in(folder.path());
@@ -26,7 +26,7 @@ async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
         bytes[USER_VERSION].copy_from_slice(&1_000_u32.to_be_bytes());
         std::fs::write(&file, bytes).expect("a newer store");
         let before = contents(folder.path());
-        assert_eq!(before.len(), 1, "a store that was closed is one file");
+        assert_eq!(before.len(), 1, "a closed store is one file");
         let refused = output(&["--listen", "127.0.0.1:0", "--store", &store]);
         assert_eq!(refused.status.code(), Some(1));
         let error = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -34,6 +34,6 @@ async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
         assert_eq!(error.lines().count(), 1, "{error}");
         let after = contents(folder.path());
         assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
-        assert!(after == before, "no byte has changed, of format {format}");
+        assert!(after == before, "a file has changed, format {format}");
     }
 }

@@ -1,7 +1,7 @@
-//! Idle, slow and greedy clients by the thousand: others are served meanwhile, memory stays bounded, and
-//! nothing of it is left afterwards.
+//! Thousands of idle, slow and greedy clients: other clients are served meanwhile, memory stays bounded, and all of it is
+//! released afterwards.
 //!
-//! `DATAAPI_IDLE_CONNECTIONS` sets how many are idle; a tenth as many are slow.
+//! `DATAAPI_IDLE_CONNECTIONS` sets the number of idle clients; there are a tenth as many slow ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::load::from_env;
 use crate::patience::PATIENCE;
 use crate::program::{Program, store_in};
 
-/// What is held for clients in memory at most, as the server is told.
+/// The server's limit on bodies and answers in memory, in bytes.
 const BUFFERED: usize = 64 << 20;
 
-/// Texts that make the largest pages: each byte of them takes six in JSON.
+/// The length of texts that make the largest pages: each of their bytes takes six in JSON.
 const LONG_TEXT: usize = 64 * 1024;
 const LONG_DIALOGS: usize = 48;
 
-/// How many answers had which status.
+/// The number of answers with each status.
 type Statuses = BTreeMap<u16, u64>;
 
 fn client() -> Client {
@@ -37,7 +37,7 @@ fn long_body() -> String {
     json!({"text": "\u{1}".repeat(LONG_TEXT), "language": "en"}).to_string()
 }
 
-/// A line of what Linux says of a process, in KiB.
+/// Returns a value from the process's status in `/proc`, in KiB.
 fn memory(program: &Program, line: &str) -> u64 {
     let path = format!("/proc/{}/status", program.pid());
     let status = std::fs::read_to_string(path).expect("Linux says");
@@ -45,8 +45,7 @@ fn memory(program: &Program, line: &str) -> u64 {
     value.split_whitespace().find_map(|word| word.parse().ok()).expect("a number")
 }
 
-/// Well-behaved clients, until they are told to stop: all that they ask for is done, or they are told to
-/// come back.
+/// Runs well-behaved clients until they are told to stop. Each request succeeds or gets 503 with `Retry-After`.
 fn others(program: &Program, meanwhile: &'static str) -> (Arc<AtomicBool>, JoinHandle<Statuses>) {
     let stop = Arc::new(AtomicBool::new(false));
     let (stopped, base) = (Arc::clone(&stop), program.url(""));
@@ -64,7 +63,7 @@ fn others(program: &Program, meanwhile: &'static str) -> (Arc<AtomicBool>, JoinH
                 client.get(format!("{base}/data/ben/{id}")),
                 client.get(format!("{base}/data/?language=de&limit=5")),
             ] {
-                let answer = request.send().await.expect("nobody is left without an answer");
+                let answer = request.send().await.expect("every request gets an answer");
                 if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
                     assert!(answer.headers().contains_key("retry-after"));
                 }
@@ -81,7 +80,7 @@ async fn connect(program: &Program) -> TcpStream {
     TcpStream::connect(program.address).await.expect("a connection")
 }
 
-/// Sends a little now and then, of a head or of a body, until it is cut or dropped.
+/// Sends a head or a body byte by byte, until the connection is closed or dropped.
 async fn dribble(mut connection: TcpStream, number: usize) {
     let slow_head = format!("GET /data/?customerId={number}");
     let slow_body = format!(
@@ -98,7 +97,7 @@ async fn dribble(mut connection: TcpStream, number: usize) {
     }
 }
 
-/// Asks for the largest page there is and takes none of it; returns its status, if there is one.
+/// Requests the largest page and does not read it. Returns the status, if there is one.
 async fn greedy(program: &Program, number: usize) -> (Option<u16>, TcpStream) {
     let mut connection = connect(program).await;
     let request =
@@ -111,10 +110,10 @@ async fn greedy(program: &Program, number: usize) -> (Option<u16>, TcpStream) {
     (status.flatten(), connection)
 }
 
-/// The figures of one kind of crowd.
+/// Prints the statuses and the memory while one kind of clients was connected.
 fn report(what: &str, program: &Program, statuses: &Statuses) {
     println!(
-        "{what}: others met {statuses:?}; {} MB resident, {} MB at the most so far",
+        "{what}: other clients got {statuses:?}; {} MB resident, at most {} MB so far",
         memory(program, "VmRSS:") / 1024,
         memory(program, "VmHWM:") / 1024
     );
@@ -132,8 +131,8 @@ async fn idle_slow_and_greedy_clients_hold_nothing_that_others_need() {
     for number in 0..LONG_DIALOGS {
         let post = client.post(program.url(&format!("/data/anna/long-{number}"))).body(long_body());
         assert_eq!(post.send().await.expect("an answer").status(), 201);
-        let yes = client.post(program.url(&format!("/consents/long-{number}"))).body("true");
-        assert_eq!(yes.send().await.expect("an answer").status(), 200);
+        let grant = client.post(program.url(&format!("/consents/long-{number}"))).body("true");
+        assert_eq!(grant.send().await.expect("an answer").status(), 200);
     }
 
     let (stop, asking) = others(&program, "idle");
@@ -145,7 +144,7 @@ async fn idle_slow_and_greedy_clients_hold_nothing_that_others_need() {
     stop.store(true, Ordering::SeqCst);
     let statuses = asking.await.expect("no panic");
     report(&format!("{idle} idle"), &program, &statuses);
-    assert!(statuses.keys().all(|status| *status < 300), "all was done: {statuses:?}");
+    assert!(statuses.keys().all(|status| *status < 300), "every request succeeded: {statuses:?}");
 
     let (stop, asking) = others(&program, "slow");
     let mut slows = JoinSet::new();
@@ -155,11 +154,11 @@ async fn idle_slow_and_greedy_clients_hold_nothing_that_others_need() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     stop.store(true, Ordering::SeqCst);
     let statuses = asking.await.expect("no panic");
-    report(&format!("{slow} slow ones besides"), &program, &statuses);
+    report(&format!("{slow} slow clients in addition"), &program, &statuses);
     let done: u64 = statuses.range(..300).map(|(_, count)| count).sum();
     assert!(done > 0 && statuses.range(300..).all(|(status, _)| *status == 503), "{statuses:?}");
 
-    // Bodies at the limit, as many at once as connections are left.
+    // Bodies of the maximum length, as many at once as there are connections left.
     let (stop, asking) = others(&program, "full");
     let mut posts = JoinSet::new();
     for number in 0..200 {
@@ -169,13 +168,13 @@ async fn idle_slow_and_greedy_clients_hold_nothing_that_others_need() {
     }
     let mut full = Statuses::new();
     while let Some(answer) = posts.join_next().await {
-        // One that is refused in the midst of its body may see no more than its connection's end.
+        // A client that is refused while it sends its body might see only the end of its connection.
         let status = answer.expect("no panic").unwrap_or(0);
         *full.entry(status).or_default() += 1;
     }
     stop.store(true, Ordering::SeqCst);
     let statuses = asking.await.expect("no panic");
-    report(&format!("200 bodies at the limit, {full:?}"), &program, &statuses);
+    report(&format!("200 bodies of the maximum length, {full:?}"), &program, &statuses);
     assert!(full.keys().all(|status| matches!(status, 0 | 201 | 503)), "{full:?}");
     assert!(statuses.range(300..).all(|(status, _)| *status == 503), "{statuses:?}");
 
@@ -188,18 +187,18 @@ async fn idle_slow_and_greedy_clients_hold_nothing_that_others_need() {
     }
     stop.store(true, Ordering::SeqCst);
     let statuses = asking.await.expect("no panic");
-    report(&format!("40 pages of 19 MB that nobody takes, {pages:?}"), &program, &statuses);
+    report(&format!("40 pages of 19 MB that nobody reads, {pages:?}"), &program, &statuses);
     assert!(pages.keys().all(|status| matches!(status, 200 | 503)), "{pages:?}");
-    assert!(pages.contains_key(&503), "they do not all fit: {pages:?}");
-    assert!(statuses.keys().all(|status| *status < 300), "small answers do: {statuses:?}");
+    assert!(pages.contains_key(&503), "not all of them fit into memory: {pages:?}");
+    assert!(statuses.keys().all(|status| *status < 300), "small answers have room: {statuses:?}");
     let most = memory(&program, "VmHWM:") / 1024;
     let bound = 400 + idle as u64 / 20;
-    assert!(most < bound, "{most} MB at the most, where {bound} are plenty");
+    assert!(most < bound, "{most} MB of memory, but at most {bound} MB are expected");
 
     drop((idles, held));
     slows.shutdown().await;
     let (stop, asking) = others(&program, "afterwards");
-    // Until the server has seen that they are gone, its room is theirs.
+    // The room is released only when the server has seen that the clients are gone.
     let page = timeout(PATIENCE, async {
         loop {
             let page = client.get(program.url("/data/?language=en&limit=1000")).send().await;
@@ -214,7 +213,10 @@ async fn idle_slow_and_greedy_clients_hold_nothing_that_others_need() {
     stop.store(true, Ordering::SeqCst);
     let statuses = asking.await.expect("no panic");
     report("afterwards", &program, &statuses);
-    assert!(statuses.keys().all(|status| *status < 300), "all is as before: {statuses:?}");
+    assert!(
+        statuses.keys().all(|status| *status < 300),
+        "every request succeeds again: {statuses:?}"
+    );
     program.signal("TERM");
     let (status, _, log) = program.ended();
     assert!(status.success(), "{log}");

@@ -1,8 +1,7 @@
-//! A store that cannot be written to: refused at the start and left as it is; if it happens while the
-//! server runs, reads go on, and writes come back with the disk.
+//! A store that cannot be written to: the server refuses to start and leaves it unchanged. If the disk fails while the
+//! server runs, reads go on, and writes work again once the disk does.
 //!
-//! `DATAAPI_DISK_ROUNDS` sets how often the disk stops taking writes, `DATAAPI_DISK_SEED` fixes what the
-//! clients do.
+//! `DATAAPI_DISK_ROUNDS` sets how often the disk refuses writes, `DATAAPI_DISK_SEED` fixes what the clients do.
 
 use std::process::Command;
 
@@ -23,7 +22,7 @@ async fn a_read_only_file_system_is_refused_and_left_as_it_is() {
     let store = store_in(disk.path());
     let mut choices = Choices::seeded("DATAAPI_DISK_SEED");
     let mut dialogs = Dialogs::new();
-    // What a killed server leaves has more files than what one that was stopped leaves.
+    // A killed server leaves more files than a stopped one.
     for name in ["stopped", "killed"] {
         let mut program = Program::start(&store, &[]);
         let mut load = Load::start(CLIENTS, name, &mut choices, &program, None);
@@ -42,20 +41,20 @@ async fn a_read_only_file_system_is_refused_and_left_as_it_is() {
         let error = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(error.contains("the store cannot be written to; check"), "{name}: {error}");
         assert_eq!(error.lines().count(), 1, "{name}: {error}");
-        assert!(contents(disk.path()) == before, "{name}: no byte has changed");
+        assert!(contents(disk.path()) == before, "{name}: a file has changed");
         disk.allow_writes();
         let program = Program::start(&store, &[]);
         check(&client(), &program, &mut dialogs, name).await;
     }
 }
 
-/// Lets no file of the process grow past so many bytes, or as far as it likes.
+/// Limits the size of each file that the process writes; `None` for no limit.
 fn limit_files(program: &Program, bytes: Option<u64>) {
     let pid = Pid::from_raw(program.pid().try_into().expect("a pid"));
     prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("a limit");
 }
 
-/// A server whose writes fail at a limit, instead of ending it.
+/// Starts a server whose writes fail at a limit on file sizes. By default, the signal would end the process.
 fn start_limitable(store: &str) -> Program {
     let mut command = Command::new("sh");
     command
@@ -78,7 +77,7 @@ async fn while_the_disk_takes_no_writes_reads_go_on_and_nothing_is_lost() {
         let mut load = Load::start(CLIENTS, &name, &mut choices, &program, None);
         let enough = usize::try_from(20 + choices.below(100)).expect("a small number");
         load.acknowledged(enough).await;
-        // Anywhere in what is there, or a little after it: a write may fail in its middle.
+        // The limit is within the longest file or a little after it, so that a write can fail half-way.
         let longest = dataapi::files(&store).expect("the files").into_iter();
         let longest = longest.filter_map(|file| file.metadata().ok()).map(|file| file.len()).max();
         limit_files(&program, Some(choices.below(longest.unwrap_or(0) + (64 << 10))));

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: what runs is finished, and the exit says so. SIGHUP: a new certificate is taken.
+//! SIGTERM and SIGINT: running requests are finished and the exit status is success. SIGHUP: a new certificate is loaded.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use crate::program::{Program, store_in};
 
 const BODY: &[u8] = br#"{"text":"x","language":"en"}"#;
 
-/// A request that the server is in the midst of: it has asked for the body.
+/// Begins a request, up to the point where the server waits for the body.
 fn in_flight(program: &Program) -> TcpStream {
     let mut connection = TcpStream::connect(program.address).expect("a connection");
     let length = BODY.len();
@@ -42,7 +42,7 @@ async fn a_signal_finishes_what_runs_and_exits_with_success() {
         let again = Program::start(&store, &[]);
         let url = again.url("/consents/d-1");
         let answer = reqwest::get(url).await.expect("an answer");
-        assert_eq!(answer.status(), 200, "what was acknowledged is there");
+        assert_eq!(answer.status(), 200, "the acknowledged dialog is stored");
     }
 }
 
@@ -75,7 +75,7 @@ fn a_crash_writes_no_memory_to_a_file() {
     program.signal("ABRT");
     let (status, _, _) = program.ended();
     assert_eq!(status.signal(), Some(6));
-    assert!(!status.core_dumped(), "the kernel was asked not to");
+    assert!(!status.core_dumped(), "core dumps are off");
     assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
 }
 

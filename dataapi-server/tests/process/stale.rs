@@ -1,5 +1,5 @@
-//! No answer is older than what was acknowledged before it, also where servers keep ready pages and
-//! others write to the store.
+//! Every page has all decisions that were acknowledged before the request, even though servers cache pages and another
+//! server writes to the store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,7 @@ async fn no_server_gives_a_page_that_is_older_than_an_acknowledged_decision() {
     let servers = Arc::new([Program::start(&store, &[]), Program::start(&store, &[])]);
     let client = Client::new();
 
-    // Others who ask for the same page all the time keep it ready in both servers.
+    // Other clients request the same page all the time, so both servers have it in their cache.
     let done = Arc::new(AtomicBool::new(false));
     let mut readers = JoinSet::new();
     for reader in 0..READERS {
@@ -53,11 +53,14 @@ async fn no_server_gives_a_page_that_is_older_than_an_acknowledged_decision() {
         post(&client, writer.url(&format!("/data/anna/{id}")), dialog).await;
         post(&client, writer.url(&format!("/consents/{id}")), json!(true)).await;
         for server in &*servers {
-            assert!(newest_has(&client, server, &id).await, "a yes is seen, round {round}");
+            assert!(newest_has(&client, server, &id).await, "the grant is visible, round {round}");
         }
         post(&client, servers[(round + 1) % 2].url(&format!("/consents/{id}")), json!(false)).await;
         for server in &*servers {
-            assert!(!newest_has(&client, server, &id).await, "a no is seen, round {round}");
+            assert!(
+                !newest_has(&client, server, &id).await,
+                "the withdrawal is visible, round {round}"
+            );
         }
     }
     done.store(true, Ordering::Relaxed);

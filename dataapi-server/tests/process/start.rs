@@ -1,4 +1,4 @@
-//! How the program starts, or refuses to, and what it logs.
+//! How the program starts or refuses to start, and what it logs.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
@@ -52,7 +52,7 @@ fn without_keys_nothing_but_loopback_is_listened_on() {
         assert_eq!(refused.status.code(), Some(1));
         assert!(refused.stdout.is_empty());
         let error = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(error.contains("--listen 127.0.0.1:"), "it says what to do: {error}");
+        assert!(error.contains("--listen 127.0.0.1:"), "the error says what to do: {error}");
     }
 }
 
@@ -75,7 +75,7 @@ fn with_keys_other_addresses_take_a_word_on_plain_text() {
     assert_eq!(refused.status.code(), Some(1));
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(error.contains("without TLS") && error.contains("--insecure-plaintext"), "{error}");
-    // That address is nobody's: it gets as far as to try.
+    // No machine has this address, so listening fails, but only after the check has passed.
     let tried = ["--store", &store, "--listen", "192.0.2.1:8080", "--insecure-plaintext"];
     let error = String::from_utf8_lossy(&output(&tried).stderr).into_owned();
     assert!(error.contains("cannot listen on"), "{error}");
@@ -86,7 +86,7 @@ fn what_cannot_be_served_is_said_and_exits_with_failure() {
     let folder = tempfile::tempdir().expect("a folder");
     let no_folder = store_in(&folder.path().join("no such folder"));
     let not_a_store = folder.path().join("dialogs.db");
-    std::fs::write(&not_a_store, "these bytes are no database, and stay what they are")
+    std::fs::write(&not_a_store, "these bytes are not a database and must stay unchanged")
         .expect("a file");
     let not_a_store = format!("sqlite:{}", not_a_store.display());
     for store in ["mysql:x", "sqlite:", "dialogs.db", &no_folder, &not_a_store] {
@@ -133,7 +133,7 @@ async fn the_access_log_says_who_asked_for_what_without_ids_texts_or_keys() {
         ("POST", "/consents/MARKER-d", true, 403),
         ("GET", "/data/", false, 401),
         ("GET", "/health/live", false, 200),
-        // Open to anyone, but nobody tries a key unseen.
+        // The route is open to anyone, but a request with a key is in the access log.
         ("GET", "/version", false, 200),
         ("GET", "/version", true, 200),
     ] {
@@ -154,11 +154,11 @@ async fn the_access_log_says_who_asked_for_what_without_ids_texts_or_keys() {
     }
     assert!(
         !log.contains("\"access\"") && !log.contains("auditor"),
-        "it is in its own file: {log}"
+        "the access log has a file of its own: {log}"
     );
     let lines: Vec<Value> =
         access.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(lines.len(), 6, "one for each request for data or with a key: {access}");
+    assert_eq!(lines.len(), 6, "one line for each request that is for data or has a key: {access}");
     let keys: Vec<_> = lines.iter().map(|line| line["key"].as_str()).collect();
     let auditor = Some("auditor");
     assert_eq!(keys, [auditor, auditor, auditor, auditor, None, auditor]);
@@ -177,15 +177,15 @@ fn standard_output_may_be_closed() {
     let mut server = server.stdout(Stdio::piped()).spawn().expect("the program starts");
     drop(server.stdout.take());
     while TcpStream::connect(address).is_err() {
-        assert_eq!(server.try_wait().expect("a child"), None, "it serves all the same");
+        assert_eq!(server.try_wait().expect("a child"), None, "the server runs all the same");
         std::thread::yield_now();
     }
-    assert_eq!(server.try_wait().expect("a child"), None, "it serves all the same");
+    assert_eq!(server.try_wait().expect("a child"), None, "the server runs all the same");
     server.kill().expect("it can be killed");
     server.wait().expect("it ended");
 }
 
-/// Everything a client can send, with the marker in it wherever there is room.
+/// Sends a marker in every place where a client can put text.
 async fn send_markers(program: &Program) {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let good = r#"{"text":"MARKER","language":"en"}"#;
@@ -240,7 +240,7 @@ async fn the_log_holds_no_ids_texts_queries_or_keys() {
         let line = log.lines().find(|line| line.contains("MARKER"));
         assert_eq!(line, None, "{format}");
         let events: Vec<_> = log.lines().filter(|line| line.contains("answered")).collect();
-        assert_eq!(events.len(), 20, "one for each request:\n{log}");
+        assert_eq!(events.len(), 20, "one line for each request:\n{log}");
         if format == "json" {
             let first: Value = serde_json::from_str(events[0]).expect("JSON");
             assert_eq!(first["request_id"], "known-id");

@@ -1,5 +1,5 @@
-//! Two servers on one store, both under load: what one acknowledged the other knows at once, and killing one
-//! again and again takes nothing from the other.
+//! Two servers on one store, both under load: each sees at once what the other acknowledged, and killing one repeatedly
+//! does not harm the other.
 //!
 //! `DATAAPI_CRASH_ROUNDS` sets how many times one is killed, `DATAAPI_CRASH_SEED` fixes what the clients do.
 
@@ -31,8 +31,8 @@ async fn of_two_servers_on_one_postgresql_one_may_die_again_and_again() {
     one_dies_again_and_again(&store, false).await;
 }
 
-/// With one of two servers killed in each round, looks at both whether they tell what was acknowledged; also
-/// at the files of the store, if they are to be clean by then.
+/// Kills one of two servers in each round, then checks that both have everything that was acknowledged. With
+/// `has_clean_files`, it also checks that the files of the store have no bytes of withdrawn dialogs.
 async fn one_dies_again_and_again(store: &str, has_clean_files: bool) {
     let rounds = from_env("DATAAPI_CRASH_ROUNDS").unwrap_or(6);
     let mut choices = Choices::seeded("DATAAPI_CRASH_SEED");
@@ -40,7 +40,7 @@ async fn one_dies_again_and_again(store: &str, has_clean_files: bool) {
     let mut dialogs = Dialogs::new();
     for round in 0..rounds {
         let [one, other] = &mut servers;
-        // By turns, so that each is the one that stays.
+        // The servers take turns, so that each of them survives in half of the rounds.
         let (stays, dies) = if round % 2 == 0 { (one, other) } else { (other, one) };
         let name = format!("r{round}");
         let mut staying =
@@ -93,7 +93,7 @@ async fn both_killed_at_once_lose_nothing_acknowledged() {
         let left = left_in_files(&store);
         check(&client(), &program, &mut dialogs, &name).await;
         let none: [&String; 0] = [];
-        assert_eq!(withdrawn_in(&left, &dialogs), none, "bytes of them are left");
+        assert_eq!(withdrawn_in(&left, &dialogs), none, "bytes of withdrawn dialogs are left");
     }
 }
 

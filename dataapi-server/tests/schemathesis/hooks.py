@@ -1,5 +1,5 @@
-"""What the words of the description say and its schemas cannot, done to each good request before it is
-sent. What is meant to be wrong stays so.
+"""Rules that the description has in words but its schemas cannot express, applied to each valid request
+before it is sent. Requests that are meant to be invalid stay unchanged.
 """
 
 import re
@@ -21,17 +21,17 @@ def before_call(context, case, kwargs):
         return
     query = case.query
     if query:
-        # It belongs to the page and the filter that gave it; those in `next` are followed elsewhere.
+        # A cursor is valid only for the filter that it came from. Other tests follow the cursors in `next`.
         query.pop("cursor", None)
-        # Two names of one parameter: both, differing, is an error.
+        # These are two names of one parameter: two different values are an error.
         if "customerId" in query:
             query.pop("customer_id", None)
         # A range that ends before it starts is an error.
         if "from" in query and "to" in query:
             query["to"] = query["from"]
-        # A minute of waiting tells no more than none.
+        # Waiting for a minute would test nothing more.
         if "wait" in query:
             query["wait"] = "0s"
-    # Ids out of earlier answers are tried everywhere, also where only a tag may stand.
+    # Schemathesis tries ids from earlier answers everywhere, also where only a language tag is valid.
     if isinstance(case.body, dict) and case.body.get("language", "en") not in TAGS:
         case.body["language"] = "en"

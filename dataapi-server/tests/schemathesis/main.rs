@@ -1,6 +1,6 @@
-//! The server program answers as its description says, whatever Schemathesis asks it.
+//! The program answers as its description says, whatever Schemathesis sends.
 //!
-//! `./check` installs Schemathesis and runs these; `./check --long` gives them more time.
+//! `./check` installs Schemathesis and runs these tests; `./check --long` gives them more time.
 
 #[path = "../support/program.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
@@ -14,24 +14,24 @@ use program::{Program, store_in};
 use tempfile::TempDir;
 
 #[test]
-#[ignore = "wants Schemathesis on the path"]
+#[ignore = "needs Schemathesis on the path"]
 fn without_keys_no_answer_is_one_that_the_description_does_not_allow() {
     let scene = Scene::new();
-    // Nobody is asked for a key here.
+    // Without keys in the store, no request needs one.
     let open =
         ["--exclude-checks", "ignored_auth", "--generation-with-security-parameters", "false"];
     scene.look("no keys", &open);
 }
 
 #[test]
-#[ignore = "wants Schemathesis on the path"]
+#[ignore = "needs Schemathesis on the path"]
 fn with_keys_no_answer_is_one_that_the_description_does_not_allow() {
     let scene = Scene::new();
     let admin = scene.key("admin");
     let ingest = scene.key("ingest");
-    scene.look("a key that may do all", &["--header", &admin]);
-    // Most of it is refused, which is what would be warned of.
-    scene.look("a key that may store dialogs only", &["--header", &ingest, "--warnings", "off"]);
+    scene.look("a key for everything", &["--header", &admin]);
+    // Most requests are refused, which Schemathesis would warn of.
+    scene.look("a key that may only store dialogs", &["--header", &ingest, "--warnings", "off"]);
 }
 
 /// A store with a dialog in every state, as `schemathesis.toml` names them.
@@ -68,7 +68,7 @@ impl Scene {
         store.erase_dialog(&anna, &erased).await.expect("it is erased");
     }
 
-    /// The header that carries a new key of that role.
+    /// Creates a key with this role and returns its header.
     #[tokio::main(flavor = "current_thread")]
     async fn key(&self, role: &str) -> String {
         let store = dataapi::open(&self.store).await.expect("a store");
@@ -83,20 +83,20 @@ impl Scene {
         format!("Authorization: Bearer {secret}")
     }
 
-    /// Has Schemathesis look for an answer that should not be.
+    /// Runs Schemathesis, which looks for answers that the description does not allow.
     fn look(&self, what: &str, options: &[&str]) {
         let program = Program::start(&self.store, &[]);
         let sources = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis"));
         let mut schemathesis = Command::new("schemathesis");
-        // It leaves files where it runs.
+        // Schemathesis leaves files in its working directory.
         schemathesis.current_dir(self.folder.path());
         schemathesis.env("SCHEMATHESIS_HOOKS", sources.join("hooks.py"));
         schemathesis.env("PYTHONDONTWRITEBYTECODE", "1");
         schemathesis.arg("--config-file").arg(sources.join("schemathesis.toml"));
         schemathesis.args(["run", &program.url("/openapi.json"), "--wait-for-schema", "60"]);
         match std::env::var("DATAAPI_FUZZ_SECONDS") {
-            // It prints the seed that it draws. After a while all that was stored is erased, which it
-            // would warn of.
+            // Schemathesis prints the seed that it draws. After a while all stored dialogs are erased, which it would
+            // warn of.
             Ok(seconds) => schemathesis.args(["--max-time", &seconds, "--warnings", "off"]),
             Err(_) => schemathesis.args(["--max-examples", "50", "--seed", "1"]),
         };

@@ -1,4 +1,4 @@
-//! Certificates for a server and its clients, and a client that trusts and shows them.
+//! Certificates for a server and its clients, and a client that uses them.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -33,7 +33,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate and its key.
+    /// Creates a certificate and its key.
     pub(crate) fn signed(&self) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
@@ -42,7 +42,7 @@ impl Authority {
     }
 }
 
-/// The files of a server, with a certificate of that authority.
+/// The files of a server, with a certificate of an authority.
 pub(crate) struct Files {
     folder: TempDir,
     with_clients: bool,
@@ -80,7 +80,7 @@ impl Files {
     }
 }
 
-/// A client that trusts an authority, speaks that protocol, and shows a certificate if it has one.
+/// Creates a client that trusts an authority, speaks this protocol, and shows a certificate if it has one.
 pub(crate) fn client(
     trusted: &Authority,
     protocol: &[u8],
@@ -114,7 +114,7 @@ pub(crate) async fn connect(
     client.connect(ServerName::try_from("localhost").expect("a name"), stream).await
 }
 
-/// Asks on a connection that goes on, and returns the status line.
+/// Sends a request on a connection that stays open, and returns the status line.
 pub(crate) async fn ask(connection: &mut TlsStream<TcpStream>) -> std::io::Result<String> {
     connection.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
     let mut answer = Vec::new();

@@ -1,4 +1,4 @@
-//! A file system of a test's own: small, so that it can be full, and mounted where nobody else sees it.
+//! A file system for one test: small, so that it can become full, and mounted where no other process sees it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,18 +9,18 @@ use tempfile::TempDir;
 
 use crate::program::not_tested;
 
-/// Set in the process that may mount.
+/// Set in the process that can mount file systems.
 const MAY_MOUNT: &str = "DATAAPI_TEST_MAY_MOUNT";
 
-/// Whether this process may mount without anybody seeing it. If not, the test of this name is run anew in
-/// one that may, and what is left to do here is to return.
+/// Whether this process can mount a file system that no other process sees. If not, this runs the test of this name again
+/// in a process that can, and the caller must return.
 ///
-/// Where the system allows that to nobody, it is told on standard error: nothing was tested then.
+/// If the system allows no process to mount, nothing is tested; a line on standard error says so.
 pub(crate) fn may_mount(test: &str) -> bool {
     if std::env::var_os(MAY_MOUNT).is_some() {
         return true;
     }
-    // The kernel unmounts everything when the last process in there ends.
+    // The kernel unmounts everything when the last process in the namespace ends.
     for rights in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
         let probe = tempfile::tempdir().expect("a folder");
         let mounts = Command::new("unshare")
@@ -38,13 +38,17 @@ pub(crate) fn may_mount(test: &str) -> bool {
                 .expect("unshare runs");
             print!("{}", String::from_utf8_lossy(&again.stdout));
             eprint!("{}", String::from_utf8_lossy(&again.stderr));
-            assert!(again.status.success(), "{test}, where it may mount: {}", again.status);
+            assert!(
+                again.status.success(),
+                "{test}, in a process that can mount: {}",
+                again.status
+            );
             let ran = String::from_utf8_lossy(&again.stdout).contains("1 passed");
-            assert!(ran, "there is a test of the name {test}");
+            assert!(ran, "there is no test with the name {test}");
             return false;
         }
     }
-    not_tested(&format!("{test}: nobody may mount a file system here"));
+    not_tested(&format!("{test}: this system does not allow to mount a file system"));
     false
 }
 
@@ -67,7 +71,7 @@ impl Disk {
         self.place.path()
     }
 
-    /// Takes up all space but so many bytes.
+    /// Fills the disk, except for this many bytes.
     pub(crate) fn leave_free(&self, bytes: u64) {
         self.make_space();
         let mut ballast = File::create(&self.ballast).expect("a ballast file");
@@ -76,21 +80,21 @@ impl Disk {
         ballast.set_len(length.saturating_sub(bytes)).expect("a shorter file");
     }
 
-    /// Takes up all space.
+    /// Fills the disk.
     pub(crate) fn fill(&self) {
         let mut ballast =
             File::options().create(true).append(true).open(&self.ballast).expect("a ballast file");
         while ballast.write_all(&[1; 4096]).is_ok() {}
     }
 
-    /// Gives back what was taken up.
+    /// Removes the file that fills the disk.
     pub(crate) fn make_space(&self) {
         if let Err(error) = std::fs::remove_file(&self.ballast) {
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
         }
     }
 
-    /// Nothing can be written until [`Disk::allow_writes`].
+    /// Makes the disk read-only until [`Disk::allow_writes`].
     pub(crate) fn forbid_writes(&self) {
         run("mount", &["-o", "remount,bind,ro"], self.path());
     }
@@ -102,7 +106,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Also where a process still has files open.
+        // This works even while a process has files open.
         run("umount", &["--lazy"], self.path());
     }
 }

@@ -1,4 +1,4 @@
-//! A store that fails at all that it is asked for.
+//! A store that fails at every call.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use dataapi_core::{
     Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, Upkeep,
 };
 
-/// Does nothing but fail, or never ends to do so.
+/// Fails every call with this error; `None` never answers.
 pub(crate) struct Failing(pub(crate) Option<fn() -> StoreError>);
 
 impl Failing {
@@ -103,7 +103,7 @@ impl Keys for Failing {
         self.fail().await
     }
 
-    /// None: else nobody would be let in.
+    /// Returns no keys, so that the server is open.
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
         Ok(Vec::new())
     }

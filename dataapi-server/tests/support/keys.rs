@@ -1,4 +1,4 @@
-//! Keys by number, and servers that know them.
+//! Keys by number, and servers with such keys.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use dataapi_server::Config;
 use crate::patience::PATIENCE;
 use crate::server::{Answer, Server, ask};
 
-/// All roles, each of which [`with_keys`] has a key for.
+/// All roles. [`with_keys`] has a key for each.
 pub(crate) const ROLES: [&str; 5] = ["ingest", "consent", "read", "subject", "admin"];
 
-/// What the key of that number is.
+/// Returns the secret of the key with this number.
 pub(crate) fn secret(number: u8) -> KeySecret {
     KeySecret::from_bytes([number; 32])
 }
 
-/// Gives the store a key of that number.
+/// Creates the key with this number in the store.
 pub(crate) async fn key(store: &dyn DialogStore, number: u8, roles: &str, expires: Option<Date>) {
     let name = format!("key-{number}").parse().expect("a name");
     let grant = roles.parse::<Roles>().expect("roles").into();
@@ -26,7 +26,7 @@ pub(crate) async fn key(store: &dyn DialogStore, number: u8, roles: &str, expire
     store.create_key(NewKey { name, grant, hash, expires }).await.expect("a key is kept");
 }
 
-/// A server over a store with a key of each role, numbered from 0 on.
+/// Starts a server on a store with a key for each role, numbered from 0.
 pub(crate) async fn with_keys() -> (Server, ManualClock) {
     let clock = ManualClock::default();
     let store = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
@@ -37,7 +37,7 @@ pub(crate) async fn with_keys() -> (Server, ManualClock) {
     (Server::start(Arc::new(store), config).await, clock)
 }
 
-/// Asks with the key of that number.
+/// Sends a request with the key of this number.
 pub(crate) async fn with(
     server: &Server,
     number: u8,
@@ -49,7 +49,7 @@ pub(crate) async fn with(
     ask(server.address, method, target, &header, body.as_bytes()).await
 }
 
-/// Asks until the answer has that status, for as long as a slow machine may take.
+/// Sends requests with the key of this number until the answer has this status.
 pub(crate) async fn becomes(server: &Server, number: u8, status: u16) {
     let started = Instant::now();
     loop {
@@ -57,7 +57,7 @@ pub(crate) async fn becomes(server: &Server, number: u8, status: u16) {
         if answer.status == status {
             return;
         }
-        assert!(started.elapsed() < PATIENCE, "it stays {}", answer.status);
+        assert!(started.elapsed() < PATIENCE, "the status stays {}", answer.status);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Clients that remember what was acknowledged to them, and the comparison of that with a store.
+//! Clients that remember what the server acknowledged, and a comparison of that with the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -22,11 +22,11 @@ pub(crate) enum State {
     Withdrawn,
 }
 
-/// What a client knows of a dialog of its own.
+/// What a client knows about one of its dialogs.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     pub(crate) acknowledged: State,
-    /// What was asked for last, while no answer came.
+    /// The state that the last request asked for, if it got no answer yet.
     pub(crate) asked_for: State,
 }
 
@@ -36,22 +36,22 @@ impl Remembered {
     }
 }
 
-/// By dialog id. The text of a dialog is made of its id.
+/// The dialogs of a client, by id. The text of a dialog depends only on its id.
 pub(crate) type Dialogs = BTreeMap<String, Remembered>;
 
-/// One in five is too long for a page of the store's file.
+/// Returns the text of the dialog with this id. One in five is too long for one page of the store's file.
 pub(crate) fn text(id: &str) -> String {
     let length = if id.ends_with(['0', '5']) { 6_000 } else { 0 };
     let filler = "x".repeat(length);
     format!("the text of {id}, \"quoted\" 🙂\n{filler}the text of {id}, whole")
 }
 
-/// The body that stores the dialog of this id.
+/// Returns the body that stores the dialog with this id.
 pub(crate) fn body(id: &str) -> String {
     json!({"text": text(id), "language": "en"}).to_string()
 }
 
-/// The ids of the texts that lie anywhere in the files of a store, as raw bytes.
+/// Returns the ids of the dialogs whose texts are anywhere in the files of a store, as raw bytes.
 pub(crate) fn left_in_files(store: &str) -> BTreeSet<String> {
     const START: &[u8] = b"the text of ";
     let mut ids = BTreeSet::new();
@@ -65,7 +65,7 @@ pub(crate) fn left_in_files(store: &str) -> BTreeSet<String> {
     ids
 }
 
-/// The withdrawn ones among those that are left.
+/// Returns the withdrawn dialogs among those whose texts are left.
 pub(crate) fn withdrawn_in<'l>(
     left: &'l BTreeSet<String>,
     dialogs: &'l Dialogs,
@@ -83,16 +83,16 @@ pub(crate) async fn nothing_withdrawn_is_left(store: &str, dialogs: &Dialogs) {
         if withdrawn.is_empty() {
             return;
         }
-        assert!(started.elapsed() < PATIENCE, "bytes are left of {withdrawn:?}");
+        assert!(started.elapsed() < PATIENCE, "bytes of {withdrawn:?} are left");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// `SplitMix64`: enough for choices that a seed repeats.
+/// Pseudo-random choices that a seed repeats (`SplitMix64`).
 pub(crate) struct Choices(pub(crate) u64);
 
 impl Choices {
-    /// From the environment, or new ones; printed, so that they can be made again.
+    /// Takes the seed from the environment or draws a new one, and prints it so that the choices can be repeated.
     pub(crate) fn seeded(variable: &str) -> Self {
         let fresh = || RandomState::new().build_hasher().finish();
         let seed = from_env(variable).unwrap_or_else(fresh);
@@ -116,7 +116,7 @@ pub(crate) fn client() -> Client {
     Client::builder().no_proxy().build().expect("a client")
 }
 
-/// Clients at work, each on dialogs of its own, until the load is ended or their server is.
+/// Running clients, each with its own dialogs. They run until the load or their server ends.
 pub(crate) struct Load {
     clients: JoinSet<Dialogs>,
     shared: Arc<Shared>,
@@ -126,13 +126,13 @@ pub(crate) struct Load {
 struct Shared {
     acknowledged: AtomicUsize,
     refused: AtomicUsize,
-    /// Whether a connection may break off.
+    /// Whether the server was killed, so that a connection can break.
     is_killed: AtomicBool,
     is_over: AtomicBool,
 }
 
 impl Load {
-    /// Each dialog's id begins with `name`. What the server acknowledged, `witness` must see at once.
+    /// Starts clients whose dialog ids begin with `name`. The server `witness` must see at once what `server` acknowledged.
     pub(crate) fn start(
         count: usize,
         name: &str,
@@ -152,12 +152,12 @@ impl Load {
         Self { clients: clients.map(Worker::run).collect(), shared }
     }
 
-    /// Returns once so many requests were acknowledged since it started.
+    /// Waits until this many requests were acknowledged since the start.
     pub(crate) async fn acknowledged(&mut self, count: usize) {
         self.reaches(|shared| shared.acknowledged.load(Ordering::SeqCst) >= count).await;
     }
 
-    /// Returns once so many requests were refused since it started.
+    /// Waits until this many requests were refused since the start.
     pub(crate) async fn refused(&mut self, count: usize) {
         self.reaches(|shared| shared.refused.load(Ordering::SeqCst) >= count).await;
     }
@@ -166,31 +166,31 @@ impl Load {
         let started = Instant::now();
         while !condition(&self.shared) {
             if let Some(broken) = self.clients.try_join_next() {
-                panic!("a client ended before its time: {broken:?}");
+                panic!("a client ended early: {broken:?}");
             }
-            assert!(started.elapsed() < PATIENCE, "the load does not get that far");
+            assert!(started.elapsed() < PATIENCE, "too few requests were acknowledged or refused");
             tokio::time::sleep(Duration::from_micros(100)).await;
         }
     }
 
-    /// How many requests were refused so far.
+    /// Returns how many requests were refused so far.
     pub(crate) fn refusals(&self) -> usize {
         self.shared.refused.load(Ordering::SeqCst)
     }
 
-    /// How many requests were acknowledged so far.
+    /// Returns how many requests were acknowledged so far.
     pub(crate) fn acknowledgements(&self) -> usize {
         self.shared.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Kills its server, and returns what the clients know.
+    /// Kills the server and returns what the clients know.
     pub(crate) async fn kill(self, server: &mut Program) -> Dialogs {
         self.shared.is_killed.store(true, Ordering::SeqCst);
         server.kill();
         self.known().await
     }
 
-    /// Ends the clients, each after the request it is at, and returns what they know.
+    /// Ends each client after its current dialog and returns what they know.
     pub(crate) async fn end(self) -> Dialogs {
         self.shared.is_over.store(true, Ordering::SeqCst);
         self.known().await
@@ -211,7 +211,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Inserts, grants and withdraws.
+    /// Stores, grants and withdraws dialogs.
     async fn run(mut self) -> Dialogs {
         let mut dialogs = Dialogs::new();
         for number in 0.. {
@@ -228,7 +228,7 @@ impl Worker {
                 known.asked_for = state;
                 match self.ask_for(&id, state).await {
                     Ok(answer) if answer.status().is_success() => {
-                        // The head is the acknowledgement, whether or not the body still comes.
+                        // The head acknowledges the request, even if the body does not arrive.
                         known.acknowledged = state;
                         self.shared.acknowledged.fetch_add(1, Ordering::SeqCst);
                         let _ = answer.bytes().await;
@@ -237,7 +237,7 @@ impl Worker {
                     Ok(refusal) => {
                         assert_eq!(refusal.status(), 503, "{state:?}");
                         assert!(refusal.headers().contains_key("retry-after"), "{refusal:?}");
-                        // An error means that nothing changed.
+                        // No commit has an unknown outcome in these tests, so nothing changed.
                         known.asked_for = known.acknowledged;
                         self.shared.refused.fetch_add(1, Ordering::SeqCst);
                         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -245,7 +245,7 @@ impl Worker {
                     }
                     Err(error) => {
                         let is_killed = self.shared.is_killed.load(Ordering::SeqCst);
-                        assert!(is_killed, "only the kill breaks it off: {error}");
+                        assert!(is_killed, "a connection broke without a kill: {error}");
                         return dialogs;
                     }
                 }
@@ -271,14 +271,18 @@ impl Worker {
     async fn look_from_elsewhere(&self, id: &str, state: State) {
         let Some(witness) = &self.witness else { return };
         let look = self.client.get(format!("{witness}/data/{}/{id}", self.name)).send().await;
-        // It may have been killed.
+        // The witness might have been killed.
         if let Ok(seen) = look {
-            assert_eq!(seen.status(), read_status(state), "{id} is {state:?}, seen from elsewhere");
+            assert_eq!(
+                seen.status(),
+                read_status(state),
+                "{id} is {state:?}, but the other server disagrees"
+            );
         }
     }
 }
 
-/// What a read of a dialog in that state is answered with.
+/// Returns the status of a read of a dialog in this state.
 fn read_status(state: State) -> u16 {
     match state {
         State::Absent | State::Withdrawn => 404,
@@ -287,7 +291,7 @@ fn read_status(state: State) -> u16 {
     }
 }
 
-/// How a dialog stands, by what the server says of it and by whether it can be read.
+/// Returns the state of a dialog according to the server, and checks that a read agrees.
 pub(crate) async fn state(client: &Client, program: &Program, id: &str) -> State {
     let answer = client.get(program.url(&format!("/consents/{id}"))).send().await.unwrap();
     let state = if answer.status() == 404 {
@@ -306,8 +310,8 @@ pub(crate) async fn state(client: &Client, program: &Program, id: &str) -> State
     state
 }
 
-/// Compares the store with what is known, and settles what was in doubt. All of it is seen through pages
-/// and counts; one by one are asked for those whose ids begin with `closer`.
+/// Compares the store with what the clients know, by pages and counts. Dialogs whose ids begin with `closer` are also read
+/// one by one, which settles the outcome of unanswered requests.
 pub(crate) async fn check(client: &Client, program: &Program, dialogs: &mut Dialogs, closer: &str) {
     let mut readable = BTreeMap::new();
     let mut target = "/data/?limit=1000".to_owned();
@@ -317,7 +321,7 @@ pub(crate) async fn check(client: &Client, program: &Program, dialogs: &mut Dial
         for item in page["items"].as_array().expect("items") {
             let id = item["dialog_id"].as_str().expect("an id").to_owned();
             let text = item["text"].as_str().expect("a text").to_owned();
-            assert!(readable.insert(id, text).is_none(), "each dialog once");
+            assert!(readable.insert(id, text).is_none(), "a dialog came twice");
         }
         match page["next"].as_str() {
             Some(next) => next.clone_into(&mut target),
@@ -337,7 +341,7 @@ pub(crate) async fn check(client: &Client, program: &Program, dialogs: &mut Dial
         let shown = readable.remove(id);
         assert_eq!(shown, (state == State::Granted).then(|| text(id)), "{id} is {state:?}");
     }
-    assert!(readable.is_empty(), "nobody stored {readable:?}");
+    assert!(readable.is_empty(), "no client stored {readable:?}");
 
     let stats: Value =
         client.get(program.url("/stats")).send().await.unwrap().json().await.unwrap();

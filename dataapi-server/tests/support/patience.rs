@@ -1,6 +1,6 @@
-//! How long a test waits.
+//! How long tests wait.
 
 use std::time::Duration;
 
-/// How long something may take that a loaded machine does slowly.
+/// How long a test waits for something that is slow on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);

@@ -1,4 +1,4 @@
-//! A running server program, and its end.
+//! Starts, stops and kills the server program.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use tempfile::NamedTempFile;
 
-/// The program with no settings but these, whatever the environment of the test says.
+/// Returns a command with only these settings, whatever the environment of the test has.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dataapi-server"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DATAAPI_")) {
@@ -18,26 +18,26 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
-/// Runs the program where it is expected to end by itself.
+/// Runs the program and waits until it ends.
 pub(crate) fn output(args: &[&str]) -> Output {
     command(args).stdin(Stdio::null()).output().expect("the program runs")
 }
 
-/// The url of a store in `folder`.
+/// Returns the URL of a store in `folder`.
 pub(crate) fn store_in(folder: &Path) -> String {
     format!("sqlite:{}", folder.join("dialogs.db").display())
 }
 
-/// All files in `folder`.
+/// Reads all files in `folder`.
 pub(crate) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = std::fs::read_dir(folder).expect("the folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     paths.map(|path| (path.clone(), std::fs::read(path).expect("a file"))).collect()
 }
 
-/// Says on standard error what this machine does not let a test do.
+/// Reports on standard error what cannot be tested on this machine.
 pub(crate) fn not_tested(what: &str) {
-    // Not by a macro, whose output the test harness keeps to itself.
+    // The test harness would capture the output of a macro.
     let _ = writeln!(io::stderr(), "\nNOT TESTED: {what}");
 }
 
@@ -50,19 +50,19 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts on a free port, with more arguments.
+    /// Starts the program on a free port, with further arguments.
     pub(crate) fn start(store: &str, more: &[&str]) -> Self {
         let mut command = command(&["--listen", "127.0.0.1:0", "--store", store]);
         Self::spawn(command.args(more))
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        Self::try_spawn(command).unwrap_or_else(|log| panic!("it does not start: {log}"))
+        Self::try_spawn(command).unwrap_or_else(|log| panic!("the program does not start: {log}"))
     }
 
-    /// What it has logged if it does not start.
+    /// Starts the program, or returns its log if it ends instead.
     pub(crate) fn try_spawn(command: &mut Command) -> Result<Self, String> {
-        // A file, since nobody empties a pipe while the test does other things.
+        // The log goes to a file, because a pipe would fill up while the test does other things.
         let log = NamedTempFile::new().expect("a file for the log");
         let stderr = log.reopen().expect("the same file");
         let mut child = command
@@ -75,7 +75,7 @@ impl Program {
         let stdout = child.stdout.as_mut().expect("its standard output");
         BufReader::new(stdout).read_line(&mut start_line).expect("a start line");
         let address = start_line
-            // A store may have a URL like that, too.
+            // The store's URL can also contain '://'.
             .split_once("http")
             .and_then(|(_, rest)| rest.split_once("://"))
             .and_then(|(_, rest)| rest.split([';', '"', '/']).next()?.parse().ok());
@@ -101,27 +101,27 @@ impl Program {
         assert!(status.expect("kill runs").success());
     }
 
-    /// Waits until nobody listens any more: the shutdown has begun.
+    /// Waits until the port is closed, so that the shutdown has begun.
     pub(crate) fn no_longer_listens(&self) {
         while TcpStream::connect(self.address).is_ok() {
             std::thread::yield_now();
         }
     }
 
-    /// Waits until the log says so.
+    /// Waits until the log contains these words.
     pub(crate) fn logs(&self, words: &str) {
         while !std::fs::read_to_string(self.log.path()).expect("the log").contains(words) {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
 
-    /// Ends it as the operating system would, in the midst of whatever it does.
+    /// Kills the program, whatever it is doing.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ended");
     }
 
-    /// Waits for its end; returns its status, what was left on standard output, and the log.
+    /// Waits until the program ends. Returns its status, the rest of standard output, and the log.
     pub(crate) fn ended(&mut self) -> (ExitStatus, String, String) {
         let mut rest = String::new();
         let stdout = self.child.stdout.as_mut().expect("its standard output");

@@ -1,4 +1,4 @@
-//! A server in this process, and a client that sends exactly the bytes it is told to.
+//! A server in this process, and a client that sends exactly the given bytes.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The body of a dialog that is fine.
+/// The body of a valid dialog.
 pub(crate) const DIALOG: &str = r#"{"text":"t","language":"en"}"#;
 
-/// A server on a free port; it ends with the runtime, or when it is told to.
+/// A server on a free port. It ends with the runtime, or when it is dropped or stopped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) store: Arc<dyn DialogStore>,
@@ -30,7 +30,7 @@ impl Server {
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
-            // Ready as well when the server value is dropped.
+            // This is also ready when the server value is dropped.
             let _ = stopped.await;
         };
         let serving = tokio::spawn(serve(Arc::clone(&store), config, listener, shutdown));
@@ -46,13 +46,13 @@ impl Server {
         self.stop.take();
     }
 
-    /// Waits for its end.
+    /// Shuts the server down and waits until it has ended.
     pub(crate) async fn ended(mut self) {
         self.stop();
         self.serving.await.expect("no panic");
     }
 
-    /// A connection on which nothing is asked as yet.
+    /// Opens a connection without sending anything.
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("a connection")
     }
@@ -69,7 +69,7 @@ impl Server {
         self.ask("POST", target, body).await
     }
 
-    /// Stores a dialog and has its customer say yes.
+    /// Stores a dialog and records its customer's consent.
     pub(crate) async fn consented(&self, customer: &str, dialog: &str, language: &str, text: &str) {
         let body = serde_json::json!({"text": text, "language": language}).to_string();
         let answer = self.post(&format!("/data/{customer}/{dialog}"), &body).await;
@@ -82,7 +82,7 @@ pub(crate) fn memory() -> Arc<dyn DialogStore> {
     Arc::new(MemoryStore::new(Arc::new(SystemClock), RefKey::from_bytes([7; 32])))
 }
 
-/// What came back.
+/// An answer of the server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -117,7 +117,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
     }
 
-    /// The problem's type without its prefix, after a look at all that every problem has.
+    /// Checks what all problems have in common and returns the problem's type without its prefix.
     pub(crate) fn problem(&self) -> String {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let problem = self.json();
@@ -130,7 +130,7 @@ impl Answer {
     }
 }
 
-/// Sends one request whose target and headers are taken as they are.
+/// Sends one request with this target and these headers, unchanged.
 pub(crate) async fn ask(
     address: SocketAddr,
     method: &str,
@@ -148,14 +148,14 @@ pub(crate) async fn ask(
     raw(address, &request).await
 }
 
-/// Sends these bytes and reads the answer to its end.
+/// Sends these bytes and reads the answer until the connection ends.
 pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> Answer {
     let mut connection = TcpStream::connect(address).await.expect("a connection");
     connection.write_all(request).await.expect("a request sent");
     read(&mut connection).await
 }
 
-/// Reads an answer up to the end of the connection.
+/// Reads an answer until the connection ends.
 pub(crate) async fn read(connection: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     connection.read_to_end(&mut bytes).await.expect("an answer");
