@@ -11,7 +11,8 @@ use crate::auth::access_log;
 use crate::auth::tokens::TokenOptions;
 use crate::net::tls::Tls;
 
-/// The target of the access log's events, which have the level `info`. A subscriber can send them to a sink of their own.
+/// The target of the access log's events, which have the level `info`. A subscriber can send them to a sink of their
+/// own.
 pub const ACCESS_TARGET: &str = access_log::TARGET;
 
 /// The settings of a server.
@@ -25,11 +26,11 @@ pub struct Config {
     pub purge_pending_after: Option<Duration>,
     /// How long a consented dialog is kept before it is erased, counted from when it was received; `None` for ever.
     pub retain_consented: Option<Duration>,
-    /// How long the tombstone of a withdrawn or erased dialog is kept; `None` for ever. Removing it frees the id: a late
-    /// retry or an import can then store the dialog again.
+    /// How long the tombstone of a withdrawn or erased dialog is kept; `None` for ever. Removing it frees the id: a
+    /// late retry or an import can then store the dialog again.
     pub retain_tombstones: Option<Duration>,
-    /// How long a grant is held if its dialog was not received yet. An early withdrawal is then held without limit. `None`
-    /// refuses every decision on an unknown dialog.
+    /// How long a grant is held if its dialog was not received yet. An early withdrawal is then held without limit.
+    /// `None` refuses every decision on an unknown dialog.
     pub hold_early_decisions: Option<Duration>,
     /// The erasure delay of the store. The log warns of an erasure whose bytes stay in the files for longer.
     pub erase_within: Duration,
@@ -37,34 +38,34 @@ pub struct Config {
     pub log_access: bool,
     /// The clock for retention and for keys that expire. It must be the store's clock.
     pub clock: Arc<dyn Clock>,
-    /// The identity provider whose tokens are accepted as well as keys; `None` for none. With it, a store without keys is
-    /// not open to everyone.
+    /// The identity provider whose tokens are accepted as well as keys; `None` for none. With it, a store without keys
+    /// is not open to everyone.
     pub tokens: Option<TokenOptions>,
-    /// How many requests per second each key, and each subject of a token, may make. After a pause, this many can come at
-    /// once. `None` for no limit.
+    /// How many requests per second each key, and each subject of a token, may make. After a pause, this many can come
+    /// at once. `None` for no limit.
     pub max_rate: Option<NonZeroU32>,
     /// The maximum number of open connections. Further ones wait until one ends.
     pub max_connections: usize,
-    /// The maximum number of requests for data that are answered at once. Further ones get 503 with `Retry-After`. A request
-    /// that waits for changes, or for the rest of its body, does not count.
+    /// The maximum number of requests for data that are answered at once. Further ones get 503 with `Retry-After`. A
+    /// request that waits for changes, or for the rest of its body, does not count.
     pub max_in_flight: usize,
-    /// The certificate for TLS; `None` for no encryption. Without it, listen on loopback only: anyone on the network path
-    /// can read keys and dialogs.
+    /// The certificate for TLS; `None` for no encryption. Without it, listen on loopback only: anyone on the network
+    /// path can read keys and dialogs.
     pub tls: Option<Arc<Tls>>,
-    /// The maximum number of bytes of bodies and answers in memory at once, however slowly clients send or read. Further
-    /// requests get 503 with `Retry-After`. Half of it is for bodies, an eighth for answers of up to 64 KiB, the rest for
-    /// larger answers.
+    /// The maximum number of bytes of bodies and answers in memory at once, however slowly clients send or read.
+    /// Further requests get 503 with `Retry-After`. Half of it is for bodies, an eighth for answers of up to 64 KiB,
+    /// the rest for larger answers.
     pub max_buffered_bytes: usize,
-    /// The origins, such as `https://console.example`, of web pages that may send requests. This server's own pages always
-    /// may.
+    /// The origins, such as `https://console.example`, of web pages that may send requests. This server's own pages
+    /// always may.
     pub cors_origins: Vec<HeaderValue>,
     /// The time limit for the TLS handshake, for an idle connection, and for the head of a request. An idle HTTP/2
     /// connection is closed after this time, or after up to twice as long.
     pub head_timeout: Duration,
     /// The time limit for a client to send the body of a request.
     pub body_timeout: Duration,
-    /// The time limit for a whole request, including its body. A slower read gets 503. A slower write gets no answer and its
-    /// connection is closed, because its outcome is unknown.
+    /// The time limit for a whole request, including its body. A slower read gets 503. A slower write gets no answer
+    /// and its connection is closed, because its outcome is unknown.
     pub answer_timeout: Duration,
     /// How long a client can stop reading its answer before its connection is closed.
     pub write_timeout: Duration,

@@ -8,8 +8,8 @@ use tokio::time::MissedTickBehavior;
 /// How often the store is checked.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Logs a warning when an erasure has waited for longer than `erase_within`, and another message when none waits any more.
-/// Runs until it is dropped.
+/// Logs a warning when an erasure has waited for longer than `erase_within`, and another message when none waits any
+/// more. Runs until it is dropped.
 pub(crate) async fn run(store: &dyn DialogStore, erase_within: Duration) {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);

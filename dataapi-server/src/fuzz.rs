@@ -1,5 +1,5 @@
-//! Fuzz targets for paths and whole requests: a path has one meaning, no problem repeats what was sent, and no answer is a
-//! server error. `./check --long` searches for hours.
+//! Fuzz targets for paths and whole requests: a path has one meaning, no problem repeats what was sent, and no answer
+//! is a server error. `./check --long` searches for hours.
 
 use std::future;
 use std::net::SocketAddr;

@@ -19,12 +19,12 @@
 //! exceptions are health, the version, and the API's description. A store without keys is open to anyone who can reach
 //! the listener: listen on loopback only.
 //!
-//! A request goes through `net` (connections and bytes), `service` (request id, time limit, metrics, log), `router` (path,
-//! method and role), `auth` (whether the caller may do this), and its handler in `api`. The handler parses the request,
-//! calls the store, and answers with JSON or a `problem`.
+//! A request goes through `net` (connections and bytes), `service` (request id, time limit, metrics, log), `router`
+//! (path, method and role), `auth` (whether the caller may do this), and its handler in `api`. The handler parses the
+//! request, calls the store, and answers with JSON or a `problem`.
 //!
-//! With [`Config::log_access`], the server logs each request for data to the target [`ACCESS_TARGET`], for auditors: the
-//! name of the key, the route, the status, and keyed hashes in place of ids.
+//! With [`Config::log_access`], the server logs each request for data to the target [`ACCESS_TARGET`], for auditors:
+//! the name of the key, the route, the status, and keyed hashes in place of ids.
 
 #![deny(missing_docs)]
 

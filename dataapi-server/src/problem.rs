@@ -211,8 +211,8 @@ impl Problem {
         }
     }
 
-    /// The failure of a request that might have changed something before it failed. The detail says so: a store reports a
-    /// commit of unknown outcome like any other failure.
+    /// The failure of a request that might have changed something before it failed. The detail says so: a store reports
+    /// a commit of unknown outcome like any other failure.
     pub(crate) fn in_a_write(self) -> Self {
         if !matches!(self.kind, ProblemKind::Internal | ProblemKind::Unavailable) {
             return self;

@@ -21,8 +21,8 @@ pub(crate) struct RequestHead {
     pub(crate) headers: HeaderMap,
 }
 
-/// A request whose key was checked. Its handler checks the query, then the ids, then the body, and reports the first that
-/// is wrong.
+/// A request whose key was checked. Its handler checks the query, then the ids, then the body, and reports the first
+/// that is wrong.
 pub(crate) struct Request<'r> {
     pub(crate) state: &'r State,
     pub(crate) prefix: Prefix,
@@ -91,8 +91,8 @@ impl<'r> Request<'r> {
         body::read(self.body, &self.head.headers, *body_limits, buffers).await
     }
 
-    /// Returns the store, unless the maximum number of requests at once is reached. A handler that waits for its client,
-    /// as for a body, calls this afterwards.
+    /// Returns the store, unless the maximum number of requests at once is reached. A handler that waits for its
+    /// client, as for a body, calls this afterwards.
     pub(crate) fn admit(&self) -> Result<Admitted<'r>, Problem> {
         let permit = self.state.permits.try_acquire();
         let permit = permit.map_err(|_| Problem::too_many_requests())?;

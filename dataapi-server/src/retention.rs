@@ -10,8 +10,8 @@ use crate::metrics::Metrics;
 /// The size of a batch: small enough that requests do not wait long between two batches.
 const BATCH: u32 = 500;
 
-/// Purges whatever is older than `after`, at the start and then at regular intervals. Runs until it is dropped, which is
-/// safe at any moment.
+/// Purges whatever is older than `after`, at the start and then at regular intervals. Runs until it is dropped, which
+/// is safe at any moment.
 pub(crate) async fn run(
     store: &dyn DialogStore,
     clock: &dyn Clock,
@@ -47,8 +47,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Returns the time between two rounds: a tenth of `after`, but at least a second and at most an hour. So nothing is kept
-/// for more than a tenth, or a second, too long.
+/// Returns the time between two rounds: a tenth of `after`, but at least a second and at most an hour. So nothing is
+/// kept for more than a tenth, or a second, too long.
 fn interval(after: Duration) -> Duration {
     (after / 10).clamp(Duration::from_secs(1), Duration::from_hours(1))
 }

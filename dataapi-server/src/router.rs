@@ -28,8 +28,8 @@ pub(crate) enum Time {
     Own,
 }
 
-/// Makes the table of routes, the calls of their handlers, and the paths of the API's description from one line for each
-/// route.
+/// Makes the table of routes, the calls of their handlers, and the paths of the API's description from one line for
+/// each route.
 macro_rules! routes {
     ($($method:ident $path:literal $needs:expr, $time:expr => $resource:ident::$handler:ident;)+) => {
         #[derive(Clone, Copy, Debug)]

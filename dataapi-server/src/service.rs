@@ -1,5 +1,5 @@
-//! Turns one request into one answer: request id, route, key, time limit, handler, log and metrics. A request that fails
-//! or panics gets an answer and a log line too.
+//! Turns one request into one answer: request id, route, key, time limit, handler, log and metrics. A request that
+//! fails or panics gets an answer and a log line too.
 
 use std::error::Error;
 use std::fmt;
@@ -35,8 +35,8 @@ const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The only filter. It takes a request apart and never rejects it: routing works on the raw path, in which `%2F` is still
-/// part of an id.
+/// The only filter. It takes a request apart and never rejects it: routing works on the raw path, in which `%2F` is
+/// still part of an id.
 pub(crate) fn filter(
     state: Arc<State>,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {

@@ -1,5 +1,5 @@
-//! The handlers of the routes, one file for each resource. A handler parses the request, calls the store and renders the
-//! answer; its documentation is the route's part of the API's description.
+//! The handlers of the routes, one file for each resource. A handler parses the request, calls the store and renders
+//! the answer; its documentation is the route's part of the API's description.
 
 #![allow(clippy::unused_async, reason = "the router calls all handlers in the same way")]
 

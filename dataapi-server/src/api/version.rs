@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Read the version of the server
 ///
-/// Anyone gets the name and the version. With a key for `admin`, or if the server needs no keys, the answer also has the
-/// backend, the optional features that are on, and the version of the schema. An invalid key is ignored.
+/// Anyone gets the name and the version. With a key for `admin`, or if the server needs no keys, the answer also has
+/// the backend, the optional features that are on, and the version of the schema. An invalid key is ignored.
 #[utoipa::path(
     get,
     path = "/version",

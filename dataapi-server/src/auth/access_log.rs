@@ -1,5 +1,5 @@
-//! The access log, for auditors: who sent which request, and the status of the answer. Like the ledger, it names dialogs
-//! and customers only by keyed hashes.
+//! The access log, for auditors: who sent which request, and the status of the answer. Like the ledger, it names
+//! dialogs and customers only by keyed hashes.
 
 use std::sync::Arc;
 

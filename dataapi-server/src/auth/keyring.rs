@@ -71,8 +71,8 @@ impl Keyring {
         }
     }
 
-    /// Checks that the caller has `role`, and notes the caller for the access log. Returns the caller's reach, or the problem
-    /// that names what the request lacks.
+    /// Checks that the caller has `role`, and notes the caller for the access log. Returns the caller's reach, or the
+    /// problem that names what the request lacks.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,

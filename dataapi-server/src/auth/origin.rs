@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::problem::Problem;
 
-/// Accepts a request from this server's own pages, from pages of these `origins`, or from no page. Without this check and
-/// without keys, any web page in a browser on this machine could record decisions and erase dialogs.
+/// Accepts a request from this server's own pages, from pages of these `origins`, or from no page. Without this check
+/// and without keys, any web page in a browser on this machine could record decisions and erase dialogs.
 pub(crate) fn check(
     target: &Uri,
     headers: &HeaderMap,

@@ -35,9 +35,9 @@ impl CallerReach {
         refuse_unless(self.0.is_all())
     }
 
-    /// Checks a request about the decision on a dialog. A pending or consented dialog out of reach gets the answer for an
-    /// unknown one. A withdrawn or erased dialog has no customer and no language any more, so any caller who knows its id
-    /// may see its state.
+    /// Checks a request about the decision on a dialog. A pending or consented dialog out of reach gets the answer for
+    /// an unknown one. A withdrawn or erased dialog has no customer and no language any more, so any caller who knows
+    /// its id may see its state.
     pub(crate) async fn covers_decision(
         &self,
         store: &dyn DialogStore,

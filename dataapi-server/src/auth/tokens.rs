@@ -41,8 +41,8 @@ const LONGEST_SUBJECT: usize = 128;
 /// Which tokens are accepted, and what they allow.
 ///
 /// The signature must be by one of the provider's keys, with an algorithm for that kind of key: RSA, RSA-PSS, ECDSA on
-/// P-256 or P-384, or Ed25519. Symmetric keys and `none` are never accepted (RFC 8725, section 3). A token needs the claims
-/// `exp`, `iss`, `aud` and `sub`.
+/// P-256 or P-384, or Ed25519. Symmetric keys and `none` are never accepted (RFC 8725, section 3). A token needs the
+/// claims `exp`, `iss`, `aud` and `sub`.
 #[derive(Clone, Debug)]
 pub struct TokenOptions {
     /// Where the provider's keys are.
@@ -51,8 +51,8 @@ pub struct TokenOptions {
     pub issuer: String,
     /// What `aud` must be or contain.
     pub audience: String,
-    /// The claim that names the roles: an array of strings, or a string with spaces between the names. A nested claim is
-    /// written with dots, as in `realm_access.roles`.
+    /// The claim that names the roles: an array of strings, or a string with spaces between the names. A nested claim
+    /// is written with dots, as in `realm_access.roles`.
     pub roles_claim: String,
     /// The roles that each name in the claim grants. Other names grant nothing.
     pub roles: BTreeMap<String, Roles>,

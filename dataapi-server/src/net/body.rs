@@ -33,8 +33,8 @@ pub(crate) trait RequestBody: Send {
     /// Polls for the next part of the body.
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>>;
 
-    /// Reads and discards the rest in the background, up to `at_most` bytes and for at most a second. A connection that is
-    /// closed with unread bytes is reset, and a client that sends everything before it reads would lose the answer.
+    /// Reads and discards the rest in the background, up to `at_most` bytes and for at most a second. A connection that
+    /// is closed with unread bytes is reset, and a client that sends everything before it reads would lose the answer.
     fn discard(&mut self, at_most: usize);
 }
 

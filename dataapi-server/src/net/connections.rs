@@ -255,8 +255,8 @@ impl Drop for Running {
     }
 }
 
-/// Logs a failed accept and pauses for a moment. Ignores clients that gave up while they waited; any other failure, such
-/// as no free file descriptor, passes only when connections end.
+/// Logs a failed accept and pauses for a moment. Ignores clients that gave up while they waited; any other failure,
+/// such as no free file descriptor, passes only when connections end.
 async fn after_refused_accept(error: io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
 

@@ -25,15 +25,15 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// The certificate's private key.
     pub key: PathBuf,
-    /// The authorities that issue client certificates (mTLS): every client needs a certificate of one of them. `None` to
-    /// ask for no certificate.
+    /// The authorities that issue client certificates (mTLS): every client needs a certificate of one of them. `None`
+    /// to ask for no certificate.
     pub client_authorities: Option<PathBuf>,
 }
 
 /// The server's certificate and key: TLS 1.2 and 1.3, for HTTP/1.1 and HTTP/2.
 ///
-/// A running server checks the files every 5 seconds. Changed files apply to new connections; open ones continue. If the
-/// files cannot be used, the last good certificate stays in use and the log has a warning.
+/// A running server checks the files every 5 seconds. Changed files apply to new connections; open ones continue. If
+/// the files cannot be used, the last good certificate stays in use and the log has a warning.
 pub struct Tls {
     files: TlsFiles,
     current: RwLock<Current>,

@@ -1,6 +1,6 @@
-//! A client that implements the store traits: each call is a request, and each answer becomes the result of the call. Calls
-//! without a route go directly to the store behind the server, and so do calls with a reach: a reach comes from a key,
-//! which the server's own tests cover.
+//! A client that implements the store traits: each call is a request, and each answer becomes the result of the call.
+//! Calls without a route go directly to the store behind the server, and so do calls with a reach: a reach comes from a
+//! key, which the server's own tests cover.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

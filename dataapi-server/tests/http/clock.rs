@@ -1,5 +1,5 @@
-//! A wall clock that jumps back and forth by years, under a server on a file: dates never go backwards, retention follows
-//! the clock, and time limits do not.
+//! A wall clock that jumps back and forth by years, under a server on a file: dates never go backwards, retention
+//! follows the clock, and time limits do not.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Request smuggling: a request that could be read in two ways is refused and its connection closed, or it is read in one
-//! way. No request hidden in another is ever answered, and no spelling of a path avoids its role.
+//! Request smuggling: a request that could be read in two ways is refused and its connection closed, or it is read in
+//! one way. No request hidden in another is ever answered, and no spelling of a path avoids its role.
 
 use std::fmt::Write;
 

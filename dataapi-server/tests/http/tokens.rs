@@ -71,8 +71,8 @@ fn seconds_from_now(seconds: i64) -> i64 {
     i64::try_from(now.as_secs()).expect("a small number") + seconds
 }
 
-/// Returns the claims of a valid token of an analyst, replaced by those in `other`. Claims that it sets to null are left
-/// out.
+/// Returns the claims of a valid token of an analyst, replaced by those in `other`. Claims that it sets to null are
+/// left out.
 fn claims(other: Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "anna@example.com", "roles": ["read"],

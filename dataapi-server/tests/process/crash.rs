@@ -1,5 +1,5 @@
-//! A server that is killed under load, repeatedly: nothing acknowledged is lost, no withdrawn dialog comes back, and none
-//! of its bytes is left once the server runs again.
+//! A server that is killed under load, repeatedly: nothing acknowledged is lost, no withdrawn dialog comes back, and
+//! none of its bytes is left once the server runs again.
 //!
 //! `DATAAPI_CRASH_ROUNDS` sets how many times it is killed, `DATAAPI_CRASH_SEED` fixes what the clients do, but not how
 //! their requests are interleaved.

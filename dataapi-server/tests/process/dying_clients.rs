@@ -1,5 +1,5 @@
-//! Clients that die during every kind of request: the request is done whole or not at all, and the server keeps nothing of
-//! the client.
+//! Clients that die during every kind of request: the request is done whole or not at all, and the server keeps nothing
+//! of the client.
 //!
 //! `DATAAPI_DYING_ROUNDS` sets how often each kind is cut at each stage, `DATAAPI_DYING_SEED` fixes where.
 

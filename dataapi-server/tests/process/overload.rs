@@ -1,5 +1,5 @@
-//! Thousands of idle, slow and greedy clients: other clients are served meanwhile, memory stays bounded, and all of it is
-//! released afterwards.
+//! Thousands of idle, slow and greedy clients: other clients are served meanwhile, memory stays bounded, and all of it
+//! is released afterwards.
 //!
 //! `DATAAPI_IDLE_CONNECTIONS` sets the number of idle clients; there are a tenth as many slow ones.
 

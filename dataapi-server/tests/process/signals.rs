@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: running requests are finished and the exit status is success. SIGHUP: a new certificate is loaded.
+//! SIGTERM and SIGINT: running requests are finished and the exit status is success. SIGHUP: a new certificate is
+//! loaded.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

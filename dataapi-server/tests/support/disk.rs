@@ -12,8 +12,8 @@ use crate::program::not_tested;
 /// Set in the process that can mount file systems.
 const MAY_MOUNT: &str = "DATAAPI_TEST_MAY_MOUNT";
 
-/// Whether this process can mount a file system that no other process sees. If not, this runs the test of this name again
-/// in a process that can, and the caller must return.
+/// Whether this process can mount a file system that no other process sees. If not, this runs the test of this name
+/// again in a process that can, and the caller must return.
 ///
 /// If the system allows no process to mount, nothing is tested; a line on standard error says so.
 pub(crate) fn may_mount(test: &str) -> bool {

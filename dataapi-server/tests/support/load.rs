@@ -132,7 +132,8 @@ struct Shared {
 }
 
 impl Load {
-    /// Starts clients whose dialog ids begin with `name`. The server `witness` must see at once what `server` acknowledged.
+    /// Starts clients whose dialog ids begin with `name`. The server `witness` must see at once what `server`
+    /// acknowledged.
     pub(crate) fn start(
         count: usize,
         name: &str,
@@ -310,8 +311,8 @@ pub(crate) async fn state(client: &Client, program: &Program, id: &str) -> State
     state
 }
 
-/// Compares the store with what the clients know, by pages and counts. Dialogs whose ids begin with `closer` are also read
-/// one by one, which settles the outcome of unanswered requests.
+/// Compares the store with what the clients know, by pages and counts. Dialogs whose ids begin with `closer` are also
+/// read one by one, which settles the outcome of unanswered requests.
 pub(crate) async fn check(client: &Client, program: &Program, dialogs: &mut Dialogs, closer: &str) {
     let mut readable = BTreeMap::new();
     let mut target = "/data/?limit=1000".to_owned();
