@@ -24,7 +24,7 @@ pub(crate) async fn run(store: &dyn DialogStore, erase_within: Duration) {
                  another program that has the store open, might block the erasure"
             ),
             None if is_late => {
-                tracing::info!("the bytes of all erased dialogs have left the files of the store")
+                tracing::info!("the bytes of all erased dialogs have left the files of the store");
             }
             _ => {}
         }

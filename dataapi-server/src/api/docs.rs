@@ -97,7 +97,7 @@ pub(crate) async fn docs_entrance(request: Request<'_>) -> Answer {
     Ok(response)
 }
 
-/// Show the API and try it
+/// Read the page that shows the API
 ///
 /// Serves the files of a web page that reads this description and sends requests. Nothing is loaded from another host.
 #[utoipa::path(
