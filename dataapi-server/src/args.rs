@@ -181,8 +181,8 @@ pub(crate) struct Args {
     )]
     jwt_roles_claim: String,
 
-    /// The roles that a name in the roles claim grants, such as 'analysts=read'; can be given several times, or once with
-    /// semicolons. Without it, the claim must have the roles' own names
+    /// The roles that a name in the roles claim grants, such as 'analysts=read'; can be given several times, or once
+    /// with semicolons. Without it, the claim must have the roles' own names
     #[arg(
         long,
         env = "DATAAPI_JWT_ROLE",
@@ -214,8 +214,8 @@ pub(crate) struct Args {
     )]
     max_text_bytes: usize,
 
-    /// A PostgreSQL standby to read pages from; can be given several times, or once with commas. It is used only while it
-    /// has every decision and erasure that was made before the request
+    /// A PostgreSQL standby to read pages from; can be given several times, or once with commas. It is used only while
+    /// it has every decision and erasure that was made before the request
     #[arg(
         long = "read-replica",
         env = "DATAAPI_READ_REPLICA",

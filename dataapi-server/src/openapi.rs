@@ -26,13 +26,13 @@ use crate::router::{Descriptions, Needs, Route, routes};
             their dialogs. If the store has no keys and the server accepts no tokens, anyone who can \
             reach the server may call every operation.\n\n\
             **Outcomes.** An answer in the 200s means that the change is on disk, except in a store \
-            that is only in memory. An error means that \
-            nothing changed, with one exception: where the outcome of a commit is unknown, the \
-            `detail` of the answer says so. The change then happened whole or not at all. A \
-            connection that breaks before the answer means the same. Send the request again to find \
-            out: a repeated insert gets 201, or 409 with `same_content` true; a repeated decision \
-            gets the first receipt; a repeated erasure of a dialog gets 200, or 404 if it is \
-            already erased; a repeated erasure of a customer gets 200.\n\n\
+            that is only in memory. An error means that nothing changed, with one exception: where \
+            the outcome of a commit is unknown, the `detail` of the answer says so. The change then \
+            happened whole or not at all. A connection that breaks before the answer means the same. \
+            Send the request again to find out: a repeated insert gets 201, or 409 with \
+            `same_content` true; a repeated decision gets the first receipt; a repeated erasure of a \
+            dialog gets 200, or 404 if it is already erased; a repeated erasure of a customer gets \
+            200.\n\n\
             **Errors.** Every error is a problem document (RFC 9457). Its `type` is for programs; \
             `detail` says what was wrong. No error repeats what the client sent. Only requests that \
             are not valid HTTP, or whose head is too large, get 400, 414 or 431 without a document.",
