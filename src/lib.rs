@@ -55,3 +55,12 @@ pub use randomness::generate_key;
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The documents, whose Rust blocks are run as tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/capacity.md")]
+    struct Capacity;
+}

@@ -7,6 +7,9 @@ mod context;
 mod error;
 mod exit;
 mod filter_args;
+#[cfg(test)]
+#[path = "../../tests/documents/flag_tables.rs"]
+mod flag_tables;
 mod formats;
 mod interrupt;
 mod output;
@@ -58,4 +61,16 @@ fn run(cli: Cli) -> Result<Exit, CommandError> {
         .map_err(CommandError::Start)?;
     let context = Context { store_url: cli.store, quiet: cli.quiet };
     runtime.block_on(commands::run(cli.command, &context))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_is_in_the_documents_as_defined() {
+        flag_tables::check(Cli::command(), "docs/command-line.md");
+    }
 }

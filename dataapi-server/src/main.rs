@@ -1,6 +1,9 @@
 //! The server as a program: arguments, log, store, listener and signals.
 
 mod args;
+#[cfg(test)]
+#[path = "../../tests/documents/flag_tables.rs"]
+mod flag_tables;
 
 use std::error::Error;
 use std::fs::File;
@@ -183,4 +186,16 @@ fn with_causes(error: &dyn Error) -> String {
         source = error.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_is_in_the_documents_as_defined() {
+        flag_tables::check(Args::command(), "docs/operating.md");
+    }
 }
