@@ -16,8 +16,7 @@ const BEGIN_ENDS: &str = " -->\n";
 const END: &str = "<!-- end of flags -->";
 
 /// Says how the tables are written.
-const ADVICE: &str =
-    "DATAAPI_WRITE_DOCUMENTS=1 cargo test -p dataapi-server -p dataapi-cli --bins flag";
+const ADVICE: &str = "DATAAPI_WRITE_DOCUMENTS=1 cargo test --workspace --bins flag";
 
 /// Compares each table of a program with its definition; with `DATAAPI_WRITE_DOCUMENTS=1`, writes them.
 /// All its commands must have a table in the document `home`.
