@@ -146,6 +146,8 @@ fn flag(argument: &Arg) -> String {
     let value =
         if argument.get_action().takes_values() { format!(" {value}") } else { String::new() };
     let short = argument.get_short().map(|short| format!("`-{short}`, ")).unwrap_or_default();
+    // A bar ends a cell, even within code.
+    let value = value.replace('|', r"\|");
     format!("{short}`--{}{value}`", argument.get_long().unwrap_or_default())
 }
 

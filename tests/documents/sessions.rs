@@ -166,20 +166,25 @@ fn asks_a_server_of_the_reader(steps: &[Step], port: u16) -> bool {
 
 /// Starts a program and waits until it listens, and has printed what the document shows, if it shows any.
 fn start(shell: &mut Shell, name: &str, step: &Step, port: u16) {
+    let listen: String = LISTEN.find_iter(&step.command).map(|found| found.as_str()).collect();
+    let is_server = step.command.contains("dataapi-server");
+    let ports = match &*listen {
+        "" if is_server => vec![port],
+        "" => ports_in(&step.command),
+        listen => ports_in(listen),
+    };
+    let listens = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
+    if is_server && ports.iter().any(listens) {
+        fail(name, step, "another program listens there already", shell);
+    }
     let file = shell.start_program(&step.command);
     let file = file.unwrap_or_else(|why| fail(name, step, &why, shell));
-    let listened: Vec<_> = LISTEN.find_iter(&step.command).map(|found| found.as_str()).collect();
-    let ports = match listened.concat() {
-        listen if !listen.is_empty() => ports_in(&listen),
-        _ if step.command.contains("dataapi-server") => vec![port],
-        _ => ports_in(&step.command),
-    };
     let started = Instant::now();
     let mut output = String::new();
     while started.elapsed() < PATIENCE {
         output = fs::read_to_string(&file).unwrap_or_default();
-        let listens = ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok());
-        if listens && (step.shown.is_empty() || is_shown(&step.shown, &output)) {
+        let has_printed = step.shown.is_empty() || is_shown(&step.shown, &output);
+        if has_printed && ports.iter().all(listens) {
             return;
         }
         thread::sleep(Duration::from_millis(20));
