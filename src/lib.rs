@@ -63,4 +63,16 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../docs/capacity.md")]
     struct Capacity;
+    #[doc = include_str!("../docs/command-line.md")]
+    struct CommandLine;
+    #[doc = include_str!("../docs/embedding.md")]
+    struct Embedding;
+    #[doc = include_str!("../docs/erasure.md")]
+    struct Erasure;
+    #[doc = include_str!("../docs/http.md")]
+    struct Http;
+    #[doc = include_str!("../docs/operating.md")]
+    struct Operating;
+    #[doc = include_str!("../docs/postgres.md")]
+    struct Postgres;
 }

@@ -32,10 +32,11 @@ struct Fence<'d> {
 }
 
 impl Document {
-    /// Returns nothing if there is no such document.
-    pub(crate) fn read(name: &str) -> Option<Self> {
-        let text = fs::read_to_string(Path::new(ROOT).join(name)).ok()?;
-        Some(Self { name: name.to_owned(), text })
+    /// Reads a document that must be there.
+    pub(crate) fn existing(name: &str) -> Self {
+        let text = fs::read_to_string(Path::new(ROOT).join(name));
+        let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { name: name.to_owned(), text }
     }
 
     pub(crate) fn blocks(&self) -> Vec<Block<'_>> {

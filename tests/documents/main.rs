@@ -14,7 +14,7 @@ mod words;
 
 use std::fs;
 
-use document::{ROOT, guides};
+use document::{Document, ROOT, guides};
 
 /// Makes one test for each document, so that they run side by side.
 macro_rules! documents {
@@ -44,11 +44,31 @@ documents! {
 }
 
 #[test]
-fn every_guide_has_its_sessions_and_its_rust_blocks_run() {
-    let doctests = fs::read_to_string(format!("{ROOT}/src/lib.rs")).expect("the library");
-    for document in ["README.md".to_owned()].into_iter().chain(guides()) {
-        assert!(DOCUMENTS.contains(&&*document), "add {document} to documents! in tests/documents");
-        let included = doctests.contains(&format!("include_str!(\"../{document}\")"));
-        assert!(included, "add {document} to the doctests at the end of src/lib.rs");
+fn every_guide_is_there_and_its_sessions_and_rust_blocks_run() {
+    let known = DOCUMENTS.iter().filter(|name| name.starts_with("docs/"));
+    let advice = "one that is new is added to documents! in tests/documents/main.rs";
+    assert_eq!(guides(), known.copied().collect::<Vec<_>>(), "{advice}");
+    let library = fs::read_to_string(format!("{ROOT}/src/lib.rs")).expect("the library");
+    for name in DOCUMENTS {
+        let is_included = library.contains(&format!("include_str!(\"../{name}\")"));
+        assert!(is_included, "add {name} to the doctests at the end of src/lib.rs");
+    }
+}
+
+/// They run in the folder of the repository, each time on what the last run has left.
+#[test]
+fn rust_blocks_run_and_leave_no_store_behind() {
+    for name in DOCUMENTS {
+        let document = Document::existing(name);
+        for block in
+            document.blocks().into_iter().filter(|block| block.language.starts_with("rust"))
+        {
+            let line = block.lines.first().map_or(0, |line| line.number);
+            let is = |word: &str| block.language.split(',').any(|part| part.trim() == word);
+            assert!(!is("ignore"), "{name}:{line}: a block that nobody runs");
+            let opens_file = block.lines.iter().any(|line| line.text.contains("\"sqlite:"));
+            let advice = "open 'memory:' or a file in a temporary folder";
+            assert!(is("no_run") || !opens_file, "{name}:{line}: {advice}");
+        }
     }
 }

@@ -48,8 +48,7 @@ struct Step {
 /// A line that begins with `$ ` is a command; after one that ends in `\` it goes on in the next line,
 /// which begins with `> `. The lines that follow are what it prints to standard output.
 pub(crate) fn run(name: &str) {
-    let Some(document) = Document::read(name) else { return };
-    let steps = steps(&document);
+    let steps = steps(&Document::existing(name));
     if steps.is_empty() || !can_run(name, &steps) {
         return;
     }
