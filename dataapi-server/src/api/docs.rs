@@ -61,7 +61,8 @@ fn files() -> &'static HashMap<&'static str, (&'static str, Bytes)> {
 
 fn unpack() -> ZipResult<HashMap<&'static str, (&'static str, Bytes)>> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
-    let names: Vec<_> = archive.file_names().map(str::to_owned).collect();
+    let names: Vec<_> =
+        archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
     let mut files = HashMap::new();
     for (name, content_type) in FILES {
         let mut bytes = Vec::new();
@@ -120,7 +121,7 @@ pub(crate) async fn docs_file(request: Request<'_>) -> Answer {
     // An empty name is the page itself.
     let name = request.parameters[0].as_sent();
     let name = if name.is_empty() { "index.html" } else { name };
-    let (content_type, bytes) = files().get(&*name).ok_or_else(Problem::no_such_route)?;
+    let (content_type, bytes) = files().get(name).ok_or_else(Problem::no_such_route)?;
     let mut response = Response::new(bytes.clone());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
