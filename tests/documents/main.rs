@@ -66,7 +66,7 @@ fn rust_blocks_run_and_leave_no_store_behind() {
             let line = block.lines.first().map_or(0, |line| line.number);
             let is = |word: &str| block.language.split(',').any(|part| part.trim() == word);
             assert!(!is("ignore"), "{name}:{line}: a block that nobody runs");
-            let opens_file = block.lines.iter().any(|line| line.text.contains("\"sqlite:"));
+            let opens_file = block.lines.iter().any(|line| line.text.contains("(\"sqlite:"));
             let advice = "open 'memory:' or a file in a temporary folder";
             assert!(is("no_run") || !opens_file, "{name}:{line}: {advice}");
         }
