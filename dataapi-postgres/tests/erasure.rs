@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dataapi_core::{Clock, Dialogs, ImportedDialog, NewDialog, SystemClock, Upkeep};
+use dataapi_core::{Clock, Dialogs, ImportedDialog, NewDialog, StoreError, SystemClock, Upkeep};
 use dataapi_postgres::{Options, PostgresStore};
 use postgres_cluster::{Cluster, Settings};
 
@@ -118,4 +118,25 @@ async fn a_store_knows_when_it_was_last_vacuumed() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("`last_scrub` stays `None`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_cannot_vacuum_is_never_told_that_the_erased_is_gone() {
+    postgres_cluster::skip_without_postgres!();
+    let cluster = Cluster::start(&Settings::default()).expect("a cluster");
+    let owners = cluster.new_database().expect("a database");
+    drop(PostgresStore::open(&owners, Options::default()).await.expect("a store"));
+    let grants = "CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA dataapi TO guest;
+                  GRANT ALL ON ALL TABLES IN SCHEMA dataapi TO guest;
+                  GRANT ALL ON ALL SEQUENCES IN SCHEMA dataapi TO guest";
+    cluster.sql(&owners, grants).expect("a role");
+    let user =
+        owners.split_once("://").and_then(|(_, rest)| rest.split_once('@')).expect("a user").0;
+    let guests = owners.replacen(&format!("//{user}@"), "//guest@", 1);
+    let store = PostgresStore::open(&guests, Options::default()).await.expect("a store");
+    store.insert(dialog(0)).await.expect("a new id");
+    assert_eq!(store.erase_customer(&dialog(0).customer_id).await.expect("it is erased"), 1);
+    let refused = store.scrub().await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+    assert!(store.activity().unscrubbed.is_some());
 }
