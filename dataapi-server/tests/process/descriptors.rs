@@ -107,7 +107,7 @@ fn a_server_with_too_few_descriptors_for_its_store_says_so() {
         let log = start(&store, descriptors).err().expect("a refusal");
         let line = log.lines().last().expect("a line");
         assert!(line.starts_with("dataapi-server: cannot open the store"), "{descriptors}: {log}");
-        assert!(line.contains("how many files a process may have open"), "{descriptors}: {log}");
+        assert!(line.contains("the limit on open files per process"), "{descriptors}: {log}");
         assert!(!log.contains("panicked"), "{descriptors}: {log}");
     }
     drop(Program::start(&store, &[]));

@@ -53,7 +53,7 @@ async fn a_disk_without_any_space_is_told_at_the_start() {
     let refused = output(&["--listen", "127.0.0.1:0", "--store", &store]);
     assert_eq!(refused.status.code(), Some(1));
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(error.contains("the disk is full; the store needs"), "{error}");
+    assert!(error.contains("the disk is full; opening the store needs"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
     disk.make_space();
     let program = Program::start(&store, &[]);
