@@ -16,7 +16,7 @@ use crate::scene::{
 
 /// How long the promises hold early decisions. A server that is tested through its API must be configured with this
 /// time.
-pub const HOLD: Duration = Duration::from_mins(15);
+pub const HOLD: Duration = Duration::from_secs(15 * 60);
 
 async fn early(
     store: &dyn DialogStore,

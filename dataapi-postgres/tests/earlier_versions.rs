@@ -53,7 +53,7 @@ fn stored(version: usize, name: &str) -> String {
 /// Shortly after the last event of the stores, so that held grants are still held.
 fn clock() -> ManualClock {
     let date = Date::from_micros(1_772_366_400_123_456).expect("a date");
-    ManualClock::starting_at(date.saturating_add(std::time::Duration::from_mins(10)))
+    ManualClock::starting_at(date.saturating_add(std::time::Duration::from_secs(10 * 60)))
 }
 
 async fn open(url: &str) -> Result<PostgresStore, OpenError> {
@@ -274,7 +274,7 @@ async fn record() {
     store.insert(dialog("ben", "expired")).await.expect("a new id");
     tick();
     assert_eq!(store.purge(Purge::Pending, clock.now(), 10).await.expect("a purge"), 1);
-    let earlier = Some(clock.now().saturating_sub(Duration::from_hours(100)));
+    let earlier = Some(clock.now().saturating_sub(Duration::from_secs(100 * 3_600)));
     let imported =
         |id, consented| ImportedDialog { dialog: dialog("zoë", id), date: earlier, consented };
     let batch = vec![imported("imported", false), imported("imported-granted", true)];
@@ -285,7 +285,7 @@ async fn record() {
         ("early-then-inserted", Decision::Granted),
     ] {
         tick();
-        let hold_for = Duration::from_hours(10);
+        let hold_for = Duration::from_secs(10 * 3_600);
         store.decide_early(parsed(id), decision, evidence(), hold_for).await.expect("a decision");
     }
     tick();
@@ -299,7 +299,7 @@ async fn record() {
     ] {
         let hash = KeySecret::from_bytes([7; 32]).hash();
         let expires =
-            (name == "bound").then(|| clock.now().saturating_add(Duration::from_hours(1)));
+            (name == "bound").then(|| clock.now().saturating_add(Duration::from_secs(3_600)));
         let key = NewKey { name: parsed(name), grant, hash, expires };
         store.create_key(key).await.expect("a key");
         tick();

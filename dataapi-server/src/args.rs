@@ -596,8 +596,8 @@ mod tests {
     #[test]
     fn a_retention_is_a_time_or_never() {
         let after = |value| retention(value).map(|Retention(after)| after);
-        assert_eq!(after("30d"), Ok(Some(Duration::from_hours(30 * 24))));
-        assert_eq!(after("1h 30m"), Ok(Some(Duration::from_mins(90))));
+        assert_eq!(after("30d"), Ok(Some(Duration::from_secs(30 * 24 * 3_600))));
+        assert_eq!(after("1h 30m"), Ok(Some(Duration::from_secs(90 * 60))));
         assert_eq!(after("never"), Ok(None));
     }
 }

@@ -92,9 +92,9 @@ impl Default for Config {
             max_buffered_bytes: 512 << 20,
             cors_origins: Vec::new(),
             tls: None,
-            head_timeout: Duration::from_mins(1),
+            head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
-            answer_timeout: Duration::from_mins(1),
+            answer_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(10),
         }

@@ -26,7 +26,7 @@ use crate::{Config, serve};
 const MARKER: &str = "MARKER";
 
 /// How long a connection may take to end.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn path() {

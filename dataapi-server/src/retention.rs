@@ -50,5 +50,5 @@ pub(crate) async fn run(
 /// Returns the time between two rounds: a tenth of `after`, but at least a second and at most an hour. So nothing is
 /// kept for more than a tenth, or a second, too long.
 fn interval(after: Duration) -> Duration {
-    (after / 10).clamp(Duration::from_secs(1), Duration::from_hours(1))
+    (after / 10).clamp(Duration::from_secs(1), Duration::from_secs(3_600))
 }

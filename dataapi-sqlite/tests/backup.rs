@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::scene::{create_keys, go_on, ledger, open, since};
 
-const HOLD: std::time::Duration = std::time::Duration::from_mins(15);
+const HOLD: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
 struct Scene {
     folder: TempDir,

@@ -31,7 +31,7 @@ use tempfile::TempDir;
 
 use crate::scene::{choices, copy_from, create_keys, go_on, since};
 
-const HOLD: Duration = Duration::from_mins(15);
+const HOLD: Duration = Duration::from_secs(15 * 60);
 const IDS: usize = 120;
 
 struct Scene {

@@ -24,7 +24,7 @@ use rusqlite::Connection;
 use crate::scene::{choices, from_env, go_on, ledger, new_path, since};
 
 /// How long a test waits for the upkeep thread before it fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The beginning of every marker. The kind of value and the number of the dialog follow.
 const MARKER: &str = "µMARK";

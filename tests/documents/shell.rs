@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::programs::Programs;
 
 /// How long a command may take, and the programs that were started to end.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Programs that were started end with the shell, also when the test is interrupted.
 const PREAMBLE: &str = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n";

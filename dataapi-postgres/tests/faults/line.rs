@@ -44,7 +44,7 @@ async fn each_write_once(lose: impl Fn(&Proxy)) {
     let withdrawn = lost!(decide(&store, "a", Decision::Withdrawn));
     assert!(matches!(read(&store, "a").await, Err(StoreError::NotFound)));
 
-    let hold_for = Duration::from_hours(1);
+    let hold_for = Duration::from_secs(3_600);
     let evidence = Evidence::default;
     let early = store.decide_early(id("b"), Decision::Granted, evidence(), hold_for);
     assert!(matches!(lost!(early), EarlyDecision::Held(_)));

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::scene::{customer, dialog, read};
 
 /// How long a load can take before the test fails.
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// How a dialog ends. Each client uses the endings in turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -46,7 +46,7 @@ async fn no_read_sorts_or_walks_through_all_dialogs() {
         all().customer(customer()).within(bound),
         all().within(Reach::default().only_customers("an".parse().unwrap())),
     ];
-    let hour = Duration::from_hours(1);
+    let hour = Duration::from_secs(3_600);
     let mut pages = 0;
     for filter in filters {
         for dated in [false, true] {

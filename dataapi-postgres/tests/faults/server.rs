@@ -15,7 +15,7 @@ use crate::load::Load;
 use crate::scene::{choices, customer, dialog, durable, from_env, open, options, read};
 
 /// How long a call can take before the test fails.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_secs(3 * 60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_nothing_is_lost_or_false_however_often_the_server_is_killed() {

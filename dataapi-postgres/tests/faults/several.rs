@@ -17,7 +17,7 @@ use postgres_cluster::new_database;
 use crate::load::Load;
 use crate::scene::{CUSTOMER, customer, dialog, open, open_at, read};
 
-const HOUR: Duration = Duration::from_hours(1);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 async fn stores(how_many: usize) -> Vec<PostgresStore> {
     let url = new_database();
@@ -283,7 +283,7 @@ async fn a_dialogs_dates_never_go_backwards_from_one_server_to_another() {
     postgres_cluster::skip_without_postgres!();
     let url = new_database();
     let (late, early) = (ManualClock::default(), ManualClock::default());
-    late.advance(Duration::from_hours(1));
+    late.advance(Duration::from_secs(3_600));
     let (ahead, behind) = (open_at(&url, &late).await, open_at(&url, &early).await);
     let received = ahead.insert(dialog("d")).await.expect("a dialog").date;
     let granted = decide(&behind, "d", Decision::Granted).await;
@@ -318,7 +318,7 @@ async fn a_date_that_no_dialog_has_binds_the_next_server_as_well() {
     let clock = ManualClock::default();
     let store = open_at(&url, &clock).await;
     clock.advance(Duration::from_secs(100));
-    let hold_for = Duration::from_mins(10);
+    let hold_for = Duration::from_secs(10 * 60);
     let held =
         store.decide_early(id("early"), Decision::Granted, Evidence::default(), hold_for).await;
     let Ok(EarlyDecision::Held(held)) = held else { panic!("{held:?}") };

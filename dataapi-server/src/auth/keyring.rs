@@ -26,7 +26,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 const MOST_FAILURES: u32 = 2;
 
 /// How often the store is told when keys were last used.
-const NOTE_PERIOD: Duration = Duration::from_mins(1);
+const NOTE_PERIOD: Duration = Duration::from_secs(60);
 
 /// The known keys, the identity provider's tokens, and the rate limits.
 #[derive(Debug)]

@@ -21,13 +21,13 @@ use ureq::tls::{RootCerts, TlsConfig};
 use crate::problem::Problem;
 
 /// How often the provider's keys are read.
-const PERIOD: Duration = Duration::from_mins(5);
+const PERIOD: Duration = Duration::from_secs(5 * 60);
 
 /// The minimum time between two reads, when a token names an unknown key.
 const EARLIEST: Duration = Duration::from_secs(10);
 
 /// How long the keys are trusted if they cannot be read again: the provider might have revoked one.
-const LONGEST: Duration = Duration::from_hours(1);
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// The maximum size of the list of keys, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -65,7 +65,7 @@ impl TokenOptions {
     pub fn new(keys: JwksSource, issuer: String, audience: String) -> Self {
         let named = dataapi_core::Role::ALL.into_iter().map(dataapi_core::Role::name);
         let roles = named.filter_map(|name| Some((name.to_owned(), name.parse().ok()?))).collect();
-        let (roles_claim, leeway) = ("roles".to_owned(), Duration::from_mins(1));
+        let (roles_claim, leeway) = ("roles".to_owned(), Duration::from_secs(60));
         Self { keys, issuer, audience, roles_claim, roles, leeway }
     }
 }

@@ -88,7 +88,7 @@ async fn changes_come_with_their_dialogs_only_where_these_can_be_read() {
 #[tokio::test]
 async fn an_early_decision_is_held_where_that_is_wanted_and_refused_elsewhere() {
     let holding =
-        Config { hold_early_decisions: Some(Duration::from_mins(15)), ..Config::default() };
+        Config { hold_early_decisions: Some(Duration::from_secs(15 * 60)), ..Config::default() };
     let server = Server::start(memory(), holding).await;
     let held = server.post("/consents/d", r#"{"consent":true,"notice":"v1"}"#).await;
     assert_eq!(held.status, 202);

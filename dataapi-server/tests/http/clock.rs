@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use crate::patience::PATIENCE;
 use crate::server::{DIALOG, Server, read};
 
-const DAY: Duration = Duration::from_hours(24);
-const YEARS: Duration = Duration::from_hours(24 * 365 * 20);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+const YEARS: Duration = Duration::from_secs(24 * 365 * 20 * 3_600);
 
 async fn store(folder: &Path, clock: &ManualClock) -> Arc<dyn DialogStore> {
     let url = format!("sqlite:{}", folder.join("dialogs.db").display());
@@ -105,7 +105,7 @@ async fn retention_goes_by_what_the_clock_shows_and_never_by_how_it_came_there()
     assert_eq!(server.get("/consents/pending").await.json()["consent"], "pending");
 
     // Forward: dialogs whose time is over are erased, and no others.
-    clock.set(granted.saturating_add(Duration::from_mins(1)));
+    clock.set(granted.saturating_add(Duration::from_secs(60)));
     has_pending(&*server.store, 0).await;
     assert_eq!(server.get("/consents/pending").await.json()["consent"], "erased");
     assert_eq!(server.get("/data/c/granted").await.status, 200, "it is kept for a day");

@@ -81,7 +81,7 @@ impl Clock for Frozen {
 
 #[tokio::test]
 async fn dialogs_whose_consent_never_came_are_purged_at_the_start() {
-    let after = Duration::from_hours(24 * 30);
+    let after = Duration::from_secs(24 * 30 * 3_600);
     let received = "2026-01-01T00:00:00Z".parse::<Date>().expect("a date");
     let clock = Arc::new(Frozen(received));
     let store = Arc::new(MemoryStore::new(clock, RefKey::from_bytes([7; 32])));

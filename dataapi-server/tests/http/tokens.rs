@@ -276,7 +276,7 @@ async fn provider(list: Arc<Mutex<String>>) -> String {
 async fn becomes(server: &Server, token: &str, wanted: u16) {
     let started = Instant::now();
     while status(server, token).await != wanted {
-        assert!(started.elapsed() < Duration::from_mins(1), "it never becomes {wanted}");
+        assert!(started.elapsed() < Duration::from_secs(60), "it never becomes {wanted}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
