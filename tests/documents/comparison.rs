@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// What differs from run to run, and what is compared in its place. A document may shorten a key and a
-/// cursor to `…`.
+/// Patterns of what differs from run to run, and the names that are compared instead. A document may write
+/// `…` for the rest of a key or a cursor.
 static VARYING: LazyLock<[(Regex, &str); 5]> = LazyLock::new(|| {
     let pattern = |pattern| Regex::new(pattern).expect("a pattern");
     [
@@ -20,7 +20,7 @@ static VARYING: LazyLock<[(Regex, &str); 5]> = LazyLock::new(|| {
 /// A line that stands for any number of lines.
 const ANY_LINES: &str = "…";
 
-/// Whether that is what the document shows. Empty lines at the end do not count.
+/// Whether the document shows that output. Empty lines at the end do not count.
 pub(crate) fn is_shown(shown: &str, real: &str) -> bool {
     let (shown, real) = (comparable(shown), comparable(real));
     let [shown, real] = [&shown, &real].map(|text| text.lines().collect::<Vec<_>>());

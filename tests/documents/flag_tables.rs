@@ -1,7 +1,7 @@
-//! The tables of flags in the documents, made of the definitions that the programs parse.
+//! The tables of flags in the documents, generated from the programs' clap definitions.
 //!
-//! Between `<!-- flags: dataapi import -->` and `<!-- end of flags -->` a document has the table of that
-//! command. The programs' own tests include this file, since only they know the definitions.
+//! The table of a command is between `<!-- flags: dataapi import -->` and `<!-- end of flags -->`. The tests of
+//! both programs include this file, because the definitions are private to each program.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,11 +15,15 @@ const BEGIN: &str = "<!-- flags: ";
 const BEGIN_ENDS: &str = " -->\n";
 const END: &str = "<!-- end of flags -->";
 
-/// Says how the tables are written.
+/// The command that writes the tables.
 const ADVICE: &str = "DATAAPI_WRITE_DOCUMENTS=1 cargo test --workspace --bins flag";
 
-/// Compares each table of a program with its definition; with `DATAAPI_WRITE_DOCUMENTS=1`, writes them.
-/// All its commands must have a table in the document `home`.
+/// Compares each table of a program with its definition, or writes the tables if `DATAAPI_WRITE_DOCUMENTS` is 1.
+/// Each command must have a table in the document `home`.
+///
+/// # Panics
+///
+/// If a table is not as generated, or is missing.
 pub(crate) fn check(mut program: Command, home: &str) {
     program.build();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -64,7 +68,7 @@ fn documents(root: &Path) -> Vec<PathBuf> {
     [root.join("README.md")].into_iter().chain(guides).collect()
 }
 
-/// The names of a program, or a command with commands, and of all that can be run.
+/// The names of a program and of its commands, without those that only group others.
 fn commands(command: &Command, name: &str) -> Vec<String> {
     let inner = command.get_subcommands().filter(|inner| !inner.is_hide_set());
     let inner = inner.filter(|inner| inner.get_name() != "help").collect::<Vec<_>>();
@@ -104,7 +108,7 @@ fn renewed(program: &Command, name: &str, document: &str) -> Option<String> {
 fn row(argument: &Arg) -> String {
     let environment = argument.get_env().map(|name| format!("`{}`", name.display()));
     let help = argument.get_help().map(StyledStr::to_string).unwrap_or_default();
-    // What clap cannot know is said in the help, as clap would say it.
+    // Where clap does not know the default, the help says it in clap's way.
     let (help, said) = match help.strip_suffix(']').and_then(|help| help.split_once("[default: ")) {
         Some((help, default)) => (help.trim_end(), Some(default)),
         None => (&*help, None),
@@ -150,7 +154,7 @@ fn flag(argument: &Arg) -> String {
     format!("{short}`--{}{value}`", argument.get_long().unwrap_or_default())
 }
 
-/// Text as a cell of a table shows it.
+/// Escapes text for a cell of a table.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     let mut is_code = false;

@@ -1,4 +1,4 @@
-//! Free ports in place of those that a document names, so that sessions can run side by side.
+//! Replaces the ports that a document names by free ones, so that sessions can run side by side.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// Below those that Linux takes for outgoing connections: none of these can take one in the meantime.
+/// Linux takes higher ports for outgoing connections, which could take a free port before a server does.
 const CANDIDATES: Range<u16> = 12_000..32_000;
 
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {

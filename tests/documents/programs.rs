@@ -15,8 +15,9 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Has Cargo build them, once, since Cargo names a program only to tests of its own package. It is asked
-    /// for tests that need them, of the whole workspace: that is what `cargo test --workspace` has built.
+    /// Has Cargo build them, once: Cargo tells the path of a program only to tests of the same package. It
+    /// builds tests of the whole workspace that use them, so after `cargo test --workspace` nothing is built
+    /// again.
     pub(crate) fn get() -> &'static Self {
         static PROGRAMS: OnceLock<Programs> = OnceLock::new();
         PROGRAMS.get_or_init(Self::build)
@@ -25,16 +26,8 @@ impl Programs {
     fn build() -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args([
-                "test",
-                "--locked",
-                "--workspace",
-                "--no-run",
-                "--test",
-                "cli",
-                "--test",
-                "process",
-            ])
+            .args(["test", "--locked", "--workspace", "--no-run"])
+            .args(["--test", "cli", "--test", "process"])
             .arg("--message-format=json-render-diagnostics")
             .current_dir(ROOT)
             .stderr(Stdio::piped())

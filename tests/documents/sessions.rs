@@ -15,21 +15,21 @@ use crate::ports::{Ports, ports_in};
 use crate::programs::Programs;
 use crate::shell::Shell;
 
-/// Where a server listens that is not told where.
+/// The port of a server that is not told where to listen, as a document writes it.
 const PORT: u16 = 8080;
 
-/// How long a program may take to listen, and to print what the document shows.
+/// How long to wait until a program listens and has printed what the document shows.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What sessions need that does not come with DataAPI.
+/// The programs that sessions use and that do not come with DataAPI.
 const TOOLS: [&str; 4] = ["bash", "curl", "jq", "openssl"];
 
-/// The databases of a document, with a password and as programs show them, without.
+/// The URL of a database in a document: with the password, or without, as programs print it.
 static DATABASE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"postgres://dataapi(?::choose-one)?@localhost/(\w+)").expect("a pattern")
 });
 
-/// Where a program is told to listen.
+/// The part of a command that says where to listen.
 static LISTEN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?:--listen[ =]|DATAAPI_LISTEN=)\S+").expect("a pattern"));
 
@@ -45,8 +45,8 @@ struct Step {
 
 /// Runs all console blocks of a document, in order, in one shell.
 ///
-/// A line that begins with `$ ` is a command; after one that ends in `\` it goes on in the next line,
-/// which begins with `> `. The lines that follow are what it prints to standard output.
+/// A line that begins with `$ ` is a command. A command that ends in `\` continues in the next line, which
+/// begins with `> `. The lines that follow are what the command prints to standard output.
 pub(crate) fn run(name: &str) {
     let steps = steps(&Document::existing(name));
     if steps.is_empty() || !can_run(name, &steps) {
@@ -113,7 +113,7 @@ fn steps(document: &Document) -> Vec<Step> {
     steps
 }
 
-/// Whether the machine has what the commands need. What is missing is said on standard error.
+/// Whether this machine has the programs that the commands use. Names those that are missing on standard error.
 fn can_run(name: &str, steps: &[Step]) -> bool {
     let is_used = |tool: &str| {
         let mut words =
@@ -134,8 +134,8 @@ fn can_run(name: &str, steps: &[Step]) -> bool {
     missing.is_empty()
 }
 
-/// Puts free ports and new databases in place of those of the document. Returns nothing where it takes
-/// PostgreSQL and there is none.
+/// Replaces the ports and databases of the document by free ports and new databases. Returns nothing if the
+/// document needs PostgreSQL and this machine has none.
 fn replace_addresses(mut steps: Vec<Step>, ports: &mut Ports) -> Option<Vec<Step>> {
     let takes_postgres = steps.iter().any(|step| DATABASE.is_match(&step.command));
     if takes_postgres && !postgres_cluster::available() {
@@ -155,7 +155,7 @@ fn replace_addresses(mut steps: Vec<Step>, ports: &mut Ports) -> Option<Vec<Step
     Some(steps)
 }
 
-/// Whether the reader is expected to have a server running.
+/// Whether the document asks a server that the reader has started earlier.
 fn asks_a_server_of_the_reader(steps: &[Step], port: u16) -> bool {
     let starts =
         |step: &Step| step.command.contains("dataapi-server") && step.command.ends_with(" &");
@@ -163,7 +163,7 @@ fn asks_a_server_of_the_reader(steps: &[Step], port: u16) -> bool {
     !steps.iter().any(starts) && steps.iter().any(asks)
 }
 
-/// Starts a program and waits until it listens, and has printed what the document shows, if it shows any.
+/// Starts a program, and waits until it listens and has printed what the document shows, if it shows anything.
 fn start(shell: &mut Shell, name: &str, step: &Step, port: u16) {
     let listen: String = LISTEN.find_iter(&step.command).map(|found| found.as_str()).collect();
     let is_server = step.command.contains("dataapi-server");
@@ -191,7 +191,7 @@ fn start(shell: &mut Shell, name: &str, step: &Step, port: u16) {
     fail(
         name,
         step,
-        &format!("not that, or nothing listens, after {PATIENCE:?}:\n{output}"),
+        &format!("after {PATIENCE:?} nothing listens, or the output is still different:\n{output}"),
         shell,
     );
 }

@@ -1,4 +1,4 @@
-//! A bash that runs a session, and ends with all that it has started.
+//! A bash that runs a session. When it ends, the programs that it has started end too.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -16,32 +16,32 @@ use tempfile::TempDir;
 
 use crate::programs::Programs;
 
-/// How long a command may take, and the programs that were started to end.
+/// How long a command may run, and how long programs may take to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Programs that were started end with the shell, also when the test is interrupted.
+/// Ends the programs that were started when the shell ends, also when the test is interrupted.
 const PREAMBLE: &str = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n";
 
-/// The shell of one session. Its current folder and `HOME` are one empty temporary folder; variables of
-/// the environment that are settings of DataAPI are not there.
+/// The shell of one session. Its current folder and `HOME` are an empty temporary folder. Its environment has
+/// no `DATAAPI_` variables.
 pub(crate) struct Shell {
     bash: Child,
     input: Option<ChildStdin>,
     output: Receiver<Vec<u8>>,
-    /// What is printed after each command; nobody can guess it.
+    /// Printed after each command; it cannot be guessed.
     mark: String,
     folder: TempDir,
     started: usize,
 }
 
-/// What a command gave.
+/// The result of a command.
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) output: String,
 }
 
 impl Shell {
-    /// Starts it with the programs on its `PATH`. A server that is not told where to listen takes the port.
+    /// Starts a shell with the programs on its `PATH`. A server that is not told where to listen takes `port`.
     pub(crate) fn start(programs: &Programs, port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         for inner in ["programs", "home", "output"] {
@@ -93,12 +93,12 @@ impl Shell {
     /// Runs a command to its end.
     ///
     /// # Errors
-    /// With what it has printed when it does not end, or the shell ends.
+    /// If the command does not end, or the shell ends. Holds what was printed until then.
     pub(crate) fn run(&mut self, command: &str) -> Result<Ran, String> {
         self.evaluate(command, "")
     }
 
-    /// Starts a command that ends in `&`; returns the name of the file that takes what it prints.
+    /// Starts a command that ends in `&`. Returns the path of the file that its output goes to.
     ///
     /// # Errors
     /// As [`Shell::run`].
@@ -111,7 +111,7 @@ impl Shell {
 
     fn evaluate(&mut self, command: &str, redirection: &str) -> Result<Ran, String> {
         let errors = quoted(&self.folder.path().join("errors").display().to_string());
-        // What was written to standard error before is of no interest any more.
+        // Forgets what earlier commands wrote to standard error.
         let script = format!(
             ": >{errors}\neval {} </dev/null {redirection}\nprintf '\\n%s %s\\n' {} \"$?\"\n",
             quoted(command),
@@ -144,13 +144,13 @@ impl Shell {
         }
     }
 
-    /// What was written to standard error since the last command began, by programs in the background, too.
+    /// The standard error of all programs since the last command began.
     pub(crate) fn errors(&self) -> String {
         let errors = fs::read(self.folder.path().join("errors")).unwrap_or_default();
         String::from_utf8_lossy(&errors).into_owned()
     }
 
-    /// Ends it, and the programs that it has started, as an operator would.
+    /// Ends the shell, and the programs that it has started, by SIGTERM.
     pub(crate) fn end(mut self) {
         self.input = None;
         let asked = Instant::now();
@@ -182,7 +182,7 @@ fn provide(programs: &Programs, port: u16, folder: &Path) {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("can be run");
 }
 
-/// A word of a shell.
+/// Quotes text as one word for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::document::{Document, guides, in_folder};
 use crate::programs::Programs;
 
-/// What a native speaker would not write, or would not understand.
+/// Phrases that a native speaker would not write.
 const PHRASES: [&str; 6] = ["anew", "whoever", "be had", "stands in", "a yes", "a no"];
 
 /// How many words a document may have, counted as by `wc -w`.
@@ -70,17 +70,17 @@ fn commands_in(help: &str) -> Vec<String> {
     let listed = help.split_once("\nCommands:\n").map_or("", |(_, listed)| listed);
     let listed = listed.lines().take_while(|line| !line.is_empty());
     let named = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
-    // What goes on in the next line is further in.
+    // A line that continues a description is indented further.
     named.filter(|name| !["", "help"].contains(name)).map(str::to_owned).collect()
 }
 
-/// Words, which may have hyphens and apostrophes in them, and single marks. Emphasis and code are left out.
+/// Splits lines into words, with their hyphens and apostrophes, and single marks. Omits emphasis and code.
 fn tokens<'t>(lines: impl Iterator<Item = (usize, &'t str)>) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut is_code = false;
     for (line, text) in lines {
         if text.trim().is_empty() {
-            // Code within a sentence ends with its paragraph.
+            // A code span ends with its paragraph at the latest.
             is_code = false;
             tokens.push(Token { line, text: String::new() });
         }
@@ -105,7 +105,7 @@ fn tokens<'t>(lines: impl Iterator<Item = (usize, &'t str)>) -> Vec<Token> {
     tokens
 }
 
-/// Each phrase that must not be there, with the number of its line.
+/// The banned phrases that are there, each with the number of its line.
 fn phrases(tokens: &[Token]) -> Vec<String> {
     let found = PHRASES.iter().flat_map(|phrase| {
         let words: Vec<_> = phrase.split(' ').collect();
@@ -134,6 +134,7 @@ fn phrases_are_found_whole_and_outside_of_code() {
 
 #[test]
 fn commands_are_found_in_a_page_of_help() {
-    let help = "Text\n\nCommands:\n  import   Takes in\n             more\n  key      Makes\n  help     Prints\n\nOptions:\n  -q\n";
+    let help = "Text\n\nCommands:\n  import   Takes in\n             more\n  key      Makes\n  help     Prints\n\n\
+                Options:\n  -q\n";
     assert_eq!(commands_in(help), ["import", "key"]);
 }
