@@ -6,7 +6,7 @@ use dataapi_core::{Audit, BrokenChain, EventKind, Positions};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::OpenError;
-use crate::open::open_backup;
+use crate::open::OpenBackup;
 use crate::rows::chains::Chains;
 use crate::rows::dialogs::{self, DIALOG_COLUMNS};
 use crate::rows::identity::ref_key;
@@ -71,7 +71,7 @@ pub enum Damage {
 /// # Errors
 /// [`OpenError`] if the file cannot be opened as a store, or is so damaged that the check cannot continue.
 pub fn check(path: &Path) -> Result<Vec<Damage>, OpenError> {
-    let connection = open_backup(path)?;
+    let connection = OpenBackup::open(path)?;
     let moment = connection.unchecked_transaction()?;
     let mut damage = pages(&moment)?;
     if damage.is_empty() {

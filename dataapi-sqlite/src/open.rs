@@ -1,6 +1,7 @@
 //! Opens a store file, with the settings that each kind of use needs.
 
-use std::path::Path;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -85,23 +86,59 @@ pub(crate) fn open_new(path: &Path, cache_bytes: usize) -> Result<Connection, Op
     Ok(connection)
 }
 
-/// Opens a backup, read-only.
-pub(crate) fn open_backup(path: &Path) -> Result<Connection, OpenError> {
-    if std::fs::metadata(path).is_err() {
-        return Err(OpenError::Missing);
+/// A backup that is open read-only.
+pub(crate) struct OpenBackup {
+    // The order of the fields is the order of closing.
+    connection: Connection,
+    _log: EmptyLog,
+}
+
+impl OpenBackup {
+    /// Opens the backup at `path`.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        if std::fs::metadata(path).is_err() {
+            return Err(OpenError::Missing);
+        }
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, READ_CACHE_BYTES)?;
+        let path = path.canonicalize().map_err(OpenError::Files)?;
+        let backup = Self { connection, _log: EmptyLog(path) };
+        check_identity(&backup)?;
+        // An empty file has version 0.
+        if version(&backup)? <= 0 {
+            return Err(OpenError::NotAStore);
+        }
+        if is_unfinished(&backup)? {
+            return Err(OpenError::Unfinished);
+        }
+        read_as_newest(&backup)?;
+        backup.pragma_update(None, "query_only", "ON")?;
+        Ok(backup)
     }
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, READ_CACHE_BYTES)?;
-    check_identity(&connection)?;
-    // An empty file has version 0.
-    if version(&connection)? <= 0 {
-        return Err(OpenError::NotAStore);
+}
+
+impl Deref for OpenBackup {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
     }
-    if is_unfinished(&connection)? {
-        return Err(OpenError::Unfinished);
+}
+
+/// The log beside a file that was read. Dropping it removes the log if it is empty and nobody else has the file open.
+/// A read-only connection creates one and cannot remove it, and it would be in the way of the next backup to that path.
+struct EmptyLog(PathBuf);
+
+impl Drop for EmptyLog {
+    fn drop(&mut self) {
+        // On a read-only file system there is nothing to remove.
+        let _ = connect(&self.0, OpenFlags::SQLITE_OPEN_READ_WRITE, READ_CACHE_BYTES).and_then(
+            |connection| {
+                // SQLite looks at the log when it first reads.
+                version(&connection)?;
+                Ok(leave_no_empty_log(&connection, &self.0)?)
+            },
+        );
     }
-    read_as_newest(&connection)?;
-    connection.pragma_update(None, "query_only", "ON")?;
-    Ok(connection)
 }
 
 /// Opens the file for a reader; the writer must have opened it before.

@@ -14,7 +14,7 @@ use dataapi_core::{
     Filter, ImportedDialog, Keys, Ledger, Limit, NewDialog, PageRequest, Purge, Reach, Start,
     Stats, StoreError, Upkeep, Window,
 };
-use dataapi_sqlite::{BackupError, Restored, Since, SqliteStore, restore};
+use dataapi_sqlite::{BackupError, Restored, Since, SqliteStore, check, files, restore};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -519,4 +519,38 @@ async fn what_is_no_backup_is_refused() {
     let empty = restore(&backup, &place, Since::ResurrectionAccepted, &mut go_on()).unwrap();
     assert_eq!(empty, Restored::default());
     assert_eq!(open(&place).stats().await.unwrap(), Stats::default());
+}
+
+#[tokio::test]
+async fn reading_a_backup_leaves_nothing_beside_it() {
+    let scene = Scene::new();
+    insert(&scene.store, "kept").await;
+    let backup = scene.back_up("backup");
+    // From then on it has a write-ahead log, as any store that was open.
+    drop(open(&backup));
+    let restored = scene.path("restored");
+    let beside = |what: &str| assert_eq!(files(&backup).unwrap().len(), 1, "{what}");
+
+    assert_eq!(check(&backup).unwrap(), []);
+    beside("after a check");
+    restore(&backup, &restored, Since::ResurrectionAccepted, &mut go_on()).unwrap();
+    beside("after a restore to a new file");
+    scene.store.put_back(&backup, &mut go_on()).await.unwrap();
+    beside("after a restore to the store");
+    restore(&backup, &scene.path("refused"), Since::Unknown, &mut go_on()).unwrap_err();
+    beside("after a refusal");
+
+    std::fs::remove_file(&backup).unwrap();
+    scene.back_up("backup");
+}
+
+#[tokio::test]
+async fn checking_a_store_in_use_leaves_its_log_to_the_store() {
+    let scene = Scene::new();
+    insert(&scene.store, "before").await;
+    let path = scene.path("dialogs.db");
+    assert_eq!(check(&path).unwrap(), []);
+    insert(&scene.store, "after").await;
+    assert_eq!(check(&path).unwrap(), []);
+    assert_eq!(scene.store.stats().await.unwrap().pending, 2);
 }

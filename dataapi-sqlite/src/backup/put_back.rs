@@ -9,7 +9,7 @@ use crate::backup::error::BackupError;
 use crate::backup::fates::Fates;
 use crate::backup::restore::Restored;
 use crate::backup::steps::{OnStep, go_on};
-use crate::open::{open_backup, open_for_reading};
+use crate::open::{OpenBackup, open_for_reading};
 use crate::rows::dialogs::DialogRow;
 use crate::rows::identity::Identity;
 use crate::rows::ledger;
@@ -36,7 +36,7 @@ impl SqliteStore {
         backup: &Path,
         on_step: OnStep<'_>,
     ) -> Result<Restored, BackupError> {
-        let source = open_backup(backup)?;
+        let source = OpenBackup::open(backup)?;
         let Identity { key, chains } = Identity::load(&source)?;
         if key.as_bytes() != self.identity.key.as_bytes() {
             return Err(BackupError::OtherStore);

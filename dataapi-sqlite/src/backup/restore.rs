@@ -11,7 +11,7 @@ use crate::backup::error::BackupError;
 use crate::backup::fates::Fates;
 use crate::backup::steps::{OnStep, go_on};
 use crate::backup::store_file::{NewStoreFile, StoreRow};
-use crate::open::open_backup;
+use crate::open::OpenBackup;
 use crate::rows::chains::Chains;
 use crate::rows::dialogs::{AT_ONCE, DialogRow};
 use crate::rows::identity::Identity;
@@ -66,7 +66,7 @@ pub fn restore(
     since: Since,
     on_step: OnStep<'_>,
 ) -> Result<Restored, BackupError> {
-    let source = open_backup(backup)?;
+    let source = OpenBackup::open(backup)?;
     let source = source.unchecked_transaction()?;
     let Identity { key, chains } = Identity::load(&source)?;
     let mut store = StoreRow::read(&source, &chains)?;
