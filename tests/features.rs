@@ -1,8 +1,10 @@
 //! A program is built with what its stores need and nothing else.
 
+mod cargo;
+
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::process::Command;
+
+use crate::cargo::cargo;
 
 /// The PostgreSQL client and its TLS library.
 const POSTGRES: [&str; 5] =
@@ -11,21 +13,8 @@ const SQLITE: [&str; 3] = ["dataapi-sqlite", "rusqlite", "libsqlite3-sys"];
 
 /// The packages that `dataapi` is built from with these features; `None` if Cargo is not available.
 fn packages(features: &str) -> Option<BTreeSet<String>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none"])
-        .args(["--package", "dataapi", "--no-default-features", "--features", features])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output();
-    let output = match output {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("SKIPPED: cargo is not available to list the packages of a program");
-            return None;
-        }
-        output => output.expect("cargo can be run"),
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told = String::from_utf8(output.stdout).expect("names of packages");
+    let of = ["--package", "dataapi", "--no-default-features", "--features", features];
+    let told = cargo("tree", &[&["--edges", "normal", "--prefix", "none"][..], &of].concat())?;
     let names = told.lines().filter_map(|line| line.split(' ').next());
     Some(names.map(str::to_owned).collect())
 }

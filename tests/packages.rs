@@ -1,26 +1,17 @@
 //! Each crate is ready to be published, and says which Rust it needs.
 
-use std::io::ErrorKind;
+mod cargo;
+
 use std::process::Command;
 
 use serde_json::Value;
 
-/// What Cargo reports of the workspace and of all that it depends on; nothing where Cargo is not installed.
+use crate::cargo::cargo;
+
+/// The packages of the workspace, and those that it depends on.
 fn packages() -> Option<Vec<Value>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--offline", "--locked", "--format-version", "1"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output();
-    let output = match output {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("SKIPPED: cargo is not installed, which lists the packages");
-            return None;
-        }
-        output => output.expect("cargo can be run"),
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let metadata = cargo("metadata", &["--format-version", "1"])?;
+    let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
     metadata["packages"].as_array().cloned()
 }
 

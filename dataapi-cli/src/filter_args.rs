@@ -11,7 +11,7 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) customer: Option<String>,
 
-    /// Only dialogs in this language, such as en or pt-BR; can be given several times
+    /// Only dialogs in this language, such as en, pt-BR or en-*; can be given several times
     ///
     /// en-* matches en and every tag that begins with en-.
     #[arg(long, value_name = "TAG")]
