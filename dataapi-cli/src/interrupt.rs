@@ -23,8 +23,11 @@ impl Interrupt {
         let context = context.clone();
         tokio::spawn(async move {
             signals.next().await;
-            context.note("stopping after the current batch; press Ctrl-C again to end at once");
-            sender.send_replace(true);
+            // Nobody can ask in between: work never goes on after the message, nor ends before it.
+            sender.send_modify(|requested| {
+                context.note("stopping after the current batch; press Ctrl-C again to end at once");
+                *requested = true;
+            });
             signals.next().await;
             output::discard_unfinished();
             std::process::exit(Exit::Interrupted as i32);
