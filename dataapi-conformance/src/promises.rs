@@ -88,6 +88,7 @@ macro_rules! __promises {
                 a_page_has_a_next_one_exactly_if_there_are_more
                 an_offset_beyond_the_end_is_an_empty_page
                 a_page_holds_up_to_a_thousand
+                a_read_ends_when_it_may_hold_no_more
                 pages_by_offset_concatenate_to_the_full_list
                 pages_by_cursor_concatenate_to_the_full_list
                 a_cursor_goes_on_from_any_place

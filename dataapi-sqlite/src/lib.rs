@@ -41,10 +41,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi_core::{
-    Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogRef, Dialogs, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key, KeyName,
-    Keys, Ledger, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
-    Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, SystemClock, Upkeep,
+    Activity, Allowance, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog,
+    DialogId, DialogRef, Dialogs, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key,
+    KeyName, Keys, Ledger, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions,
+    Purge, Reach, Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest,
+    SystemClock, Upkeep,
 };
 
 pub use crate::backup::{Backup, BackupError, OnStep, Restored, Since, restore};
@@ -174,6 +175,45 @@ impl SqliteStore {
     }
 }
 
+/// Reads whose size nobody knows before.
+impl SqliteStore {
+    async fn page(
+        &self,
+        request: &PageRequest,
+        allowance: Option<Arc<dyn Allowance>>,
+    ) -> Result<Page<Dialog>, StoreError> {
+        let cost = pages::page_cost(request);
+        let request = request.clone();
+        let read = move |connection: &_, budget: &_| pages::page(connection, &request, budget);
+        self.readers.read_within(cost, allowance, read).await
+    }
+
+    async fn subject_page(
+        &self,
+        request: &SubjectRequest,
+        allowance: Option<Arc<dyn Allowance>>,
+    ) -> Result<Page<HeldDialog>, StoreError> {
+        let request = request.clone();
+        let read =
+            move |connection: &_, budget: &_| subject::subject_page(connection, &request, budget);
+        self.readers.read_within(Cost::Long, allowance, read).await
+    }
+
+    async fn changes_after(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+        allowance: Option<Arc<dyn Allowance>>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let (chains, after, reach) = (self.identity.chains.clone(), after.clone(), reach.clone());
+        let read = move |connection: &_, budget: &_| {
+            changes::changes(connection, &chains, &after, limit, &reach, budget)
+        };
+        self.readers.read_within(Cost::Short, allowance, read).await
+    }
+}
+
 /// The version of the SQLite library that is built in.
 pub fn sqlite_version() -> &'static str {
     rusqlite::version()
@@ -273,15 +313,27 @@ impl Dialogs for SqliteStore {
     }
 
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
-        let cost = pages::page_cost(request);
-        let request = request.clone();
-        self.readers.read(cost, move |connection| pages::page(connection, &request)).await
+        self.page(request, None).await
+    }
+
+    async fn query_within(
+        &self,
+        request: &PageRequest,
+        allowance: Arc<dyn Allowance>,
+    ) -> Result<Page<Dialog>, StoreError> {
+        self.page(request, Some(allowance)).await
     }
 
     async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
-        let request = request.clone();
-        let read = move |connection: &_| subject::subject_page(connection, &request);
-        self.readers.read(Cost::Long, read).await
+        self.subject_page(request, None).await
+    }
+
+    async fn subject_data_within(
+        &self,
+        request: &SubjectRequest,
+        allowance: Arc<dyn Allowance>,
+    ) -> Result<Page<HeldDialog>, StoreError> {
+        self.subject_page(request, Some(allowance)).await
     }
 
     async fn erase_dialog(
@@ -320,10 +372,17 @@ impl Ledger for SqliteStore {
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError> {
-        let (chains, after, reach) = (self.identity.chains.clone(), after.clone(), reach.clone());
-        let read =
-            move |connection: &_| changes::changes(connection, &chains, &after, limit, &reach);
-        self.readers.read(Cost::Short, read).await
+        self.changes_after(after, limit, reach, None).await
+    }
+
+    async fn changes_within(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+        allowance: Arc<dyn Allowance>,
+    ) -> Result<Vec<Change>, StoreError> {
+        self.changes_after(after, limit, reach, Some(allowance)).await
     }
 
     async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {

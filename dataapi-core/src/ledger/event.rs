@@ -115,3 +115,13 @@ pub struct Change {
     /// The dialog, if the event is a grant that is still valid.
     pub dialog: Option<Dialog>,
 }
+
+impl Change {
+    /// About how many bytes of memory it takes.
+    pub fn bytes_in_memory(&self) -> usize {
+        const FIXED: usize = 256;
+        let evidence = self.event.evidence.pieces().into_iter().flatten().map(str::len);
+        let dialog = self.dialog.as_ref().map_or(0, Dialog::bytes_in_memory);
+        evidence.sum::<usize>() + dialog + FIXED
+    }
+}

@@ -1,7 +1,10 @@
 //! Reading the consent ledger.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+use super::allowance::{self, Allowance};
 use crate::error::StoreError;
 use crate::ledger::{Change, Event, LedgerHead, Positions};
 use crate::query::Limit;
@@ -24,6 +27,23 @@ pub trait Ledger: Send + Sync {
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError>;
+
+    /// Returns what [`changes`](Self::changes) returns, unless it is larger than `allowance` allows, as
+    /// [`query_within`](crate::Dialogs::query_within) does.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] if the allowance said no.
+    async fn changes_within(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+        allowance: Arc<dyn Allowance>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let changes = self.changes(after, limit, reach).await?;
+        allowance::ask(&*allowance, changes.iter().map(Change::bytes_in_memory))?;
+        Ok(changes)
+    }
 
     /// Returns the head of the ledger. If it is noted outside the store, it shows later that no event up to it was
     /// changed. Cost: one look-up for each chain.

@@ -10,12 +10,14 @@
 //! [`DialogStore`] combines all four and says what every method promises. What a single method promises is documented
 //! there.
 
+mod allowance;
 mod delegate;
 mod dialogs;
 mod keys;
 mod ledger;
 mod upkeep;
 
+pub use allowance::Allowance;
 pub use dialogs::{Dialogs, Stats};
 pub use keys::Keys;
 pub use ledger::Ledger;

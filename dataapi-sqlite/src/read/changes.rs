@@ -5,6 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 
 use crate::error::SqliteError;
+use crate::read::budget::Budget;
 use crate::read::select::Select;
 use crate::rows::chains::Chains;
 use crate::rows::event_number::EventNumber;
@@ -21,6 +22,7 @@ pub(crate) fn changes(
     positions: &Positions,
     at_most: Limit,
     reach: &Reach,
+    budget: &Budget,
 ) -> Result<Vec<Change>, SqliteError> {
     let of_grant = Select::of_grant(reach);
     let mut granted = connection.prepare_cached(&of_grant.sql)?;
@@ -32,7 +34,9 @@ pub(crate) fn changes(
             .query_row(params_from_iter([number].into_iter().chain(rest)), dialogs::stored_dialog)
             .optional()?
             .map(StoredDialog::readable);
-        Ok(Change { event, dialog: stored.transpose()? })
+        let change = Change { event, dialog: stored.transpose()? };
+        budget.hold(change.bytes_in_memory())?;
+        Ok(change)
     };
     ledger::after(connection, chains, positions, at_most)?.into_iter().map(change).collect()
 }

@@ -4,6 +4,8 @@ use dataapi_core::{Language, Position, Reach, StoredDialog};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use crate::error::SqliteError;
+use crate::read::budget::Budget;
 use crate::rows::dialogs::{self, DIALOG_COLUMNS};
 
 /// A `SELECT` statement with its parameters.
@@ -76,13 +78,16 @@ impl Select {
         &self,
         connection: &Connection,
         limit: usize,
-    ) -> rusqlite::Result<Vec<StoredDialog>> {
+        budget: &Budget,
+    ) -> Result<Vec<StoredDialog>, SqliteError> {
         let mut statement = connection.prepare_cached(&self.sql)?;
         let found =
             statement.query_map(params_from_iter(&self.parameters), dialogs::stored_dialog)?;
         let mut dialogs = Vec::with_capacity(limit + 1);
         for dialog in found {
-            dialogs.push(dialog?);
+            let dialog: StoredDialog = dialog?;
+            budget.hold(dialog.bytes_in_memory())?;
+            dialogs.push(dialog);
         }
         Ok(dialogs)
     }
