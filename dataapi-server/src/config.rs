@@ -20,7 +20,8 @@ pub const ACCESS_TARGET: &str = access_log::TARGET;
 pub struct Config {
     /// The maximum length of a text, in bytes. A body can be about six times as long, because of escapes in JSON.
     pub max_text_bytes: usize,
-    /// The maximum number of bytes of recent first pages in the cache; 0 for no cache.
+    /// The maximum number of bytes of recent first pages in the cache, of the requests under which it keeps them, and of
+    /// pages that have left it and are still being sent; 0 for no cache.
     pub page_cache_bytes: usize,
     /// How long a pending dialog can wait for its customer's decision before it is erased; `None` for ever.
     pub purge_pending_after: Option<Duration>,
@@ -53,8 +54,9 @@ pub struct Config {
     /// path can read keys and dialogs.
     pub tls: Option<Arc<Tls>>,
     /// The maximum number of bytes of bodies and answers in memory at once, however slowly clients send or read.
-    /// Further requests get 503 with `Retry-After`. Half of it is for bodies, an eighth for answers of up to 64 KiB,
-    /// the rest for larger answers.
+    /// Further requests get 503 with `Retry-After`. A quarter of it is for bodies, an eighth for answers of up to 64 KiB,
+    /// the rest for larger answers, with the dialogs that they are made of. One caller can have half of that, and three
+    /// quarters of the others. Beside it, there is only the cache of pages.
     pub max_buffered_bytes: usize,
     /// The origins, such as `https://console.example`, of web pages that may send requests. This server's own pages
     /// always may.

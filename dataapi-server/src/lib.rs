@@ -30,6 +30,7 @@
 
 mod api;
 mod auth;
+mod compression;
 mod config;
 mod erasure_watch;
 #[cfg(test)]
@@ -45,6 +46,7 @@ mod retention;
 mod router;
 mod service;
 mod state;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -180,7 +180,10 @@ fn headers(status: &str) -> &'static [Header] {
         Type::String,
         "What the request lacks: a key, a valid key, or a role. Absent if the refusal has another reason",
     );
+    const CODINGS: Header =
+        ("Accept-Encoding", Type::String, "The content codings that a body can have");
     match status {
+        "415" => &[REQUEST_ID, CODINGS],
         "401" | "403" => &[REQUEST_ID, CHALLENGE],
         "429" | "503" => &[REQUEST_ID, RETRY_AFTER],
         _ => &[REQUEST_ID],

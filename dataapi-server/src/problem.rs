@@ -11,9 +11,12 @@ use bytes::Bytes;
 use dataapi_core::{Invalid, Role, StoreError};
 use dataapi_wire::{BodyError, ProblemDocument, ProblemKind};
 use http::header::{
-    ALLOW, CONNECTION, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Response, StatusCode};
+
+use crate::net::codings::Coding;
 
 /// What a request lacks, for `WWW-Authenticate` (RFC 6750, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +168,38 @@ impl Problem {
         Self { closes: true, ..Self::new(ProblemKind::BodyTooLarge, detail) }
     }
 
+    /// A body that is short enough as it is sent and too long when it is decoded.
+    pub(crate) fn decoded_body_too_large(limit: usize) -> Self {
+        let detail = format!("the decoded body must be at most {limit} bytes");
+        Self::new(ProblemKind::BodyTooLarge, detail)
+    }
+
+    /// A body in a coding that the server does not know, or in several. The server does not read it.
+    pub(crate) fn unknown_coding() -> Self {
+        let detail = "the body has a Content-Encoding that is not supported; send it as it is, or with one of gzip \
+                      and zstd";
+        Self { closes: true, ..Self::new(ProblemKind::UnknownCoding, detail) }
+    }
+
+    /// A body that is not in the coding that it says.
+    pub(crate) fn wrong_coding() -> Self {
+        Self::not_json(
+            "the body is not in the coding that its Content-Encoding says, or is not complete",
+        )
+    }
+
+    /// An answer that is larger than one caller's part of the memory, whatever else is in it.
+    pub(crate) fn too_large_an_answer() -> Self {
+        let detail = "limit must be lower: these dialogs are too long for one answer; the operator can allow more \
+                      with --max-buffered-bytes";
+        Self { field: Some("limit"), ..Self::new(ProblemKind::BadQuery, detail) }
+    }
+
+    /// A client that has left. Nobody gets this answer.
+    pub(crate) fn client_left() -> Self {
+        Self { is_cut: true, ..Self::no_room() }
+    }
+
     /// A failure of the server. The cause goes to the log only.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let detail = "the request failed in the server; the server's log has the cause";
@@ -255,6 +290,9 @@ impl Problem {
         }
         if let Some(challenge) = self.challenge.and_then(|challenge| challenge.value().ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if self.kind == ProblemKind::UnknownCoding {
+            headers.insert(ACCEPT_ENCODING, Coding::ALL);
         }
         if let Some(retry_after) = self.retry_after {
             headers.insert(RETRY_AFTER, whole_seconds(retry_after).into());

@@ -1,15 +1,16 @@
 //! A request as its handler sees it: what was sent, the caller's reach, and the state of the server.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use dataapi_core::{CustomerId, DialogId, DialogStore, Filter};
 use http::{HeaderMap, Method, Uri};
-use tokio::sync::SemaphorePermit;
 
 use crate::auth::access_log::AccessEntry;
 use crate::auth::reach::CallerReach;
 use crate::net::body::{self, RequestBody};
-use crate::net::buffers::Room;
+use crate::net::client::Client;
+use crate::net::shares::{Share, Taken};
 use crate::path::{Parameters, Prefix};
 use crate::problem::Problem;
 use crate::state::State;
@@ -19,6 +20,7 @@ pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) target: Uri,
     pub(crate) headers: HeaderMap,
+    pub(crate) client: Client,
 }
 
 /// A request whose key was checked. Its handler checks the query, then the ids, then the body, and reports the first
@@ -27,16 +29,26 @@ pub(crate) struct Request<'r> {
     pub(crate) state: &'r State,
     pub(crate) prefix: Prefix,
     pub(crate) reach: CallerReach,
+    /// What the caller has of the memory, the places and the turns that all callers share.
+    pub(crate) share: &'r Arc<Share>,
     pub(crate) parameters: Parameters<'r>,
     pub(crate) head: &'r RequestHead,
     pub(crate) body: &'r mut dyn RequestBody,
     pub(crate) access: &'r mut AccessEntry,
 }
 
+/// Who asks for a list, and what all callers share.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'r> {
+    pub(crate) state: &'r State,
+    pub(crate) share: &'r Arc<Share>,
+    pub(crate) client: &'r Client,
+}
+
 /// The store, for one of the requests that are answered at once. Dropping it makes room for the next.
 pub(crate) struct Admitted<'r> {
     store: &'r (dyn DialogStore + 'static),
-    _permit: SemaphorePermit<'r>,
+    _place: Taken,
 }
 
 impl Deref for Admitted<'_> {
@@ -51,6 +63,11 @@ impl<'r> Request<'r> {
     /// The query string; empty if there is none.
     pub(crate) fn query(&self) -> &'r str {
         self.head.target.query().unwrap_or_default()
+    }
+
+    /// Who asks, for a list.
+    pub(crate) fn asking(&self) -> Asking<'r> {
+        Asking { state: self.state, share: self.share, client: &self.head.client }
     }
 
     /// Refuses any query string: this route knows no parameter, so one is a mistake.
@@ -85,17 +102,24 @@ impl<'r> Request<'r> {
         self.access.filter(&*self.state.store, filter);
     }
 
-    /// Reads the whole body. It counts as held in memory until the [`Room`] is dropped.
-    pub(crate) async fn body(&mut self) -> Result<(Vec<u8>, Room), Problem> {
+    /// Reads the whole body. It counts as held in memory until its room is given back, which has place for the answer
+    /// to a write: that must not be refused.
+    pub(crate) async fn body(&mut self) -> Result<(Vec<u8>, Taken), Problem> {
+        /// The answer repeats the body, at most, and adds this: ids, a date and a place in the ledger.
+        const ANSWER: usize = 4 * 1024;
         let State { body_limits, buffers, .. } = self.state;
-        body::read(self.body, &self.head.headers, *body_limits, buffers).await
+        let room = buffers.body(self.share);
+        let (body, mut room) =
+            body::read(self.body, &self.head.headers, *body_limits, room).await?;
+        room.grow(ANSWER).map_err(|_| Problem::no_room())?;
+        Ok((body, room))
     }
 
     /// Returns the store, unless the maximum number of requests at once is reached. A handler that waits for its
     /// client, as for a body, calls this afterwards.
     pub(crate) fn admit(&self) -> Result<Admitted<'r>, Problem> {
-        let permit = self.state.permits.try_acquire();
-        let permit = permit.map_err(|_| Problem::too_many_requests())?;
-        Ok(Admitted { store: &*self.state.store, _permit: permit })
+        let place = self.state.places.take(self.share, 1);
+        let place = place.map_err(|_| Problem::too_many_requests())?;
+        Ok(Admitted { store: &*self.state.store, _place: place })
     }
 }

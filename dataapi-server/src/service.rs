@@ -13,7 +13,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
 use tokio::time::timeout;
 use tracing::Level;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -23,8 +23,11 @@ use crate::api::answer::Answer;
 use crate::auth::access_log::AccessEntry;
 use crate::auth::origin;
 use crate::auth::reach::CallerReach;
+use crate::compression;
 use crate::metrics;
 use crate::net::body::{BrokeOff, Chunks, RequestBody};
+use crate::net::client::Client;
+use crate::net::shares::Share;
 use crate::problem::Problem;
 use crate::request::{Request, RequestHead};
 use crate::router::{Found, Needs, Time};
@@ -42,15 +45,17 @@ pub(crate) fn filter(
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {
     warp::method()
         .and(warp::ext::get::<Uri>())
+        .and(warp::ext::get::<Client>())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream().map(chunks))
-        .then(move |method, target: Uri, headers, body| {
+        .then(move |method, target: Uri, client: Client, headers, body| {
             let state = Arc::clone(&state);
             // Without the box, each layer around it would move its kilobytes, and each idle connection would reserve
             // memory for them.
-            Box::pin(
-                async move { answer(&state, RequestHead { method, target, headers }, body).await },
-            )
+            Box::pin(async move {
+                let head = RequestHead { method, target, headers, client };
+                answer(&state, head, body).await
+            })
         })
 }
 
@@ -80,22 +85,21 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
     let found = Found::at(head.target.path());
     // A panic concerns only this request: the store leaves nothing half done, and the request changes nothing else that
     // outlives it.
-    let mut access = AccessEntry::default();
-    let handling = handle(state, found, &head, body, &mut access);
+    let (mut access, mut share) = (AccessEntry::default(), None);
+    let handling = handle(state, found, &head, body, &mut access, &mut share);
     let outcome = AssertUnwindSafe(handling).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
         let problem = Problem::internal("a handler panicked");
         Err(if head.method.is_safe() { problem } else { problem.in_a_write() })
     });
-    // The answer to a write must not be refused for lack of memory, and a cached page is in memory anyway.
-    let outcome = outcome.and_then(|response| {
-        if head.method == Method::GET && response.body().is_unique() {
-            let (parts, body) = response.into_parts();
-            Ok(Response::from_parts(parts, state.buffers.hold(body)?))
-        } else {
-            Ok(response)
+    let outcome = match outcome {
+        // The room of the answer to a write was reserved together with that of its body.
+        Ok(response) if head.method.is_safe() => {
+            let share = share.as_ref().unwrap_or_else(|| head.client.share(&state.shares));
+            compression::held(state, share, &head, response).await
         }
-    });
+        outcome => outcome,
+    };
     let (mut response, cause) = match outcome {
         Ok(response) => (response, None),
         Err(mut problem) => {
@@ -137,6 +141,7 @@ async fn handle(
     head: &RequestHead,
     mut body: impl RequestBody,
     access: &mut AccessEntry,
+    share: &mut Option<Arc<Share>>,
 ) -> Answer {
     let found = found.ok_or_else(Problem::no_such_route)?;
     let route = found.route(&head.method);
@@ -145,14 +150,17 @@ async fn handle(
         Needs::Key(role) => {
             origin::check(&head.target, &head.headers, &state.cors_origins)?;
             access.begin(state.log_access);
-            let reach = state.keyring.check(&head.headers, role, &*state.clock, access)?;
-            CallerReach::new(reach)
+            let allowed = state.keyring.check(&head.headers, role, &*state.clock, access)?;
+            *share = allowed.share;
+            CallerReach::new(allowed.reach)
         }
         Needs::Nothing => CallerReach::default(),
     };
     let Found { prefix, parameters, .. } = found;
+    let share = share.as_ref().unwrap_or_else(|| head.client.share(&state.shares));
     let body = &mut body;
-    let answering = route.answer(Request { state, prefix, reach, parameters, head, body, access });
+    let request = Request { state, prefix, reach, share, parameters, head, body, access };
+    let answering = route.answer(request);
     if route.time == Time::Own {
         return answering.await;
     }

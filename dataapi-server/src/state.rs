@@ -1,19 +1,21 @@
 //! The state of the server that all requests share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dataapi_core::{Clock, DialogStore};
 use http::HeaderValue;
-use tokio::sync::Semaphore;
 
 use crate::auth::keyring::Keyring;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::body::BodyLimits;
 use crate::net::buffers::Buffers;
-use crate::ready_pages::ReadyPages;
+use crate::net::shares::{Kind, Pool, Shares};
+use crate::ready_pages::{Encoded, ReadyPages};
+use crate::work::Work;
 
 /// The state of the server that all requests share.
 pub(crate) struct State {
@@ -31,9 +33,13 @@ pub(crate) struct State {
     pub(crate) is_encrypted: bool,
     pub(crate) metrics: Metrics,
     /// The API's description, as JSON.
-    pub(crate) openapi: Bytes,
-    /// One permit for each request for data that can be answered at once.
-    pub(crate) permits: Semaphore,
+    pub(crate) openapi: (Bytes, Arc<Encoded>),
+    /// One place for each request for data that can be answered at once.
+    pub(crate) places: Arc<Pool>,
+    /// The shares of clients without keys.
+    pub(crate) shares: Shares,
+    pub(crate) work: Work,
+    pub(crate) item_sizes: ItemSizes,
 }
 
 impl State {
@@ -57,8 +63,36 @@ impl State {
             ready_pages: ReadyPages::new(config.page_cache_bytes),
             is_encrypted: config.tls.is_some(),
             metrics,
-            openapi,
-            permits: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            openapi: (openapi, Arc::new(Encoded::of_the_program())),
+            places: Pool::new(Kind::Places, config.max_in_flight),
+            shares: Shares::default(),
+            work: Work::new(),
+            item_sizes: ItemSizes::default(),
+        }
+    }
+}
+
+/// How many bytes a dialog takes, by what was read lately: the estimate for the next read, which counts as it goes.
+#[derive(Debug)]
+pub(crate) struct ItemSizes(AtomicUsize);
+
+impl Default for ItemSizes {
+    fn default() -> Self {
+        Self(AtomicUsize::new(1_000))
+    }
+}
+
+impl ItemSizes {
+    /// About how many bytes so many dialogs take.
+    pub(crate) fn expected(&self, items: usize) -> usize {
+        self.0.load(Ordering::Relaxed).saturating_mul(items)
+    }
+
+    /// Learns from a read. Two that end at once can lose one of their lessons.
+    pub(crate) fn learn(&self, items: usize, bytes: usize) {
+        if let Some(size) = bytes.checked_div(items) {
+            let known = self.0.load(Ordering::Relaxed);
+            self.0.store(known - known / 8 + size / 8, Ordering::Relaxed);
         }
     }
 }

@@ -41,6 +41,8 @@ pub enum ProblemKind {
     Gone,
     /// The body is longer than any valid body.
     BodyTooLarge,
+    /// The body has a content coding that the server does not know.
+    UnknownCoding,
     /// A value is outside its bounds.
     Invalid,
     /// The key has made more requests than it may.
@@ -107,6 +109,9 @@ impl ProblemKind {
             Self::Gone => (410, "urn:dataapi:problem:gone", "The dialog is gone"),
             Self::BodyTooLarge => {
                 (413, "urn:dataapi:problem:body-too-large", "The body is too large")
+            }
+            Self::UnknownCoding => {
+                (415, "urn:dataapi:problem:unknown-coding", "The coding of the body is unknown")
             }
             Self::Invalid => (422, "urn:dataapi:problem:invalid", "A value is outside its bounds"),
             Self::RateLimited => {

@@ -6,8 +6,9 @@ use dataapi_core::Change;
 use dataapi_wire as wire;
 use tokio::time::{Instant, sleep};
 
-use crate::api::answer::{Answer, json};
+use crate::api::answer::{Answer, List, send};
 use crate::problem::Problem;
+use crate::ready_pages::ReadyPage;
 use crate::request::Request;
 
 /// How often a waiting request looks for events.
@@ -48,16 +49,22 @@ pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
     let store = &*request.state.store;
     let reach = request.reach.for_store();
     let started = Instant::now();
-    let changes = loop {
-        let changes = if dialogs {
-            store.changes(&after, limit, reach).await?
+    let (list, changes, room) = loop {
+        let list = List::of_few(request.asking())?;
+        let found = if dialogs {
+            store.changes_within(&after, limit, reach, list.allowance()).await
         } else {
-            let events = store.events(&after, limit).await?.into_iter();
-            events.map(|event| Change { event, dialog: None }).collect()
+            let events = store.events(&after, limit).await;
+            let change = |event| Change { event, dialog: None };
+            events.map(|events| events.into_iter().map(change).collect())
         };
-        if !changes.is_empty() || started.elapsed() >= wait {
-            break changes;
+        let (changes, room) = list.read::<Vec<_>>(found)?;
+        // A client that has closed its half only gets its answer all the same. Most have closed all.
+        let is_over = started.elapsed() >= wait || request.head.client.has_left();
+        if !changes.is_empty() || is_over {
+            break (list, changes, room);
         }
+        drop((list, room));
         sleep(PERIOD.min(wait)).await;
     };
     // It is read last, so it is never behind the events.
@@ -66,6 +73,8 @@ pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
     for change in &changes {
         next.pass(&change.event);
     }
-    let events = changes.iter().map(wire::Event::from).collect();
-    json(&wire::Changes { events, next, head: head.into() })
+    let around = wire::Changes { events: Vec::new(), next, head: head.into() };
+    let around = serde_json::to_vec(&around).map_err(Problem::internal)?;
+    let (json, room) = list.render(changes, room, around, br#"{"events":["#.len()).await?;
+    Ok(send(&request, ReadyPage { body: room.hold(json), link: None, encoded: None }))
 }

@@ -4,7 +4,7 @@ use dataapi_core::{EarlyDecision, StoreError};
 use dataapi_wire as wire;
 use http::StatusCode;
 
-use crate::api::answer::{Answer, json};
+use crate::api::answer::{Answer, json, json_in};
 use crate::request::Request;
 
 /// Record the customer's decision on a dialog
@@ -29,25 +29,26 @@ use crate::request::Request;
         (status = 404, description = "There is no such dialog, or the key's bounds exclude it. If the server holds early decisions, a key without bounds gets 202 for an unknown dialog instead"),
         (status = 408, description = "The body did not arrive in time"),
         (status = 409, description = "The decision is a grant, but the dialog was withdrawn or erased before"),
-        (status = 413, description = "The body is too large"),
+        (status = 413, description = "The body is too large, as it is sent or decoded"),
+        (status = 415, description = "The body has a content coding other than gzip and zstd, or several"),
         (status = 422, description = "A value is outside its bounds; `field` names it"),
     )
 )]
 pub(crate) async fn decide(mut request: Request<'_>) -> Answer {
     request.takes_no_query()?;
     let dialog_id = request.dialog()?;
-    let (body, _room) = request.body().await?;
+    let (body, room) = request.body().await?;
     let store = request.admit()?;
     let (decision, evidence) = wire::body::parse::<wire::Decision>(&body)?.into_domain()?;
     request.reach.covers_decision(&*store, &dialog_id).await?;
     let Some(hold_for) = request.state.hold_early_decisions else {
         let receipt = store.decide(dialog_id, decision, evidence).await?;
-        return json(&wire::Receipt::from(&receipt));
+        return json_in(room, &wire::Receipt::from(&receipt));
     };
     match store.decide_early(dialog_id, decision, evidence, hold_for).await? {
-        EarlyDecision::Recorded(receipt) => json(&wire::Receipt::from(&receipt)),
+        EarlyDecision::Recorded(receipt) => json_in(room, &wire::Receipt::from(&receipt)),
         EarlyDecision::Held(held) => {
-            let mut response = json(&wire::HeldDecision::from(&held))?;
+            let mut response = json_in(room, &wire::HeldDecision::from(&held))?;
             *response.status_mut() = StatusCode::ACCEPTED;
             Ok(response)
         }

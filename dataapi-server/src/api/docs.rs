@@ -2,20 +2,19 @@
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read as _};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
-};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
 use http::{HeaderValue, Response, StatusCode};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
 use zip::result::ZipResult;
 
-use crate::api::answer::Answer;
+use crate::api::answer::{Answer, file};
 use crate::path::Prefix;
 use crate::problem::Problem;
+use crate::ready_pages::Encoded;
 use crate::request::Request;
 
 /// Allows nothing from another host and no requests to one. The page sets styles inline and has its icons as `data:`
@@ -52,14 +51,17 @@ const FILES: [(&str, &str); 8] = [
     ("swagger-ui.css", "text/css"),
 ];
 
+/// A file of the page, with its type.
+type File = (&'static str, (Bytes, Arc<Encoded>));
+
 /// The files of the page, unpacked at the first request for one.
-fn files() -> &'static HashMap<&'static str, (&'static str, Bytes)> {
-    static UNPACKED: OnceLock<HashMap<&str, (&str, Bytes)>> = OnceLock::new();
+fn files() -> &'static HashMap<&'static str, File> {
+    static UNPACKED: OnceLock<HashMap<&str, File>> = OnceLock::new();
     // The archive is part of the program, and a test reads each file.
     UNPACKED.get_or_init(|| unpack().unwrap_or_default())
 }
 
-fn unpack() -> ZipResult<HashMap<&'static str, (&'static str, Bytes)>> {
+fn unpack() -> ZipResult<HashMap<&'static str, File>> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     let names: Vec<_> =
         archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
@@ -74,7 +76,8 @@ fn unpack() -> ZipResult<HashMap<&'static str, (&'static str, Bytes)>> {
         } else if let Some(path) = names.iter().find(is_asked_for) {
             archive.by_name(path)?.read_to_end(&mut bytes)?;
         }
-        files.insert(name, (content_type, bytes.into()));
+        let encoded = Arc::new(Encoded::of_the_program());
+        files.insert(name, (content_type, (bytes.into(), encoded)));
     }
     Ok(files)
 }
@@ -122,9 +125,8 @@ pub(crate) async fn docs_file(request: Request<'_>) -> Answer {
     let name = request.parameters[0].as_sent();
     let name = if name.is_empty() { "index.html" } else { name };
     let (content_type, bytes) = files().get(name).ok_or_else(Problem::no_such_route)?;
-    let mut response = Response::new(bytes.clone());
+    let mut response = file(bytes, content_type);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

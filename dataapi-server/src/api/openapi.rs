@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 
-use crate::api::answer::{Answer, typed};
+use crate::api::answer::{Answer, file};
 use crate::request::Request;
 
 /// Read this description
@@ -15,8 +15,7 @@ use crate::request::Request;
     responses((status = 200, description = "This description, as OpenAPI 3.1", body = Object))
 )]
 pub(crate) async fn read_description(request: Request<'_>) -> Answer {
-    let body = request.state.openapi.clone();
-    let mut response = typed(body, HeaderValue::from_static("application/json"));
+    let mut response = file(&request.state.openapi, "application/json");
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use crate::auth::access_log::{AccessEntry, Caller};
 use crate::auth::rates::Rates;
 use crate::auth::tokens::{TokenOptions, Tokens, Verified};
+use crate::net::shares::{Holder, Share, Shares};
 use crate::problem::Problem;
 
 /// How often the keys are read from the store: a revoked key works for at most a second.
@@ -33,6 +34,8 @@ const NOTE_PERIOD: Duration = Duration::from_secs(60);
 pub(crate) struct Keyring {
     known: RwLock<KnownKeys>,
     pub(crate) tokens: Option<Tokens>,
+    /// The shares of the subjects of tokens. A key has its own.
+    shares: Shares,
     rates: Option<Rates>,
 }
 
@@ -54,6 +57,14 @@ struct Entry {
     caller: Caller,
     /// When the key was last used, in microseconds; `i64::MIN` if this server has not seen it.
     used: Arc<AtomicI64>,
+    share: Arc<Share>,
+}
+
+/// What a caller may do, and its share of what all callers need; `None` if there are no keys.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    pub(crate) reach: Reach,
+    pub(crate) share: Option<Arc<Share>>,
 }
 
 impl KnownKeys {
@@ -67,21 +78,24 @@ impl Keyring {
         Self {
             known: RwLock::new(KnownKeys::Nothing { had_keys: false }),
             tokens: tokens.map(Tokens::new),
+            shares: Shares::default(),
             rates: max_rate.map(Rates::new),
         }
     }
 
-    /// Checks that the caller has `role`, and notes the caller for the access log. Returns the caller's reach, or the
-    /// problem that names what the request lacks.
+    /// Checks that the caller has `role`, and notes the caller for the access log. Returns the caller's reach and
+    /// share, or the problem that names what the request lacks.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,
         role: Role,
         clock: &dyn Clock,
         access: &mut AccessEntry,
-    ) -> Result<Reach, Problem> {
+    ) -> Result<Allowed, Problem> {
         let keys = match &*self.known.read().unwrap_or_else(PoisonError::into_inner) {
-            KnownKeys::NoKeys if self.tokens.is_none() => return Ok(Reach::default()),
+            KnownKeys::NoKeys if self.tokens.is_none() => {
+                return Ok(Allowed { reach: Reach::default(), share: None });
+            }
             KnownKeys::NoKeys => Arc::default(),
             KnownKeys::Nothing { .. } => {
                 return Err(Problem::unavailable("the keys cannot be read", PERIOD));
@@ -92,20 +106,23 @@ impl Keyring {
         let now = clock.now();
         match (bearer.parse::<KeySecret>(), &self.tokens) {
             (Ok(secret), _) => {
-                let Entry { key, caller, used } =
+                let Entry { key, caller, used, share } =
                     keys.get(&secret.hash()).ok_or_else(Problem::key_refused)?;
                 access.by(caller);
                 if !key.works(now) {
                     return Err(Problem::key_refused());
                 }
                 used.fetch_max(now.as_micros(), Ordering::Relaxed);
-                self.admit(caller, Some(&key.grant), role)
+                let reach = self.admit(caller, Some(&key.grant), role)?;
+                Ok(Allowed { reach, share: Some(Arc::clone(share)) })
             }
             (Err(_), Some(tokens)) => {
                 let Verified { subject, grant, .. } = tokens.check(bearer, now)?;
+                let share = self.shares.of(Holder::Subject(Arc::clone(&subject)));
                 let caller = Caller::Subject(subject);
                 access.by(&caller);
-                self.admit(&caller, grant.as_ref(), role)
+                let reach = self.admit(&caller, grant.as_ref(), role)?;
+                Ok(Allowed { reach, share: Some(share) })
             }
             (Err(_), None) => Err(Problem::key_refused()),
         }
@@ -191,13 +208,14 @@ impl Keyring {
         }
         let entry = |key: Key| {
             let known = match &before {
-                KnownKeys::Keys(before) => {
-                    before.get(&key.hash).map(|entry| Arc::clone(&entry.used))
-                }
+                KnownKeys::Keys(before) => before
+                    .get(&key.hash)
+                    .map(|entry| (Arc::clone(&entry.used), Arc::clone(&entry.share))),
                 KnownKeys::Nothing { .. } | KnownKeys::NoKeys => None,
             };
-            let used = known.unwrap_or_else(|| Arc::new(AtomicI64::new(i64::MIN)));
-            (key.hash, Entry { caller: Caller::Key(key.name.clone()), key, used })
+            let (used, share) =
+                known.unwrap_or_else(|| (Arc::new(AtomicI64::new(i64::MIN)), Arc::default()));
+            (key.hash, Entry { caller: Caller::Key(key.name.clone()), key, used, share })
         };
         self.set(KnownKeys::Keys(Arc::new(keys.into_iter().map(entry).collect())));
     }

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use crate::net::buffers::{Buffers, Room};
+use crate::net::codings::{Coding, DecodeError};
+use crate::net::shares::Taken;
 use crate::problem::Problem;
 
 /// The limits of a body as it is sent.
@@ -77,13 +79,52 @@ where
     }
 }
 
-/// Reads a whole body. It counts as held in memory until the [`Room`] is dropped.
+/// What a body that is decoded on the thread that reads it can have at most, in bytes.
+const DECODED_HERE: usize = 1 << 20;
+
+/// Reads a whole body into `room`, and decodes it. It counts as held in memory until the room is given back.
 pub(crate) async fn read(
     body: &mut dyn RequestBody,
     headers: &HeaderMap,
     limits: BodyLimits,
-    buffers: &Buffers,
-) -> Result<(Vec<u8>, Room), Problem> {
+    room: Taken,
+) -> Result<(Vec<u8>, Taken), Problem> {
+    let Ok(coding) = Coding::of_body(headers) else {
+        body.discard(limits.bytes);
+        return Err(Problem::unknown_coding());
+    };
+    let (sent, room) = read_as_sent(body, headers, limits, room).await?;
+    match coding {
+        None => Ok((sent, room)),
+        Some(coding) if limits.bytes <= DECODED_HERE => decode(coding, &sent, limits, room),
+        Some(coding) => spawn_blocking(move || decode(coding, &sent, limits, room))
+            .await
+            .map_err(Problem::internal)?,
+    }
+}
+
+fn decode(
+    coding: Coding,
+    sent: &[u8],
+    limits: BodyLimits,
+    mut room: Taken,
+) -> Result<(Vec<u8>, Taken), Problem> {
+    let decoded = coding.decode(sent, limits.bytes, |more| room.grow(more).is_ok());
+    let decoded = decoded.map_err(|wrong| match wrong {
+        DecodeError::Invalid => Problem::wrong_coding(),
+        DecodeError::TooLong => Problem::decoded_body_too_large(limits.bytes),
+        DecodeError::NoRoom => Problem::no_room(),
+    })?;
+    room.shrink_to(decoded.len());
+    Ok((decoded, room))
+}
+
+async fn read_as_sent(
+    body: &mut dyn RequestBody,
+    headers: &HeaderMap,
+    limits: BodyLimits,
+    mut room: Taken,
+) -> Result<(Vec<u8>, Taken), Problem> {
     let deadline = Instant::now() + limits.time;
     let announced = announced_length(headers);
     if announced.is_some_and(|length| length > limits.bytes as u64) {
@@ -96,7 +137,6 @@ pub(crate) async fn read(
     let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
     // A client can announce more than it sends.
     let mut whole = Vec::with_capacity(announced.min(64 * 1024));
-    let mut room = buffers.body();
     loop {
         let next = poll_fn(|context| body.poll_chunk(context));
         let chunk = match timeout_at(deadline, next).await {
@@ -109,9 +149,9 @@ pub(crate) async fn read(
             body.discard(limits.bytes);
             return Err(Problem::body_too_large(limits.bytes));
         }
-        if let Err(full) = room.grow(chunk.len()) {
+        if room.grow(chunk.len()).is_err() {
             body.discard(limits.bytes);
-            return Err(full);
+            return Err(Problem::no_room());
         }
         whole.extend_from_slice(&chunk);
     }

@@ -16,11 +16,12 @@ use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::net::client::{Client, Socket};
 use crate::net::tls::{HTTP_2, Tls};
 
 /// The maximum size of a head in bytes, and of what is read or written at once.
@@ -92,8 +93,14 @@ pub(crate) async fn run(
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept(), if connections.len() < limits.most => match accepted {
-                Ok((stream, _)) => {
-                    let (protocols, service) = (Arc::clone(&protocols), service.clone());
+                Ok((stream, peer)) => {
+                    let (client, stream) = Client::connected(stream, peer.ip());
+                    let protocols = Arc::clone(&protocols);
+                    let service = service.clone();
+                    let service = service_fn(move |mut request: Request<Incoming>| {
+                        client.sends(&mut request);
+                        service.call(request)
+                    });
                     let (tls, stopping) = (tls.clone(), stopping.clone());
                     connections.spawn(async move {
                         if let Err(error) = protocols.serve(stream, tls, service, stopping).await {
@@ -148,13 +155,11 @@ impl Protocols {
     /// Serves one connection until it ends.
     async fn serve(
         &self,
-        stream: TcpStream,
+        stream: Socket,
         tls: Option<Arc<Tls>>,
         service: impl Answering,
         stopping: watch::Receiver<()>,
     ) -> Result<(), String> {
-        // An answer is one small write, so waiting to fill a packet would only delay it.
-        let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write));
         let stream = Box::pin(stream);
