@@ -68,8 +68,8 @@ impl Pool {
         let (times_the_free, at_once) = match kind {
             // With as much as is free, one caller gets half at most, two get a third each, and so on.
             Kind::LargeAnswers => (1, amount / 2),
-            Kind::Bodies | Kind::SmallAnswers => (3, amount / 4 * 3),
-            Kind::Places => (3, amount),
+            Kind::SmallAnswers => (3, amount / 4 * 3),
+            Kind::Bodies | Kind::Places => (3, amount),
             Kind::ReadyPages => (usize::MAX, amount),
         };
         Arc::new(Self { kind, free: AtomicUsize::new(amount), times_the_free, at_once })
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_piece_grows_and_shrinks_and_gives_all_back() {
-        let pool = Pool::new(Kind::Bodies, 100);
+        let pool = Pool::new(Kind::SmallAnswers, 100);
         let caller = share();
         let mut taken = pool.begin(&caller);
         taken.grow(40).expect("there is room");
@@ -228,7 +228,7 @@ mod tests {
         drop(taken);
         assert!(pool.take(&caller, 75).is_ok());
         assert_eq!(pool.free.load(Ordering::Relaxed), 100);
-        assert_eq!(caller.taken[Kind::Bodies as usize].load(Ordering::Relaxed), 0);
+        assert_eq!(caller.taken[Kind::SmallAnswers as usize].load(Ordering::Relaxed), 0);
     }
 
     #[test]

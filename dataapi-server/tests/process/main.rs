@@ -17,6 +17,7 @@ mod descriptors;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod dying_clients;
+mod long_reads;
 mod newer_schema;
 mod overload;
 #[cfg(target_os = "linux")]
