@@ -65,13 +65,13 @@ async fn encoded(
     let Ok(mut room) = state.buffers.answer(share, 0) else { return Ok(None) };
     let plain = response.body().clone();
     let length = plain.len();
-    let encode = move || match forms {
-        Some(forms) => forms.make(coding, &plain, room),
-        None => {
-            let grow = |bytes| room.grow_to(bytes).is_ok();
-            let encoded = coding.encode(&plain, Effort::Once, grow)?;
-            Some(room.hold(encoded))
+    let encode = move || {
+        if let Some(forms) = forms {
+            return forms.make(coding, &plain, room);
         }
+        let grow = |bytes| room.grow_to(bytes).is_ok();
+        let encoded = coding.encode(&plain, Effort::Once, grow)?;
+        Some(room.hold(encoded))
     };
     if length <= HERE {
         return Ok(encode());

@@ -96,11 +96,11 @@ impl Coding {
     ) -> Result<Vec<u8>, DecodeError> {
         match self {
             Self::Gzip => {
-                let mut decoder = MultiGzDecoder::new(body);
+                let mut reader = MultiGzDecoder::new(body);
                 let mut decoded = Vec::new();
                 let mut piece = vec![0; PIECE.min(limit + 1)];
                 loop {
-                    let length = decoder.read(&mut piece).map_err(|_| DecodeError::Invalid)?;
+                    let length = reader.read(&mut piece).map_err(|_| DecodeError::Invalid)?;
                     if length == 0 {
                         return Ok(decoded);
                     }
@@ -238,7 +238,7 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), value.parse().expect("a value"))).collect()
     }
 
@@ -261,7 +261,7 @@ mod tests {
             (&["gzip;q=2, zstd;q=x"], None, false),
             (&[""], None, false),
         ] {
-            let wanted = wanted(&headers(ACCEPT_ENCODING, accepted));
+            let wanted = wanted(&headers(&ACCEPT_ENCODING, accepted));
             assert_eq!(wanted, Wanted { coding, refuses_plain }, "{accepted:?}");
         }
     }
@@ -277,7 +277,7 @@ mod tests {
             (&["gzip, gzip"], Err(())),
             (&["gzip", "zstd"], Err(())),
         ] {
-            assert_eq!(Coding::of_body(&headers(CONTENT_ENCODING, given)), coding, "{given:?}");
+            assert_eq!(Coding::of_body(&headers(&CONTENT_ENCODING, given)), coding, "{given:?}");
         }
     }
 
@@ -311,7 +311,7 @@ mod tests {
         let noise: Vec<u8> =
             (0..100_000_u32).map(|n| blake3::hash(&n.to_le_bytes()).as_bytes()[0]).collect();
         for coding in [Coding::Gzip, Coding::Zstd] {
-            assert_eq!(coding.encode(&[7; 100_000], Effort::Once, |_| false), None);
+            assert_eq!(coding.encode(&vec![7; 100_000], Effort::Once, |_| false), None);
             assert_eq!(coding.encode(&noise, Effort::Once, |_| true), None);
         }
     }
