@@ -161,12 +161,12 @@ async fn the_names_of_pages_that_are_kept_ready_are_bounded() {
     let ask = async |from: usize, to: usize| {
         for first in (from..to).step_by(200) {
             let last = (first + 200).min(to) - 1;
-            let mut requests = String::new();
-            for number in first..=last {
+            let request = |number| {
                 let target = format!("/data/?total=false&customerId={number:0200}");
                 let end = if number == last { "connection: close\r\n" } else { "" };
-                requests += &format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{end}\r\n");
-            }
+                format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{end}\r\n")
+            };
+            let requests = (first..=last).map(request).collect::<Vec<_>>().concat();
             let mut connection = TcpStream::connect(program.address).await.expect("a connection");
             let (mut reading, mut writing) = connection.split();
             let mut answers = Vec::new();
