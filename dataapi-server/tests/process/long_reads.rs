@@ -104,11 +104,16 @@ async fn health_and_anothers_pages_are_answered_while_long_ones_are_read() {
     }
     let live = median(&program, "/health/live").await;
     let page = median(&program, "/data/?limit=10").await;
+    // A debug build on a busy machine takes seconds for the largest pages.
+    let started = Instant::now();
+    while whole.load(Ordering::SeqCst) == 0 {
+        assert!(started.elapsed() < PATIENCE, "no reader gets its page");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let whole = whole.load(Ordering::SeqCst);
     assert!(asking.try_join_next().is_none(), "none of the readers has failed");
     drop(asking);
     println!("{readers} readers got {whole} pages; live in {live:?}, another's page in {page:?}");
-    assert!(whole > 0);
     // The server aims at 10 ms and 50 ms. The clients of this test need the same processors.
     assert!(live < Duration::from_millis(150), "{live:?}");
     assert!(page < Duration::from_millis(300), "{page:?}");
