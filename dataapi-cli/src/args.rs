@@ -436,7 +436,7 @@ pub(crate) struct CreateKeyArgs {
     #[arg(long)]
     pub(crate) name: String,
 
-    /// Roles of the key, separated by commas: ingest, consent, read, subject, admin
+    /// Roles of the key, separated by commas: ingest, consent, read, subject, metrics, admin
     #[arg(long, value_name = "ROLES")]
     pub(crate) role: String,
 

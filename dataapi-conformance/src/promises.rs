@@ -140,6 +140,7 @@ macro_rules! __promises {
             keys {
                 a_new_store_has_no_keys
                 a_key_is_kept_as_it_was_made
+                a_key_with_an_unknown_role_is_kept_and_allows_nothing
                 a_name_is_given_to_one_key_for_ever
                 a_revoked_key_stays_revoked
                 the_use_of_keys_is_noted_and_never_goes_back
