@@ -136,6 +136,7 @@ macro_rules! __promises {
                 a_dialog_out_of_reach_is_not_found
                 what_is_within_reach_is_told_of_held_dialogs_alone
                 changes_bring_no_dialog_that_is_out_of_reach
+                events_out_of_reach_hide_their_evidence
             }
             keys {
                 a_new_store_has_no_keys

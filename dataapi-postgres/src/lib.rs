@@ -319,8 +319,13 @@ impl Dialogs for PostgresStore {
 
 #[async_trait]
 impl Ledger for PostgresStore {
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        Ok(ledger::events(&self.readers, &self.shared.shards, after, limit).await?)
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError> {
+        Ok(ledger::events(&self.readers, &self.shared.shards, after, limit, reach).await?)
     }
 
     async fn changes(

@@ -308,9 +308,15 @@ impl Dialogs for SqliteStore {
 
 #[async_trait]
 impl Ledger for SqliteStore {
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        let (chains, after) = (self.identity.chains.clone(), after.clone());
-        let read = move |connection: &_| Ok(ledger::after(connection, &chains, &after, limit)?);
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError> {
+        let (chains, after, reach) = (self.identity.chains.clone(), after.clone(), reach.clone());
+        let read =
+            move |connection: &_| changes::events(connection, &chains, &after, limit, &reach);
         self.readers.read(Cost::Short, read).await
     }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use dataapi::{Audit, DialogStore, LedgerHead, Limit, Positions};
+use dataapi::{Audit, DialogStore, LedgerHead, Limit, Positions, Reach};
 use dataapi_wire::EventLine;
 
 use crate::args::AuditArgs;
@@ -38,7 +38,7 @@ async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Ex
     let mut audit = Audit::new(noted);
     let mut after = Positions::START;
     let found = loop {
-        let events = store.events(&after, Limit::MAX).await?;
+        let events = store.events(&after, Limit::MAX, &Reach::default()).await?;
         if events.is_empty() {
             break audit.finish();
         }
@@ -71,7 +71,7 @@ async fn export(
     let mut output = Output::to(place)?;
     let mut after = Positions::START;
     loop {
-        let events = store.events(&after, Limit::MAX).await?;
+        let events = store.events(&after, Limit::MAX, &Reach::default()).await?;
         if events.is_empty() {
             break;
         }

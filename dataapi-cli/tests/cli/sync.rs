@@ -88,17 +88,36 @@ fn a_copy_is_synced_from_a_server() {
 
     sandbox.ok(&["consent", "withdraw", "d-6"]);
     let key = sandbox.ok(&["key", "create", "--name", "copies", "--role", "read"]);
-    let synced = |key: &str| {
-        let mut sync = sandbox.program(&["sync", "copy.jsonl", "--from", &from]);
+    let synced = |file: &str, key: &str| {
+        let mut sync = sandbox.program(&["sync", file, "--from", &from]);
         sync.env("DATAAPI_KEY", key).output().expect("it runs").status.code()
     };
     // The server notices its first key within a second.
     while sandbox.run(&["sync", "german.jsonl", "--from", &from]).code == Some(0) {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    assert_eq!(synced(&key.replace('0', "1").replace('a', "b")), Some(1));
-    assert_eq!(synced(key.trim_end()), Some(0));
+    assert_eq!(synced("copy.jsonl", &key.replace('0', "1").replace('a', "b")), Some(1));
+    assert_eq!(synced("copy.jsonl", key.trim_end()), Some(0));
     assert_eq!(sandbox.read("copy.jsonl"), sandbox.ok(&["export"]).into_bytes());
+
+    // A bound key gets the events of other dialogs without their evidence, and can follow them all the same.
+    let german =
+        dialog_line("d-8", "mehr Wörter").replace(r#""language":"en""#, r#""language":"de""#);
+    sandbox.write("most.jsonl", [dialog_line("d-9", "words 9"), german].concat());
+    sandbox.ok(&["import", "most.jsonl"]);
+    let bound = ["key", "create", "--name", "german", "--role", "read", "--only-language", "de"];
+    let bound = sandbox.ok(&bound);
+    let code = loop {
+        match synced("german.jsonl", bound.trim_end()) {
+            // The server notices a new key within a second.
+            Some(1) => std::thread::sleep(std::time::Duration::from_millis(50)),
+            code => break code,
+        }
+    };
+    assert_eq!(code, Some(0));
+    let fresh = sandbox.ok(&["export", "--language", "de"]);
+    assert!(fresh.contains("mehr"), "{fresh}");
+    assert_eq!(sandbox.read("german.jsonl"), fresh.into_bytes());
 
     let before = sandbox.read("german.jsonl");
     let elsewhere = format!("http://{address}/data/anna");

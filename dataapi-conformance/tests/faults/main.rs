@@ -72,6 +72,7 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::IgnoresReach, reach::a_dialog_out_of_reach_is_not_found);
     breaks(Fault::IgnoresReach, reach::what_is_within_reach_is_told_of_held_dialogs_alone);
     breaks(Fault::IgnoresReach, reach::changes_bring_no_dialog_that_is_out_of_reach);
+    breaks(Fault::IgnoresReach, reach::events_out_of_reach_hide_their_evidence);
     breaks(Fault::NeverScrubs, erasure::nothing_waits_to_be_scrubbed_after_a_scrub);
     breaks(Fault::RevisionStandsStill, revision::a_revision_ends_when_what_can_be_read_changes);
     breaks(Fault::RevisionStandsStill, revision::an_answer_kept_for_its_revision_is_never_stale);

@@ -395,13 +395,18 @@ impl Dialogs for Faulty {
 impl Ledger for Faulty {
     dataapi_core::delegate!(ledger_head to store);
 
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError> {
         if self.has(Fault::EventsOutOfOrder) {
-            let mut events = self.store.events(after, limit).await?;
+            let mut events = self.store.events(after, limit, self.bounds(reach)).await?;
             events.reverse();
             return Ok(events);
         }
-        self.store.events(after, limit).await
+        self.store.events(after, limit, self.bounds(reach)).await
     }
 
     async fn changes(

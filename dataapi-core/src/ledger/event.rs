@@ -101,10 +101,21 @@ pub struct Event {
     pub kind: EventKind,
     /// When.
     pub date: Date,
-    /// The evidence of a decision; empty for other events.
+    /// The evidence of a decision; empty for other events, and if it is hidden.
     pub evidence: Evidence,
-    /// The hash over all of the above and the previous event.
+    /// Whether there is evidence that the reader may not see. The hash cannot be computed without it.
+    pub hides_evidence: bool,
+    /// The hash over the chain's events up to this one, evidence included.
     pub hash: EventHash,
+}
+
+impl Event {
+    /// The event for a reader who may not see its evidence. An event without evidence has nothing to hide.
+    #[must_use]
+    pub fn without_evidence(self) -> Self {
+        let hides_evidence = self.hides_evidence || self.evidence != Evidence::default();
+        Self { evidence: Evidence::default(), hides_evidence, ..self }
+    }
 }
 
 /// An event, with the dialog that it made readable.

@@ -138,9 +138,10 @@ macro_rules! __delegate_method {
         $crate::__delegate_method!(@ $store stats[]() -> $crate::Stats);
     };
     (events $store:ident) => {
-        $crate::__delegate_method!(@ $store events['a](
+        $crate::__delegate_method!(@ $store events['a, 'b](
             after: &'a $crate::Positions,
-            limit: $crate::Limit
+            limit: $crate::Limit,
+            reach: &'b $crate::Reach
         ) -> ::std::vec::Vec<$crate::Event>);
     };
     (changes $store:ident) => {

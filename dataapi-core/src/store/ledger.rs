@@ -14,7 +14,16 @@ pub trait Ledger: Send + Sync {
     /// Returns the events after those positions, up to `limit`: chain by chain, beginning with the lowest number, each
     /// chain in order. To continue, [`pass`](Positions::pass) each event. Cost: proportional to the limit and to the
     /// number of chains.
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError>;
+    ///
+    /// If `reach` has bounds, only a grant whose dialog is within them and is still consented by that grant shows its
+    /// evidence; every other event hides it ([`Event::without_evidence`]). A dialog that is gone has no customer and no
+    /// language any more, so it is within no bounds.
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError>;
 
     /// Returns what [`events`](Self::events) returns. A grant comes with its dialog if the dialog is within `reach` and
     /// is still consented by that grant. A program that keeps a copy of the readable dialogs can update it from this.

@@ -21,7 +21,13 @@ const PERIOD: Duration = Duration::from_millis(200);
 ///
 /// An event names its dialog only by `ref`, a keyed hash. With `dialogs=true`, each grant that still holds comes with
 /// its dialog, so that a client can keep an export up to date. Each `hash` covers the event and the hash of the event
-/// before it. A key that is bound to customers or languages gets every event, but dialogs only within its bounds.
+/// before it.
+///
+/// A key that is bound to customers or languages gets every event, but dialogs only within its bounds, and notice,
+/// method and locale only of grants that still hold for them. Where it may not see evidence, the event has
+/// `evidence_hidden`. Its hash is then taken as given; each other hash can be computed from the one before.
+///
+/// The key is checked again while the request waits: a key that is revoked or expires meanwhile gets 401 and no event.
 #[utoipa::path(
     get,
     path = "/changes",
@@ -52,7 +58,7 @@ pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
         let changes = if dialogs {
             store.changes(&after, limit, reach).await?
         } else {
-            let events = store.events(&after, limit).await?.into_iter();
+            let events = store.events(&after, limit, reach).await?.into_iter();
             events.map(|event| Change { event, dialog: None }).collect()
         };
         if !changes.is_empty() || started.elapsed() >= wait {

@@ -1,6 +1,6 @@
 //! Consent: the decisions of customers, and their proofs.
 
-use dataapi_core::{EarlyDecision, StoreError};
+use dataapi_core::{EarlyDecision, Evidence, Receipt, StoreError};
 use dataapi_wire as wire;
 use http::StatusCode;
 
@@ -11,6 +11,9 @@ use crate::request::Request;
 ///
 /// `true` grants consent and makes the dialog readable. `false` withdraws or refuses consent and erases the dialog. The
 /// same decision sent again gets the first receipt. Nothing undoes a withdrawal or an erasure.
+///
+/// After a withdrawal nobody can tell whose dialog it was. A key that is bound to customers or languages then gets the
+/// receipt without notice, method and locale, unless they are those that it sends.
 ///
 /// If the server holds early decisions (`--hold-early-decisions`), it also takes a decision on a dialog that it has not
 /// received yet. A held grant makes the dialog readable when it is received, if that happens in time. A held withdrawal
@@ -39,13 +42,17 @@ pub(crate) async fn decide(mut request: Request<'_>) -> Answer {
     let (body, _room) = request.body().await?;
     let store = request.admit()?;
     let (decision, evidence) = wire::body::parse::<wire::Decision>(&body)?.into_domain()?;
-    request.reach.covers_decision(&*store, &dialog_id).await?;
+    let shown = request.reach.covers_decision(&*store, &dialog_id).await?;
+    let sent = evidence.clone();
+    let answer = |receipt: Receipt| {
+        let event = shown.of(receipt.event, &sent);
+        json(&wire::Receipt::from(&Receipt { event, ..receipt }))
+    };
     let Some(hold_for) = request.state.hold_early_decisions else {
-        let receipt = store.decide(dialog_id, decision, evidence).await?;
-        return json(&wire::Receipt::from(&receipt));
+        return answer(store.decide(dialog_id, decision, evidence).await?);
     };
     match store.decide_early(dialog_id, decision, evidence, hold_for).await? {
-        EarlyDecision::Recorded(receipt) => json(&wire::Receipt::from(&receipt)),
+        EarlyDecision::Recorded(receipt) => answer(receipt),
         EarlyDecision::Held(held) => {
             let mut response = json(&wire::HeldDecision::from(&held))?;
             *response.status_mut() = StatusCode::ACCEPTED;
@@ -57,7 +64,7 @@ pub(crate) async fn decide(mut request: Request<'_>) -> Answer {
 /// Read the consent state of a dialog
 ///
 /// Also answers for withdrawn and erased dialogs, from their tombstones. These name no customer and no language, so
-/// every key with the role can read them.
+/// every key with the role can read the state.
 #[utoipa::path(
     get,
     path = "/consents/{dialogId}",
@@ -83,6 +90,9 @@ pub(crate) async fn read_consent(mut request: Request<'_>) -> Answer {
 ///
 /// The proof is meant for the customer. Its members have the names of ISO/IEC TS 27560 where those apply. After an
 /// erasure it proves the erasure.
+///
+/// The tombstone of a withdrawn or erased dialog names no customer and no language. A key that is bound to them gets
+/// the proof without notice, language and method.
 #[utoipa::path(
     get,
     path = "/consents/{dialogId}/receipt",
@@ -100,7 +110,8 @@ pub(crate) async fn read_receipt(mut request: Request<'_>) -> Answer {
     request.takes_no_query()?;
     let store = request.admit()?;
     let dialog_id = request.dialog()?;
-    request.reach.covers_decision(&*store, &dialog_id).await?;
-    let status = store.consent(&dialog_id).await?;
+    let shown = request.reach.covers_decision(&*store, &dialog_id).await?;
+    let mut status = store.consent(&dialog_id).await?;
+    status.event = status.event.map(|event| shown.of(event, &Evidence::default()));
     json(&wire::ConsentReceipt::new(&status).ok_or(StoreError::NotFound)?)
 }

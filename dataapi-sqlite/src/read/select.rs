@@ -27,8 +27,18 @@ impl Select {
     /// Selects the dialog of a grant that is still in effect, if the dialog is within `reach`. The first parameter is
     /// the number of the grant's event.
     pub(crate) fn of_grant(reach: &Reach) -> Self {
+        Self::from_grant(DIALOG_COLUMNS, reach)
+    }
+
+    /// Selects 1 if a grant is still in effect and its dialog is within `reach`. The first parameter is the number of
+    /// the grant's event.
+    pub(crate) fn is_grant_within(reach: &Reach) -> Self {
+        Self::from_grant("1", reach)
+    }
+
+    fn from_grant(columns: &str, reach: &Reach) -> Self {
         let mut query = Self::new(format!(
-            "SELECT {DIALOG_COLUMNS} FROM dialog
+            "SELECT {columns} FROM dialog
              WHERE seq = (SELECT seq FROM event WHERE position = ?1) AND granted = ?1"
         ));
         query.within(reach);
