@@ -24,7 +24,8 @@ use crate::router::{Descriptions, Needs, Route, routes};
             if the server accepts them. Each operation names the role that it needs; the role `admin` \
             includes all others. A key can be bound to customers or languages; it then reaches only \
             their dialogs. If the store has no keys and the server accepts no tokens, anyone who can \
-            reach the server may call every operation.\n\n\
+            reach the server may call every operation. The server then answers only to loopback \
+            names in `Host`, and not to web pages of other sites: 403.\n\n\
             **Outcomes.** An answer in the 200s means that the change is on disk, except in a store \
             that is only in memory. An error means that nothing changed, with one exception: where \
             the outcome of a commit is unknown, the `detail` of the answer says so. The change then \
@@ -35,7 +36,8 @@ use crate::router::{Descriptions, Needs, Route, routes};
             200.\n\n\
             **Errors.** Every error is a problem document (RFC 9457). Its `type` is for programs; \
             `detail` says what was wrong. No error repeats what the client sent. Only requests that \
-            are not valid HTTP, or whose head is too large, get 400, 414 or 431 without a document.",
+            are not valid HTTP, or whose head is too large, get 400, 414 or 431 without a document. A \
+            request that does not name exactly one valid host gets 400.",
     ),
     servers(
         (url = "/v1", description = "This server"),

@@ -118,6 +118,37 @@ impl Problem {
         Self::new(ProblemKind::OriginRefused, detail)
     }
 
+    /// A request that names no host, several, or an invalid one. Another server on the way could read it in another way,
+    /// so the connection is closed.
+    pub(crate) fn bad_host() -> Self {
+        let detail = "the request must name exactly one valid host, in the header 'Host'";
+        Self { closes: true, ..Self::new(ProblemKind::BadHost, detail) }
+    }
+
+    /// A request to a server without keys, to a name that a name server could resolve to anything.
+    pub(crate) fn host_refused() -> Self {
+        let detail = "without keys the server answers only to names of this machine, such as 'localhost', in the \
+                      header 'Host'; to use another name, create a key with 'dataapi key create'";
+        Self::new(ProblemKind::HostRefused, detail)
+    }
+
+    /// A key that was valid when the request came, but was changed while the request waited.
+    pub(crate) fn key_changed() -> Self {
+        let detail = "the key was changed while the request waited; nothing was changed; send the request again";
+        Self { challenge: Some(Challenge::BadKey), ..Self::new(ProblemKind::KeyRefused, detail) }
+    }
+
+    /// A key with a role that only a later version knows. What that role would restrict is unknown, so the key is of no
+    /// use here.
+    pub(crate) fn role_unknown(role: Role) -> Self {
+        let detail = "the key has a role that this version of the server does not know; use another key, or upgrade \
+                      the server";
+        Self {
+            challenge: Some(Challenge::Role(role)),
+            ..Self::new(ProblemKind::RoleMissing, detail)
+        }
+    }
+
     /// A valid key without the role for this route.
     pub(crate) fn role_missing(role: Role) -> Self {
         let detail = format!("this request needs a key with the role '{}'", role.name());

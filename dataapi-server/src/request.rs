@@ -1,12 +1,14 @@
 //! A request as its handler sees it: what was sent, the caller's reach, and the state of the server.
 
 use std::ops::Deref;
+use std::time::Instant;
 
-use dataapi_core::{CustomerId, DialogId, DialogStore, Filter};
-use http::{HeaderMap, Method, Uri};
+use dataapi_core::{CustomerId, DialogId, DialogStore, Filter, Role};
+use http::{HeaderMap, Method, Uri, Version};
 use tokio::sync::SemaphorePermit;
 
 use crate::auth::access_log::AccessEntry;
+use crate::auth::keyring::STALE;
 use crate::auth::reach::CallerReach;
 use crate::net::body::{self, RequestBody};
 use crate::net::buffers::Room;
@@ -17,6 +19,7 @@ use crate::state::State;
 /// A request without its body.
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
+    pub(crate) version: Version,
     pub(crate) target: Uri,
     pub(crate) headers: HeaderMap,
 }
@@ -26,6 +29,8 @@ pub(crate) struct RequestHead {
 pub(crate) struct Request<'r> {
     pub(crate) state: &'r State,
     pub(crate) prefix: Prefix,
+    /// The role of the caller that the route needs; `None` if it needs none.
+    pub(crate) role: Option<Role>,
     pub(crate) reach: CallerReach,
     pub(crate) parameters: Parameters<'r>,
     pub(crate) head: &'r RequestHead,
@@ -88,7 +93,19 @@ impl<'r> Request<'r> {
     /// Reads the whole body. It counts as held in memory until the [`Room`] is dropped.
     pub(crate) async fn body(&mut self) -> Result<(Vec<u8>, Room), Problem> {
         let State { body_limits, buffers, .. } = self.state;
-        body::read(self.body, &self.head.headers, *body_limits, buffers).await
+        let started = Instant::now();
+        let read = body::read(self.body, &self.head.headers, *body_limits, buffers).await?;
+        if started.elapsed() >= STALE {
+            self.check_again()?;
+        }
+        Ok(read)
+    }
+
+    /// Checks the key again, after the request waited for its client or for an event.
+    pub(crate) fn check_again(&self) -> Result<(), Problem> {
+        let Some(role) = self.role else { return Ok(()) };
+        let State { keyring, clock, .. } = self.state;
+        keyring.check_again(&self.head.headers, role, self.reach.for_store(), &**clock)
     }
 
     /// Returns the store, unless the maximum number of requests at once is reached. A handler that waits for its

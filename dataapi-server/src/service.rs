@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use dataapi_core::Reach;
 use futures_util::{FutureExt, Stream, TryStreamExt};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, Version};
 use tokio::time::timeout;
 use tracing::Level;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -21,6 +22,8 @@ use warp::{Filter, Rejection};
 
 use crate::api::answer::Answer;
 use crate::auth::access_log::AccessEntry;
+use crate::auth::host;
+use crate::auth::keyring::STALE;
 use crate::auth::origin;
 use crate::auth::reach::CallerReach;
 use crate::metrics;
@@ -33,6 +36,9 @@ use crate::state::State;
 /// Answers are data: a browser must not run anything in them or show them in a frame.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
+/// No page of another origin can show an answer or run it. A page that CORS allows to read answers still can.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The only filter. It takes a request apart and never rejects it: routing works on the raw path, in which `%2F` is
@@ -41,24 +47,31 @@ pub(crate) fn filter(
     state: Arc<State>,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {
     warp::method()
+        .and(warp::ext::get::<Version>())
         .and(warp::ext::get::<Uri>())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream().map(chunks))
-        .then(move |method, target: Uri, headers, body| {
+        .then(move |method, version, target: Uri, headers, body| {
             let state = Arc::clone(&state);
             // Without the box, each layer around it would move its kilobytes, and each idle connection would reserve
             // memory for them.
-            Box::pin(
-                async move { answer(&state, RequestHead { method, target, headers }, body).await },
-            )
+            Box::pin(async move {
+                answer(&state, RequestHead { method, version, target, headers }, body).await
+            })
         })
 }
 
-/// Puts the target of a request where [`filter`] finds it. warp's own filter for whole paths panics on a target without
+/// Puts the target and the version of a request where [`filter`] finds them. warp's own filter for whole paths panics on a target without
 /// a path, as in CONNECT, and its filter for queries rejects a target without a query.
 pub(crate) fn keep_target<B>(request: &mut http::Request<B>) {
-    let target = request.uri().clone();
+    let (version, target) = (request.version(), request.uri().clone());
+    request.extensions_mut().insert(version);
     request.extensions_mut().insert(target);
+}
+
+/// Whether a request names the host that it is sent to, as it must.
+pub(crate) fn names_a_host<B>(request: &http::Request<B>) -> bool {
+    host::named(request.version(), request.uri(), request.headers()).is_ok()
 }
 
 fn chunks<S, B>(
@@ -81,7 +94,7 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
     // A panic concerns only this request: the store leaves nothing half done, and the request changes nothing else that
     // outlives it.
     let mut access = AccessEntry::default();
-    let handling = handle(state, found, &head, body, &mut access);
+    let handling = handle(state, found, &head, started, body, &mut access);
     let outcome = AssertUnwindSafe(handling).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
         let problem = Problem::internal("a handler panicked");
@@ -108,6 +121,7 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if state.is_encrypted {
         let year = HeaderValue::from_static("max-age=31536000");
@@ -129,39 +143,54 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
     response
 }
 
-/// Checks the path, the method, the origin and the key, then calls the handler, which checks the query, the ids and the
-/// body. The first of them that is wrong is reported.
+/// Checks the host, the path, the method, the origin and the key, then calls the handler, which checks the query, the ids
+/// and the body. The first of them that is wrong is reported.
 async fn handle(
     state: &State,
     found: Option<Found<'_>>,
     head: &RequestHead,
+    started: Instant,
     mut body: impl RequestBody,
     access: &mut AccessEntry,
 ) -> Answer {
+    let host = host::named(head.version, &head.target, &head.headers)?;
+    if state.keyring.is_open() {
+        host::check_without_keys(host, &head.target, &head.headers, &state.cors_origins)?;
+    }
     let found = found.ok_or_else(Problem::no_such_route)?;
     let route = found.route(&head.method);
     let route = route.ok_or_else(|| Problem::method_not_allowed(found.allowed()))?;
-    let reach = match route.needs {
+    let (role, reach) = match route.needs {
         Needs::Key(role) => {
             origin::check(&head.target, &head.headers, &state.cors_origins)?;
             access.begin(state.log_access);
-            let reach = state.keyring.check(&head.headers, role, &*state.clock, access)?;
-            CallerReach::new(reach)
+            (Some(role), state.keyring.check(&head.headers, role, &*state.clock, access)?)
         }
-        Needs::Nothing => CallerReach::default(),
+        Needs::Nothing => (None, Reach::default()),
     };
     let Found { prefix, parameters, .. } = found;
-    let body = &mut body;
-    let answering = route.answer(Request { state, prefix, reach, parameters, head, body, access });
-    if route.time == Time::Own {
-        return answering.await;
+    let (body, reach_before) = (&mut body, reach.clone());
+    let reach = CallerReach::new(reach);
+    let request = Request { state, prefix, role, reach, parameters, head, body, access };
+    let answering = route.answer(request);
+    let outcome = if route.time == Time::Own {
+        answering.await
+    } else {
+        match timeout(state.answer_timeout, answering).await {
+            Ok(outcome) if route.writes() => outcome.map_err(Problem::in_a_write),
+            Ok(outcome) => outcome,
+            Err(late) if route.writes() => Err(Problem::unknown_outcome(late)),
+            Err(late) => Err(Problem::unavailable(late, Duration::from_secs(1))),
+        }
+    };
+    // A write has happened, and its answer says so. A read that took long tells nothing to a key that was revoked since.
+    if let Some(role) = role
+        && !route.writes()
+        && started.elapsed() >= STALE
+    {
+        state.keyring.check_again(&head.headers, role, &reach_before, &*state.clock)?;
     }
-    match timeout(state.answer_timeout, answering).await {
-        Ok(outcome) if route.writes() => outcome.map_err(Problem::in_a_write),
-        Ok(outcome) => outcome,
-        Err(late) if route.writes() => Err(Problem::unknown_outcome(late)),
-        Err(late) => Err(Problem::unavailable(late, Duration::from_secs(1))),
-    }
+    outcome
 }
 
 /// Returns the client's own id for the request if it is fit for a log, otherwise a new one.

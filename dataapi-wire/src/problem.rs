@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum ProblemKind {
     /// The query string is invalid.
     BadQuery,
+    /// The request names no host, several, or an invalid one.
+    BadHost,
     /// The body is not JSON.
     NotJson,
     /// The request needs a key and has none.
@@ -19,6 +21,8 @@ pub enum ProblemKind {
     TokenRefused,
     /// The request comes from a page of another site.
     OriginRefused,
+    /// The server has no keys, and the request is sent to a name that can be another machine's.
+    HostRefused,
     /// The key is valid, but lacks the role for this route.
     RoleMissing,
     /// The key is bound to other customers or languages.
@@ -76,6 +80,7 @@ impl ProblemKind {
     const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::BadQuery => (400, "urn:dataapi:problem:bad-query", "The query is invalid"),
+            Self::BadHost => (400, "urn:dataapi:problem:bad-host", "The host is invalid"),
             Self::NotJson => (400, "urn:dataapi:problem:not-json", "The body is not JSON"),
             Self::KeyNeeded => (401, "urn:dataapi:problem:key-needed", "A key is needed"),
             Self::KeyRefused => (401, "urn:dataapi:problem:key-refused", "The key is refused"),
@@ -84,6 +89,9 @@ impl ProblemKind {
             }
             Self::OriginRefused => {
                 (403, "urn:dataapi:problem:origin-refused", "Requests from other sites are refused")
+            }
+            Self::HostRefused => {
+                (403, "urn:dataapi:problem:host-refused", "Requests to this name need a key")
             }
             Self::RoleMissing => (403, "urn:dataapi:problem:role-missing", "A role is missing"),
             Self::OutOfReach => {

@@ -65,6 +65,7 @@ pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
             break changes;
         }
         sleep(PERIOD.min(wait)).await;
+        request.check_again()?;
     };
     // It is read last, so it is never behind the events.
     let head = store.ledger_head().await?;

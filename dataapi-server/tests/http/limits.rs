@@ -15,7 +15,7 @@ use crate::server::{Server, memory};
 /// Sends the head of a request without its body.
 async fn begun(server: &Server) -> TcpStream {
     let mut stream = server.connect().await;
-    let head = "POST /data/anna/slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+    let head = "POST /data/anna/slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                 content-length: 31\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("the head is sent");
     stream

@@ -26,4 +26,6 @@ mod status;
 mod telemetry;
 mod tls;
 mod tokens;
+mod unknown_roles;
 mod version;
+mod waiting;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::server::{Server, memory, read};
 
-const HEAD: &[u8] = b"POST /data/c/d HTTP/1.1\r\nhost: x\r\ncontent-length: 28\r\n\
+const HEAD: &[u8] = b"POST /data/c/d HTTP/1.1\r\nhost: localhost\r\ncontent-length: 28\r\n\
                       expect: 100-continue\r\n\r\n";
 
 /// Begins a request, up to the point where the server waits for the body.

@@ -69,12 +69,38 @@ async fn over_tls_both_versions_of_http_are_spoken() {
 }
 
 #[tokio::test]
+async fn over_http2_the_authority_is_the_host_and_no_other_may_be_named() {
+    let authority = Authority::new();
+    let files = Files::new(&authority, None);
+    let (server, _) = serve(&files, Config::default()).await;
+    let (mut two, _) = over_http2(&server, &authority).await;
+    for (uri, host, status) in [
+        ("https://localhost/data/", None, 200),
+        ("https://localhost:8443/data/", Some("localhost:8443"), 200),
+        ("https://localhost/data/", Some("other.example"), 400),
+        ("https://evil.example/data/", None, 403),
+        ("https://evil.example/data/", Some("localhost"), 400),
+    ] {
+        let mut request = http::Request::builder().uri(uri);
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let request = request.body(String::new()).expect("a request");
+        let answer = two.send_request(request).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{uri} {host:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_tls_is_not_answered() {
     let authority = Authority::new();
     let files = Files::new(&authority, None);
     let (server, _) = serve(&files, Config::default()).await;
     let mut plain = server.connect().await;
-    plain.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it is sent");
+    plain
+        .write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .expect("it is sent");
     let mut answer = Vec::new();
     let _ = timeout(PATIENCE, plain.read_to_end(&mut answer)).await.expect("it is closed");
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");

@@ -39,7 +39,7 @@ fn ask(connection: &mut TcpStream, request: &str, patience: Duration) -> Option<
 
 fn post(target: &str, body: &str) -> String {
     let length = body.len();
-    format!("POST {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
+    format!("POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn without_descriptors_those_who_are_connected_are_served_and_the_rest_lat
     let descriptors = 60 + 4 * processors;
     let mut program = start(&store, descriptors).expect("it starts");
     let mut first = TcpStream::connect(program.address).expect("a connection");
-    let live = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+    let live = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
     assert_eq!(ask(&mut first, live, PATIENCE), Some(200));
 
     // The kernel queues all of them, but the server can accept only some.
@@ -76,7 +76,7 @@ async fn without_descriptors_those_who_are_connected_are_served_and_the_rest_lat
         }
         for target in ["/data/?limit=1000&offset=1", "/customers/d/data", "/stats", "/health/ready"]
         {
-            let get = format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n");
+            let get = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n");
             assert_eq!(ask(&mut first, &get, PATIENCE), Some(200), "{target}");
         }
         dialogs.insert(id, Remembered::is(state));

@@ -14,7 +14,7 @@ fn in_flight(program: &Program) -> TcpStream {
     let mut connection = TcpStream::connect(program.address).expect("a connection");
     let length = BODY.len();
     let head = format!(
-        "POST /data/anna/d-1 HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\
+        "POST /data/anna/d-1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\
          expect: 100-continue\r\n\r\n"
     );
     connection.write_all(head.as_bytes()).expect("the head");
