@@ -292,10 +292,15 @@ pub(crate) struct Args {
     )]
     erase_within: Duration,
 
-    /// File to append an access log to, in JSON Lines. Each line has the name of the key, the route, the status, and
-    /// keyed hashes in place of ids
+    /// File or named pipe to append an access log to, in JSON Lines. Each line has the name of the key, the route, the
+    /// status, and keyed hashes in place of ids. It is opened again on SIGHUP
     #[arg(long, env = "DATAAPI_ACCESS_LOG", value_name = "FILE")]
     access_log: Option<PathBuf>,
+
+    /// Answer requests for data only if their line in the access log is written. Others get 503 with Retry-After, and
+    /// change nothing. A write has two lines
+    #[arg(long, env = "DATAAPI_REQUIRE_ACCESS_LOG", requires = "access_log")]
+    require_access_log: bool,
 
     /// Format of the log on standard error and of the start line on standard output
     #[arg(long, env = "DATAAPI_LOG_FORMAT", value_enum, default_value = "text")]
@@ -420,7 +425,7 @@ impl Args {
             retain_consented: self.retain_consented.0,
             retain_tombstones: self.retain_tombstones.0,
             hold_early_decisions: self.hold_early_decisions,
-            log_access: self.access_log.is_some(),
+            require_access_log: self.require_access_log,
             erase_within: self.erase_within,
             ..Config::default()
         };
@@ -586,6 +591,7 @@ mod tests {
             ["--tls-key", "server.key"],
             ["--tls-client-authorities", "clients.pem"],
             ["--log-format", "xml"],
+            ["--require-access-log", "--insecure-plaintext"],
         ] {
             let parsed = Args::try_parse_from(["dataapi-server", args[0], args[1]]);
             assert!(parsed.is_err(), "{args:?}");

@@ -7,13 +7,9 @@ use std::time::Duration;
 use dataapi_core::{Clock, SystemClock, Text};
 use http::HeaderValue;
 
-use crate::auth::access_log;
+use crate::auth::access_sink::AccessSink;
 use crate::auth::tokens::TokenOptions;
 use crate::net::tls::Tls;
-
-/// The target of the access log's events, which have the level `info`. A subscriber can send them to a sink of their
-/// own.
-pub const ACCESS_TARGET: &str = access_log::TARGET;
 
 /// The settings of a server.
 #[derive(Clone, Debug)]
@@ -34,9 +30,12 @@ pub struct Config {
     pub hold_early_decisions: Option<Duration>,
     /// The erasure delay of the store. The log warns of an erasure whose bytes stay in the files for longer.
     pub erase_within: Duration,
-    /// Whether to write the access log, to [`ACCESS_TARGET`].
-    pub log_access: bool,
-    /// The clock for retention and for keys that expire. It must be the store's clock.
+    /// Where the lines of the access log go; `None` for no access log.
+    pub access_log: Option<Arc<dyn AccessSink>>,
+    /// Whether a request for data whose line in the access log cannot be written gets 503. A write is then noted before
+    /// it begins and once more when it has ended, and refused if the first line cannot be written.
+    pub require_access_log: bool,
+    /// The clock for retention, for keys that expire, and for the access log. It must be the store's clock.
     pub clock: Arc<dyn Clock>,
     /// The identity provider whose tokens are accepted as well as keys; `None` for none. With it, a store without keys
     /// is not open to everyone.
@@ -83,7 +82,8 @@ impl Default for Config {
             retain_tombstones: None,
             hold_early_decisions: None,
             erase_within: Duration::from_secs(1),
-            log_access: false,
+            access_log: None,
+            require_access_log: false,
             clock: Arc::new(SystemClock),
             tokens: None,
             max_rate: None,

@@ -23,8 +23,8 @@
 //! (path, method and role), `auth` (whether the caller may do this), and its handler in `api`. The handler parses the
 //! request, calls the store, and answers with JSON or a `problem`.
 //!
-//! With [`Config::log_access`], the server logs each request for data to the target [`ACCESS_TARGET`], for auditors:
-//! the name of the key, the route, the status, and keyed hashes in place of ids.
+//! With [`Config::access_log`], the server gives an [`AccessSink`] a line for each request for data, for auditors: the
+//! name of the key, the route, the status, and keyed hashes in place of ids.
 
 #![deny(missing_docs)]
 
@@ -59,8 +59,9 @@ use tokio::net::TcpListener;
 use tower_layer::Layer;
 use tower_service::Service as _;
 
+pub use crate::auth::access_sink::AccessSink;
 pub use crate::auth::tokens::{JwksSource, TokenOptions};
-pub use crate::config::{ACCESS_TARGET, Config};
+pub use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::connections::{self, ConnectionLimits};
 use crate::net::cors;
@@ -118,13 +119,23 @@ pub async fn serve(
             }
         }
     };
+    let telling = async {
+        match &state.access_log {
+            Some(log) => log.run().await,
+            None => future::pending().await,
+        }
+    };
     tokio::select! {
         () = serving => {}
+        () = telling => {}
         () = purging(Purge::Pending, config.purge_pending_after) => {}
         () = purging(Purge::Consented, config.retain_consented) => {}
         () = purging(Purge::Tombstones, config.retain_tombstones) => {}
         () = state.keyring.run(&*store) => {}
         () = reloading => {}
         () = erasure_watch::run(&*store, config.erase_within) => {}
+    }
+    if let Some(log) = &state.access_log {
+        log.write_suppressed();
     }
 }

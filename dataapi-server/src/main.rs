@@ -1,28 +1,30 @@
 //! The server as a program: arguments, log, store, listener and signals.
 
+mod access_file;
 mod args;
+mod causes;
 #[cfg(test)]
 #[path = "../../tests/documents/flag_tables.rs"]
 mod flag_tables;
+mod hangup;
 
 use std::error::Error;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use access_file::AccessFile;
 use args::{Args, LogFormat, Settings, StoreUrl, may_listen};
+use causes::with_causes;
 use clap::Parser;
 use dataapi::OpenOptions;
-use dataapi_server::{ACCESS_TARGET, Tls};
+use dataapi_server::{AccessSink, Tls};
+use hangup::Hangups;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::Metadata;
-use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -32,7 +34,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
+    // Without a handler the signal ends the process, so this comes before anything else.
+    let hangups = Hangups::handle();
+    match run(Args::parse(), hangups).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dataapi-server: {}", with_causes(&*error));
@@ -41,16 +45,24 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+async fn run(args: Args, hangups: io::Result<Hangups>) -> Result<(), Box<dyn Error>> {
     keep_out_of_crash_files()?;
     allow_connections();
     let settings = args.resolve()?;
     let Settings { listen, insecure_plaintext, store: url, log, log_format, .. } = settings;
     let mut config = settings.config;
-    start_log(log, log_format, settings.access_log.as_deref())?;
+    start_log(log, log_format);
+    let access_log = settings.access_log.map(|path| {
+        let shown = path.display().to_string();
+        let file = AccessFile::open(path);
+        file.map(Arc::new).map_err(|error| format!("cannot open the access log '{shown}': {error}"))
+    });
+    let access_log = access_log.transpose()?;
+    config.access_log = access_log.clone().map(|file| file as Arc<dyn AccessSink>);
     // The handlers are set before the first request, so that no signal is missed.
     let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     config.tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
+    tokio::spawn(hangups?.obey(access_log, config.tls.clone()));
 
     let read_replicas = settings.read_replicas.iter().map(|url| url.as_str().to_owned()).collect();
     let store = OpenOptions::default()
@@ -65,9 +77,6 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    if let Some(tls) = &config.tls {
-        tokio::spawn(reload_at_each(signal(SignalKind::hangup())?, Arc::clone(tls)));
-    }
     announce(listener.local_addr()?, config.tls.is_some(), &url, log_format);
 
     dataapi_server::serve(store, config, listener, first_of(stop)).await;
@@ -94,7 +103,7 @@ fn allow_connections() {
     }
 }
 
-fn start_log(filter: Targets, format: LogFormat, access: Option<&Path>) -> io::Result<()> {
+fn start_log(filter: Targets, format: LogFormat) {
     let log = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
@@ -102,24 +111,12 @@ fn start_log(filter: Targets, format: LogFormat, access: Option<&Path>) -> io::R
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
-    let of_access = |metadata: &Metadata<'_>| metadata.target() == ACCESS_TARGET;
-    let log = log.with_filter(filter.and(filter_fn(move |it| !of_access(it))));
-    let access = access.map(open_access_log).transpose()?.map(|file| {
-        let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
-        lines.with_writer(Mutex::new(file)).with_filter(filter_fn(of_access))
-    });
-    tracing_subscriber::registry().with(log).with(access).init();
+    tracing_subscriber::registry().with(log.with_filter(filter)).init();
     // The message of a panic can contain stored data, so only the location is logged.
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(tracing::field::display);
         tracing::error!(location, "panicked");
     }));
-    Ok(())
-}
-
-/// Opens the access log to append to. Only the file's owner can read it.
-fn open_access_log(path: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).mode(0o600).open(path)
 }
 
 /// Prints the start line, the only one on standard output, for people and for scripts that need the port.
@@ -141,24 +138,6 @@ fn announce(address: SocketAddr, is_encrypted: bool, store: &StoreUrl, format: L
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Reads the certificate again at each signal, without waiting for the next regular check of its file.
-async fn reload_at_each(mut signal: Signal, tls: Arc<Tls>) {
-    while signal.recv().await.is_some() {
-        let tls = Arc::clone(&tls);
-        match tokio::task::spawn_blocking(move || tls.reload()).await {
-            Ok(Ok(true)) => tracing::info!("loaded a new certificate"),
-            Ok(Ok(false)) => tracing::info!("the certificate has not changed"),
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    error = with_causes(&error),
-                    "cannot load the new certificate; still using the old one"
-                );
-            }
-            Err(error) => tracing::error!(%error, "the check of the certificate failed"),
-        }
-    }
-}
-
 /// Waits for the first signal. A second one ends the process at once.
 async fn first_of([mut terminate, mut interrupt]: [Signal; 2]) {
     either(&mut terminate, &mut interrupt).await;
@@ -174,18 +153,6 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> SignalKind {
         _ = terminate.recv() => SignalKind::terminate(),
         _ = interrupt.recv() => SignalKind::interrupt(),
     }
-}
-
-/// Shows an error with its chain of causes, on one line.
-fn with_causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        source = error.source();
-    }
-    line
 }
 
 #[cfg(test)]

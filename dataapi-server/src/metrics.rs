@@ -38,6 +38,15 @@ pub(crate) struct Metrics {
     latencies: Vec<Histogram>,
     in_flight: Gauge,
     purged: Family<StateLabel, Counter>,
+    pub(crate) access_log: AccessLogMetrics,
+}
+
+/// The metrics of the access log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AccessLogMetrics {
+    pub(crate) lost: Counter,
+    /// 1 while lines are lost, otherwise 0.
+    pub(crate) failing: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,7 +99,18 @@ impl Metrics {
             "Dialogs by state, and tombstones, that retention purged",
             Family::clone(&purged),
         );
-        Self { registry, requests, latencies, in_flight, purged }
+        let access_log = AccessLogMetrics::default();
+        registry.register(
+            "access_log_lost_lines",
+            "Lines of the access log that could not be written",
+            access_log.lost.clone(),
+        );
+        registry.register(
+            "access_log_failing",
+            "1 while lines of the access log are lost, otherwise 0",
+            access_log.failing.clone(),
+        );
+        Self { registry, requests, latencies, in_flight, purged, access_log }
     }
 
     /// Counts a request as in flight until the answer is ready or the client is gone.

@@ -130,15 +130,15 @@ impl Modify for Problems {
                 [
                     "The server failed. `detail` says so if the change might have happened: it then \
                      happened whole or not at all",
-                    "The server is overloaded and nothing changed, or the store is not available at \
-                     the moment. `detail` says so if the change might have happened: it then happened \
+                    "The server is overloaded or must not answer without its access log, and nothing \
+                     changed, or the store is not available at the moment. `detail` says so if the change might have happened: it then happened \
                      whole or not at all. Send the request again later",
                 ]
             } else {
                 [
                     "The server failed",
-                    "The server is overloaded, or the store is not available at the moment. Send the \
-                     request again later",
+                    "The server is overloaded, must not answer without its access log, or the store is \
+                     not available at the moment. Send the request again later",
                 ]
             };
             for (status, text) in [("500", failed), ("503", unavailable)] {

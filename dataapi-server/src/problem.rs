@@ -15,6 +15,8 @@ use http::header::{
 };
 use http::{HeaderValue, Response, StatusCode};
 
+use crate::auth::access_sink::Lost;
+
 /// What a request lacks, for `WWW-Authenticate` (RFC 6750, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Challenge {
@@ -208,6 +210,17 @@ impl Problem {
             cause: Some(cause.into()),
             retry_after: Some(retry_after),
             ..Self::new(ProblemKind::Unavailable, "the store is not available; try again later")
+        }
+    }
+
+    /// A request whose line in the access log is lost, although the server must not answer without it.
+    pub(crate) fn not_logged(_: Lost) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                ProblemKind::NotLogged,
+                "the access log cannot be written, and the operator requires it; nothing was changed; try again later",
+            )
         }
     }
 

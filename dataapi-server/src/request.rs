@@ -6,7 +6,7 @@ use dataapi_core::{CustomerId, DialogId, DialogStore, Filter};
 use http::{HeaderMap, Method, Uri};
 use tokio::sync::SemaphorePermit;
 
-use crate::auth::access_log::AccessEntry;
+use crate::auth::access_log::{AccessEntry, Asked};
 use crate::auth::reach::CallerReach;
 use crate::net::body::{self, RequestBody};
 use crate::net::buffers::Room;
@@ -31,6 +31,7 @@ pub(crate) struct Request<'r> {
     pub(crate) head: &'r RequestHead,
     pub(crate) body: &'r mut dyn RequestBody,
     pub(crate) access: &'r mut AccessEntry,
+    pub(crate) asked: Asked<'r>,
 }
 
 /// The store, for one of the requests that are answered at once. Dropping it makes room for the next.
@@ -83,6 +84,14 @@ impl<'r> Request<'r> {
     /// Notes the filter for the access log.
     pub(crate) fn note_filter(&mut self, filter: &Filter) {
         self.access.filter(&*self.state.store, filter);
+    }
+
+    /// Notes that a write begins, for the access log. A handler calls this right before it changes the store.
+    pub(crate) fn begin_write(&mut self) -> Result<(), Problem> {
+        match &self.state.access_log {
+            Some(log) => log.begin_write(self.access, self.asked).map_err(Problem::not_logged),
+            None => Ok(()),
+        }
     }
 
     /// Reads the whole body. It counts as held in memory until the [`Room`] is dropped.

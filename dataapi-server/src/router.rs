@@ -97,6 +97,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Whether a request reads or changes what is stored about customers, as opposed to how the server is doing.
+    pub(crate) fn is_for_data(&self) -> bool {
+        matches!(self.needs, Key(Ingest | Consent | Read | Subject))
+    }
+
     /// Whether a request can change the store.
     pub(crate) fn writes(&self) -> bool {
         !self.method.is_safe()

@@ -20,7 +20,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use warp::{Filter, Rejection};
 
 use crate::api::answer::Answer;
-use crate::auth::access_log::AccessEntry;
+use crate::auth::access_log::{AccessEntry, Asked, OpenEntry};
 use crate::auth::origin;
 use crate::auth::reach::CallerReach;
 use crate::metrics;
@@ -78,10 +78,15 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
     let request_id = request_id(&head.headers);
     let in_flight = state.metrics.enter();
     let found = Found::at(head.target.path());
+    let asked = Asked {
+        request_id: request_id.to_str().unwrap_or_default(),
+        method: metrics::method_label(&head.method),
+        route: found.map_or(metrics::NO_ROUTE, |found| found.template()),
+    };
+    let mut access = OpenEntry::new(state.access_log.as_ref(), asked);
     // A panic concerns only this request: the store leaves nothing half done, and the request changes nothing else that
     // outlives it.
-    let mut access = AccessEntry::default();
-    let handling = handle(state, found, &head, body, &mut access);
+    let handling = handle(state, found, &head, body, &mut access.entry, asked);
     let outcome = AssertUnwindSafe(handling).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
         let problem = Problem::internal("a handler panicked");
@@ -103,6 +108,9 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
             (problem.into_response(), cause)
         }
     };
+    if let Err(lost) = access.end(response.status()) {
+        response = Problem::not_logged(lost).into_response();
+    }
     drop(in_flight);
 
     let headers = response.headers_mut();
@@ -113,18 +121,10 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }
-    let method = metrics::method_label(&head.method);
-    let answered = Answered {
-        request_id: request_id.to_str().unwrap_or_default(),
-        method,
-        route: found.map_or(metrics::NO_ROUTE, |found| found.template()),
-        status: response.status(),
-        took: started.elapsed(),
-    };
+    let answered = Answered { asked, status: response.status(), took: started.elapsed() };
     answered.log(cause.as_deref());
-    access.end(answered.request_id, method, answered.route, answered.status);
     let latency = found.map(|found| found.index);
-    state.metrics.answered(latency, answered.route, method, answered.status, answered.took);
+    state.metrics.answered(latency, asked.route, asked.method, answered.status, answered.took);
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
 }
@@ -137,22 +137,25 @@ async fn handle(
     head: &RequestHead,
     mut body: impl RequestBody,
     access: &mut AccessEntry,
+    asked: Asked<'_>,
 ) -> Answer {
     let found = found.ok_or_else(Problem::no_such_route)?;
     let route = found.route(&head.method);
     let route = route.ok_or_else(|| Problem::method_not_allowed(found.allowed()))?;
     let reach = match route.needs {
         Needs::Key(role) => {
+            access.begin(state.access_log.is_some());
             origin::check(&head.target, &head.headers, &state.cors_origins)?;
-            access.begin(state.log_access);
             let reach = state.keyring.check(&head.headers, role, &*state.clock, access)?;
+            access.admit(route.is_for_data());
             CallerReach::new(reach)
         }
         Needs::Nothing => CallerReach::default(),
     };
     let Found { prefix, parameters, .. } = found;
     let body = &mut body;
-    let answering = route.answer(Request { state, prefix, reach, parameters, head, body, access });
+    let request = Request { state, prefix, reach, parameters, head, body, access, asked };
+    let answering = route.answer(request);
     if route.time == Time::Own {
         return answering.await;
     }
@@ -183,9 +186,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 
 /// A request in the log. It never has the path, the query or the body.
 struct Answered<'a> {
-    request_id: &'a str,
-    method: &'static str,
-    route: &'static str,
+    asked: Asked<'a>,
     status: StatusCode,
     took: Duration,
 }
@@ -196,9 +197,9 @@ impl Answered<'_> {
             ($level:expr) => {
                 tracing::event!(
                     $level,
-                    request_id = self.request_id,
-                    method = self.method,
-                    route = self.route,
+                    request_id = self.asked.request_id,
+                    method = self.asked.method,
+                    route = self.asked.route,
                     status = self.status.as_u16(),
                     micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
                     cause = cause.map(|cause| tracing::field::display(WithCauses(cause))),

@@ -8,6 +8,7 @@ use dataapi_core::{Clock, DialogStore};
 use http::HeaderValue;
 use tokio::sync::Semaphore;
 
+use crate::auth::access_log::AccessLog;
 use crate::auth::keyring::Keyring;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -21,7 +22,7 @@ pub(crate) struct State {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keyring: Keyring,
     pub(crate) cors_origins: Vec<HeaderValue>,
-    pub(crate) log_access: bool,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) max_text_bytes: usize,
     pub(crate) hold_early_decisions: Option<Duration>,
     pub(crate) answer_timeout: Duration,
@@ -48,7 +49,7 @@ impl State {
             clock: Arc::clone(&config.clock),
             keyring: Keyring::new(config.tokens.clone(), config.max_rate),
             cors_origins: config.cors_origins.clone(),
-            log_access: config.log_access,
+            access_log: access_log(config, &metrics),
             max_text_bytes: config.max_text_bytes,
             hold_early_decisions: config.hold_early_decisions,
             answer_timeout: config.answer_timeout,
@@ -61,4 +62,10 @@ impl State {
             permits: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
         }
     }
+}
+
+fn access_log(config: &Config, metrics: &Metrics) -> Option<AccessLog> {
+    let sink = Arc::clone(config.access_log.as_ref()?);
+    let (metrics, clock) = (metrics.access_log.clone(), Arc::clone(&config.clock));
+    Some(AccessLog::new(sink, metrics, config.require_access_log, clock))
 }

@@ -51,6 +51,8 @@ pub enum ProblemKind {
     Overloaded,
     /// The store is not available.
     Unavailable,
+    /// The access log cannot be written, and the server must not answer without it.
+    NotLogged,
 }
 
 impl ProblemKind {
@@ -116,6 +118,9 @@ impl ProblemKind {
             Self::Overloaded => (503, "urn:dataapi:problem:overloaded", "The server is overloaded"),
             Self::Unavailable => {
                 (503, "urn:dataapi:problem:unavailable", "The store is not available")
+            }
+            Self::NotLogged => {
+                (503, "urn:dataapi:problem:not-logged", "The access log cannot be written")
             }
         }
     }

@@ -40,6 +40,7 @@ pub(crate) async fn decide(mut request: Request<'_>) -> Answer {
     let store = request.admit()?;
     let (decision, evidence) = wire::body::parse::<wire::Decision>(&body)?.into_domain()?;
     request.reach.covers_decision(&*store, &dialog_id).await?;
+    request.begin_write()?;
     let Some(hold_for) = request.state.hold_early_decisions else {
         let receipt = store.decide(dialog_id, decision, evidence).await?;
         return json(&wire::Receipt::from(&receipt));

@@ -60,5 +60,6 @@ pub(crate) async fn erase_customer(mut request: Request<'_>) -> Answer {
     let store = request.admit()?;
     let customer_id = request.customer()?;
     request.reach.covers_customer(&customer_id)?;
+    request.begin_write()?;
     json(&wire::Erasure { erased: store.erase_customer(&customer_id).await? })
 }

@@ -79,6 +79,7 @@ pub(crate) async fn insert_dialog(mut request: Request<'_>) -> Answer {
     let dialog = wire::body::parse::<wire::NewDialog>(&body)?;
     let dialog = dialog.into_domain(customer_id, dialog_id, request.state.max_text_bytes)?;
     request.reach.covers_dialog(&dialog)?;
+    request.begin_write()?;
     let received = store.insert(dialog.clone()).await?;
     let mut response = json(&wire::Dialog::received(&dialog, received))?;
     *response.status_mut() = StatusCode::CREATED;
@@ -140,6 +141,7 @@ pub(crate) async fn erase_dialog(mut request: Request<'_>) -> Answer {
     let store = request.admit()?;
     let (customer_id, dialog_id) = request.customer_and_dialog()?;
     request.reach.covers_customer(&customer_id)?;
+    request.begin_write()?;
     store.erase_dialog(&customer_id, &dialog_id).await?;
     json(&wire::Erasure { erased: 1 })
 }

@@ -11,6 +11,7 @@ mod patience;
 #[path = "../support/server.rs"]
 mod server;
 
+mod access_log;
 mod bodies;
 mod browsers;
 mod changes;

@@ -63,6 +63,8 @@ async fn metrics_count_by_template_and_hold_no_ids() {
         "dataapi_commit_queue_depth 0",
         "dataapi_commit_queue_capacity 0",
         "dataapi_oldest_unscrubbed_erasure_seconds 0.0",
+        "dataapi_access_log_lost_lines_total 0",
+        "dataapi_access_log_failing 0",
     ] {
         assert!(text.lines().any(|given| given == line), "{line} is missing in\n{text}");
     }

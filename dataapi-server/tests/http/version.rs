@@ -5,6 +5,7 @@ use std::time::Duration;
 use dataapi_server::Config;
 use serde_json::json;
 
+use crate::access_log::Lines;
 use crate::failing::Failing;
 use crate::keys::{ROLES, with, with_keys};
 use crate::server::{Server, ask};
@@ -39,7 +40,8 @@ async fn without_keys_all_is_told_but_to_pages_of_other_sites() {
     let url = format!("sqlite:{}", folder.path().join("dialogs.db").display());
     let store = dataapi::OpenOptions::default().open(&url).await.expect("a store");
     let hold_early_decisions = Some(Duration::from_secs(1));
-    let config = Config { hold_early_decisions, log_access: true, ..Config::default() };
+    let access_log = Some(Lines::unlimited() as _);
+    let config = Config { hold_early_decisions, access_log, ..Config::default() };
     let server = Server::start(store, config).await;
     let told = server.get("/version").await.json();
     assert_eq!(told["features"], json!(["sqlite", "access-log", "early-decisions"]));

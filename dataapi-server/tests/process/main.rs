@@ -12,6 +12,7 @@ mod patience;
 #[path = "../support/program.rs"]
 mod program;
 
+mod access_log;
 mod crash;
 mod descriptors;
 #[cfg(target_os = "linux")]
