@@ -15,6 +15,8 @@ use http::uri::Authority;
 use http::{HeaderValue, Uri};
 use tracing_subscriber::filter::Targets;
 
+use crate::listen::ListenAt;
+
 /// The maximum of `--max-text-bytes`. A whole body is held in memory.
 const TEXT_BYTES_CEILING: usize = 16 * 1024 * 1024;
 
@@ -22,14 +24,16 @@ const TEXT_BYTES_CEILING: usize = 16 * 1024 * 1024;
 #[derive(Debug, Parser)]
 #[command(version, name = "dataapi-server")]
 pub(crate) struct Args {
-    /// Address and port to listen on. Port 0 takes any free port
+    /// Host and port to listen on: an address, a name, or nothing for all addresses, such as ':8080'. Can be given
+    /// several times, or once with commas. Port 0 takes any free port
     #[arg(
         long,
         env = "DATAAPI_LISTEN",
-        value_name = "ADDR:PORT",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
         default_value = "127.0.0.1:8080"
     )]
-    listen: SocketAddr,
+    listen: Vec<ListenAt>,
 
     /// PEM file with the server's certificate, followed by its chain. Turns on TLS, with HTTP/1.1 and HTTP/2; the file
     /// is read again on SIGHUP and when it changes
@@ -65,7 +69,8 @@ pub(crate) struct Args {
     )]
     store: StoreUrl,
 
-    /// Maximum number of open connections. Further ones wait until one ends
+    /// Maximum number of open connections. For a further one, the oldest idle connection is closed, first among those
+    /// without an authorised request; if none is idle, it waits
     #[arg(
         long,
         env = "DATAAPI_MAX_CONNECTIONS",
@@ -74,6 +79,37 @@ pub(crate) struct Args {
         value_parser = at_least_one,
     )]
     max_connections: usize,
+
+    /// Maximum number of connections from one address, or from one /64 network of IPv6 [default: half of
+    /// --max-connections, but not fewer than 1024]
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_CONNECTIONS_PER_ADDRESS",
+        value_name = "N",
+        value_parser = at_least_one
+    )]
+    max_connections_per_address: Option<usize>,
+
+    /// Maximum number of connections without an authorised request. The other places are kept for clients with a key
+    /// [default: three quarters of --max-connections]
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_UNAUTHORISED_CONNECTIONS",
+        value_name = "N",
+        value_parser = at_least_one
+    )]
+    max_unauthorised_connections: Option<usize>,
+
+    /// Maximum number of bytes that connections take, beside bodies and answers: heads of requests, TLS, HTTP/2. For
+    /// more, idle connections are closed
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_CONNECTION_BYTES",
+        value_name = "BYTES",
+        default_value_t = Config::default().max_connection_bytes,
+        value_parser = at_least_one,
+    )]
+    max_connection_bytes: usize,
 
     /// Maximum number of requests for data at once. Further ones get 503 with Retry-After
     #[arg(
@@ -85,8 +121,7 @@ pub(crate) struct Args {
     )]
     max_in_flight: usize,
 
-    /// Time limit for the TLS handshake, for an idle connection, and for the head of a request. The connection is then
-    /// closed
+    /// Time limit for the TLS handshake, and for the head of a request. The connection is then closed
     #[arg(
         long,
         env = "DATAAPI_HEAD_TIMEOUT",
@@ -95,6 +130,17 @@ pub(crate) struct Args {
         value_parser = some_time,
     )]
     head_timeout: Duration,
+
+    /// How long a connection is kept between requests. Longer than the idle time of a load balancer in front of the
+    /// server, which is often 60 seconds
+    #[arg(
+        long,
+        env = "DATAAPI_IDLE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "75s",
+        value_parser = some_time,
+    )]
+    idle_timeout: Duration,
 
     /// Time limit for a client to send the body of a request. A slower one gets 408
     #[arg(
@@ -126,6 +172,16 @@ pub(crate) struct Args {
         value_parser = some_time,
     )]
     answer_timeout: Duration,
+
+    /// How long running requests may take to finish after SIGTERM or SIGINT. Their connections are then closed
+    #[arg(
+        long,
+        env = "DATAAPI_SHUTDOWN_GRACE",
+        value_name = "TIME",
+        default_value = "5s",
+        value_parser = humantime::parse_duration,
+    )]
+    shutdown_grace: Duration,
 
     /// Maximum number of bytes of bodies and answers in memory at once. Further requests get 503 with Retry-After
     #[arg(
@@ -352,7 +408,7 @@ impl fmt::Debug for StoreUrl {
 /// The settings of the program, from its arguments and its environment.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Vec<ListenAt>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) insecure_plaintext: bool,
     pub(crate) store: StoreUrl,
@@ -407,10 +463,15 @@ impl Args {
             max_text_bytes: self.max_text_bytes,
             max_connections: self.max_connections,
             max_in_flight: self.max_in_flight,
+            max_connections_per_address: self.max_connections_per_address,
+            max_unauthorised_connections: self.max_unauthorised_connections,
+            max_connection_bytes: self.max_connection_bytes,
             head_timeout: self.head_timeout,
+            idle_timeout: self.idle_timeout,
             body_timeout: self.body_timeout,
             write_timeout: self.write_timeout,
             answer_timeout: self.answer_timeout,
+            grace: self.shutdown_grace,
             max_buffered_bytes: self.max_buffered_bytes,
             cors_origins: self.cors_origin,
             max_rate: self.max_rate,
@@ -567,6 +628,11 @@ mod tests {
             ["--max-in-flight", "0"],
             ["--max-rate", "0"],
             ["--head-timeout", "0s"],
+            ["--idle-timeout", "0s"],
+            ["--shutdown-grace", "soon"],
+            ["--max-connection-bytes", "0"],
+            ["--max-connections-per-address", "0"],
+            ["--max-unauthorised-connections", "0"],
             ["--body-timeout", "30"],
             ["--max-buffered-bytes", "0"],
             ["--cors-origin", "*"],

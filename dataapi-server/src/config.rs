@@ -44,8 +44,20 @@ pub struct Config {
     /// How many requests per second each key, and each subject of a token, may make. After a pause, this many can come
     /// at once. `None` for no limit.
     pub max_rate: Option<NonZeroU32>,
-    /// The maximum number of open connections. Further ones wait until one ends.
+    /// The maximum number of open connections. When there is no place for another one, the oldest idle connection
+    /// without an authorised request is closed, then the one that has been idle for the longest. If none is idle, new
+    /// connections wait.
     pub max_connections: usize,
+    /// The maximum number of connections from one address, or from one /64 network of IPv6. When it is reached, an idle
+    /// connection of that address is closed, or the new one is refused. `None` for half of `max_connections`, but not
+    /// fewer than 1,024.
+    pub max_connections_per_address: Option<usize>,
+    /// The maximum number of connections on which no request was authorised yet. `None` for three quarters of
+    /// `max_connections`: the rest is for clients with a key.
+    pub max_unauthorised_connections: Option<usize>,
+    /// The maximum number of bytes that connections take, beside bodies and answers: heads of requests, TLS, HTTP/2.
+    /// When it is reached, idle connections are closed.
+    pub max_connection_bytes: usize,
     /// The maximum number of requests for data that are answered at once. Further ones get 503 with `Retry-After`. A
     /// request that waits for changes, or for the rest of its body, does not count.
     pub max_in_flight: usize,
@@ -59,9 +71,11 @@ pub struct Config {
     /// The origins, such as `https://console.example`, of web pages that may send requests. This server's own pages
     /// always may.
     pub cors_origins: Vec<HeaderValue>,
-    /// The time limit for the TLS handshake, for an idle connection, and for the head of a request. An idle HTTP/2
-    /// connection is closed after this time, or after up to twice as long.
+    /// The time limit for the TLS handshake, and for the head of a request.
     pub head_timeout: Duration,
+    /// How long a connection is kept between requests. It should be longer than the idle time of a load balancer in
+    /// front of the server, which would otherwise send a request on a connection that is being closed.
+    pub idle_timeout: Duration,
     /// The time limit for a client to send the body of a request.
     pub body_timeout: Duration,
     /// The time limit for a whole request, including its body. A slower read gets 503. A slower write gets no answer
@@ -88,15 +102,31 @@ impl Default for Config {
             tokens: None,
             max_rate: None,
             max_connections: 10_000,
+            max_connections_per_address: None,
+            max_unauthorised_connections: None,
+            max_connection_bytes: 192 << 20,
             max_in_flight: 1_024,
             max_buffered_bytes: 512 << 20,
             cors_origins: Vec::new(),
             tls: None,
             head_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
+            grace: Duration::from_secs(5),
         }
+    }
+}
+
+impl Config {
+    pub(crate) fn max_connections_per_address(&self) -> usize {
+        let half = (self.max_connections / 2).max(1_024);
+        self.max_connections_per_address.unwrap_or(half)
+    }
+
+    pub(crate) fn max_unauthorised_connections(&self) -> usize {
+        let three_quarters = self.max_connections - self.max_connections / 4;
+        self.max_unauthorised_connections.unwrap_or(three_quarters)
     }
 }

@@ -4,8 +4,7 @@
 //! use std::sync::Arc;
 //! use dataapi_core::{DialogStore, MemoryStore, RefKey, SystemClock};
 //! use dataapi_server::{Config, serve};
-//! use tokio::net::TcpListener;
-//!
+//! //!
 //! # #[tokio::main] async fn main() -> std::io::Result<()> {
 //! let key = RefKey::from_bytes([7; 32]);
 //! let store: Arc<dyn DialogStore> = Arc::new(MemoryStore::new(Arc::new(SystemClock), key));
@@ -46,6 +45,7 @@ mod router;
 mod service;
 mod state;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +55,6 @@ use futures_util::future::{self, Either};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use tokio::net::TcpListener;
 use tower_layer::Layer;
 use tower_service::Service as _;
 
@@ -64,28 +63,49 @@ pub use crate::config::{ACCESS_TARGET, Config};
 use crate::metrics::Metrics;
 use crate::net::connections::{self, ConnectionLimits};
 use crate::net::cors;
+pub use crate::net::listeners::Listeners;
+use crate::net::places::PlaceLimits;
+use crate::net::standing::Times;
 pub use crate::net::tls::{Tls, TlsError, TlsFiles};
 use crate::problem::Cut;
 use crate::state::State;
 
-/// Serves `store` on `listener` until `shutdown` is ready. Then it accepts no more connections, finishes the running
-/// requests within [`Config::grace`], and returns.
+/// Serves `store` on one listener or several until `shutdown` is ready. Then it is no longer ready, accepts no more
+/// connections, closes the idle ones, answers the requests that only wait, finishes the others within
+/// [`Config::grace`], and returns.
 ///
 /// Dropping the future closes all connections.
 pub async fn serve(
     store: Arc<dyn DialogStore>,
     config: Config,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = ()>,
 ) {
     let metrics = Metrics::new(router::routes().iter().map(|route| route.template.as_str()));
     let state = State::new(Arc::clone(&store), &config, metrics, openapi::document());
     let state = Arc::new(state);
-    state.keyring.load(&*store).await;
+    let mut shutdown = pin!(shutdown);
+    tokio::select! {
+        biased;
+        () = &mut shutdown => return,
+        () = state.keyring.load(&*store) => {}
+    }
+    let shutdown = async {
+        shutdown.await;
+        state.stopping.begin();
+    };
     let limits = ConnectionLimits {
-        head: config.head_timeout,
-        write: config.write_timeout,
-        most: config.max_connections,
+        places: PlaceLimits {
+            all: config.max_connections,
+            unauthorised: config.max_unauthorised_connections(),
+            per_address: config.max_connections_per_address(),
+            bytes: config.max_connection_bytes,
+        },
+        times: Times {
+            head: config.head_timeout,
+            idle: config.idle_timeout,
+            write: config.write_timeout,
+        },
         grace: config.grace,
     };
     let filter = warp::service(service::filter(Arc::clone(&state)));
@@ -102,7 +122,8 @@ pub async fn serve(
             if answer.extensions().get::<Cut>().is_some() { Err(Cut) } else { Ok(answer) }
         })
     });
-    let serving = connections::run(listener, config.tls.clone(), answering, limits, shutdown);
+    let serving =
+        connections::run(listeners.into(), config.tls.clone(), answering, limits, shutdown);
     let reloading = async {
         match config.tls.clone() {
             Some(tls) => tls.run().await,

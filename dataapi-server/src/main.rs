@@ -4,6 +4,7 @@ mod args;
 #[cfg(test)]
 #[path = "../../tests/documents/flag_tables.rs"]
 mod flag_tables;
+mod listen;
 
 use std::error::Error;
 use std::fs::File;
@@ -17,7 +18,8 @@ use std::sync::{Arc, Mutex};
 use args::{Args, LogFormat, Settings, StoreUrl, may_listen};
 use clap::Parser;
 use dataapi::OpenOptions;
-use dataapi_server::{ACCESS_TARGET, Tls};
+use dataapi_core::DialogStore;
+use dataapi_server::{ACCESS_TARGET, Config, Tls};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,13 +47,42 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     keep_out_of_crash_files()?;
     allow_connections();
     let settings = args.resolve()?;
-    let Settings { listen, insecure_plaintext, store: url, log, log_format, .. } = settings;
-    let mut config = settings.config;
-    start_log(log, log_format, settings.access_log.as_deref())?;
+    start_log(settings.log.clone(), settings.log_format, settings.access_log.as_deref())?;
     // The handlers are set before the first request, so that no signal is missed.
-    let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    config.tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
+    let mut stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let log_format = settings.log_format;
+    let [terminate, interrupt] = &mut stop;
+    let Opened { store, config, listeners, url } = tokio::select! {
+        opened = open(settings) => opened?,
+        _ = either(terminate, interrupt) => {
+            tracing::info!("stopped before the store was open");
+            // What waits for the store, on a thread of its own, would hold up an ordinary end.
+            std::process::exit(0);
+        }
+    };
+    if let Some(tls) = &config.tls {
+        tokio::spawn(reload_at_each(signal(SignalKind::hangup())?, Arc::clone(tls)));
+    }
+    let addresses: Result<Vec<_>, _> = listeners.iter().map(TcpListener::local_addr).collect();
+    announce(&addresses?, config.tls.is_some(), &url, log_format);
 
+    dataapi_server::serve(store, config, listeners, first_of(stop)).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What a server needs to serve.
+struct Opened {
+    store: Arc<dyn DialogStore>,
+    config: Config,
+    listeners: Vec<TcpListener>,
+    url: StoreUrl,
+}
+
+/// Opens the store and the listeners.
+async fn open(settings: Settings) -> Result<Opened, Box<dyn Error>> {
+    let Settings { listen, insecure_plaintext, store: url, mut config, .. } = settings;
+    config.tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
     let read_replicas = settings.read_replicas.iter().map(|url| url.as_str().to_owned()).collect();
     let store = OpenOptions::default()
         .cache_bytes(settings.store_cache_bytes)
@@ -61,18 +92,16 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("cannot open the store '{url}': {}", with_causes(&error)))?;
     let has_keys = !store.keys().await?.is_empty() || config.tokens.is_some();
-    may_listen(listen, has_keys, config.tls.is_some(), insecure_plaintext)?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    if let Some(tls) = &config.tls {
-        tokio::spawn(reload_at_each(signal(SignalKind::hangup())?, Arc::clone(tls)));
+    let mut listeners = Vec::new();
+    for at in listen {
+        let refused = |error| format!("cannot listen on {at}: {error}");
+        let addresses = at.addresses().await.map_err(refused)?;
+        for address in &addresses {
+            may_listen(*address, has_keys, config.tls.is_some(), insecure_plaintext)?;
+        }
+        listeners.extend(at.bind(&addresses).await.map_err(refused)?);
     }
-    announce(listener.local_addr()?, config.tls.is_some(), &url, log_format);
-
-    dataapi_server::serve(store, config, listener, first_of(stop)).await;
-    tracing::info!("stopped");
-    Ok(())
+    Ok(Opened { store, config, listeners, url })
 }
 
 /// Keeps the memory of the process, which holds texts, out of core dumps and away from other programs.
@@ -123,18 +152,24 @@ fn open_access_log(path: &Path) -> io::Result<File> {
 }
 
 /// Prints the start line, the only one on standard output, for people and for scripts that need the port.
-fn announce(address: SocketAddr, is_encrypted: bool, store: &StoreUrl, format: LogFormat) {
+fn announce(addresses: &[SocketAddr], is_encrypted: bool, store: &StoreUrl, format: LogFormat) {
     let store = store.to_string();
     let version = env!("CARGO_PKG_VERSION");
     let scheme = if is_encrypted { "https" } else { "http" };
-    let url = format!("{scheme}://{address}");
+    let urls: Vec<_> = addresses.iter().map(|address| format!("{scheme}://{address}")).collect();
+    let Some(url) = urls.first() else { return };
+    let docs = format!("{url}/docs/");
     let line = match format {
         LogFormat::Text => {
-            format!("DataAPI {version} serves {store} on {url}; try it at {url}/docs/")
+            let urls = urls.join(" and ");
+            format!("DataAPI {version} serves {store} on {urls}; try it at {docs}")
         }
         LogFormat::Json => {
-            let docs = format!("{url}/docs/");
-            json!({"version": version, "store": store, "url": url, "docs": docs}).to_string()
+            let mut line = json!({"version": version, "store": store, "url": url, "docs": docs});
+            if urls.len() > 1 {
+                line["urls"] = json!(urls);
+            }
+            line.to_string()
         }
     };
     // Standard output can be closed; the server runs all the same.

@@ -35,7 +35,7 @@ use crate::router::{Descriptions, Needs, Route, routes};
             200.\n\n\
             **Errors.** Every error is a problem document (RFC 9457). Its `type` is for programs; \
             `detail` says what was wrong. No error repeats what the client sent. Only requests that \
-            are not valid HTTP, or whose head is too large, get 400, 414 or 431 without a document.",
+            are not valid HTTP, or whose head is too large, get 400 or 431 without a document.",
     ),
     servers(
         (url = "/v1", description = "This server"),

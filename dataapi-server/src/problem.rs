@@ -211,6 +211,17 @@ impl Problem {
         }
     }
 
+    /// The server does not take part any more, because its shutdown has begun.
+    pub(crate) fn stopping() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                ProblemKind::Unavailable,
+                "the server is stopping; ask another one, or try again later",
+            )
+        }
+    }
+
     /// The failure of a request that might have changed something before it failed. The detail says so: a store reports
     /// a commit of unknown outcome like any other failure.
     pub(crate) fn in_a_write(self) -> Self {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use futures_util::{FutureExt, Stream, TryStreamExt};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, STRICT_TRANSPORT_SECURITY,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderName, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
@@ -24,7 +24,8 @@ use crate::auth::access_log::AccessEntry;
 use crate::auth::origin;
 use crate::auth::reach::CallerReach;
 use crate::metrics;
-use crate::net::body::{BrokeOff, Chunks, RequestBody};
+use crate::net::body::{self, BrokeOff, Chunks, RequestBody};
+use crate::net::places::Place;
 use crate::problem::Problem;
 use crate::request::{Request, RequestHead};
 use crate::router::{Found, Needs, Time};
@@ -43,14 +44,16 @@ pub(crate) fn filter(
     warp::method()
         .and(warp::ext::get::<Uri>())
         .and(warp::header::headers_cloned())
+        .and(warp::ext::optional())
         .and(warp::body::stream().map(chunks))
-        .then(move |method, target: Uri, headers, body| {
+        .then(move |method, target: Uri, headers, place: Option<Arc<Place>>, body| {
             let state = Arc::clone(&state);
             // Without the box, each layer around it would move its kilobytes, and each idle connection would reserve
             // memory for them.
-            Box::pin(
-                async move { answer(&state, RequestHead { method, target, headers }, body).await },
-            )
+            Box::pin(async move {
+                let head = RequestHead { method, target, headers };
+                answer(&state, head, body, place.as_deref()).await
+            })
         })
 }
 
@@ -73,7 +76,13 @@ where
     )
 }
 
-async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Response<Bytes> {
+/// Answers a request. `place` is the place of its connection, until a request on it was authorised.
+async fn answer(
+    state: &State,
+    head: RequestHead,
+    mut body: impl RequestBody,
+    place: Option<&Place>,
+) -> Response<Bytes> {
     let started = Instant::now();
     let request_id = request_id(&head.headers);
     let in_flight = state.metrics.enter();
@@ -81,7 +90,7 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
     // A panic concerns only this request: the store leaves nothing half done, and the request changes nothing else that
     // outlives it.
     let mut access = AccessEntry::default();
-    let handling = handle(state, found, &head, body, &mut access);
+    let handling = handle(state, found, &head, &mut body, place, &mut access);
     let outcome = AssertUnwindSafe(handling).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
         let problem = Problem::internal("a handler panicked");
@@ -104,8 +113,18 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
         }
     };
     drop(in_flight);
+    if let Some(place) = place
+        && state.keyring.is_open()
+        && response.status().as_u16() < 400
+    {
+        place.authorise();
+    }
 
+    let is_whole = body::is_whole(&mut body).await;
     let headers = response.headers_mut();
+    if !is_whole {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -135,9 +154,14 @@ async fn handle(
     state: &State,
     found: Option<Found<'_>>,
     head: &RequestHead,
-    mut body: impl RequestBody,
+    body: &mut impl RequestBody,
+    place: Option<&Place>,
     access: &mut AccessEntry,
 ) -> Answer {
+    if head.method.is_safe() {
+        // It would be held until the answer.
+        body::is_whole(body).await;
+    }
     let found = found.ok_or_else(Problem::no_such_route)?;
     let route = found.route(&head.method);
     let route = route.ok_or_else(|| Problem::method_not_allowed(found.allowed()))?;
@@ -146,12 +170,14 @@ async fn handle(
             origin::check(&head.target, &head.headers, &state.cors_origins)?;
             access.begin(state.log_access);
             let reach = state.keyring.check(&head.headers, role, &*state.clock, access)?;
+            if let Some(place) = place {
+                place.authorise();
+            }
             CallerReach::new(reach)
         }
         Needs::Nothing => CallerReach::default(),
     };
     let Found { prefix, parameters, .. } = found;
-    let body = &mut body;
     let answering = route.answer(Request { state, prefix, reach, parameters, head, body, access });
     if route.time == Time::Own {
         return answering.await;

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::body::BodyLimits;
 use crate::net::buffers::Buffers;
+use crate::net::stopping::Stopping;
 use crate::ready_pages::ReadyPages;
 
 /// The state of the server that all requests share.
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(crate) openapi: Bytes,
     /// One permit for each request for data that can be answered at once.
     pub(crate) permits: Semaphore,
+    /// Ends what only waits, once the shutdown begins.
+    pub(crate) stopping: Stopping,
 }
 
 impl State {
@@ -59,6 +62,7 @@ impl State {
             metrics,
             openapi,
             permits: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            stopping: Stopping::default(),
         }
     }
 }

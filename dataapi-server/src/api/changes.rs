@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dataapi_core::Change;
 use dataapi_wire as wire;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use crate::api::answer::{Answer, json};
 use crate::problem::Problem;
@@ -55,10 +55,11 @@ pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
             let events = store.events(&after, limit).await?.into_iter();
             events.map(|event| Change { event, dialog: None }).collect()
         };
-        if !changes.is_empty() || started.elapsed() >= wait {
+        let stopping = &request.state.stopping;
+        if !changes.is_empty() || started.elapsed() >= wait || stopping.has_begun() {
             break changes;
         }
-        sleep(PERIOD.min(wait)).await;
+        let _ = timeout(PERIOD.min(wait), stopping.begun()).await;
     };
     // It is read last, so it is never behind the events.
     let head = store.ledger_head().await?;

@@ -111,6 +111,12 @@ impl Keyring {
         }
     }
 
+    /// Whether requests need neither a key nor a token.
+    pub(crate) fn is_open(&self) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        self.tokens.is_none() && matches!(*known, KnownKeys::NoKeys)
+    }
+
     fn admit(&self, caller: &Caller, grant: Option<&Grant>, role: Role) -> Result<Reach, Problem> {
         if let Some(rates) = &self.rates {
             rates.check(caller).map_err(Problem::rate_limited)?;

@@ -1,17 +1,20 @@
 //! Reads the bodies of requests, within limits of size and time.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::CONTENT_LENGTH;
 use tokio::time::{Instant, timeout_at};
 
 use crate::net::buffers::{Buffers, Room};
 use crate::problem::Problem;
+
+/// The maximum number of bytes that are skipped of a body that nobody wants.
+const SKIPPED: usize = 64 * 1024;
 
 /// The limits of a body as it is sent.
 #[derive(Clone, Copy, Debug)]
@@ -33,21 +36,25 @@ pub(crate) trait RequestBody: Send {
     /// Polls for the next part of the body.
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>>;
 
-    /// Reads and discards the rest in the background, up to `at_most` bytes and for at most a second. A connection that
-    /// is closed with unread bytes is reset, and a client that sends everything before it reads would lose the answer.
-    fn discard(&mut self, at_most: usize);
+    /// Skips what has arrived of the rest of the body, without waiting for more of it, and lets go of the body. Returns
+    /// whether the whole body has arrived: if not, the connection cannot be used for another request.
+    fn poll_whole(&mut self, context: &mut Context<'_>) -> bool;
 }
 
 /// The connection ended before the body did.
 #[derive(Debug)]
 pub(crate) struct BrokeOff;
 
-/// A body as a stream; empty once it is discarded.
-pub(crate) struct Chunks<S>(Option<S>);
+/// A body as a stream.
+pub(crate) struct Chunks<S> {
+    /// `None` once the body has ended or nobody wants it.
+    stream: Option<S>,
+    is_whole: bool,
+}
 
 impl<S> Chunks<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self(Some(stream))
+        Self { stream: Some(stream), is_whole: false }
     }
 }
 
@@ -56,25 +63,31 @@ where
     S: Stream<Item = Result<Bytes, BrokeOff>> + Send + Unpin + 'static,
 {
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>> {
-        match &mut self.0 {
-            Some(stream) => stream.poll_next_unpin(context),
-            None => Poll::Ready(None),
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let chunk = ready!(stream.poll_next_unpin(context));
+        if !matches!(chunk, Some(Ok(_))) {
+            self.stream = None;
+            self.is_whole = chunk.is_none();
         }
+        Poll::Ready(chunk)
     }
 
-    fn discard(&mut self, at_most: usize) {
-        let Some(mut stream) = self.0.take() else { return };
-        tokio::spawn(async move {
-            let deadline = Instant::now() + Duration::from_secs(1);
-            let mut discarded = 0;
-            while let Ok(Some(Ok(chunk))) = timeout_at(deadline, stream.next()).await {
-                discarded += chunk.len();
-                if discarded > at_most {
-                    break;
-                }
+    fn poll_whole(&mut self, context: &mut Context<'_>) -> bool {
+        let mut skipped = 0;
+        while let Poll::Ready(Some(Ok(chunk))) = self.poll_chunk(context) {
+            skipped += chunk.len();
+            if skipped > SKIPPED {
+                break;
             }
-        });
+        }
+        self.stream = None;
+        self.is_whole
     }
+}
+
+/// Does what [`RequestBody::poll_whole`] says.
+pub(crate) async fn is_whole(body: &mut impl RequestBody) -> bool {
+    poll_fn(|context| Poll::Ready(body.poll_whole(context))).await
 }
 
 /// Reads a whole body. It counts as held in memory until the [`Room`] is dropped.
@@ -87,10 +100,6 @@ pub(crate) async fn read(
     let deadline = Instant::now() + limits.time;
     let announced = announced_length(headers);
     if announced.is_some_and(|length| length > limits.bytes as u64) {
-        // A client that waits for '100 Continue' has sent nothing of its body.
-        if !headers.contains_key(EXPECT) {
-            body.discard(limits.bytes);
-        }
         return Err(Problem::body_too_large(limits.bytes));
     }
     let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
@@ -106,13 +115,9 @@ pub(crate) async fn read(
             Ok(Some(Ok(chunk))) => chunk,
         };
         if chunk.len() > limits.bytes - whole.len() {
-            body.discard(limits.bytes);
             return Err(Problem::body_too_large(limits.bytes));
         }
-        if let Err(full) = room.grow(chunk.len()) {
-            body.discard(limits.bytes);
-            return Err(full);
-        }
+        room.grow(chunk.len())?;
         whole.extend_from_slice(&chunk);
     }
 }

@@ -6,6 +6,7 @@ use dataapi_server::Config;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
+use crate::keys::{secret, with_keys};
 use crate::server::{Server, ask, memory, raw, read};
 
 #[tokio::test]
@@ -144,6 +145,44 @@ async fn a_large_body_is_413_announced_or_not() {
         assert_eq!(answer.header("connection"), Some("close"));
     }
     assert_eq!(server.get("/consents/over").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_gets_an_early_answer() {
+    let (server, _) = with_keys().await;
+    let body = vec![b'x'; 12 << 20];
+    for (status, method, target, number) in [
+        (413, "POST", "/data/c/d", Some(0)),
+        (401, "POST", "/data/c/d", None),
+        (403, "POST", "/data/c/d", Some(2)),
+        (404, "POST", "/nowhere", None),
+        (405, "PUT", "/data/", None),
+        (200, "GET", "/health/live", None),
+    ] {
+        let key = number.map(|number| format!("authorization: Bearer {}\r\n", secret(number)));
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nhost: localhost\r\n{}content-length: {}\r\n\r\n",
+            key.unwrap_or_default(),
+            body.len()
+        );
+        let mut connection = server.connect().await;
+        connection.write_all(head.as_bytes()).await.expect("the head");
+        connection.write_all(&body).await.expect("the whole body");
+        let answer = read(&mut connection).await;
+        assert_eq!(answer.status, status, "{method} {target}");
+        assert_eq!(answer.header("connection"), Some("close"), "{method} {target}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_whose_body_has_arrived_leaves_its_connection_open() {
+    let (server, _) = with_keys().await;
+    let refused = "POST /data/c/d HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\nabc";
+    let last = "GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let answers = raw(server.address, format!("{refused}{refused}{last}").as_bytes()).await;
+    assert_eq!(answers.status, 401);
+    let rest = String::from_utf8_lossy(&answers.body).into_owned();
+    assert!(rest.contains("HTTP/1.1 401") && rest.ends_with(r#"{"status":"ok"}"#), "{rest}");
 }
 
 #[tokio::test]

@@ -140,7 +140,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
         // Too many or too long headers, or too long a target.
         (post(&format!("{many}content-length: 4"), "true"), 431),
         (post(&format!("x: {}", "y".repeat(1 << 20)), ""), 431),
-        (get(&format!("GET /data/?cursor={} HTTP/1.1", "y".repeat(70_000))), 414),
+        (get(&format!("GET /data/?cursor={} HTTP/1.1", "y".repeat(70_000))), 431),
     ] {
         let answers = refused(&server, request.as_bytes()).await;
         let what = &request[..request.len().min(200)];

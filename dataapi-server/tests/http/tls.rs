@@ -144,7 +144,7 @@ async fn a_client_that_agrees_on_nothing_or_asks_for_nothing_is_cut() {
     let authority = Authority::new();
     let files = Files::new(&authority, None);
     let soon = Duration::from_millis(200);
-    let config = Config { head_timeout: soon, grace: soon, ..Config::default() };
+    let config = Config { head_timeout: soon, idle_timeout: soon, ..Config::default() };
     let (server, _) = serve(&files, config).await;
     let mut silent = server.connect().await;
     let mut nothing = Vec::new();
@@ -156,4 +156,27 @@ async fn a_client_that_agrees_on_nothing_or_asks_for_nothing_is_cut() {
     assert_eq!(first.status(), 200);
     drop(first);
     let _ = timeout(PATIENCE, driven).await.expect("it is closed").expect("no panic");
+}
+
+#[tokio::test]
+async fn http2_connections_take_no_more_bytes_than_connections_may() {
+    let authority = Authority::new();
+    let files = Files::new(&authority, None);
+    // Room for two of them.
+    let config = Config { max_connection_bytes: 500_000, ..Config::default() };
+    let (server, _) = serve(&files, config).await;
+    let (mut oldest, ended) = over_http2(&server, &authority).await;
+    let mut kept = Vec::new();
+    let live = oldest.send_request(request("/health/live", "")).await.expect("an answer");
+    assert_eq!(live.status(), 200);
+    for _ in 0..2 {
+        let (mut other, driven) = over_http2(&server, &authority).await;
+        let live = other.send_request(request("/health/live", "")).await.expect("an answer");
+        assert_eq!(live.status(), 200);
+        kept.push((other, driven));
+    }
+    let _ = timeout(PATIENCE, ended).await.expect("the oldest made place").expect("no panic");
+    let (newest, driven) = kept.last_mut().expect("a connection");
+    let live = newest.send_request(request("/health/live", "")).await.expect("an answer");
+    assert!(live.status() == 200 && !driven.is_finished());
 }

@@ -24,4 +24,5 @@ mod read_only;
 mod signals;
 mod stale;
 mod start;
+mod strangers;
 mod two_servers;
