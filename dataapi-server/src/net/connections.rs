@@ -336,7 +336,7 @@ impl Protocols {
         // Over HTTP/2 a request can end without this task, so the time is looked at again after the shortest limit.
         let heartbeat = millis(times.head.min(times.idle).min(times.write));
         let mut alarm = now() + heartbeat;
-        let mut timer = pin!(sleep_until(at(alarm).into()));
+        let mut sleep = pin!(sleep_until(at(alarm).into()));
         poll_fn(|context| {
             if let Poll::Ready(output) = part.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
@@ -348,9 +348,9 @@ impl Protocols {
                 let due = place.due(times);
                 if due < alarm {
                     alarm = due;
-                    timer.as_mut().reset(at(alarm).into());
+                    sleep.as_mut().reset(at(alarm).into());
                 }
-                if timer.as_mut().poll(context).is_pending() {
+                if sleep.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
                 }
                 let now = now();
@@ -358,7 +358,7 @@ impl Protocols {
                     return Poll::Ready(Err(Ended::Late));
                 }
                 alarm = now + heartbeat;
-                timer.as_mut().reset(at(alarm).into());
+                sleep.as_mut().reset(at(alarm).into());
             }
         })
         .await

@@ -216,7 +216,7 @@ async fn heads_that_never_end_take_no_more_memory_than_connections_may() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
-        let held = sending.join_all().await;
+        let connections = sending.join_all().await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         let taken = resident(&program) - before;
         println!("{strangers} heads that never end, TLS {is_encrypted}: {taken} MB more");
@@ -226,6 +226,6 @@ async fn heads_that_never_end_take_no_more_memory_than_connections_may() {
                 timeout(HEALTH_PATIENCE, async { ask(&mut open(&program).await, LIVE).await });
             assert_eq!(live.await.expect("in time").expect("an answer"), 200);
         }
-        drop(held);
+        drop(connections);
     }
 }
