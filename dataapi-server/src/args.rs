@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use dataapi_core::{Roles, Text};
-use dataapi_server::{Config, JwksSource, TlsFiles, TokenOptions};
+use dataapi_server::{Config, JwksSource, PublicUrl, TlsFiles, TokenOptions, TrustedProxy};
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
 use tracing_subscriber::filter::Targets;
@@ -147,6 +147,22 @@ pub(crate) struct Args {
         value_parser = origin
     )]
     cors_origin: Vec<HeaderValue>,
+
+    /// The URL that clients reach the server under, such as 'https://host.example/dataapi', if a reverse proxy is in
+    /// front of it. URLs in answers begin with its path, which the proxy must strip; web pages of its origin may send
+    /// requests
+    #[arg(long, env = "DATAAPI_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<PublicUrl>,
+
+    /// Address or network of a reverse proxy, such as '10.0.0.0/8'; can be given several times, or once with commas.
+    /// Forwarded, and X-Forwarded-For, -Proto, -Host and -Prefix, are believed only from there
+    #[arg(
+        long = "trusted-proxy",
+        env = "DATAAPI_TRUSTED_PROXY",
+        value_name = "ADDR",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<TrustedProxy>,
 
     /// Maximum number of requests per second for each key. Further ones get 429 with Retry-After [default: no limit]
     #[arg(long, env = "DATAAPI_MAX_RATE", value_name = "N")]
@@ -384,6 +400,12 @@ pub(crate) enum ArgsError {
     )]
     Plaintext(SocketAddr),
 
+    #[error(
+        "refusing to serve {0}: the store has no keys and the server accepts no tokens, so the proxy would open the \
+         dialogs to anyone who can reach that URL. Create a key with 'dataapi key create'"
+    )]
+    OpenThroughAProxy(PublicUrl),
+
     #[error("--log must be a filter such as 'info' or 'dataapi_server=debug'")]
     Log,
 }
@@ -413,6 +435,8 @@ impl Args {
             answer_timeout: self.answer_timeout,
             max_buffered_bytes: self.max_buffered_bytes,
             cors_origins: self.cors_origin,
+            public_url: self.public_url,
+            trusted_proxies: self.trusted_proxies,
             max_rate: self.max_rate,
             tokens,
             page_cache_bytes: self.page_cache_bytes,
@@ -462,6 +486,16 @@ pub(crate) fn may_listen(
         Err(ArgsError::Plaintext(listen))
     } else {
         Ok(())
+    }
+}
+
+/// Refuses a public URL that others can reach, unless callers need a key or a token.
+pub(crate) fn may_be_public(url: Option<&PublicUrl>, has_keys: bool) -> Result<(), ArgsError> {
+    match url {
+        Some(url) if !has_keys && !url.is_loopback() => {
+            Err(ArgsError::OpenThroughAProxy(url.clone()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -572,6 +606,10 @@ mod tests {
             ["--cors-origin", "*"],
             ["--cors-origin", "console.example"],
             ["--cors-origin", "https://console.example/"],
+            ["--public-url", "host.example/dataapi"],
+            ["--public-url", "https://host.example/dataapi?a=b"],
+            ["--trusted-proxy", "proxy.example"],
+            ["--trusted-proxy", "10.0.0.0/33"],
             ["--jwt-keys", "keys.json"],
             ["--jwt-issuer", "https://id.example"],
             ["--jwt-keys", "http://id.example/keys"],
@@ -591,6 +629,23 @@ mod tests {
             assert!(parsed.is_err(), "{args:?}");
         }
         assert!(matches!(resolve(&["--log", "a=b=c"]), Err(ArgsError::Log)));
+    }
+
+    #[test]
+    fn a_public_url_that_others_reach_needs_keys() {
+        let may = |url: &str, has_keys| may_be_public(Some(&url.parse().expect(url)), has_keys);
+        let refused = may("https://host.example/dataapi", false);
+        assert!(matches!(refused, Err(ArgsError::OpenThroughAProxy(_))));
+        assert!(may("https://host.example/dataapi", true).is_ok());
+        assert!(may("http://localhost:8081/dataapi", false).is_ok());
+        assert!(may_be_public(None, false).is_ok());
+    }
+
+    #[test]
+    fn proxies_are_given_one_by_one_or_with_commas() {
+        let args = ["--trusted-proxy", "10.0.0.1,fd00::/8", "--trusted-proxy", "127.0.0.1"];
+        let settings = resolve(&args).expect("settings");
+        assert_eq!(settings.config.trusted_proxies.len(), 3);
     }
 
     #[test]

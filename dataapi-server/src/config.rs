@@ -9,7 +9,9 @@ use http::HeaderValue;
 
 use crate::auth::access_log;
 use crate::auth::tokens::TokenOptions;
+use crate::net::public_url::PublicUrl;
 use crate::net::tls::Tls;
+use crate::net::trusted_proxies::TrustedProxy;
 
 /// The target of the access log's events, which have the level `info`. A subscriber can send them to a sink of their
 /// own.
@@ -59,6 +61,13 @@ pub struct Config {
     /// The origins, such as `https://console.example`, of web pages that may send requests. This server's own pages
     /// always may.
     pub cors_origins: Vec<HeaderValue>,
+    /// The URL that clients reach this server under, if a reverse proxy is in front of it. Its path begins each URL in
+    /// an answer, and the proxy strips it from requests; pages of its origin may send requests. `None` if clients
+    /// reach the server itself, or if trusted proxies name the prefix in `X-Forwarded-Prefix`.
+    pub public_url: Option<PublicUrl>,
+    /// The reverse proxies whose headers `Forwarded` and `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are
+    /// believed. From anyone else they say nothing.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// The time limit for the TLS handshake, for an idle connection, and for the head of a request. An idle HTTP/2
     /// connection is closed after this time, or after up to twice as long.
     pub head_timeout: Duration,
@@ -91,6 +100,8 @@ impl Default for Config {
             max_in_flight: 1_024,
             max_buffered_bytes: 512 << 20,
             cors_origins: Vec::new(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
             tls: None,
             head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),

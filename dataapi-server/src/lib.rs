@@ -64,7 +64,10 @@ pub use crate::config::{ACCESS_TARGET, Config};
 use crate::metrics::Metrics;
 use crate::net::connections::{self, ConnectionLimits};
 use crate::net::cors;
+pub use crate::net::public_url::{NotAPublicUrl, PublicUrl};
 pub use crate::net::tls::{Tls, TlsError, TlsFiles};
+pub use crate::net::trusted_proxies::{NotANetwork, TrustedProxy};
+use crate::openapi::Description;
 use crate::problem::Cut;
 use crate::state::State;
 
@@ -79,7 +82,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let metrics = Metrics::new(router::routes().iter().map(|route| route.template.as_str()));
-    let state = State::new(Arc::clone(&store), &config, metrics, openapi::document());
+    let description = Description::new(config.public_url.as_ref());
+    let state = State::new(Arc::clone(&store), &config, metrics, description);
     let state = Arc::new(state);
     state.keyring.load(&*store).await;
     let limits = ConnectionLimits {

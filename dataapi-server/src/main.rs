@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use args::{Args, LogFormat, Settings, StoreUrl, may_listen};
+use args::{Args, LogFormat, Settings, StoreUrl, may_be_public, may_listen};
 use clap::Parser;
 use dataapi::OpenOptions;
 use dataapi_server::{ACCESS_TARGET, Tls};
@@ -62,6 +62,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot open the store '{url}': {}", with_causes(&error)))?;
     let has_keys = !store.keys().await?.is_empty() || config.tokens.is_some();
     may_listen(listen, has_keys, config.tls.is_some(), insecure_plaintext)?;
+    may_be_public(config.public_url.as_ref(), has_keys)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;

@@ -15,6 +15,8 @@ use http::header::{
 };
 use http::{HeaderValue, Response, StatusCode};
 
+use crate::net::forwarded::Unclear;
+
 /// What a request lacks, for `WWW-Authenticate` (RFC 6750, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Challenge {
@@ -283,6 +285,14 @@ impl From<BodyError> for Problem {
             BodyError::NotJson(detail) => Self::not_json(detail),
             BodyError::WrongShape(invalid) => invalid.into(),
         }
+    }
+}
+
+/// A request through a trusted proxy whose headers do not say clearly where it comes from.
+impl From<Unclear> for Problem {
+    fn from(unclear: Unclear) -> Self {
+        let detail = format!("{unclear}; the operator can correct the proxy's configuration");
+        Self::new(ProblemKind::BadForwarding, detail)
     }
 }
 

@@ -63,6 +63,11 @@ impl ReadyPages {
         Asked { key: (prefix, request), revision }
     }
 
+    /// Notes a request whose page is neither taken from the cache nor put into it.
+    pub(crate) fn ask_apart(prefix: Prefix, request: PageRequest) -> Asked {
+        Asked { key: (prefix, request), revision: None }
+    }
+
     /// Returns the page if it is in the cache.
     pub(crate) fn find(&self, asked: &Asked) -> Option<ReadyPage> {
         self.at(asked.revision?).pages.get(&asked.key).cloned()

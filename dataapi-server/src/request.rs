@@ -1,5 +1,7 @@
 //! A request as its handler sees it: what was sent, the caller's reach, and the state of the server.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::ops::Deref;
 
 use dataapi_core::{CustomerId, DialogId, DialogStore, Filter};
@@ -10,6 +12,7 @@ use crate::auth::access_log::AccessEntry;
 use crate::auth::reach::CallerReach;
 use crate::net::body::{self, RequestBody};
 use crate::net::buffers::Room;
+use crate::net::forwarded::Forwarded;
 use crate::path::{Parameters, Prefix};
 use crate::problem::Problem;
 use crate::state::State;
@@ -18,6 +21,8 @@ use crate::state::State;
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) target: Uri,
+    /// The address at the other end of the connection: the client's own or that of a proxy.
+    pub(crate) peer: IpAddr,
     pub(crate) headers: HeaderMap,
 }
 
@@ -29,6 +34,7 @@ pub(crate) struct Request<'r> {
     pub(crate) reach: CallerReach,
     pub(crate) parameters: Parameters<'r>,
     pub(crate) head: &'r RequestHead,
+    pub(crate) forwarded: &'r Forwarded,
     pub(crate) body: &'r mut dyn RequestBody,
     pub(crate) access: &'r mut AccessEntry,
 }
@@ -48,6 +54,13 @@ impl Deref for Admitted<'_> {
 }
 
 impl<'r> Request<'r> {
+    /// Returns what every URL in the answer begins with: the path that proxies have stripped, and the prefix of the
+    /// request.
+    pub(crate) fn url_prefix(&self) -> Cow<'static, str> {
+        let (public, own) = (self.state.public_prefix(self.forwarded), self.prefix.as_str());
+        if public.is_empty() { own.into() } else { format!("{public}{own}").into() }
+    }
+
     /// The query string; empty if there is none.
     pub(crate) fn query(&self) -> &'r str {
         self.head.target.query().unwrap_or_default()

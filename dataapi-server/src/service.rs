@@ -25,6 +25,7 @@ use crate::auth::origin;
 use crate::auth::reach::CallerReach;
 use crate::metrics;
 use crate::net::body::{BrokeOff, Chunks, RequestBody};
+use crate::net::peer::Peer;
 use crate::problem::Problem;
 use crate::request::{Request, RequestHead};
 use crate::router::{Found, Needs, Time};
@@ -42,15 +43,16 @@ pub(crate) fn filter(
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {
     warp::method()
         .and(warp::ext::get::<Uri>())
+        .and(warp::ext::get::<Peer>())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream().map(chunks))
-        .then(move |method, target: Uri, headers, body| {
+        .then(move |method, target: Uri, Peer(peer), headers, body| {
             let state = Arc::clone(&state);
             // Without the box, each layer around it would move its kilobytes, and each idle connection would reserve
             // memory for them.
-            Box::pin(
-                async move { answer(&state, RequestHead { method, target, headers }, body).await },
-            )
+            Box::pin(async move {
+                answer(&state, RequestHead { method, target, peer, headers }, body).await
+            })
         })
 }
 
@@ -129,7 +131,7 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
     response
 }
 
-/// Checks the path, the method, the origin and the key, then calls the handler, which checks the query, the ids and the
+/// Checks the path, the method, what proxies say, the origin and the key, then calls the handler, which checks the query, the ids and the
 /// body. The first of them that is wrong is reported.
 async fn handle(
     state: &State,
@@ -141,10 +143,13 @@ async fn handle(
     let found = found.ok_or_else(Problem::no_such_route)?;
     let route = found.route(&head.method);
     let route = route.ok_or_else(|| Problem::method_not_allowed(found.allowed()))?;
+    let forwarded = &state.trusted_proxies.read(head.peer, &head.headers)?;
     let reach = match route.needs {
         Needs::Key(role) => {
-            origin::check(&head.target, &head.headers, &state.cors_origins)?;
+            let own = state.own_origin(forwarded);
+            origin::check(&head.target, &head.headers, own, &state.cors_origins)?;
             access.begin(state.log_access);
+            access.peer(&*state.store, forwarded.client);
             let reach = state.keyring.check(&head.headers, role, &*state.clock, access)?;
             CallerReach::new(reach)
         }
@@ -152,7 +157,8 @@ async fn handle(
     };
     let Found { prefix, parameters, .. } = found;
     let body = &mut body;
-    let answering = route.answer(Request { state, prefix, reach, parameters, head, body, access });
+    let request = Request { state, prefix, reach, parameters, head, forwarded, body, access };
+    let answering = route.answer(request);
     if route.time == Time::Own {
         return answering.await;
     }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum ProblemKind {
     /// The query string is invalid.
     BadQuery,
+    /// What a trusted proxy says of the request is malformed or contradicts itself.
+    BadForwarding,
     /// The body is not JSON.
     NotJson,
     /// The request needs a key and has none.
@@ -76,6 +78,9 @@ impl ProblemKind {
     const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::BadQuery => (400, "urn:dataapi:problem:bad-query", "The query is invalid"),
+            Self::BadForwarding => {
+                (400, "urn:dataapi:problem:bad-forwarding", "The headers of the proxy are unclear")
+            }
             Self::NotJson => (400, "urn:dataapi:problem:not-json", "The body is not JSON"),
             Self::KeyNeeded => (401, "urn:dataapi:problem:key-needed", "A key is needed"),
             Self::KeyRefused => (401, "urn:dataapi:problem:key-refused", "The key is refused"),

@@ -35,7 +35,7 @@ pub(crate) async fn read_customer_data(mut request: Request<'_>) -> Answer {
     let asked = wire::subject_request(customer_id, request.query()).map_err(Problem::bad_query)?;
     let found = store.subject_data(&asked).await?;
     let next = found.next.as_ref();
-    let next = next.map(|next| wire::next_subject_url(request.prefix.as_str(), &asked, next));
+    let next = next.map(|next| wire::next_subject_url(&request.url_prefix(), &asked, next));
     Ok(send(page(&wire::Page::new(&found, asked.window(), next.as_deref()))?))
 }
 

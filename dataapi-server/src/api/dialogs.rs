@@ -7,6 +7,7 @@ use http::header::LOCATION;
 
 use crate::api::answer::{Answer, json, page, send};
 use crate::problem::Problem;
+use crate::ready_pages::ReadyPages;
 use crate::request::Request;
 
 /// Page through consented dialogs, newest first
@@ -30,7 +31,11 @@ pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
     let reach = request.reach.for_store().clone();
     let asked = wire::page_request(request.query(), reach).map_err(Problem::bad_query)?;
     request.note_filter(asked.filter());
-    let key = ready_pages.ask(&*store, request.prefix, asked);
+    let key = match request.forwarded.prefix {
+        // `next` has a prefix that another request may not have.
+        Some(_) => ReadyPages::ask_apart(request.prefix, asked),
+        None => ready_pages.ask(&*store, request.prefix, asked),
+    };
     if let Some(ready) = ready_pages.find(&key) {
         return Ok(send(ready));
     }
@@ -41,7 +46,7 @@ pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
         other => other.into(),
     })?;
     let next = found.next.as_ref();
-    let next = next.map(|next| wire::next_page_url(request.prefix.as_str(), asked, next));
+    let next = next.map(|next| wire::next_page_url(&request.url_prefix(), asked, next));
     let ready = page(&wire::Page::new(&found, asked.window(), next.as_deref()))?;
     ready_pages.keep(&*store, key, ready.clone());
     Ok(send(ready))
@@ -83,7 +88,7 @@ pub(crate) async fn insert_dialog(mut request: Request<'_>) -> Answer {
     let mut response = json(&wire::Dialog::received(&dialog, received))?;
     *response.status_mut() = StatusCode::CREATED;
     let (customer_id, dialog_id) = (dialog.customer_id.as_str(), dialog.dialog_id.as_str());
-    let location = wire::dialog_url(request.prefix.as_str(), customer_id, dialog_id);
+    let location = wire::dialog_url(&request.url_prefix(), customer_id, dialog_id);
     response.headers_mut().insert(LOCATION, location.try_into().map_err(Problem::internal)?);
     Ok(response)
 }

@@ -14,7 +14,6 @@ use zip::ZipArchive;
 use zip::result::ZipResult;
 
 use crate::api::answer::Answer;
-use crate::path::Prefix;
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -24,7 +23,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
      img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 
-/// Starts the page. The URL is relative, so that the page works under both prefixes. The validator's badge is off,
+/// Starts the page. The URL is relative, so that the page works under every prefix. The validator's badge is off,
 /// because it would come from another host.
 const INITIALIZER: &str = r##"window.onload = () => {
   window.ui = SwaggerUIBundle({
@@ -88,13 +87,10 @@ fn unpack() -> ZipResult<HashMap<&'static str, (&'static str, Bytes)>> {
     responses((status = 308, description = "The page is at `/docs/`", headers(("Location" = String, description = "The relative URL of the page"))))
 )]
 pub(crate) async fn docs_entrance(request: Request<'_>) -> Answer {
-    let location = match request.prefix {
-        Prefix::Bare => "/docs/",
-        Prefix::V1 => "/v1/docs/",
-    };
+    let location = format!("{}/docs/", request.url_prefix());
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
+    response.headers_mut().insert(LOCATION, location.try_into().map_err(Problem::internal)?);
     Ok(response)
 }
 

@@ -15,7 +15,11 @@ use crate::request::Request;
     responses((status = 200, description = "This description, as OpenAPI 3.1", body = Object))
 )]
 pub(crate) async fn read_description(request: Request<'_>) -> Answer {
-    let body = request.state.openapi.clone();
+    let description = &request.state.openapi;
+    let body = match &request.forwarded.prefix {
+        Some(prefix) => description.under(prefix.as_str()),
+        None => description.own(),
+    };
     let mut response = typed(body, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)

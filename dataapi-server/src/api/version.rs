@@ -57,12 +57,14 @@ pub(crate) async fn read_version(mut request: Request<'_>) -> Answer {
 
 /// Whether the caller may use routes for `admin`. This route is open to anyone.
 fn is_admin(request: &mut Request<'_>) -> bool {
-    let State { keyring, clock, cors_origins, log_access, .. } = request.state;
+    let State { store, keyring, clock, cors_origins, log_access, .. } = request.state;
     let RequestHead { target, headers, .. } = request.head;
     if headers.contains_key(AUTHORIZATION) {
         // The access log has every attempt to use a key.
         request.access.begin(*log_access);
+        request.access.peer(&**store, request.forwarded.client);
     }
-    origin::check(target, headers, cors_origins).is_ok()
+    let own = request.state.own_origin(request.forwarded);
+    origin::check(target, headers, own, cors_origins).is_ok()
         && keyring.check(headers, Role::Admin, &**clock, request.access).is_ok()
 }

@@ -1,6 +1,7 @@
 //! The access log, for auditors: who sent which request, and the status of the answer. Like the ledger, it names
 //! dialogs and customers only by keyed hashes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use dataapi_core::{CustomerId, DialogId, DialogRef, DialogStore, Filter, KeyName};
@@ -40,6 +41,7 @@ pub(crate) struct AccessEntry {
     /// Whether the request is logged: it is for data, and the log is on.
     is_noted: bool,
     caller: Option<Caller>,
+    peer: Option<DialogRef>,
     dialog: Option<DialogRef>,
     customer: Option<DialogRef>,
     filter: String,
@@ -55,6 +57,13 @@ impl AccessEntry {
     pub(crate) fn by(&mut self, caller: &Caller) {
         if self.is_noted {
             self.caller = Some(caller.clone());
+        }
+    }
+
+    /// Notes the address of the client: it is personal data, so by its keyed hash, as an id is.
+    pub(crate) fn peer(&mut self, store: &dyn DialogStore, client: IpAddr) {
+        if self.is_noted {
+            self.peer = client.to_string().parse().ok().map(|address| store.reference(&address));
         }
     }
 
@@ -108,6 +117,7 @@ impl AccessEntry {
                 method,
                 route,
                 status = status.as_u16(),
+                peer_ref = self.peer.map(tracing::field::display),
                 dialog_ref = self.dialog.map(tracing::field::display),
                 customer_ref = self.customer.map(tracing::field::display),
                 filter = Some(self.filter.as_str()).filter(|filter| !filter.is_empty()),

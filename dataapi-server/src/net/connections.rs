@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::net::peer::{FromPeer, Peer};
 use crate::net::tls::{HTTP_2, Tls};
 
 /// The maximum size of a head in bytes, and of what is read or written at once.
@@ -92,8 +93,9 @@ pub(crate) async fn run(
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept(), if connections.len() < limits.most => match accepted {
-                Ok((stream, _)) => {
-                    let (protocols, service) = (Arc::clone(&protocols), service.clone());
+                Ok((stream, peer)) => {
+                    let service = FromPeer { peer: Peer(peer.ip()), service: service.clone() };
+                    let protocols = Arc::clone(&protocols);
                     let (tls, stopping) = (tls.clone(), stopping.clone());
                     connections.spawn(async move {
                         if let Err(error) = protocols.serve(stream, tls, service, stopping).await {
