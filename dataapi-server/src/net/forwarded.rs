@@ -94,6 +94,9 @@ fn of_standard_header(
     let mut told = Told::default();
     // A proxy adds an element to the last line, or a line.
     for line in headers.get_all(FORWARDED).iter().rev() {
+        if !is_trusted(told.client.unwrap_or(peer)) {
+            break;
+        }
         let line = line.to_str().ok().and_then(elements).ok_or(MALFORMED)?;
         for element in line.into_iter().rev() {
             if !is_trusted(told.client.unwrap_or(peer)) {

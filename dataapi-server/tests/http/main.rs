@@ -19,6 +19,7 @@ mod description;
 mod failures;
 mod limits;
 mod pages;
+mod proxies;
 mod roles;
 mod shutdown;
 mod smuggling;

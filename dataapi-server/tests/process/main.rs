@@ -11,6 +11,9 @@ mod load;
 mod patience;
 #[path = "../support/program.rs"]
 mod program;
+#[cfg(target_os = "linux")]
+#[path = "../support/server.rs"]
+mod server;
 
 mod crash;
 mod descriptors;
@@ -18,7 +21,11 @@ mod descriptors;
 mod disk_full;
 mod dying_clients;
 mod newer_schema;
+#[cfg(target_os = "linux")]
+mod nginx;
 mod overload;
+#[cfg(target_os = "linux")]
+mod proxied;
 #[cfg(target_os = "linux")]
 mod read_only;
 mod signals;
