@@ -31,6 +31,7 @@
 mod api;
 mod auth;
 mod config;
+mod description;
 mod erasure_watch;
 #[cfg(test)]
 mod fuzz;
@@ -61,13 +62,13 @@ use tower_service::Service as _;
 
 pub use crate::auth::tokens::{JwksSource, TokenOptions};
 pub use crate::config::{ACCESS_TARGET, Config};
+use crate::description::Description;
 use crate::metrics::Metrics;
 use crate::net::connections::{self, ConnectionLimits};
 use crate::net::cors;
 pub use crate::net::public_url::{NotAPublicUrl, PublicUrl};
 pub use crate::net::tls::{Tls, TlsError, TlsFiles};
 pub use crate::net::trusted_proxies::{NotANetwork, TrustedProxy};
-use crate::openapi::Description;
 use crate::problem::Cut;
 use crate::state::State;
 
@@ -82,7 +83,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let metrics = Metrics::new(router::routes().iter().map(|route| route.template.as_str()));
-    let description = Description::new(config.public_url.as_ref());
+    let description = Description::new(openapi::description(), config.public_url.as_ref());
     let state = State::new(Arc::clone(&store), &config, metrics, description);
     let state = Arc::new(state);
     state.keyring.load(&*store).await;

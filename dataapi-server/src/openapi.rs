@@ -1,16 +1,13 @@
 //! `/openapi.json`: the API's description, made from the table of routes, the handlers and the types of the JSON.
 
-use bytes::Bytes;
 use dataapi_wire as wire;
 use http::Method;
-use utoipa::openapi::Server;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use crate::net::public_url::PublicUrl;
 use crate::router::{Descriptions, Needs, Route, routes};
 
 #[derive(OpenApi)]
@@ -189,52 +186,13 @@ fn headers(status: &str) -> &'static [Header] {
     }
 }
 
-fn description() -> utoipa::openapi::OpenApi {
+/// Returns the description of a server that clients reach without a prefix.
+pub(crate) fn description() -> utoipa::openapi::OpenApi {
     let mut description = General::openapi();
     description.merge(Descriptions::openapi());
     Keys.modify(&mut description);
     Problems.modify(&mut description);
     description
-}
-
-/// The description as JSON. Only its `servers` depend on where clients find the server.
-pub(crate) struct Description {
-    own: Bytes,
-    servers: Vec<Server>,
-    /// All but the servers.
-    rest: Vec<u8>,
-}
-
-impl Description {
-    /// Renders the description of a server with this public URL.
-    pub(crate) fn new(public_url: Option<&PublicUrl>) -> Self {
-        let mut description = description();
-        let servers = description.servers.take().unwrap_or_default();
-        // It is made of compiled-in values, so it cannot fail on one machine and succeed on another.
-        let rest = serde_json::to_vec(&description).unwrap_or_default();
-        let mut description = Self { own: Bytes::new(), servers, rest };
-        description.own =
-            description.under(&public_url.map(PublicUrl::to_string).unwrap_or_default());
-        description
-    }
-
-    /// Returns the description of the server at its own URL.
-    pub(crate) fn own(&self) -> Bytes {
-        self.own.clone()
-    }
-
-    /// Renders the description of a server whose URLs begin like this.
-    pub(crate) fn under(&self, base: &str) -> Bytes {
-        let servers = self.servers.iter().cloned().map(|mut server| {
-            let url = format!("{base}{}", server.url.trim_end_matches('/'));
-            server.url = if url.is_empty() { "/".to_owned() } else { url };
-            server
-        });
-        let servers = serde_json::to_vec(&servers.collect::<Vec<_>>()).unwrap_or_default();
-        // The rest is an object with members.
-        let members = self.rest.get(1..).unwrap_or_default();
-        [b"{\"servers\":", &*servers, b",", members].concat().into()
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use crate::auth::keyring::Keyring;
 use crate::auth::origin::OwnOrigin;
 use crate::config::Config;
+use crate::description::Description;
 use crate::metrics::Metrics;
 use crate::net::body::BodyLimits;
 use crate::net::buffers::Buffers;
@@ -17,7 +18,6 @@ use crate::net::forwarded::Forwarded;
 use crate::net::public_url::{PathPrefix, PublicUrl};
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::net::web_origin::Scheme;
-use crate::openapi::Description;
 use crate::ready_pages::ReadyPages;
 
 /// The state of the server that all requests share.
