@@ -25,6 +25,7 @@ mod check;
 mod copy;
 mod erase;
 mod error;
+mod exposure;
 mod new_store;
 mod open;
 mod read;
@@ -46,6 +47,7 @@ use dataapi_core::{
     Keys, Ledger, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
     Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, SystemClock, Upkeep,
 };
+use rusqlite::Connection;
 
 pub use crate::backup::{Backup, BackupError, OnStep, Restored, Since, restore};
 pub use crate::check::{Damage, check};
@@ -55,11 +57,13 @@ use crate::erase::scrub::{ScrubOutcome, Scrubber};
 use crate::erase::upkeep::UpkeepThread;
 pub use crate::error::OpenError;
 use crate::error::SqliteError;
+pub use crate::exposure::{Exposure, exposure};
 use crate::read::readers::{Cost, Readers};
 use crate::read::revisions::Revisions;
 use crate::read::{changes, counts, dialogs, pages, subject};
 use crate::rows::identity::Identity;
 use crate::rows::{keys, ledger};
+use crate::schema::SchemaObject;
 use crate::write::commits::Commits;
 use crate::write::transaction::Transaction;
 use crate::write::writer::Writer;
@@ -137,10 +141,12 @@ impl SqliteStore {
     /// Opens the store at `path` and brings its schema up to date. Creates the store if it does not exist and
     /// the options say so. Blocks while it reads the disk.
     ///
-    /// Only its owner can read and write a new file.
+    /// Only its owner can read and write a new file. A file that is there keeps its permissions; if others may use
+    /// it, or if its schema has something that DataAPI did not make, the log warns.
     ///
     /// # Errors
-    /// See [`OpenError`]. A file that is not a store, or that a newer version wrote, is left unchanged.
+    /// See [`OpenError`]. What is no regular file, a file that is not a store, one that a newer version wrote, and
+    /// one that has triggers is left unchanged.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let Options { clock, create, readers, queue, cache_bytes, erase_within } = options;
         let connection = open::open_for_writing(path, create, cache_bytes)?;
@@ -148,6 +154,7 @@ impl SqliteStore {
         let identity = Identity::load(&connection)?;
         // SQLite follows links, and names the other files of the store after the file that they lead to.
         let path = &path.canonicalize().map_err(OpenError::Files)?;
+        warn_of_strangers(path, &connection)?;
         let erasures = Arc::new(Erasures::default());
         let mut scrubber = Scrubber::open(path, Arc::clone(&clock))?;
         if !matches!(scrubber.finish(&erasures), Ok(ScrubOutcome::Clean)) {
@@ -174,18 +181,35 @@ impl SqliteStore {
     }
 }
 
+/// Warns of files that other users may read, and of what somebody else has put into the schema.
+fn warn_of_strangers(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    for exposed in exposure(path)? {
+        tracing::warn!("{exposed}");
+    }
+    for SchemaObject { kind, .. } in schema::difference(connection)?.foreign {
+        tracing::warn!(
+            "the store's schema has a {kind} that DataAPI did not make; it could hold copies of texts that no erasure \
+             reaches; 'dataapi check' names it"
+        );
+    }
+    Ok(())
+}
+
 /// The version of the SQLite library that is built in.
 pub fn sqlite_version() -> &'static str {
     rusqlite::version()
 }
 
-/// Lists the files of the store at `path` that exist: the database, and all files in its folder whose name
+/// Lists the files of the store at `path` that exist: the database, and all regular files in its folder whose name
 /// begins with the database's name and a hyphen.
 ///
 /// # Errors
-/// [`OpenError::Missing`] if there is no file at `path`, and [`OpenError::Files`] if its folder cannot be read.
+/// [`OpenError::Missing`] if there is no file at `path`, [`OpenError::NotAFile`] if it is no regular one, and [`OpenError::Files`] if its folder cannot be read.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let database = path.canonicalize().map_err(|_| OpenError::Missing)?;
+    if !database.is_file() {
+        return Err(OpenError::NotAFile);
+    }
     let mut prefix = database.file_name().unwrap_or_default().to_owned();
     prefix.push("-");
     let folder = database.parent().unwrap_or(Path::new("/")).to_owned();
@@ -193,7 +217,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
     for entry in folder.read_dir().map_err(OpenError::Files)? {
         let path = entry.map_err(OpenError::Files)?.path();
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        if name.starts_with(prefix.as_encoded_bytes()) {
+        if name.starts_with(prefix.as_encoded_bytes()) && path.is_file() {
             files.push(path);
         }
     }
