@@ -74,9 +74,38 @@ impl From<PoolError> for PostgresError {
         Self::NoConnection(match error {
             PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => overloaded(),
             PoolError::Closed => closed(),
-            _ => unavailable("PostgreSQL cannot be reached or refuses the connection"),
+            PoolError::Backend(error) => not_connected(&error),
+            _ => unavailable(UNREACHABLE),
         })
     }
+}
+
+const UNREACHABLE: &str = "PostgreSQL cannot be reached or refuses the connection";
+
+/// Why there is no connection. The messages of the database are not shown: they name users and databases.
+fn not_connected(error: &tokio_postgres::Error) -> StoreError {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    let reason = match error.code().map(SqlState::code) {
+        Some(code) if code.starts_with("28") => "PostgreSQL refuses the user or the password".into(),
+        Some("3D000") => "PostgreSQL has no database of this name".into(),
+        Some("53300") => "PostgreSQL has no connection left".into(),
+        Some(code) => format!("PostgreSQL refuses the connection: {code}"),
+        // The library has no other way to tell these apart.
+        None => match error.to_string().as_str() {
+            // A certificate that was sent can be quoted in it.
+            "error performing TLS handshake" => {
+                let cause: String = cause.chars().take(300).flat_map(char::escape_debug).collect();
+                format!("TLS with PostgreSQL failed: {cause}")
+            }
+            "invalid configuration" if cause == "password missing" => {
+                "PostgreSQL asks for a password, and there is none in the URL, in PGPASSWORD or in a password file; a \
+                 password file that others than its owner may use is ignored: run chmod 600 on it"
+                    .into()
+            }
+            _ => UNREACHABLE.into(),
+        },
+    };
+    StoreError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER }
 }
 
 impl From<PostgresError> for StoreError {
@@ -163,6 +192,14 @@ pub enum OpenError {
          'dataapi'"
     )]
     Unfinished,
+
+    /// A table of the store has a trigger or a rule. DataAPI makes none, and one could copy texts to where no erasure
+    /// reaches them. Nothing was changed.
+    #[error(
+        "a table of the store has a trigger or a rule that DataAPI did not make and that could copy texts elsewhere; \
+         find it with \\d in psql, find out who made it, and drop it"
+    )]
+    Trigger,
 
     /// The store contains an impossible value.
     #[error("the store is damaged")]

@@ -32,6 +32,7 @@ mod dates;
 mod erase;
 mod error;
 mod keys;
+mod passwords;
 mod pipeline;
 mod pool;
 mod read;
@@ -170,6 +171,10 @@ impl PostgresStore {
     /// host on another machine must prove its identity by TLS. Its certificate is checked against the operating
     /// system's root certificates, or against those in the file that `?sslrootcert=` names. `?sslmode=disable` turns
     /// TLS off, for networks that are protected in another way.
+    ///
+    /// A password that is not in the URL comes from the variable `PGPASSWORD`, or from the password file that
+    /// `?passfile=`, or else the variable `PGPASSFILE`, names, or else from `~/.pgpass`. As with libpq, a password file
+    /// is ignored if others than its owner may use it.
     ///
     /// # Errors
     /// See [`OpenError`]. No error shows the URL, because it contains a password.
