@@ -105,6 +105,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             "the ledger does not contain the noted head: it was cut off or rewritten".into()
         );
     }
-    println!("{events} events, the ledger is whole");
+    println!("{events} events, the ledger is intact");
     Ok(())
 }

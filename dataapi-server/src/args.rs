@@ -8,12 +8,15 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use dataapi_core::{Roles, Text};
 use dataapi_server::{Config, JwksSource, TlsFiles, TokenOptions};
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
 use tracing_subscriber::filter::Targets;
+
+use crate::secrets::{SecretError, from_file};
 
 /// The maximum of `--max-text-bytes`. A whole body is held in memory.
 const TEXT_BYTES_CEILING: usize = 16 * 1024 * 1024;
@@ -54,8 +57,8 @@ pub(crate) struct Args {
     #[arg(long, env = "DATAAPI_INSECURE_PLAINTEXT")]
     insecure_plaintext: bool,
 
-    /// The store: sqlite:PATH or postgres://USER@HOST/DATABASE, created if it is missing, or memory:. Put a password
-    /// into the environment variable, because other users of the machine can see the command line
+    /// The store: sqlite:PATH or postgres://USER@HOST/DATABASE, created if it is missing, or memory:. Put a URL with a
+    /// password into the environment variable or a file, because other users of the machine can see the command line
     #[arg(
         long,
         env = "DATAAPI_STORE",
@@ -64,6 +67,10 @@ pub(crate) struct Args {
         default_value = "sqlite:./dialogs.db"
     )]
     store: StoreUrl,
+
+    /// File with the URL of the store, in place of --store
+    #[arg(long, env = "DATAAPI_STORE_FILE", value_name = "FILE")]
+    store_file: Option<PathBuf>,
 
     /// Maximum number of open connections. Further ones wait until one ends
     #[arg(
@@ -224,6 +231,10 @@ pub(crate) struct Args {
         value_delimiter = ','
     )]
     read_replicas: Vec<StoreUrl>,
+
+    /// File with the URLs of standbys in one line, with commas between them, in place of --read-replica
+    #[arg(long = "read-replica-file", env = "DATAAPI_READ_REPLICA_FILE", value_name = "FILE")]
+    read_replicas_file: Option<PathBuf>,
 
     /// About how many bytes of the store to cache in memory for writes. Reads use the operating system's cache
     #[arg(long, env = "DATAAPI_STORE_CACHE_BYTES", value_name = "BYTES", default_value_t = 16 << 20)]
@@ -389,6 +400,24 @@ pub(crate) enum ArgsError {
 }
 
 impl Args {
+    /// Parses the command line and the environment, and reads the secrets that are in files. Where that is wrong, or
+    /// help was asked for, it ends the process.
+    pub(crate) fn read() -> Result<Self, SecretError> {
+        let matches = Self::command().try_get_matches().unwrap_or_else(|error| end(error));
+        let mut args = Self::from_arg_matches(&matches)
+            .unwrap_or_else(|error| end(error.format(&mut Self::command())));
+        let store = ("--store-file", "store_file", args.store_file.as_deref());
+        if let Some(url) = from_file(&matches, "store", store)? {
+            args.store = url.into();
+        }
+        let replicas =
+            ("--read-replica-file", "read_replicas_file", args.read_replicas_file.as_deref());
+        if let Some(urls) = from_file(&matches, "read_replicas", replicas)? {
+            args.read_replicas = urls.split(',').map(|url| url.to_owned().into()).collect();
+        }
+        Ok(args)
+    }
+
     pub(crate) fn resolve(self) -> Result<Settings, ArgsError> {
         let log = self.log.parse::<Targets>().map_err(|_| ArgsError::Log)?;
         let tokens = match (self.jwt_keys, self.jwt_issuer, self.jwt_audience) {
@@ -445,6 +474,25 @@ impl Args {
             log_format,
         })
     }
+}
+
+/// Prints the help, or what is wrong with the command line, and ends the process.
+fn end(error: clap::Error) -> ! {
+    without_secrets(error).exit()
+}
+
+/// The error without the passwords that a value which it repeats could hold, such as a URL without its flag.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
+        let Some(ContextValue::String(typed)) = error.get(kind) else { continue };
+        let shown = dataapi::redacted(typed);
+        if shown != *typed {
+            error.insert(kind, ContextValue::String(shown));
+            // It shows how to pass the value otherwise.
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    error
 }
 
 /// Refuses an address beyond loopback, unless callers need a key or a token and the connection is encrypted.

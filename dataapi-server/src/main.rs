@@ -4,6 +4,7 @@ mod args;
 #[cfg(test)]
 #[path = "../../tests/documents/flag_tables.rs"]
 mod flag_tables;
+mod secrets;
 
 use std::error::Error;
 use std::fs::File;
@@ -15,7 +16,6 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use args::{Args, LogFormat, Settings, StoreUrl, may_listen};
-use clap::Parser;
 use dataapi::OpenOptions;
 use dataapi_server::{ACCESS_TARGET, Tls};
 use serde_json::json;
@@ -32,7 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
+    match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dataapi-server: {}", with_causes(&*error));
@@ -41,10 +41,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn Error>> {
     keep_out_of_crash_files()?;
     allow_connections();
-    let settings = args.resolve()?;
+    let settings = Args::read()?.resolve()?;
     let Settings { listen, insecure_plaintext, store: url, log, log_format, .. } = settings;
     let mut config = settings.config;
     start_log(log, log_format, settings.access_log.as_deref())?;

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::terminal::say;
+use crate::terminal::{counted, say};
 
 pub(super) async fn run(args: AuditArgs, context: &Context) -> Result<Exit, CommandError> {
     match args {
@@ -52,7 +52,8 @@ async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Ex
     match found {
         Ok(head) => {
             let mut output = Output::stdout();
-            writeln!(output, "{} events, the ledger is intact: {head}", head.positions.events())?;
+            let events = counted(head.positions.events(), "event");
+            writeln!(output, "{events}, the ledger is intact: {head}")?;
             output.finish()?;
             Ok(Exit::Done)
         }
@@ -81,6 +82,6 @@ async fn export(
         }
     }
     output.finish()?;
-    context.note(&format!("{} events exported", after.events()));
+    context.note(&format!("{} exported", counted(after.events(), "event")));
     Ok(Exit::Done)
 }

@@ -279,7 +279,9 @@ fn fetch(source: &JwksSource) -> Result<Vec<u8>, String> {
         .timeout_global(Some(EARLIEST))
         .build()
         .into();
-    let mut answer = agent.get(url).call().map_err(|error| error.to_string())?;
+    // Some messages quote the URL.
+    let shown = |error: ureq::Error| error.to_string().replace(url, &dataapi::redacted(url));
+    let mut answer = agent.get(url).call().map_err(shown)?;
     let body = answer.body_mut().with_config().limit(LARGEST).read_to_vec();
     body.map_err(|error| error.to_string())
 }

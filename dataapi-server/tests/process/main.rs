@@ -24,4 +24,5 @@ mod read_only;
 mod signals;
 mod stale;
 mod start;
+mod store_files;
 mod two_servers;
