@@ -35,7 +35,7 @@ fn has_hosts_alone(base: &str) -> bool {
 ///
 /// ```
 /// assert_eq!(dataapi::redacted("127.0.0.1:80"), "127.0.0.1:80");
-/// assert_eq!(dataapi::redacted("postgre://u:secret@db/d"), "postgre://u@db/d");
+/// assert_eq!(dataapi::redacted("postgre://u:secret@db/d"), "postgre://[redacted]@db/d");
 /// assert_eq!(dataapi::redacted("host=db password=secret"), "[redacted]");
 /// ```
 pub fn redacted(value: &str) -> String {
@@ -43,7 +43,7 @@ pub fn redacted(value: &str) -> String {
     if lower.contains("://") {
         // More than one URL, or a URL in a list: which part belongs to which is unclear.
         let is_one = value.matches("://").count() == 1 && !value.contains([' ', ',']);
-        return if is_one { without_secrets(value) } else { REDACTED.to_owned() };
+        return if is_one { without_user(value) } else { REDACTED.to_owned() };
     }
     let is_given =
         |name: &&str| lower.split(*name).skip(1).any(|after| after.trim_start().starts_with('='));
@@ -55,6 +55,16 @@ pub fn redacted(value: &str) -> String {
 
 /// How a key of DataAPI begins.
 const KEY: &str = "dataapi_";
+
+/// A URL without its user, who can be a token, its password and its parameters.
+fn without_user(url: &str) -> String {
+    let shown = without_secrets(url);
+    match shown.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)))
+    {
+        Some((scheme, (_, place))) => format!("{scheme}://{REDACTED}@{place}"),
+        None => shown,
+    }
+}
 
 /// What stands before a password in the connection strings of PostgreSQL and others.
 const NAMES_OF_SECRETS: [&str; 5] = ["password", "passwd", "pwd", "secret", "token"];
@@ -95,8 +105,9 @@ mod tests {
             assert_eq!(redacted(shown), shown);
         }
         for (typed, shown) in [
-            ("http://u:PW@host/keys", "http://u@host/keys"),
-            ("Postgres://u:PW@h/d?x=PW", "Postgres://u@h/d"),
+            ("http://u:PW@host/keys", "http://[redacted]@host/keys"),
+            ("https://PW@host/keys", "https://[redacted]@host/keys"),
+            ("Postgres://u:PW@h/d?x=PW", "Postgres://[redacted]@h/d"),
             ("u:PW@h/d", "[redacted]"),
             ("postgres:u:PW@h", "[redacted]"),
             ("postgres://a:PW@h/d,postgres://b:PW@h/d", "[redacted]"),
