@@ -25,11 +25,11 @@ pub(crate) fn beside(path: &Path) -> io::Result<TempPath> {
     prefix.push(".");
     let builder = &mut tempfile::Builder::new();
     let file = builder.prefix(&prefix).suffix(".partial").tempfile_in(folder(path));
-    Ok(file.map_err(without_path)?.into_temp_path())
+    Ok(file.map_err(|error| without_path(&error))?.into_temp_path())
 }
 
 /// The error without the path that the library adds. If a URL was mistyped, its password can be in the path.
-pub(crate) fn without_path(error: io::Error) -> io::Error {
+pub(crate) fn without_path(error: &io::Error) -> io::Error {
     let cause = error.get_ref().and_then(|with_path| with_path.source());
     let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
     match cause.and_then(io::Error::raw_os_error) {

@@ -225,7 +225,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     let empty = tempfile::Builder::new()
         .prefix(".dataapi-")
         .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(without_path)?
+        .map_err(|error| without_path(&error))?
         .into_temp_path();
     match empty.persist_noclobber(path) {
         // If it exists, another process was faster.
