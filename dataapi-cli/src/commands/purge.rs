@@ -39,15 +39,15 @@ impl Purged {
     /// The result, in a line for dialogs and one for tombstones, as they were asked for.
     fn told(&self, args: &PurgeArgs) -> String {
         let would = if args.dry_run { "would be " } else { "" };
-        let mut told = String::new();
+        let mut told = Vec::new();
         if args.pending_after.is_some() || args.consented_after.is_some() {
-            told = format!("{} {would}purged\n", self.dialogs);
+            told.push(format!("{} {would}purged\n", self.dialogs));
         }
         if args.tombstones_after.is_some() {
             let tombstones = counted(self.tombstones, "tombstone");
-            told.push_str(&format!("{tombstones} {would}forgotten\n"));
+            told.push(format!("{tombstones} {would}forgotten\n"));
         }
-        told
+        told.concat()
     }
 }
 
