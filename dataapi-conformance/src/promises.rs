@@ -175,8 +175,13 @@ macro_rules! __promises {
                 a_crawl_under_changes_meets_each_dialog_that_stays_once
                 no_read_that_starts_after_a_withdrawal_returns_the_text
                 dates_of_concurrent_calls_never_go_backwards
+                what_was_acknowledged_is_seen_whole
+            }
+            [if commits_are_seen_whole]
+            snapshots {
                 items_and_total_of_a_page_are_of_one_moment
                 an_import_and_an_erasure_appear_whole
+                a_dropped_call_appears_whole_or_not_at_all
             }
         }
     };
@@ -186,7 +191,8 @@ macro_rules! __promises {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __promises_do {
-    (tests ($harness:ident) $($subject:ident { $($promise:ident)* })*) => {
+    (tests ($harness:ident) $($subject:ident { $($promise:ident)* })*
+        [if $ability:ident] $($of_some:ident { $($promise_of_some:ident)* })*) => {
         $(
             mod $subject {
                 $(
@@ -197,6 +203,22 @@ macro_rules! __promises_do {
                 )*
             }
         )*
+        $(
+            mod $of_some {
+                $(
+                    #[test]
+                    fn $promise_of_some() {
+                        let harness = super::$harness();
+                        if $crate::Harness::$ability(&harness) {
+                            $crate::uphold(&harness, $crate::$of_some::$promise_of_some);
+                        }
+                    }
+                )*
+            }
+        )*
+    };
+    (names () $($subject:ident { $($promise:ident)* })* [if $ability:ident] $($rest:tt)*) => {
+        $crate::__promises_do! { names () $($subject { $($promise)* })* $($rest)* }
     };
     (names () $($subject:ident { $($promise:ident)* })*) => {
         &[$($(concat!(stringify!($subject), "::", stringify!($promise))),*),*]
