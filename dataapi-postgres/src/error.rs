@@ -30,9 +30,13 @@ pub(crate) enum PostgresError {
 
 impl PostgresError {
     /// Whether the server refused a statement. The refusal has rolled the transaction back, even if a commit was sent
-    /// after it.
-    pub(crate) fn is_a_refused_statement(&self) -> bool {
-        matches!(self, Self::Database(_) | Self::InTheWay | Self::Locked)
+    /// after it. If Citus distributes the tables, an internal error can also mean that a node did not answer a commit.
+    pub(crate) fn is_a_refused_statement(&self, is_spread: bool) -> bool {
+        match self {
+            Self::Database(code) => !is_spread || *code != SqlState::INTERNAL_ERROR,
+            Self::InTheWay | Self::Locked => true,
+            _ => false,
+        }
     }
 }
 
@@ -64,6 +68,11 @@ impl From<tokio_postgres::Error> for PostgresError {
             SqlState::LOCK_NOT_AVAILABLE => Self::Locked,
             // The server is no longer the primary.
             SqlState::READ_ONLY_SQL_TRANSACTION => Self::Lost,
+            // Citus has lost a node, and what the node has committed is unknown.
+            SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW => {
+                Self::Lost
+            }
+            _ if code.code().starts_with("08") => Self::Lost,
             _ => Self::Database(code.clone()),
         }
     }
@@ -152,6 +161,18 @@ pub enum OpenError {
     /// Citus did not distribute the tables evenly over the requested number of shards.
     #[error("Citus did not distribute the tables evenly; check that all its nodes are available")]
     Spread,
+
+    /// A node of a Citus cluster answers commits before they are on disk.
+    #[error(
+        "a node of the Citus cluster has synchronous_commit 'off' or 'local'; set it to 'on' on every node"
+    )]
+    Durability,
+
+    /// Pages were to be read from standbys, but Citus distributes the tables.
+    #[error(
+        "pages cannot be read from standbys if Citus distributes the tables; name no read replica"
+    )]
+    Standbys,
 
     /// A copy was to make a new store, but the database already contains one.
     #[error("this database already contains a store; copy to a database without one")]

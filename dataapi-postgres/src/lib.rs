@@ -9,6 +9,10 @@
 //! tombstone and its events are all in that shard, and each shard has its own chain in the ledger. With Citus each
 //! shard is on one node. Without it all shards are in the same tables.
 //!
+//! With Citus a commit over several shards, such as an import or the erasure of a customer, is not
+//! [seen whole](dataapi_core::DialogStore) while it runs: others see it shard by shard. The call returns when all nodes
+//! have committed.
+//!
 //! **Durability.** A call that returned `Ok` was committed with `synchronous_commit` set to `on`, or to a setting of
 //! the operator that also waits for standbys. If the connection is lost during a commit, the store asks the server for
 //! the outcome. If the server cannot say, the call returns [`StoreError::Unavailable`], never a wrong answer.
@@ -92,7 +96,7 @@ pub struct Options {
     /// erasures of a customer and purges do not need one.
     pub queue: usize,
     /// URLs of standbys that can serve pages. A page comes from a standby only if that standby already has every
-    /// decision and erasure that was committed before the request.
+    /// decision and erasure that was committed before the request. With Citus there can be none.
     pub read_replicas: Vec<String>,
     /// How soon after an erasure a vacuum removes the row. If the vacuum fails, it is tried again.
     pub erase_within: Duration,
@@ -191,6 +195,9 @@ impl PostgresStore {
             let beginning = if create { Some(NewStore::empty(shards)?) } else { None };
             schema::prepare(&mut connection, beginning).await?
         };
+        if is_spread && !read_replicas.is_empty() {
+            return Err(OpenError::Standbys);
+        }
         // With Citus a transaction in one shard stays on one node.
         let lanes = if is_spread { shards.keys().len() } else { lanes };
         writing.resize(lanes + 4);
