@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -32,23 +33,26 @@ impl fmt::Display for Transport {
 
 /// From where attackers connect. Other callers connect from 127.0.0.1.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) enum From {
-    /// From the address of the other callers, as behind a proxy.
+pub(crate) enum Source {
+    /// The address of the other callers, as behind a proxy.
     SameAddress,
-    /// From this many other addresses.
+    /// This many other addresses.
     Addresses(u8),
 }
+
+/// How many connections a second are opened until there are as many as the attack wants.
+pub(crate) const OPENED_A_SECOND: u32 = 1_000;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Kind {
     /// No attack: what the figures of the others are compared with.
     Nothing,
     /// Connections that send nothing, after the handshake if there is one. No key.
-    Idle { connections: usize, from: From },
+    Idle { connections: usize, source: Source },
     /// Connections with a head of 60 kB that never ends. No key.
-    HalfHeads { connections: usize, from: From },
+    HalfHeads { connections: usize, source: Source },
     /// Connections with a TLS handshake that never ends. No key.
-    HalfHandshakes { connections: usize, from: From },
+    HalfHandshakes { connections: usize, source: Source },
     /// Readers of pages of 7.9 MB, each page another one, which take 2 KB a second; with HTTP/2 streams that take
     /// nothing.
     SlowPages { readers: usize },
@@ -66,6 +70,20 @@ pub(crate) enum Kind {
     Followers { clients: usize, end: KeyEnd },
 }
 
+impl Kind {
+    /// How long it takes until the attack is there in full.
+    pub(crate) fn building(self) -> Duration {
+        match self {
+            Self::Idle { connections, .. }
+            | Self::HalfHeads { connections, .. }
+            | Self::HalfHandshakes { connections, .. } => {
+                Duration::from_secs_f64(connections as f64 / f64::from(OPENED_A_SECOND))
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
 /// How a key ends.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum KeyEnd {
@@ -79,25 +97,22 @@ pub(crate) struct Attack {
     pub(crate) transports: &'static [Transport],
     /// Settings of the server other than its defaults: names and values in turn.
     pub(crate) settings: &'static [(&'static str, &'static str)],
-    /// What the other caller asks for.
-    pub(crate) page: &'static str,
+    /// Whether the other caller asks for large pages as well.
+    pub(crate) wants_large_pages: bool,
+    /// By how many megabytes the server's memory may grow, if that is less than its bounds allow.
+    pub(crate) most_growth: Option<f64>,
 }
-
-const NEWEST: &str = "/data/?limit=10";
-
-/// A page of ten large texts. A date that no other request has is added to it, so that no cache has it.
-const LARGE: &str = "/data/?language=de&limit=10&from=";
 
 const ALL: &[Transport] = &[Transport::Http, Transport::Tls, Transport::H2];
 const HTTP_1: &[Transport] = &[Transport::Http, Transport::Tls];
 const TLS: &[Transport] = &[Transport::Tls];
 
-const SAME: From = From::SameAddress;
-const MANY: From = From::Addresses(200);
+const SAME: Source = Source::SameAddress;
+const MANY: Source = Source::Addresses(200);
 const STRANGERS: usize = 10_000;
 
 const fn attack(name: &'static str, transports: &'static [Transport], kind: Kind) -> Attack {
-    Attack { name, kind, transports, settings: &[], page: NEWEST }
+    Attack { name, kind, transports, settings: &[], wants_large_pages: false, most_growth: None }
 }
 
 pub(crate) const ATTACKS: [Attack; 17] = [
@@ -106,19 +121,23 @@ pub(crate) const ATTACKS: [Attack; 17] = [
         settings: &[("max-buffered-bytes", "67108864")],
         ..attack("slow-pages", ALL, Kind::SlowPages { readers: 150 })
     },
-    attack("heads", ALL, Kind::HalfHeads { connections: STRANGERS, from: SAME }),
-    attack("heads-spread", HTTP_1, Kind::HalfHeads { connections: STRANGERS, from: MANY }),
-    attack("empty-pages", HTTP_1, Kind::EmptyPages { pages: 140_000 }),
+    attack("heads", ALL, Kind::HalfHeads { connections: STRANGERS, source: SAME }),
+    attack("heads-spread", HTTP_1, Kind::HalfHeads { connections: STRANGERS, source: MANY }),
+    // They are held by the page cache, which is 8 MiB.
+    Attack {
+        most_growth: Some(64.0),
+        ..attack("empty-pages", HTTP_1, Kind::EmptyPages { pages: 140_000 })
+    },
     attack("revoked", HTTP_1, Kind::Followers { clients: 4, end: KeyEnd::Revoked }),
     attack("expired", HTTP_1, Kind::Followers { clients: 4, end: KeyEnd::Expired }),
-    attack("idle", HTTP_1, Kind::Idle { connections: STRANGERS, from: SAME }),
-    attack("idle-spread", HTTP_1, Kind::Idle { connections: STRANGERS, from: MANY }),
-    attack("handshakes", TLS, Kind::HalfHandshakes { connections: STRANGERS, from: SAME }),
-    attack("handshakes-spread", TLS, Kind::HalfHandshakes { connections: STRANGERS, from: MANY }),
+    attack("idle", HTTP_1, Kind::Idle { connections: STRANGERS, source: SAME }),
+    attack("idle-spread", HTTP_1, Kind::Idle { connections: STRANGERS, source: MANY }),
+    attack("handshakes", TLS, Kind::HalfHandshakes { connections: STRANGERS, source: SAME }),
+    attack("handshakes-spread", TLS, Kind::HalfHandshakes { connections: STRANGERS, source: MANY }),
     attack("reads-8", HTTP_1, Kind::Reads { callers: 8, compressed: false }),
     attack("reads-64", HTTP_1, Kind::Reads { callers: 64, compressed: false }),
     attack("reads-compressed", HTTP_1, Kind::Reads { callers: 8, compressed: true }),
-    Attack { page: LARGE, ..attack("unread", ALL, Kind::Unread { clients: 4 }) },
+    Attack { wants_large_pages: true, ..attack("unread", ALL, Kind::Unread { clients: 4 }) },
     attack("abandoned", HTTP_1, Kind::Abandoned { a_second: 20 }),
     attack("hung-up", HTTP_1, Kind::HungUp { a_second: 200 }),
 ];

@@ -14,7 +14,7 @@ use crate::programs::{Programs, target_folder};
 use crate::report::{Memory, Others, Row, lines, table, write_json};
 use crate::stage::{Server, Stage};
 
-/// How long the attackers may take to open their connections and to end, beyond the seconds of the attack.
+/// How long the attackers may go on beyond the seconds that were asked for.
 const MOST_BEYOND: Duration = Duration::from_secs(240);
 
 /// Measures all attacks that the arguments ask for, and fails if one of them shows a failure.
@@ -71,14 +71,20 @@ async fn row(
     transport: Transport,
     args: &Args,
 ) -> Outcome<Row> {
+    let load = machine_load()?;
     let mut server = stage.serve(attack, transport).await?;
     // Whatever takes memory once, took it before the attack.
     others(stage, attack, &server, Duration::from_secs(1)).await?;
     let (start, _) = server.resident();
     let processor_before = server.process.processor_time().unwrap_or_default();
     let started = Instant::now();
+    let attackers = attackers(stage, attack, transport, &server, args)?;
+    let building = match attack.kind.building() {
+        Duration::ZERO => None,
+        building => Some(others(stage, attack, &server, building).await?),
+    };
     let callers = Callers::start(probes(stage, attack, &server));
-    let attackers = attack_from_another_process(stage, attack, transport, &server, args).await;
+    let attackers = end_of(attackers, args).await;
     let during = figures(callers).await?;
     let mut attackers = attackers?;
     let seconds = started.elapsed().as_secs_f64();
@@ -95,13 +101,16 @@ async fn row(
     Ok(Row {
         attack: attack.name,
         transport,
+        load,
         seconds,
         memory: Memory {
             start: megabytes(start),
             peak: megabytes(peak.max(peak_at_end)),
             after: megabytes(resident),
             bound: megabytes(stage.bound(attack)?),
+            most_growth: attack.most_growth,
         },
+        building,
         during,
         after,
         attackers,
@@ -121,32 +130,45 @@ async fn others(
     figures(callers).await
 }
 
-fn probes(stage: &Stage, attack: &Attack, server: &Server) -> [Probe; 3] {
+fn probes(stage: &Stage, attack: &Attack, server: &Server) -> Vec<Probe> {
     let page = Probe {
+        period: Duration::from_millis(50),
         client: server.client.clone(),
-        path: attack.page.to_owned(),
+        path: "/data/?limit=10".to_owned(),
         key: Some(stage.caller.clone()),
         keeps_connection: false,
     };
     let kept = Probe { keeps_connection: true, ..page.clone() };
     let health = Probe { path: "/health/live".to_owned(), key: None, ..page.clone() };
-    [page, kept, health]
+    let large = Probe {
+        period: Duration::from_millis(500),
+        path: "/data/?language=de&limit=100&from=".to_owned(),
+        ..page.clone()
+    };
+    let large = attack.wants_large_pages.then_some(large);
+    [page, kept, health].into_iter().chain(large).collect()
 }
 
 async fn figures(callers: Callers) -> Outcome<Others> {
-    let figures: [_; 3] = callers.stop().await?.try_into().map_err(|_| "three callers ask")?;
-    let [page, page_kept, health] = figures;
-    Ok(Others { page, page_kept, health })
+    let mut figures = callers.stop().await?.into_iter();
+    let mut next = || figures.next().ok_or("a caller has no figures");
+    Ok(Others { page: next()?, page_kept: next()?, health: next()?, large: next().ok() })
 }
 
-/// Starts the attackers, waits until they have ended, and returns what they saw.
-async fn attack_from_another_process(
+/// How many threads wanted a processor in the last minute, as the machine says.
+fn machine_load() -> Outcome<f64> {
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    Ok(load.split_whitespace().next().ok_or("the machine does not say its load")?.parse()?)
+}
+
+/// Starts the attackers.
+fn attackers(
     stage: &Stage,
     attack: &Attack,
     transport: Transport,
     server: &Server,
     args: &Args,
-) -> Outcome<Seen> {
+) -> Outcome<Process> {
     let spec = Spec {
         kind: attack.kind,
         transport,
@@ -159,7 +181,11 @@ async fn attack_from_another_process(
     };
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("attack").arg(serde_json::to_string(&spec)?).stdout(Stdio::piped());
-    let mut attackers = Process::start(&mut command)?;
+    Process::start(&mut command)
+}
+
+/// Waits until the attackers have ended, and returns what they saw.
+async fn end_of(mut attackers: Process, args: &Args) -> Outcome<Seen> {
     let started = Instant::now();
     let most = Duration::from_secs(args.seconds()) + MOST_BEYOND;
     while attackers.ended()?.is_none() {

@@ -16,15 +16,17 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use crate::client::{Client, Session};
 use crate::outcome::Outcome;
 
-/// The time from one request of a caller to the next.
-const PERIOD: Duration = Duration::from_millis(50);
+/// The longest time that is told from longer ones.
+const MOST_MICROS: u64 = 60_000_000;
 
 /// How long a caller waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What one caller asks for, again and again.
 #[derive(Clone)]
 pub(crate) struct Probe {
+    /// The time from one request to the next.
+    pub(crate) period: Duration,
     pub(crate) client: Client,
     /// The path; one that ends with `=` gets a date that no other request has.
     pub(crate) path: String,
@@ -73,7 +75,7 @@ impl Callers {
 
 impl Probe {
     async fn run(self, stopped: watch::Receiver<bool>) -> Figures {
-        let seen = Arc::new(Measured::default());
+        let seen = Arc::new(Measured::new(self.keeps_connection.then_some(self.period)));
         if self.keeps_connection {
             self.ask_on_one_connection(&seen, stopped).await;
         } else {
@@ -89,7 +91,7 @@ impl Probe {
         mut stopped: watch::Receiver<bool>,
     ) {
         let mut asking = JoinSet::new();
-        let mut due = tokio::time::interval(PERIOD);
+        let mut due = tokio::time::interval(self.period);
         loop {
             tokio::select! {
                 _ = due.tick() => {
@@ -111,7 +113,7 @@ impl Probe {
 
     async fn ask_on_one_connection(self, seen: &Arc<Measured>, mut stopped: watch::Receiver<bool>) {
         let mut kept: Option<Session> = None;
-        let mut due = tokio::time::interval(PERIOD);
+        let mut due = tokio::time::interval(self.period);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -163,18 +165,26 @@ struct Refused(u16);
 
 struct Measured {
     micros: Mutex<Histogram<u32>>,
+    /// The time from one request to the next, if each waits for the answer to the one before. A slow answer then also
+    /// counts for the requests that could not be sent meanwhile.
+    period: Option<Duration>,
+    asked: AtomicU64,
     failures: Mutex<BTreeMap<String, u64>>,
     reopened: AtomicU64,
 }
 
-impl Default for Measured {
-    fn default() -> Self {
-        let micros = Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are valid");
-        Self { micros: micros.into(), failures: Mutex::default(), reopened: AtomicU64::new(0) }
-    }
-}
-
 impl Measured {
+    fn new(period: Option<Duration>) -> Self {
+        let micros = Histogram::new_with_bounds(1, MOST_MICROS, 3).expect("the bounds are valid");
+        Self {
+            micros: micros.into(),
+            period,
+            asked: AtomicU64::new(0),
+            failures: Mutex::default(),
+            reopened: AtomicU64::new(0),
+        }
+    }
+
     /// Returns whether the answer came. The time of one that failed counts as well.
     async fn measure(&self, asking: impl Future<Output = Outcome<()>>) -> bool {
         let asked = Instant::now();
@@ -183,8 +193,16 @@ impl Measured {
             Ok(Err(error)) => Some(root(&*error)),
             Err(_) => Some(format!("no answer in {} s", PATIENCE.as_secs())),
         };
-        let micros = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.micros.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let whole = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let micros = whole(asked.elapsed()).min(MOST_MICROS);
+        let mut times = self.micros.lock().unwrap_or_else(PoisonError::into_inner);
+        // It cannot fail: no time is above the histogram's bound.
+        let _ = match self.period {
+            Some(period) => times.record_correct(micros, whole(period)),
+            None => times.record(micros),
+        };
+        drop(times);
         let answered = failure.is_none();
         if let Some(failure) = failure {
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -201,7 +219,7 @@ impl Measured {
             p50: millis(micros.value_at_quantile(0.5)),
             p99: millis(micros.value_at_quantile(0.99)),
             max: millis(micros.max()),
-            asked: micros.len(),
+            asked: self.asked.load(Ordering::Relaxed),
             failed: failures.values().sum(),
             failures,
             reopened: self.reopened.load(Ordering::Relaxed),

@@ -25,6 +25,8 @@ pub(crate) struct Others {
     pub(crate) page_kept: Figures,
     /// `/health/live` on a new connection each time, without a key.
     pub(crate) health: Figures,
+    /// Large pages on a new connection each time, if the attack is about them.
+    pub(crate) large: Option<Figures>,
 }
 
 /// Resident memory of the server, in megabytes.
@@ -35,14 +37,20 @@ pub(crate) struct Memory {
     pub(crate) after: f64,
     /// What the settings allow for clients, together.
     pub(crate) bound: f64,
+    /// By how much it may grow, if that is less.
+    pub(crate) most_growth: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) attack: &'static str,
     pub(crate) transport: Transport,
+    /// How many threads wanted a processor in the minute before. Much other work makes figures of time meaningless.
+    pub(crate) load: f64,
     pub(crate) seconds: f64,
     pub(crate) memory: Memory,
+    /// While the attackers opened their connections, if they have many.
+    pub(crate) building: Option<Others>,
     pub(crate) during: Others,
     pub(crate) after: Others,
     pub(crate) attackers: Seen,
@@ -54,18 +62,25 @@ impl Row {
     /// What is not as it must be.
     pub(crate) fn failures(&self) -> Vec<String> {
         let mut failures = self.attackers.broken.clone();
-        let most = self.memory.bound + MEGABYTES_ABOVE;
+        let Memory { start, bound, most_growth, .. } = self.memory;
+        let most = most_growth.map_or(bound + MEGABYTES_ABOVE, |growth| start + growth);
         for (when, megabytes) in [("", self.memory.peak), (" afterwards", self.memory.after)] {
             if megabytes > most {
                 failures.push(format!("memory{when} {megabytes:.0} MB > {most:.0} MB"));
             }
         }
-        for (when, others) in [("", &self.during), (" afterwards", &self.after)] {
+        let building = self.building.iter().map(|others| (" at first", others));
+        let others = [("", &self.during), (" afterwards", &self.after)];
+        for (when, others) in building.chain(others) {
+            let large = others.large.iter().map(|large| ("large page", large, f64::INFINITY));
             for (what, figures, most) in [
                 ("page", &others.page, PAGE_MILLIS),
                 ("page on a kept connection", &others.page_kept, PAGE_MILLIS),
                 ("health", &others.health, HEALTH_MILLIS),
-            ] {
+            ]
+            .into_iter()
+            .chain(large)
+            {
                 if figures.p50 > most {
                     let median = millis(figures.p50);
                     failures.push(format!("{what}{when}: median {median} ms > {most} ms"));
@@ -88,7 +103,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
     );
     for row in rows {
         let verdict = if row.failures().is_empty() { "PASS" } else { "FAIL" };
-        let Row { attack, transport, memory: Memory { start, peak, after, bound }, .. } = row;
+        let Row { attack, transport, memory: Memory { start, peak, after, bound, .. }, .. } = row;
         let [page, kept, health] =
             [&row.during.page, &row.during.page_kept, &row.during.health].map(shown);
         let [page_after, health_after] = [&row.after.page, &row.after.health].map(shown);
@@ -109,17 +124,21 @@ pub(crate) fn table(rows: &[Row]) -> String {
 pub(crate) fn lines(row: &Row) -> String {
     let Seen { opened, most_open, ended, answers, megabytes_read, notes, .. } = &row.attackers;
     let mut lines = format!(
-        "{} over {}: {:.1} s; processor of the server {:.1} s, of the attackers {:.1} s; {opened} connections opened, \
+        "{} over {}: {:.1} s, load before it {:.1}; processor of the server {:.1} s, of the attackers {:.1} s; {opened} connections opened, \
          at most {most_open} at once, {ended} ended by the server; answers {answers:?}; {megabytes_read:.0} MB read",
         row.attack,
         row.transport,
         row.seconds,
+        row.load,
         row.server_processor_seconds,
         row.attackers.processor_seconds,
     );
     let reopened = row.during.page_kept.reopened;
     if reopened > 0 {
         let _ = write!(lines, "; the other caller's kept connection was closed {reopened} times");
+    }
+    if let Some(large) = &row.during.large {
+        let _ = write!(lines, "; large pages {}", shown(large));
     }
     for note in notes {
         let _ = write!(lines, "; {note}");

@@ -9,12 +9,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Plan;
-use crate::attack::From;
+use crate::attack::{OPENED_A_SECOND, Source};
 use crate::client::Stream;
 use crate::outcome::Outcome;
 
-/// How many connections are opened in a second at first, and how many once each was open.
-const OPENED_A_SECOND: u32 = 1_000;
+/// How many connections are opened in a second once each was open.
 const REOPENED_A_SECOND: u32 = 300;
 
 /// How long an attacker waits for its connection, and for the server to take its greeting.
@@ -35,16 +34,14 @@ pub(super) enum Greeting {
     HalfHandshake,
 }
 
-/// Holds this many connections until the end, and some time longer if it takes long to open them.
-pub(super) async fn hold(mut plan: Plan, greeting: Greeting, connections: usize, from: From) {
-    let opening = Duration::from_secs_f64(connections as f64 / f64::from(OPENED_A_SECOND));
-    plan.end += opening;
+/// Holds this many connections until the end.
+pub(super) async fn hold(plan: Plan, greeting: Greeting, connections: usize, source: Source) {
     let pace = Arc::new(Pace::new(connections));
     let bytes: Arc<[u8]> = greeting.bytes().into();
     let mut attackers = JoinSet::new();
     for number in 0..connections {
         let (mut plan, pace, bytes) = (plan.clone(), Arc::clone(&pace), Arc::clone(&bytes));
-        plan.client.from = from.address(number);
+        plan.client.from = source.address(number);
         attackers.spawn(async move {
             let encrypted = !matches!(greeting, Greeting::HalfHandshake);
             loop {
@@ -82,7 +79,7 @@ async fn hold_one(plan: &Plan, encrypted: bool, greeting: &[u8]) -> Outcome<()> 
     Ok(())
 }
 
-impl From {
+impl Source {
     fn address(self, number: usize) -> Option<Ipv4Addr> {
         let Self::Addresses(addresses) = self else { return None };
         let last = u8::try_from(number % usize::from(addresses)).unwrap_or(0);

@@ -1,6 +1,7 @@
-//! The attackers: a separate process with one thread, which gives way to the server on the processors.
+//! The attackers: a separate process with one thread.
 //!
-//! In earnest they have machines of their own. So they sleep rather than spin, and their processor time is reported.
+//! Other attackers have machines of their own; these share one with the server. So they sleep rather than spin, and
+//! their processor time is reported.
 
 mod connections;
 mod pages;
@@ -9,7 +10,7 @@ mod tally;
 
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -19,9 +20,6 @@ use crate::outcome::Outcome;
 use crate::process::processor_time;
 use connections::Greeting;
 use tally::Tally;
-
-/// How much less than others the attackers get of a processor that others want as well.
-const NICENESS: i32 = 10;
 
 /// How many file descriptors they need: one for each connection, and some more.
 const DESCRIPTORS: u64 = 12_000;
@@ -38,7 +36,6 @@ pub(crate) struct Plan {
 /// Attacks, in the separate process, and prints what was seen.
 pub(crate) fn main(runtime: &Runtime, spec: &str) -> Outcome<()> {
     let spec: Spec = serde_json::from_str(spec)?;
-    nice(NICENESS)?;
     raise_descriptors()?;
     let tally = Tally::default();
     runtime.block_on(attack(&spec, &tally))?;
@@ -48,20 +45,20 @@ pub(crate) fn main(runtime: &Runtime, spec: &str) -> Outcome<()> {
 
 async fn attack(spec: &Spec, tally: &Tally) -> Outcome<()> {
     let client = Client::new(spec.address, spec.transport, &spec.certificate)?;
-    let end = Instant::now() + Duration::from_secs(spec.seconds);
+    let end = Instant::now() + spec.kind.building() + Duration::from_secs(spec.seconds);
     let plan = Plan { client, tally: tally.clone(), key: spec.reader.clone(), end };
     let h2 = spec.transport == Transport::H2;
     match spec.kind {
         Kind::Nothing => tokio::time::sleep_until(end).await,
-        Kind::Idle { connections, from } => {
-            connections::hold(plan, Greeting::Nothing, connections, from).await;
+        Kind::Idle { connections, source } => {
+            connections::hold(plan, Greeting::Nothing, connections, source).await;
         }
-        Kind::HalfHeads { connections, from } => {
+        Kind::HalfHeads { connections, source } => {
             let greeting = if h2 { Greeting::HalfHeaderBlock } else { Greeting::HalfHead };
-            connections::hold(plan, greeting, connections, from).await;
+            connections::hold(plan, greeting, connections, source).await;
         }
-        Kind::HalfHandshakes { connections, from } => {
-            connections::hold(plan, Greeting::HalfHandshake, connections, from).await;
+        Kind::HalfHandshakes { connections, source } => {
+            connections::hold(plan, Greeting::HalfHandshake, connections, source).await;
         }
         Kind::SlowPages { readers } if h2 => pages::hold_streams(plan, readers, 120).await,
         Kind::SlowPages { readers } => pages::read_slowly(plan, readers).await,

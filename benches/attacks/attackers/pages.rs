@@ -42,16 +42,17 @@ pub(super) async fn read_slowly(mut plan: Plan, readers: usize) {
     repeat(&plan, readers, async |plan| {
         let mut stream = ask(plan, &large(CACHED)?, "").await?;
         let mut buffer = [0; 2_048];
-        if head(plan, &mut *stream, &mut buffer).await? != 200 {
-            return Ok(());
-        }
-        loop {
-            sleep(Duration::from_secs(1)).await;
-            match stream.read(&mut buffer).await? {
-                0 => return Ok(plan.tally.ended()),
-                bytes => plan.tally.read(bytes),
+        if head(plan, &mut *stream, &mut buffer).await? == 200 {
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                match stream.read(&mut buffer).await? {
+                    0 => break,
+                    bytes => plan.tally.read(bytes),
+                }
             }
+            plan.tally.ended();
         }
+        Ok(Next::Later)
     })
     .await;
 }
@@ -64,7 +65,7 @@ pub(super) async fn read_nothing(mut plan: Plan, clients: usize) {
         if head(plan, &mut *stream, &mut [0; 2_048]).await? == 200 {
             sleep(LET_GO).await;
         }
-        Ok(())
+        Ok(Next::Later)
     })
     .await;
 }
@@ -76,11 +77,11 @@ pub(super) async fn read(plan: Plan, callers: usize, compressed: bool) {
         let mut stream = ask(plan, &large(LARGEST)?, more).await?;
         let mut buffer = vec![0; 256 * 1024];
         if head(plan, &mut *stream, &mut buffer).await? != 200 {
-            return Ok(());
+            return Ok(Next::Later);
         }
         loop {
             match stream.read(&mut buffer).await? {
-                0 => return Ok(()),
+                0 => return Ok(Next::AtOnce),
                 bytes => plan.tally.read(bytes),
             }
         }
@@ -157,7 +158,8 @@ pub(super) async fn hold_streams(plan: Plan, streams: usize, limit: u16) {
             held.spawn(hold_stream(plan.clone(), connection.clone(), limit));
         }
         while held.join_next().await.is_some() {}
-        Ok(plan.tally.ended())
+        plan.tally.ended();
+        Ok(Next::Later)
     })
     .await;
 }
@@ -189,14 +191,21 @@ async fn hold_stream(plan: Plan, mut connection: SendRequest<String>, limit: u16
     let _: Result<Outcome<()>, _> = timeout_at(plan.end, holding).await;
 }
 
+/// When an attacker begins again.
+enum Next {
+    AtOnce,
+    Later,
+}
+
 /// Has this many attackers do the same again and again until the end.
-async fn repeat(plan: &Plan, attackers: usize, attack: impl AsyncFn(&Plan) -> Outcome<()>) {
+async fn repeat(plan: &Plan, attackers: usize, attack: impl AsyncFn(&Plan) -> Outcome<Next>) {
     let one = async || {
         while Instant::now() < plan.end {
             let open = plan.tally.opened();
             match timeout_at(plan.end, attack(plan)).await {
                 Err(_) => return,
-                Ok(Ok(())) => {}
+                Ok(Ok(Next::AtOnce)) => continue,
+                Ok(Ok(Next::Later)) => {}
                 Ok(Err(_)) => plan.tally.ended(),
             }
             drop(open);
