@@ -140,9 +140,10 @@ fn probes(stage: &Stage, attack: &Attack, server: &Server) -> Vec<Probe> {
     };
     let kept = Probe { keeps_connection: true, ..page.clone() };
     let health = Probe { path: "/health/live".to_owned(), key: None, ..page.clone() };
+    // They are larger than the page cache.
     let large = Probe {
         period: Duration::from_millis(500),
-        path: "/data/?language=de&limit=100&from=".to_owned(),
+        path: "/data/?language=de&limit=150&from=".to_owned(),
         ..page.clone()
     };
     let large = attack.wants_large_pages.then_some(large);
