@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::Plan;
+use super::plan::Plan;
 use crate::attack::{OPENED_A_SECOND, Source};
 use crate::client::Stream;
 use crate::outcome::Outcome;

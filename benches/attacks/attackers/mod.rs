@@ -5,6 +5,7 @@
 
 mod connections;
 mod pages;
+mod plan;
 mod polls;
 mod tally;
 
@@ -19,19 +20,11 @@ use crate::client::Client;
 use crate::outcome::Outcome;
 use crate::process::processor_time;
 use connections::Greeting;
+use plan::Plan;
 use tally::Tally;
 
 /// How many file descriptors they need: one for each connection, and some more.
 const DESCRIPTORS: u64 = 12_000;
-
-/// What all attackers need to know.
-#[derive(Clone)]
-pub(crate) struct Plan {
-    client: Client,
-    tally: Tally,
-    key: String,
-    end: Instant,
-}
 
 /// Attacks, in the separate process, and prints what was seen.
 pub(crate) fn main(runtime: &Runtime, spec: &str) -> Outcome<()> {

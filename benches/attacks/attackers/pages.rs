@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::Plan;
+use super::plan::Plan;
 use crate::client::{Stream, next_chunk, request};
 use crate::outcome::Outcome;
 use crate::probe::unused_date;

@@ -7,8 +7,8 @@ use dataapi_sqlite::{Options, SqliteStore};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::Plan;
 use super::pages::{ask, steadily};
+use super::plan::Plan;
 use crate::attack::{KeyEnd, Spec};
 use crate::client::Session;
 use crate::outcome::Outcome;
