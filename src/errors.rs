@@ -10,6 +10,15 @@ pub enum OpenError {
     #[error("the store's URL must be 'sqlite:PATH', 'postgres://USER@HOST/DATABASE' or 'memory:'")]
     UnknownUrl,
 
+    /// The URL is written as another program would write it.
+    #[error("{reason}; write '{right}'")]
+    Spelling {
+        /// What is wrong.
+        reason: &'static str,
+        /// The right spelling, without anything secret.
+        right: String,
+    },
+
     /// A store in memory has no files to work on.
     #[error("a store in memory has no files; use a store in a file, 'sqlite:PATH'")]
     NoFiles,
@@ -105,9 +114,11 @@ impl OpenError {
     /// How to react to the error.
     pub fn reaction(&self) -> Reaction {
         match self {
-            Self::UnknownUrl | Self::NoFiles | Self::InDatabase | Self::FeatureOff(_) => {
-                Reaction::Correct
-            }
+            Self::UnknownUrl
+            | Self::Spelling { .. }
+            | Self::NoFiles
+            | Self::InDatabase
+            | Self::FeatureOff(_) => Reaction::Correct,
             #[cfg(feature = "postgres")]
             Self::Postgres(dataapi_postgres::OpenError::Url) => Reaction::Correct,
             #[cfg(feature = "postgres")]

@@ -32,7 +32,9 @@ mod errors;
 mod operations;
 mod options;
 mod randomness;
+mod redaction;
 mod registry;
+mod secret_file;
 
 pub use dataapi_core::copy::{Copied, IncompleteCopy, Stage};
 pub use dataapi_core::*;
@@ -40,18 +42,20 @@ pub use dataapi_core::*;
 pub use dataapi_postgres::OpenError as PostgresOpenError;
 #[cfg(feature = "sqlite")]
 pub use dataapi_sqlite::{
-    Backup, BackupError as SqliteBackupError, Damage, OpenError as SqliteOpenError, Restored,
-    Since, sqlite_version,
+    Backup, BackupError as SqliteBackupError, Damage, Exposure, OpenError as SqliteOpenError,
+    Restored, Since, sqlite_version,
 };
 
 #[cfg(feature = "sqlite")]
 pub use errors::BackupError;
 pub use errors::{CopyError, OpenError, Reaction};
 #[cfg(feature = "sqlite")]
-pub use operations::{backup, check, restore};
+pub use operations::{backup, check, exposure, restore};
 pub use operations::{copy, files, open, shown};
 pub use options::OpenOptions;
 pub use randomness::generate_key;
+pub use redaction::redacted;
+pub use secret_file::read_secret;
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use dataapi_core::DialogStore;
 use dataapi_core::copy::{self, Copied, Watch};
 #[cfg(feature = "sqlite")]
-use dataapi_sqlite::{Backup, Damage, Restored, Since};
+use dataapi_sqlite::{Backup, Damage, Exposure, Restored, Since};
 
 #[cfg(feature = "sqlite")]
 use crate::errors::BackupError;
 use crate::errors::{CopyError, OpenError};
 use crate::options::OpenOptions;
-use crate::registry::{REDACTED, backend_of};
+use crate::redaction::REDACTED;
+use crate::registry::backend_of;
 
 /// Opens the store that `url` names, with [`OpenOptions::default`].
 ///
@@ -34,6 +35,9 @@ impl OpenOptions {
     /// | `sqlite:dialogs.db`, `sqlite:/srv/dialogs.db` | a file, and two more beside it while it is open |
     /// | `postgres://dataapi@db.example/dialogs` | PostgreSQL, for any number of processes at once; see `dataapi_postgres::PostgresStore::open` |
     /// | `memory:` | in memory; lost when the process ends |
+    ///
+    /// A path is taken as it is written. What looks like a URL of another program (`sqlite::memory:`, parameters, `%20`,
+    /// `jdbc:`) is refused with the right spelling, unless a file of exactly that name exists.
     ///
     /// The store closes when the last `Arc` of it is dropped. That drop waits for running operations.
     ///
@@ -182,6 +186,16 @@ pub fn files(url: &str) -> Result<Vec<PathBuf>, OpenError> {
 #[cfg(feature = "sqlite")]
 pub async fn check(url: &str) -> Result<Vec<Damage>, OpenError> {
     backend_of(url)?.check(url).await
+}
+
+/// Lists which files of the store that `url` names others than its owner may use, each with what to do about it. Changes
+/// nothing.
+///
+/// # Errors
+/// If no backend has such a URL, the store has no files, or it does not exist.
+#[cfg(feature = "sqlite")]
+pub fn exposure(url: &str) -> Result<Vec<Exposure>, OpenError> {
+    backend_of(url)?.exposure(url)
 }
 
 /// A store's URL in a form that is safe to show: without its password and without its parameters. A URL that names no

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use dataapi::{
     Audit, Copied, CopyError, Decision, DialogId, DialogStore, Evidence, LedgerHead, Limit,
-    NewDialog, OpenOptions, Positions,
+    NewDialog, OpenOptions, Positions, Reach,
 };
 use dataapi_conformance::model::copied_stores_go_on_like_the_reference_model;
 use dataapi_conformance::{CopyHarness, Fixture, Harness, ManualClock};
@@ -168,7 +168,7 @@ async fn audit(store: &dyn DialogStore, noted: &LedgerHead) {
     let mut audit = Audit::new(Some(noted.clone()));
     let mut seen = Positions::START;
     loop {
-        let events = store.events(&seen, Limit::MAX).await.expect("events");
+        let events = store.events(&seen, Limit::MAX, &Reach::default()).await.expect("events");
         if events.is_empty() {
             break;
         }

@@ -58,27 +58,32 @@ async fn the_embedded_server_answers_with_what_the_program_stored() {
 
 #[tokio::test]
 async fn another_program_verifies_the_ledger() {
-    use dataapi::{Decision, Evidence, Limit, NewDialog, Positions};
+    use dataapi::{Decision, Evidence, Limit, NewDialog, Positions, Reach};
 
     let store = dataapi::open("memory:").await.unwrap();
-    let mut lines = Vec::new();
-    for id in ["a", "b", "c"] {
-        store.insert(NewDialog::parse("anna", id, "en", "Hello").unwrap()).await.unwrap();
+    for id in ["a", "b", "c", "d"] {
+        let customer = if id == "d" { "ben" } else { "anna" };
+        store.insert(NewDialog::parse(customer, id, "en", "Hello").unwrap()).await.unwrap();
         let evidence = Evidence::parse(Some("v3 🙂".into()), None, Some(String::new())).unwrap();
         store.decide(id.parse().unwrap(), Decision::Granted, evidence).await.unwrap();
     }
     store.erase_customer(&"anna".parse().unwrap()).await.unwrap();
-    for event in store.events(&Positions::START, Limit::MAX).await.unwrap() {
+    let exported = async |reach: &Reach| {
+        let events = store.events(&Positions::START, Limit::MAX, reach).await.unwrap();
         let piece = |piece: &Option<dataapi::EvidenceField>| {
             piece.as_ref().map(|piece| piece.as_str().to_owned())
         };
-        lines.push(serde_json::json!({
-            "position": event.position, "ref": event.reference.to_string(),
-            "kind": event.kind.name(), "date": event.date.to_string(),
-            "notice": piece(&event.evidence.notice), "method": piece(&event.evidence.method),
-            "locale": piece(&event.evidence.locale), "hash": event.hash.to_string(),
-        }));
-    }
+        let line = |event: &dataapi::Event| {
+            serde_json::json!({
+                "position": event.position, "ref": event.reference.to_string(),
+                "kind": event.kind.name(), "date": event.date.to_string(),
+                "notice": piece(&event.evidence.notice), "method": piece(&event.evidence.method),
+                "locale": piece(&event.evidence.locale), "evidence_hidden": event.hides_evidence,
+                "hash": event.hash.to_string(),
+            })
+        };
+        events.iter().map(line).collect::<Vec<_>>()
+    };
     let head = store.ledger_head().await.unwrap().to_string();
     let verify = |lines: &[serde_json::Value]| {
         let mut program = example("verify_ledger")
@@ -91,10 +96,20 @@ async fn another_program_verifies_the_ledger() {
         let text = lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         // It stops reading at the first broken link.
         let _ = program.stdin.take().unwrap().write_all(text.as_bytes());
-        program.wait_with_output().unwrap().status.success()
+        let output = program.wait_with_output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     };
-    assert!(verify(&lines));
-    assert!(!verify(&lines[..5]));
+    let mut lines = exported(&Reach::default()).await;
+    assert_eq!(verify(&lines).as_deref(), Some("7 events, the ledger is intact\n"));
+    assert_eq!(verify(&lines[..6]), None);
     lines[2]["kind"] = "expired".into();
-    assert!(!verify(&lines));
+    assert_eq!(verify(&lines), None);
+
+    // A reader bound to one customer sees only the evidence of that customer.
+    let bound = Reach::default().only_customers("ben".parse().unwrap());
+    let mut lines = exported(&bound).await;
+    assert!(verify(&lines).unwrap().starts_with("7 events; 3 of them hide their evidence"));
+    assert_eq!(lines[3]["notice"], "v3 🙂");
+    lines[3]["notice"] = "v4".into();
+    assert_eq!(verify(&lines), None);
 }

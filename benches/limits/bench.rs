@@ -7,11 +7,12 @@ use tokio::runtime::Runtime;
 
 use crate::args::Args;
 use crate::outcome::Outcome;
-use crate::product::Programs;
+use crate::product::Product;
+use crate::programs::target_folder;
 
 pub(crate) struct Bench {
     pub(crate) args: Args,
-    pub(crate) programs: Programs,
+    pub(crate) programs: Product,
     /// The runtime for calls of the library.
     pub(crate) runtime: Runtime,
     /// The folder of the stores. It is on a disk, so that an fsync is real.
@@ -26,17 +27,11 @@ impl Bench {
         let results = target_folder()?.join("limits");
         std::fs::create_dir_all(&results)?;
         Ok(Self {
-            programs: Programs::build(&args.profile)?,
+            programs: Product::build(&args.profile)?,
             args,
             runtime: Runtime::new()?,
             folder: tempfile::Builder::new().prefix("stores-").tempdir_in(&results)?,
             results,
         })
     }
-}
-
-/// Cargo's target folder: the bench is in `TARGET/release/deps`, or in that of another profile.
-fn target_folder() -> Outcome<PathBuf> {
-    let bench = std::env::current_exe()?;
-    Ok(bench.ancestors().nth(3).ok_or("the bench is not in Cargo's target folder")?.into())
 }

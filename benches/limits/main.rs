@@ -19,8 +19,11 @@ mod outcome;
 mod pages;
 mod peers;
 mod postgres;
+#[path = "../support/process.rs"]
 mod process;
 mod product;
+#[path = "../support/programs.rs"]
+mod programs;
 mod raw;
 mod report;
 mod wire;

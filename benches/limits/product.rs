@@ -5,41 +5,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::outcome::Outcome;
 use crate::process::{Process, fetch, free_address, wait_until_ready};
+use crate::programs::Programs;
 
-/// The product's programs, built.
+/// The product: its programs, built.
 #[derive(Debug)]
-pub(crate) struct Programs {
+pub(crate) struct Product {
     server: PathBuf,
     command: PathBuf,
 }
 
-impl Programs {
+impl Product {
     /// Builds the programs with this profile of Cargo. Cargo's environment variables apply.
     pub(crate) fn build(profile: &str) -> Outcome<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args(["build", "--locked", "--profile", profile])
-            .args(["-p", "dataapi-server", "-p", "dataapi-cli"])
-            .arg("--message-format=json-render-diagnostics")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stderr(Stdio::inherit())
-            .output()?;
-        if !output.status.success() {
-            return Err("the product cannot be built".into());
-        }
-        let messages = String::from_utf8(output.stdout)?;
-        let built = |name: &str| {
-            messages
-                .lines()
-                .filter_map(|line| serde_json::from_str::<Built>(line).ok())
-                .find_map(|built| built.executable.filter(|path| path.ends_with(name)))
-                .ok_or_else(|| format!("Cargo did not say where it put {name}"))
-        };
-        Ok(Self { server: built("dataapi-server")?, command: built("dataapi")? })
+        let built = Programs::build(profile, &["dataapi-server", "dataapi-cli"])?;
+        Ok(Self { server: built.path("dataapi-server")?, command: built.path("dataapi")? })
     }
 
     pub(crate) fn serve(&self, store: &Path) -> Outcome<Server> {
@@ -90,12 +71,6 @@ impl Programs {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-}
-
-/// A message of Cargo that says where it put a program.
-#[derive(Deserialize)]
-struct Built {
-    executable: Option<PathBuf>,
 }
 
 fn url(store: &Path) -> String {

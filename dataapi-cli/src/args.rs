@@ -45,6 +45,10 @@ pub(crate) struct Cli {
     )]
     pub(crate) store: String,
 
+    /// File with the URL of the store, in place of --store: for a URL with a password
+    #[arg(long, global = true, env = "DATAAPI_STORE_FILE", value_name = "FILE")]
+    pub(crate) store_file: Option<PathBuf>,
+
     /// Print only results, refused lines and errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
@@ -71,10 +75,11 @@ pub(crate) enum Command {
     VerifyErasure(VerifyErasureArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
-    /// Check a store's file for damage: its pages, its counts and its ledger
+    /// Check a store's file for damage: its pages, its schema, its counts and its ledger
     ///
     /// Reads the whole file, about ten seconds per million dialogs, and changes nothing. While it runs, erased
-    /// bytes stay in the files of a store in use, so check a backup instead where you can.
+    /// bytes stay in the files of a store in use, so check a backup instead where you can. Warns of files that
+    /// other users of the machine may use.
     Check,
     Doctor(DoctorArgs),
     #[command(subcommand)]
@@ -119,9 +124,23 @@ pub(crate) struct CopyArgs {
     #[arg(long, value_name = "URL", env = "DATAAPI_COPY_FROM", hide_env_values = true)]
     pub(crate) from: Option<String>,
 
-    /// The store to create
-    #[arg(long, value_name = "URL", env = "DATAAPI_COPY_TO", hide_env_values = true)]
-    pub(crate) to: String,
+    /// File with the URL of the store to copy, in place of --from
+    #[arg(long, value_name = "FILE", env = "DATAAPI_COPY_FROM_FILE")]
+    pub(crate) from_file: Option<PathBuf>,
+
+    /// The store to create; this or --to-file is needed
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "DATAAPI_COPY_TO",
+        hide_env_values = true,
+        required_unless_present = "to_file"
+    )]
+    pub(crate) to: Option<String>,
+
+    /// File with the URL of the store to create, in place of --to
+    #[arg(long, value_name = "FILE", env = "DATAAPI_COPY_TO_FILE")]
+    pub(crate) to_file: Option<PathBuf>,
 
     /// Number of shards of a new store in PostgreSQL; it cannot be changed later
     ///
@@ -152,6 +171,10 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_enum)]
     pub(crate) format: Option<FileFormat>,
 
+    /// Read CSV that 'export --excel' wrote: remove the apostrophes that it added
+    #[arg(long)]
+    pub(crate) excel: bool,
+
     /// Longest text to accept, in bytes of UTF-8
     #[arg(
         long,
@@ -166,7 +189,7 @@ pub(crate) struct ImportArgs {
 /// Export consented dialogs, newest first
 ///
 /// A file appears under its name only when it is complete, and only its owner can read it. CSV holds every
-/// text unchanged: a spreadsheet might read a text that begins with = as a formula.
+/// text unchanged: a spreadsheet might read a text that begins with = as a formula. With --excel it cannot.
 ///
 /// Each dialog has a ref, its name in the ledger. JSON Lines end with a manifest: the filter, the ledger head
 /// of the export, and the number and SHA-256 of the lines before it. A later withdrawal does not reach the
@@ -180,6 +203,15 @@ pub(crate) struct ExportArgs {
     /// Format of the output [default: csv for a file named *.csv, else jsonl]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FileFormat>,
+
+    /// Write CSV for spreadsheets: with a byte order mark and CRLF, and with an apostrophe before what a
+    /// spreadsheet could take for a formula
+    ///
+    /// That is =, +, - and @ (also full-width), and an apostrophe, at the beginning of a cell, of a line in it
+    /// or after a semicolon or a tab in it; and a tab or a line break at the beginning of a cell. 'import
+    /// --excel' removes the apostrophes again.
+    #[arg(long)]
+    pub(crate) excel: bool,
 
     /// Leave out refs and manifest, so that two stores with the same dialogs give the same bytes
     #[arg(long)]
@@ -196,7 +228,8 @@ pub(crate) struct ExportArgs {
 /// edited, or that belongs to another store, is refused. The old file is replaced, not overwritten: its bytes
 /// can stay on the disk until the file system reuses them.
 ///
-/// If the server needs a key, set it in the environment variable DATAAPI_KEY.
+/// If the server needs a key, set it in the environment variable DATAAPI_KEY, or put it into a file and name that
+/// with --key-file.
 #[derive(Args, Debug)]
 pub(crate) struct SyncArgs {
     /// The export: JSON Lines with a manifest
@@ -206,6 +239,20 @@ pub(crate) struct SyncArgs {
     /// [default: the store of --store]
     #[arg(long, value_name = "URL")]
     pub(crate) from: Option<String>,
+
+    /// File with the key for the server, in place of DATAAPI_KEY
+    #[arg(long, value_name = "FILE", env = "DATAAPI_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// Time limit for all requests to the server together, such as 10m
+    ///
+    /// What was updated until then stays, and the same command continues.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "1h", value_name = "TIME")]
+    pub(crate) timeout: Duration,
+
+    /// Ask a server on another machine without TLS. Anyone on the network path can then read the key and dialogs
+    #[arg(long)]
+    pub(crate) insecure_plaintext: bool,
 }
 
 /// Show consented dialogs, newest first
@@ -394,8 +441,8 @@ pub(crate) struct RestoreArgs {
 /// Print the facts for a bug report, without personal data
 ///
 /// Prints versions, the backend and its schema, the suffixes and sizes of the store's files, the number of
-/// dialogs in each state, the number of events in the ledger, the time of the last scrub, and the settings. It
-/// prints no text, no id and no key; passwords and possible secrets are [redacted]. Read the report before you
+/// dialogs in each state, the number of events in the ledger, the time of the last scrub, and the settings, and
+/// warns of files that other users of the machine may use. It prints no text, no id and no key; passwords and possible secrets are [redacted]. Read the report before you
 /// send it: it names the store's path or host.
 ///
 /// If the store cannot be opened, the report says why, and the exit code is that of the error. Like any command,
@@ -436,7 +483,7 @@ pub(crate) struct CreateKeyArgs {
     #[arg(long)]
     pub(crate) name: String,
 
-    /// Roles of the key, separated by commas: ingest, consent, read, subject, admin
+    /// Roles of the key, separated by commas: ingest, consent, read, subject, metrics, admin
     #[arg(long, value_name = "ROLES")]
     pub(crate) role: String,
 

@@ -1,4 +1,4 @@
-//! The context of every command: the store's URL, and whether to be quiet.
+//! The context of every command: the store's URL, the key for a server, and whether to be quiet.
 
 use std::sync::Arc;
 
@@ -7,10 +7,12 @@ use dataapi::{DialogStore, OpenError, OpenOptions};
 use crate::exit::Exit;
 use crate::terminal::say;
 
-/// The global options.
-#[derive(Clone, Debug)]
+/// The global options, with the secrets that came by other ways. It is never printed.
+#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) store_url: String,
+    /// The key for a server.
+    pub(crate) key: Option<String>,
     pub(crate) quiet: bool,
 }
 

@@ -41,6 +41,13 @@ pub(crate) enum CommandError {
     #[error("the program cannot start")]
     Start(#[source] io::Error),
 
+    #[error("the secret in the file of {flag} cannot be read")]
+    Secret {
+        flag: &'static str,
+        #[source]
+        source: io::Error,
+    },
+
     #[error("the input cannot be read")]
     Input(#[source] io::Error),
 
@@ -59,7 +66,11 @@ impl CommandError {
             Self::Backup(error) => exit_of(error.reaction()),
             Self::Copy(error) => exit_of(error.reaction()),
             Self::NotDone(_) => Exit::NotDone,
-            Self::Failed(_) | Self::Start(_) | Self::Input(_) | Self::Output(_) => Exit::Failed,
+            Self::Failed(_)
+            | Self::Start(_)
+            | Self::Secret { .. }
+            | Self::Input(_)
+            | Self::Output(_) => Exit::Failed,
         }
     }
 

@@ -14,12 +14,13 @@ mod formats;
 mod interrupt;
 mod output;
 mod remote;
+mod secrets;
 mod terminal;
 mod watched_work;
 
 use std::process::ExitCode;
 
-use args::Cli;
+use command_line::CommandLine;
 use context::Context;
 use error::CommandError;
 use exit::Exit;
@@ -31,7 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     keep_out_of_crash_files();
     let exit = match command_line::parse() {
-        Ok(cli) => run(cli).unwrap_or_else(|error| {
+        Ok(line) => run(line).unwrap_or_else(|error| {
             if !error.is_closed_pipe() {
                 terminal::say(&error.message());
             }
@@ -52,14 +53,14 @@ fn keep_out_of_crash_files() {
     }
 }
 
-fn run(cli: Cli) -> Result<Exit, CommandError> {
+fn run(CommandLine { cli, key }: CommandLine) -> Result<Exit, CommandError> {
     // One thread besides the main one, to handle Ctrl-C while the main one waits for a pipe.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .map_err(CommandError::Start)?;
-    let context = Context { store_url: cli.store, quiet: cli.quiet };
+    let context = Context { store_url: cli.store, key, quiet: cli.quiet };
     runtime.block_on(commands::run(cli.command, &context))
 }
 
@@ -68,6 +69,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::args::Cli;
 
     #[test]
     fn every_flag_is_in_the_documents_as_defined() {

@@ -1,7 +1,7 @@
 //! Keys: each has its own name and is stored by its hash, and a revoked key stays revoked.
 
 use dataapi_core::{
-    Clock, DialogStore, Grant, Key, KeyName, KeySecret, NewKey, Reach, Roles, StoreError,
+    Clock, DialogStore, Grant, Key, KeyName, KeySecret, NewKey, Reach, Role, Roles, StoreError,
 };
 
 use crate::ManualClock;
@@ -58,6 +58,29 @@ pub async fn a_key_is_kept_as_it_was_made(store: &dyn DialogStore, clock: &Manua
     assert_eq!(kept[0].created, clock.now());
     assert!(kept.iter().all(|key| key.revoked.is_none() && key.last_used.is_none()));
     assert!(kept[1].works(clock.now()) && !kept[1].works(later), "it expires");
+}
+
+/// A key with a role that only a later version knows is kept as it is, and allows nothing. The other keys are read as
+/// before.
+pub async fn a_key_with_an_unknown_role_is_kept_and_allows_nothing(
+    store: &dyn DialogStore,
+    _: &ManualClock,
+) {
+    let later = [1 << 6, 1 << 7 | 1, 1 << 14 | 4].map(|bits| Roles::from_bits(bits).expect("bits"));
+    for (number, roles) in later.into_iter().enumerate() {
+        let called = format!("later-{number}");
+        let key = NewKey { grant: roles.into(), ..key(&called, "read") };
+        store.create_key(key).await.expect("a key is kept");
+    }
+    store.create_key(key("known", "read,metrics")).await.expect("a key is kept");
+    assert!(store.revoke_key(&name("later-2")).await.expect("a key can be revoked"));
+    let kept = keys(store).await;
+    assert_eq!(kept[0].grant, roles("read,metrics").into());
+    for (key, roles) in kept[1..].iter().zip(later) {
+        assert_eq!(key.grant.roles(), roles);
+        assert!(Role::ALL.into_iter().all(|role| !key.grant.allows(role)), "{key:?}");
+    }
+    assert!(kept[3].revoked.is_some());
 }
 
 /// No two keys ever have the same name, so that a name in a log is unambiguous.

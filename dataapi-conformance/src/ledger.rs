@@ -21,7 +21,7 @@ pub(crate) async fn events(store: &dyn DialogStore) -> Vec<Event> {
 
 /// Returns the events after these positions, if there are at most 1000.
 async fn events_after(store: &dyn DialogStore, after: &Positions) -> Vec<Event> {
-    store.events(after, Limit::MAX).await.expect("the ledger can be read")
+    store.events(after, Limit::MAX, &Reach::default()).await.expect("the ledger can be read")
 }
 
 /// Returns the positions at the end of the ledger.
@@ -143,7 +143,10 @@ pub async fn events_are_read_on_from_any_position(store: &dyn DialogStore, _: &M
         for from in 0..=all.len() {
             let mut after = Positions::START;
             all[..from].iter().for_each(|event| after.pass(event));
-            let some = store.events(&after, asked).await.expect("the ledger can be read");
+            let some = store
+                .events(&after, asked, &Reach::default())
+                .await
+                .expect("the ledger can be read");
             let expected: Vec<_> = all.iter().skip(from).take(limit).cloned().collect();
             assert_eq!(some, expected, "{limit} after {from}");
         }

@@ -76,6 +76,7 @@
 //! | [`whole`] | A refused call changes nothing, and a dropped call happens whole or not at all. |
 //! | [`races`] | When calls compete, exactly the promised ones win. |
 //! | [`meanwhile`] | What readers see while writers are at work. |
+//! | [`snapshots`] | Nobody sees a part of a call. Only for stores whose commits are [seen whole](Harness::commits_are_seen_whole). |
 //! | [`model`] | Random histories have the same answers as the reference model. |
 //! | [`scene`] | No promises, but helpers for tests. |
 
@@ -104,6 +105,7 @@ pub mod races;
 pub mod reach;
 pub mod revision;
 pub mod scene;
+pub mod snapshots;
 pub mod stats;
 pub mod subject;
 pub mod values;

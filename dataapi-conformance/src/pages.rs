@@ -1,8 +1,11 @@
 //! Pages: their order, filters, totals, limits, offsets and cursors.
 
+use std::sync::Arc;
+
 use dataapi_core::{
-    Clock, Cursor, CustomerId, Date, DialogId, DialogStore, Filter, ImportedDialog, Language,
-    LanguageRange, PageRequest, Position, Reach, Start, StoreError, Window,
+    Allowance, Clock, Cursor, CustomerId, Date, DialogId, DialogStore, Filter, ImportedDialog,
+    Language, LanguageRange, Limit, PageRequest, Position, Positions, Reach, Start, StoreError,
+    SubjectRequest, Window,
 };
 
 use crate::ManualClock;
@@ -368,6 +371,49 @@ pub async fn a_page_holds_up_to_a_thousand(store: &dyn DialogStore, clock: &Manu
     let cursor = first.next.expect("one more follows");
     let last = page(store, &Filter::default(), after(&cursor, 1000)).await;
     assert_eq!(ids(&last), ["d-0000"], "the last one is on the next page");
+}
+
+/// Allows so many bytes.
+struct Allowed(usize);
+
+impl Allowance for Allowed {
+    fn allows(&self, bytes: usize) -> bool {
+        bytes <= self.0
+    }
+}
+
+/// A read of dialogs that are too long for its allowance is refused, and one that fits is answered as without it.
+pub async fn a_read_ends_when_it_may_hold_no_more(store: &dyn DialogStore, _: &ManualClock) {
+    for name in ["a", "b", "c", "d"] {
+        store
+            .insert(worded("anna", name, "en", &"long ".repeat(10_000)))
+            .await
+            .expect("it is stored");
+        grant(store, name).await;
+    }
+    let (all, reach) = (Positions::default(), Reach::default());
+    let query = PageRequest::default();
+    let subject = SubjectRequest::new(customer("anna"), Window::default()).expect("a request");
+    let fits = || -> Arc<dyn Allowance> { Arc::new(Allowed(1 << 20)) };
+    let page = store.query_within(&query, fits()).await.expect("it fits");
+    assert_eq!(page, store.query(&query).await.expect("a page"));
+    let page = store.subject_data_within(&subject, fits()).await.expect("it fits");
+    assert_eq!(page, store.subject_data(&subject).await.expect("a page"));
+    let changes = store.changes_within(&all, Limit::MAX, &reach, fits()).await.expect("they fit");
+    assert_eq!(changes, store.changes(&all, Limit::MAX, &reach).await.expect("changes"));
+
+    // Three of them, since a store reads one more than the limit.
+    let small = || -> Arc<dyn Allowance> { Arc::new(Allowed(170_000)) };
+    let refused = [
+        store.query_within(&query, small()).await.err(),
+        store.subject_data_within(&subject, small()).await.err(),
+        store.changes_within(&all, Limit::MAX, &reach, small()).await.err(),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Some(StoreError::Overloaded { .. })), "{refused:?}");
+    }
+    let fewer = PageRequest::new(Filter::default(), newest(2)).expect("a request");
+    assert!(store.query_within(&fewer, small()).await.is_ok_and(|page| page.items.len() == 2));
 }
 
 /// Pages by offset, in steps of the limit, make up the full list.

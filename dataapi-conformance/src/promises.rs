@@ -88,6 +88,7 @@ macro_rules! __promises {
                 a_page_has_a_next_one_exactly_if_there_are_more
                 an_offset_beyond_the_end_is_an_empty_page
                 a_page_holds_up_to_a_thousand
+                a_read_ends_when_it_may_hold_no_more
                 pages_by_offset_concatenate_to_the_full_list
                 pages_by_cursor_concatenate_to_the_full_list
                 a_cursor_goes_on_from_any_place
@@ -136,10 +137,12 @@ macro_rules! __promises {
                 a_dialog_out_of_reach_is_not_found
                 what_is_within_reach_is_told_of_held_dialogs_alone
                 changes_bring_no_dialog_that_is_out_of_reach
+                events_out_of_reach_hide_their_evidence
             }
             keys {
                 a_new_store_has_no_keys
                 a_key_is_kept_as_it_was_made
+                a_key_with_an_unknown_role_is_kept_and_allows_nothing
                 a_name_is_given_to_one_key_for_ever
                 a_revoked_key_stays_revoked
                 the_use_of_keys_is_noted_and_never_goes_back
@@ -175,8 +178,13 @@ macro_rules! __promises {
                 a_crawl_under_changes_meets_each_dialog_that_stays_once
                 no_read_that_starts_after_a_withdrawal_returns_the_text
                 dates_of_concurrent_calls_never_go_backwards
+                what_was_acknowledged_is_seen_whole
+            }
+            [if commits_are_seen_whole]
+            snapshots {
                 items_and_total_of_a_page_are_of_one_moment
                 an_import_and_an_erasure_appear_whole
+                a_dropped_call_appears_whole_or_not_at_all
             }
         }
     };
@@ -186,7 +194,8 @@ macro_rules! __promises {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __promises_do {
-    (tests ($harness:ident) $($subject:ident { $($promise:ident)* })*) => {
+    (tests ($harness:ident) $($subject:ident { $($promise:ident)* })*
+        [if $ability:ident] $($of_some:ident { $($promise_of_some:ident)* })*) => {
         $(
             mod $subject {
                 $(
@@ -197,6 +206,22 @@ macro_rules! __promises_do {
                 )*
             }
         )*
+        $(
+            mod $of_some {
+                $(
+                    #[test]
+                    fn $promise_of_some() {
+                        let harness = super::$harness();
+                        if $crate::Harness::$ability(&harness) {
+                            $crate::uphold(&harness, $crate::$of_some::$promise_of_some);
+                        }
+                    }
+                )*
+            }
+        )*
+    };
+    (names () $($subject:ident { $($promise:ident)* })* [if $ability:ident] $($rest:tt)*) => {
+        $crate::__promises_do! { names () $($subject { $($promise)* })* $($rest)* }
     };
     (names () $($subject:ident { $($promise:ident)* })*) => {
         &[$($(concat!(stringify!($subject), "::", stringify!($promise))),*),*]

@@ -1,14 +1,14 @@
 //! Reach: a reader with bounds sees and counts nothing outside them.
 
 use dataapi_core::{
-    Clock, DialogStore, Filter, Limit, PageRequest, Positioned, Positions, Reach, Start,
-    StoreError, Window,
+    Audit, BrokenChain, Change, Clock, Decision, Dialog, DialogStore, Evidence, Filter, Limit,
+    PageRequest, Positioned, Positions, Reach, Start, StoreError, Window,
 };
 
 use crate::ManualClock;
 use crate::scene::{
-    SECOND, assert_refused, customer, grant, id, insert_consented, language, limit, withdraw,
-    worded,
+    SECOND, assert_refused, customer, evidence, grant, id, insert_consented, language, limit,
+    withdraw, worded,
 };
 
 const CUSTOMERS: [&str; 5] = ["shop-anna", "shop", "Shop-anna", "zoë/1", "\u{10ffff}🙂"];
@@ -172,5 +172,66 @@ pub async fn changes_bring_no_dialog_that_is_out_of_reach(
                 .filter(|dialog| reach.covers(dialog.customer_id(), dialog.language()));
             assert_eq!((&change.event, change.dialog.as_ref()), (&whole.event, within));
         }
+    }
+}
+
+/// Outside its bounds, a reader sees keyed hashes and the hashes of the chain: no notice, method or locale. A dialog that
+/// is gone is within no bounds. What such a reader gets still follows from one hash to the next, and leads to the head.
+pub async fn events_out_of_reach_hide_their_evidence(store: &dyn DialogStore, clock: &ManualClock) {
+    for (number, whose) in CUSTOMERS.into_iter().enumerate() {
+        for tag in LANGUAGES {
+            for fate in ["stays", "bare", "withdrawn", "erased"] {
+                let name = format!("{number}-{tag}-{fate}");
+                let stored = store.insert(worded(whose, &name, tag, "words")).await;
+                stored.expect("a new dialog is stored");
+                let given = if fate == "bare" { Evidence::default() } else { evidence(&name) };
+                let granted = store.decide(id(&name), Decision::Granted, given).await;
+                granted.expect("a decision on a pending dialog");
+                match fate {
+                    "withdrawn" => {
+                        let given = evidence(&format!("no to {name}"));
+                        let taken_back = store.decide(id(&name), Decision::Withdrawn, given).await;
+                        taken_back.expect("a consent can be withdrawn");
+                    }
+                    "erased" => {
+                        let erased = store.erase_dialog(&customer(whose), &id(&name)).await;
+                        erased.expect("a dialog can be erased");
+                    }
+                    _ => {}
+                }
+            }
+        }
+        clock.advance(SECOND);
+    }
+    let all =
+        store.changes(&Positions::START, Limit::MAX, &Reach::default()).await.expect("all changes");
+    let head = store.ledger_head().await.expect("a head");
+    for reach in reaches() {
+        let covers = |dialog: &Dialog| reach.covers(dialog.customer_id(), dialog.language());
+        let shown: Vec<_> = all
+            .iter()
+            .map(|Change { event, dialog }| {
+                let is_within = reach.is_all() || dialog.as_ref().is_some_and(covers);
+                if is_within { event.clone() } else { event.clone().without_evidence() }
+            })
+            .collect();
+        let events = store.events(&Positions::START, Limit::MAX, &reach).await.expect("events");
+        assert_eq!(events, shown, "{reach:?}");
+        let changes = store.changes(&Positions::START, Limit::MAX, &reach).await.expect("changes");
+        let events: Vec<_> = changes.into_iter().map(|change| change.event).collect();
+        assert_eq!(events, shown, "{reach:?}");
+
+        let hidden = shown.iter().filter(|event| event.hides_evidence);
+        assert!(hidden.clone().all(|event| event.evidence == Evidence::default()));
+        let hidden = hidden.count() as u64;
+        assert_eq!(hidden == 0, reach.is_all(), "{reach:?}");
+        let mut audit = Audit::new(Some(head.clone())).taking_hidden();
+        shown.iter().try_for_each(|event| audit.check(event)).expect("each follows");
+        assert_eq!(audit.hidden(), hidden);
+        assert_eq!(audit.finish().expect("they lead to the head"), head);
+        let mut strict = Audit::new(None);
+        let found = shown.iter().try_for_each(|event| strict.check(event));
+        let found_hidden = matches!(found, Err(BrokenChain::Hidden { .. }));
+        assert_eq!(found_hidden, hidden > 0, "{found:?}");
     }
 }

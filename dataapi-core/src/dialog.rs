@@ -34,6 +34,13 @@ impl NewDialog {
             text: Text::parse(text.to_owned(), Text::DEFAULT_MAX_BYTES)?,
         })
     }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes_in_memory(&self) -> usize {
+        const FIXED: usize = 160;
+        let (customer, dialog) = (self.customer_id.as_str().len(), self.dialog_id.as_str().len());
+        self.text.as_str().len() + customer + dialog + self.language.as_str().len() + FIXED
+    }
 }
 
 /// The result of an insert.
@@ -120,6 +127,11 @@ impl StoredDialog {
         })
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn bytes_in_memory(&self) -> usize {
+        self.dialog.bytes_in_memory()
+    }
+
     /// Whether `other` is the same dialog sent again: same customer, id, text and language.
     pub fn same_content(&self, other: &NewDialog) -> bool {
         self.dialog == *other
@@ -181,6 +193,11 @@ macro_rules! read_access {
         /// When it was received.
         pub fn date(&self) -> Date {
             self.date
+        }
+
+        /// About how many bytes of memory it takes.
+        pub fn bytes_in_memory(&self) -> usize {
+            self.dialog.bytes_in_memory()
         }
     };
 }

@@ -19,32 +19,46 @@ pub enum Role {
     Read,
     /// Reading and erasing a customer's data and single dialogs.
     Subject,
-    /// All of the above, and the metrics.
+    /// Reading the metrics, and nothing else.
+    Metrics,
+    /// All of the above.
     Admin,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 5] =
-        [Self::Ingest, Self::Consent, Self::Read, Self::Subject, Self::Admin];
+    pub const ALL: [Self; 6] =
+        [Self::Ingest, Self::Consent, Self::Read, Self::Subject, Self::Metrics, Self::Admin];
 
-    /// The name of the role: `ingest`, `consent`, `read`, `subject`, `admin`.
+    /// The name of the role: `ingest`, `consent`, `read`, `subject`, `metrics`, `admin`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Consent => "consent",
             Self::Read => "read",
             Self::Subject => "subject",
+            Self::Metrics => "metrics",
             Self::Admin => "admin",
         }
     }
 
-    const fn bit(self) -> u8 {
-        1 << self as u8
+    /// The bit that stands for the role in a store. It never changes, and a new role gets a new bit.
+    const fn bit(self) -> u16 {
+        match self {
+            Self::Ingest => 1,
+            Self::Consent => 1 << 1,
+            Self::Read => 1 << 2,
+            Self::Subject => 1 << 3,
+            Self::Admin => 1 << 4,
+            Self::Metrics => 1 << 5,
+        }
     }
 }
 
 /// One or more roles.
+///
+/// A later version of DataAPI can have more roles. Roles read from a store keep those that this version does not know,
+/// and then allow nothing: what an unknown role would restrict is unknown too.
 ///
 /// ```
 /// use dataapi_core::{Role, Roles};
@@ -53,38 +67,53 @@ impl Role {
 /// assert!(roles.allow(Role::Consent) && !roles.allow(Role::Read));
 /// assert!("admin".parse::<Roles>()?.allow(Role::Read));
 /// assert!("".parse::<Roles>().is_err());
+/// let later = Roles::from_bits("read".parse::<Roles>()?.bits() | 1 << 14)?;
+/// assert!(!later.are_known() && !later.allow(Role::Read));
+/// assert_eq!(later.to_string(), "read,unknown");
 /// # Ok::<(), dataapi_core::Invalid>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Roles(u8);
+pub struct Roles(u16);
 
 impl Roles {
-    /// Takes the bits that a backend has stored.
+    /// The bits that a store can hold: every database has an integer for them.
+    const STORABLE: u16 = (1 << 15) - 1;
+
+    /// Takes the bits that a backend has stored, also those of roles that this version does not know.
     ///
     /// # Errors
-    /// If no bit is set, or one that belongs to no role.
-    pub fn from_bits(bits: u8) -> Result<Self, Invalid> {
-        let known = Role::ALL.into_iter().fold(0, |known, role| known | role.bit());
-        if bits != 0 && bits & !known == 0 { Ok(Self(bits)) } else { Err(Self::invalid()) }
+    /// If no bit is set, or the highest one.
+    pub fn from_bits(bits: u16) -> Result<Self, Invalid> {
+        let is_fine = bits != 0 && bits & !Self::STORABLE == 0;
+        if is_fine { Ok(Self(bits)) } else { Err(Self::invalid()) }
     }
 
-    /// The bits, for a backend to store.
-    pub const fn bits(self) -> u8 {
+    /// The bits, for a backend to store: fifteen at most.
+    pub const fn bits(self) -> u16 {
         self.0
     }
 
-    /// Whether the roles allow what `role` allows: [`Role::Admin`] allows everything.
-    pub const fn allow(self, role: Role) -> bool {
-        self.0 & (role.bit() | Role::Admin.bit()) != 0
+    /// Whether this version knows all of the roles. If not, they allow nothing.
+    pub fn are_known(self) -> bool {
+        let known = Role::ALL.into_iter().fold(0, |known, role| known | role.bit());
+        self.0 & !known == 0
     }
 
-    /// The roles that were given.
+    /// Whether the roles allow what `role` allows: [`Role::Admin`] allows everything.
+    pub fn allow(self, role: Role) -> bool {
+        self.are_known() && self.0 & (role.bit() | Role::Admin.bit()) != 0
+    }
+
+    /// The roles that were given, without those that this version does not know.
     pub fn iter(self) -> impl Iterator<Item = Role> {
         Role::ALL.into_iter().filter(move |role| self.0 & role.bit() != 0)
     }
 
     fn invalid() -> Invalid {
-        Invalid::new("role", "must be one or more of ingest, consent, read, subject, admin")
+        Invalid::new(
+            "role",
+            "must be one or more of ingest, consent, read, subject, metrics, admin",
+        )
     }
 }
 
@@ -102,10 +131,11 @@ impl FromStr for Roles {
     }
 }
 
-/// Writes a comma-separated list.
+/// Writes a comma-separated list, with `unknown` last for roles that this version does not know.
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.iter().map(Role::name).collect();
+        let unknown = (!self.are_known()).then_some("unknown");
+        let names: Vec<_> = self.iter().map(Role::name).chain(unknown).collect();
         f.write_str(&names.join(","))
     }
 }
@@ -121,6 +151,7 @@ impl fmt::Display for Roles {
 /// let analyst = Grant::new("read".parse()?, english.clone())?;
 /// assert!(analyst.allows(Role::Read) && !analyst.reach().is_all());
 /// assert!(Grant::new("admin".parse()?, english.clone()).is_err());
+/// assert!(Grant::new("metrics".parse()?, english.clone()).is_err());
 /// assert!(Grant::new("subject".parse()?, english).is_err());
 /// let operator: Grant = "admin".parse::<Roles>()?.into();
 /// assert!(operator.reach().is_all());
@@ -136,14 +167,19 @@ impl Grant {
     /// Grants `roles` for the dialogs within `reach`.
     ///
     /// # Errors
-    /// If [`Role::Admin`] is bound at all, because an admin manages the whole store. If [`Role::Subject`] is bound to
-    /// languages, because access and erasure cover everything held on a customer (GDPR articles 15 and 17).
+    /// If [`Role::Admin`] or [`Role::Metrics`] is bound at all, because an admin manages the whole store, and the metrics
+    /// count all of it. If [`Role::Subject`] is bound to languages, because access and erasure cover everything held on a customer (GDPR articles 15 and 17).
     pub fn new(roles: Roles, reach: Reach) -> Result<Self, Invalid> {
         let given = |role: Role| roles.iter().any(|given| given == role);
         if !reach.is_all() && given(Role::Admin) {
             Err(Invalid::new(
                 "role",
                 "must not be admin for a key that is bound to customers or languages",
+            ))
+        } else if !reach.is_all() && given(Role::Metrics) {
+            Err(Invalid::new(
+                "role",
+                "must not be metrics for a key that is bound to customers or languages",
             ))
         } else if !reach.languages().is_empty() && given(Role::Subject) {
             Err(Invalid::new("role", "must not be subject for a key that is bound to languages"))
@@ -163,7 +199,7 @@ impl Grant {
     }
 
     /// Whether the roles allow what `role` allows.
-    pub const fn allows(&self, role: Role) -> bool {
+    pub fn allows(&self, role: Role) -> bool {
         self.roles.allow(role)
     }
 }

@@ -66,8 +66,8 @@ pub use query::{
     SubjectRequest, Upper, Window,
 };
 pub use store::{
-    Activity, BatchSizes, DialogStore, Dialogs, Keys, Ledger, Purge, Revision, Stats, StoreInfo,
-    Upkeep,
+    Activity, Allowance, BatchSizes, DialogStore, Dialogs, Keys, Ledger, Purge, Revision, Stats,
+    StoreInfo, Upkeep,
 };
 pub use values::{
     CustomerId, Date, DialogId, DialogRef, Evidence, EvidenceField, Language, LanguageRange,

@@ -413,9 +413,14 @@ impl Dialogs for MemoryStore {
 
 #[async_trait]
 impl Ledger for MemoryStore {
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        let after = usize::try_from(after.of(0)).unwrap_or(usize::MAX);
-        Ok(self.state().ledger.iter().skip(after).take(limit.get()).cloned().collect())
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError> {
+        let changes = self.changes(after, limit, reach).await?;
+        Ok(changes.into_iter().map(|change| change.event).collect())
     }
 
     async fn changes(
@@ -432,7 +437,12 @@ impl Ledger for MemoryStore {
             let stored =
                 stored.filter(|stored| reach.covers(stored.customer_id(), stored.language()));
             let dialog = stored.map(StoredDialog::readable).transpose()?;
-            Ok(Change { event: event.clone(), dialog })
+            let mut event = event.clone();
+            if dialog.is_none() && !reach.is_all() && event.evidence != Evidence::default() {
+                event.evidence = Evidence::default();
+                event.hides_evidence = true;
+            }
+            Ok(Change { event, dialog })
         };
         state.ledger.iter().skip(after).take(limit.get()).map(change).collect()
     }

@@ -162,6 +162,42 @@ proptest! {
     }
 
     #[test]
+    fn hidden_evidence_is_taken_as_given_and_everything_else_is_checked(
+        links in vec(any_link(), 1..30),
+        is_hidden: [bool; 30],
+        at: Index,
+        bytes: [u8; 32],
+    ) {
+        let events = chain(ChainHead::EMPTY, links);
+        let noted = head_of(&events);
+        let shown: Vec<_> = events
+            .iter()
+            .zip(is_hidden)
+            .map(|(event, hide)| if hide { event.clone().without_evidence() } else { event.clone() })
+            .collect();
+        let hidden = shown.iter().filter(|event| event.hides_evidence).count() as u64;
+        let trusting = |events: &[Event]| {
+            let mut audit = Audit::new(Some(noted.clone())).taking_hidden();
+            events.iter().try_for_each(|event| audit.check(event))?;
+            let hidden = audit.hidden();
+            audit.finish().map(|head| (head, hidden))
+        };
+        prop_assert_eq!(trusting(&shown), Ok((noted.clone(), hidden)));
+        let first = shown.iter().find(|event| event.hides_evidence);
+        let refused = first.map(|event| BrokenChain::Hidden { chain: 0, position: event.position });
+        prop_assert_eq!(audit(&shown, Some(noted.clone())).err(), refused);
+
+        let at = at.index(shown.len());
+        let mut cut = shown.clone();
+        cut.remove(at);
+        prop_assert!(trusting(&cut).is_err());
+        let mut changed = shown;
+        prop_assume!(!changed[at].hides_evidence && changed[at].reference.as_bytes() != &bytes);
+        changed[at].reference = DialogRef::from_bytes(bytes);
+        prop_assert_eq!(trusting(&changed), Err(BrokenChain::Link { chain: 0, position: at as u64 + 1 }));
+    }
+
+    #[test]
     fn without_a_noted_head_all_is_found_but_a_new_end(
         links in vec(any_link(), 1..30),
         tampering in any_tampering(),

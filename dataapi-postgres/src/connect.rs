@@ -2,13 +2,14 @@
 
 use std::future::pending;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
 use futures_util::future::BoxFuture;
+use percent_encoding::percent_decode_str;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
@@ -21,6 +22,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::OpenError;
+use crate::passwords::Passwords;
 
 /// How long connecting to one host can take.
 pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -42,9 +44,11 @@ impl Address {
     pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut kept, mut root_certificates, mut mode) = (Vec::new(), None, None);
+        let mut password_file = None;
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=') {
-                Some(("sslrootcert", path)) => root_certificates = Some(PathBuf::from(path)),
+                Some(("sslrootcert", path)) => root_certificates = Some(decoded_path(path)?),
+                Some(("passfile", path)) => password_file = Some(decoded_path(path)?),
                 Some(("sslmode", value)) => mode = Some(value),
                 _ => kept.push(parameter),
             }
@@ -68,6 +72,7 @@ impl Address {
             None if configs.iter().flat_map(Config::get_hosts).all(is_here) => SslMode::Disable,
             None => SslMode::Require,
         };
+        add_passwords(&mut configs, password_file.as_deref());
         for config in &mut configs {
             config.ssl_mode(mode);
             config.keepalives_idle(Duration::from_secs(15));
@@ -111,6 +116,36 @@ impl Address {
             None => builder.with_platform_verifier().map_err(OpenError::Tls)?,
         };
         Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
+    }
+}
+
+/// A path in a parameter of a URL.
+fn decoded_path(encoded: &str) -> Result<PathBuf, OpenError> {
+    let decoded = percent_decode_str(encoded).decode_utf8().map_err(|_| OpenError::Url)?;
+    Ok(PathBuf::from(decoded.into_owned()))
+}
+
+/// Finds a password for each host, unless the URL has one.
+fn add_passwords(configs: &mut [Config], file: Option<&Path>) {
+    let has_one = |config: &Config| config.get_password().is_some_and(|it| !it.is_empty());
+    if configs.iter().all(has_one) {
+        return;
+    }
+    let passwords = Passwords::of_process(file);
+    for config in configs {
+        let user = config.get_user().map(str::to_owned).or_else(|| std::env::var("USER").ok());
+        let user = user.unwrap_or_default();
+        let database = config.get_dbname().unwrap_or(&user);
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(name)) => name.clone(),
+            #[cfg(unix)]
+            Some(Host::Unix(folder)) => folder.display().to_string(),
+            None => continue,
+        };
+        if let Some(password) = passwords.find(&host, port, database, &user).map(str::to_owned) {
+            config.password(password);
+        }
     }
 }
 
@@ -215,6 +250,25 @@ mod tests {
             assert_eq!((config.get_user(), config.get_dbname()), (Some("u"), Some("d")));
             assert_eq!(config.get_password(), Some(&b"a@b"[..]));
         }
+    }
+
+    #[test]
+    fn a_password_file_in_the_url_serves_the_hosts_it_names_and_the_url_comes_first() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("pass file");
+        std::fs::write(&file, "one:1:d:u:first\ntwo:*:*:*:second\n").expect("a file");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("its mode");
+        let file = file.display().to_string().replace(' ', "%20");
+        let passwords = |url: &str| {
+            let configs = Address::parse(&format!("{url}?passfile={file}")).expect("a URL").configs;
+            let passwords = configs.iter().map(|config| config.get_password().map(<[u8]>::to_vec));
+            passwords.collect::<Vec<_>>()
+        };
+        let both = [Some(b"first".to_vec()), Some(b"second".to_vec())];
+        assert_eq!(passwords("postgres://u@one:1,two/d"), both);
+        assert_eq!(passwords("postgres://u:own@one:1/d"), [Some(b"own".to_vec())]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Errors between the store and PostgreSQL, and what callers see of them.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
 
@@ -30,9 +31,13 @@ pub(crate) enum PostgresError {
 
 impl PostgresError {
     /// Whether the server refused a statement. The refusal has rolled the transaction back, even if a commit was sent
-    /// after it.
-    pub(crate) fn is_a_refused_statement(&self) -> bool {
-        matches!(self, Self::Database(_) | Self::InTheWay | Self::Locked)
+    /// after it. If Citus distributes the tables, an internal error can also mean that a node did not answer a commit.
+    pub(crate) fn is_a_refused_statement(&self, is_spread: bool) -> bool {
+        match self {
+            Self::Database(code) => !is_spread || *code != SqlState::INTERNAL_ERROR,
+            Self::InTheWay | Self::Locked => true,
+            _ => false,
+        }
     }
 }
 
@@ -64,6 +69,11 @@ impl From<tokio_postgres::Error> for PostgresError {
             SqlState::LOCK_NOT_AVAILABLE => Self::Locked,
             // The server is no longer the primary.
             SqlState::READ_ONLY_SQL_TRANSACTION => Self::Lost,
+            // Citus has lost a node, and what the node has committed is unknown.
+            SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW => {
+                Self::Lost
+            }
+            _ if code.code().starts_with("08") => Self::Lost,
             _ => Self::Database(code.clone()),
         }
     }
@@ -74,9 +84,38 @@ impl From<PoolError> for PostgresError {
         Self::NoConnection(match error {
             PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => overloaded(),
             PoolError::Closed => closed(),
-            _ => unavailable("PostgreSQL cannot be reached or refuses the connection"),
+            PoolError::Backend(error) => not_connected(&error),
+            _ => unavailable(UNREACHABLE),
         })
     }
+}
+
+const UNREACHABLE: &str = "PostgreSQL cannot be reached or refuses the connection";
+
+/// Why there is no connection. The messages of the database are not shown: they name users and databases.
+fn not_connected(error: &tokio_postgres::Error) -> StoreError {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    let reason: Cow<'static, str> = match error.code().map(SqlState::code) {
+        Some(code) if code.starts_with("28") => "PostgreSQL refuses the user or the password".into(),
+        Some("3D000") => "PostgreSQL has no database of this name".into(),
+        Some("53300") => "PostgreSQL has no connection left".into(),
+        Some(code) => format!("PostgreSQL refuses the connection: {code}").into(),
+        // The library has no other way to tell these apart.
+        None => match error.to_string().as_str() {
+            // A certificate that was sent can be quoted in it.
+            "error performing TLS handshake" => {
+                let cause: String = cause.chars().take(300).flat_map(char::escape_debug).collect();
+                format!("TLS with PostgreSQL failed: {cause}").into()
+            }
+            "invalid configuration" if cause == "password missing" => {
+                "PostgreSQL asks for a password, and there is none in the URL, in PGPASSWORD or in a password file; a \
+                 password file that others than its owner may use is ignored: run chmod 600 on it"
+                    .into()
+            }
+            _ => UNREACHABLE.into(),
+        },
+    };
+    unavailable(reason)
 }
 
 impl From<PostgresError> for StoreError {
@@ -119,7 +158,7 @@ pub(crate) fn overloaded() -> StoreError {
     StoreError::Overloaded { retry_after: RETRY_AFTER }
 }
 
-pub(crate) fn unavailable(reason: &'static str) -> StoreError {
+pub(crate) fn unavailable(reason: impl Into<Cow<'static, str>>) -> StoreError {
     StoreError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER }
 }
 
@@ -153,6 +192,18 @@ pub enum OpenError {
     #[error("Citus did not distribute the tables evenly; check that all its nodes are available")]
     Spread,
 
+    /// A node of a Citus cluster answers commits before they are on disk.
+    #[error(
+        "a node of the Citus cluster has synchronous_commit 'off' or 'local'; set it to 'on' on every node"
+    )]
+    Durability,
+
+    /// Pages were to be read from standbys, but Citus distributes the tables.
+    #[error(
+        "pages cannot be read from standbys if Citus distributes the tables; name no read replica"
+    )]
+    Standbys,
+
     /// A copy was to make a new store, but the database already contains one.
     #[error("this database already contains a store; copy to a database without one")]
     IsThere,
@@ -163,6 +214,14 @@ pub enum OpenError {
          'dataapi'"
     )]
     Unfinished,
+
+    /// A table of the store has a trigger or a rule. DataAPI makes none, and one could copy texts to where no erasure
+    /// reaches them. Nothing was changed.
+    #[error(
+        "a table of the store has a trigger or a rule that DataAPI did not make and that could copy texts elsewhere; \
+         find it with \\d in psql, find out who made it, and drop it"
+    )]
+    Trigger,
 
     /// The store contains an impossible value.
     #[error("the store is damaged")]

@@ -35,6 +35,8 @@ pub(crate) async fn add(lent: Lent, key: NewKey, now: Date) -> Result<Date, Post
 pub(crate) async fn insert(client: &impl GenericClient, key: &Key) -> Result<bool, PostgresError> {
     let reach = key.grant.reach();
     let languages: Vec<_> = reach.languages().iter().map(Language::as_str).collect();
+    // Roles have fifteen bits at most.
+    let roles = key.grant.roles().bits().cast_signed();
     let sql = format!(
         "INSERT INTO dataapi.api_key ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (name) DO NOTHING"
@@ -44,7 +46,7 @@ pub(crate) async fn insert(client: &impl GenericClient, key: &Key) -> Result<boo
             &client.prepare_cached(&sql).await?,
             &[
                 &key.name.as_str(),
-                &i16::from(key.grant.roles().bits()),
+                &roles,
                 &(!languages.is_empty()).then_some(languages),
                 &reach.customers().map(CustomerPrefix::as_str),
                 &key.hash.as_bytes().as_slice(),
@@ -82,7 +84,7 @@ pub(crate) async fn note_use(lent: Lent, used: &[(KeyName, Date)]) -> Result<(),
 }
 
 fn read(row: &Row) -> Result<Key, PostgresError> {
-    let roles = u8::try_from(get::<i16>(row, 1)?).map_err(|_| damaged("key"))?;
+    let roles = u16::try_from(get::<i16>(row, 1)?).map_err(|_| damaged("key"))?;
     Ok(Key {
         name: rows::parsed(row, 0)?,
         grant: grant(roles, get(row, 2)?, get(row, 3)?).map_err(|_| damaged("key"))?,
@@ -95,7 +97,7 @@ fn read(row: &Row) -> Result<Key, PostgresError> {
 }
 
 fn grant(
-    roles: u8,
+    roles: u16,
     languages: Option<Vec<String>>,
     customers: Option<String>,
 ) -> Result<Grant, Invalid> {

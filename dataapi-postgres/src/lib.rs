@@ -9,6 +9,10 @@
 //! tombstone and its events are all in that shard, and each shard has its own chain in the ledger. With Citus each
 //! shard is on one node. Without it all shards are in the same tables.
 //!
+//! With Citus a commit over several shards, such as an import or the erasure of a customer, is not
+//! [seen whole](dataapi_core::DialogStore) while it runs: others see it shard by shard. The call returns when all nodes
+//! have committed.
+//!
 //! **Durability.** A call that returned `Ok` was committed with `synchronous_commit` set to `on`, or to a setting of
 //! the operator that also waits for standbys. If the connection is lost during a commit, the store asks the server for
 //! the outcome. If the server cannot say, the call returns [`StoreError::Unavailable`], never a wrong answer.
@@ -32,6 +36,7 @@ mod dates;
 mod erase;
 mod error;
 mod keys;
+mod passwords;
 mod pipeline;
 mod pool;
 mod read;
@@ -92,7 +97,7 @@ pub struct Options {
     /// erasures of a customer and purges do not need one.
     pub queue: usize,
     /// URLs of standbys that can serve pages. A page comes from a standby only if that standby already has every
-    /// decision and erasure that was committed before the request.
+    /// decision and erasure that was committed before the request. With Citus there can be none.
     pub read_replicas: Vec<String>,
     /// How soon after an erasure a vacuum removes the row. If the vacuum fails, it is tried again.
     pub erase_within: Duration,
@@ -171,6 +176,10 @@ impl PostgresStore {
     /// system's root certificates, or against those in the file that `?sslrootcert=` names. `?sslmode=disable` turns
     /// TLS off, for networks that are protected in another way.
     ///
+    /// A password that is not in the URL comes from the variable `PGPASSWORD`, or from the password file that
+    /// `?passfile=`, or else the variable `PGPASSFILE`, names, or else from `~/.pgpass`. As with libpq, a password file
+    /// is ignored if others than its owner may use it.
+    ///
     /// # Errors
     /// See [`OpenError`]. No error shows the URL, because it contains a password.
     ///
@@ -191,6 +200,9 @@ impl PostgresStore {
             let beginning = if create { Some(NewStore::empty(shards)?) } else { None };
             schema::prepare(&mut connection, beginning).await?
         };
+        if is_spread && !read_replicas.is_empty() {
+            return Err(OpenError::Standbys);
+        }
         // With Citus a transaction in one shard stays on one node.
         let lanes = if is_spread { shards.keys().len() } else { lanes };
         writing.resize(lanes + 4);
@@ -319,8 +331,13 @@ impl Dialogs for PostgresStore {
 
 #[async_trait]
 impl Ledger for PostgresStore {
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        Ok(ledger::events(&self.readers, &self.shared.shards, after, limit).await?)
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError> {
+        Ok(ledger::events(&self.readers, &self.shared.shards, after, limit, reach).await?)
     }
 
     async fn changes(

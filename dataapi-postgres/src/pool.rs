@@ -21,8 +21,11 @@ const SESSION: &str = "
     SET lock_timeout = '10s';
     SET statement_timeout = '30s';
     SET idle_in_transaction_session_timeout = '30s';
-    -- Each statement was written for an index. Planning each call by itself takes longer than most calls.
-    SET plan_cache_mode = 'force_generic_plan';
+    -- Each statement was written for an index. Planning each call by itself takes longer than most calls. But Citus
+    -- plans a statement over several shards only together with its values.
+    SELECT set_config('plan_cache_mode', CASE WHEN EXISTS (
+               SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus'
+           ) THEN 'auto' ELSE 'force_generic_plan' END, false);
     SET enable_seqscan = off;
     SET enable_sort = off;
     SET enable_bitmapscan = off;

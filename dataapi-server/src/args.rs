@@ -8,12 +8,16 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use dataapi_core::{Roles, Text};
-use dataapi_server::{Config, JwksSource, TlsFiles, TokenOptions};
+use dataapi_server::{Config, JwksSource, PublicUrl, TlsFiles, TokenOptions, TrustedProxy};
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
 use tracing_subscriber::filter::Targets;
+
+use crate::listen::ListenAt;
+use crate::secrets::{SecretError, from_file};
 
 /// The maximum of `--max-text-bytes`. A whole body is held in memory.
 const TEXT_BYTES_CEILING: usize = 16 * 1024 * 1024;
@@ -22,14 +26,16 @@ const TEXT_BYTES_CEILING: usize = 16 * 1024 * 1024;
 #[derive(Debug, Parser)]
 #[command(version, name = "dataapi-server")]
 pub(crate) struct Args {
-    /// Address and port to listen on. Port 0 takes any free port
+    /// Host and port to listen on: an address, a name, or nothing for all addresses, such as ':8080'. Can be given
+    /// several times, or once with commas. Port 0 takes any free port
     #[arg(
         long,
         env = "DATAAPI_LISTEN",
-        value_name = "ADDR:PORT",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
         default_value = "127.0.0.1:8080"
     )]
-    listen: SocketAddr,
+    listen: Vec<ListenAt>,
 
     /// PEM file with the server's certificate, followed by its chain. Turns on TLS, with HTTP/1.1 and HTTP/2; the file
     /// is read again on SIGHUP and when it changes
@@ -54,8 +60,8 @@ pub(crate) struct Args {
     #[arg(long, env = "DATAAPI_INSECURE_PLAINTEXT")]
     insecure_plaintext: bool,
 
-    /// The store: sqlite:PATH or postgres://USER@HOST/DATABASE, created if it is missing, or memory:. Put a password
-    /// into the environment variable, because other users of the machine can see the command line
+    /// The store: sqlite:PATH or postgres://USER@HOST/DATABASE, created if it is missing, or memory:. Put a URL with a
+    /// password into the environment variable or a file, because other users of the machine can see the command line
     #[arg(
         long,
         env = "DATAAPI_STORE",
@@ -65,7 +71,12 @@ pub(crate) struct Args {
     )]
     store: StoreUrl,
 
-    /// Maximum number of open connections. Further ones wait until one ends
+    /// File with the URL of the store, in place of --store
+    #[arg(long, env = "DATAAPI_STORE_FILE", value_name = "FILE")]
+    store_file: Option<PathBuf>,
+
+    /// Maximum number of open connections. For a further one, the oldest idle connection is closed, first among those
+    /// without an authorised request; if none is idle, it waits
     #[arg(
         long,
         env = "DATAAPI_MAX_CONNECTIONS",
@@ -74,6 +85,37 @@ pub(crate) struct Args {
         value_parser = at_least_one,
     )]
     max_connections: usize,
+
+    /// Maximum number of connections from one address, or from one /64 network of IPv6, unless it is a trusted proxy
+    /// [default: half of --max-connections, but not fewer than 1024]
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_CONNECTIONS_PER_ADDRESS",
+        value_name = "N",
+        value_parser = at_least_one
+    )]
+    max_connections_per_address: Option<usize>,
+
+    /// Maximum number of connections without an authorised request. The other places are kept for clients with a key
+    /// [default: three quarters of --max-connections]
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_UNAUTHORISED_CONNECTIONS",
+        value_name = "N",
+        value_parser = at_least_one
+    )]
+    max_unauthorised_connections: Option<usize>,
+
+    /// Maximum number of bytes that connections take, beside bodies and answers: heads of requests, TLS, HTTP/2. For
+    /// more, idle connections are closed
+    #[arg(
+        long,
+        env = "DATAAPI_MAX_CONNECTION_BYTES",
+        value_name = "BYTES",
+        default_value_t = Config::default().max_connection_bytes,
+        value_parser = at_least_one,
+    )]
+    max_connection_bytes: usize,
 
     /// Maximum number of requests for data at once. Further ones get 503 with Retry-After
     #[arg(
@@ -85,8 +127,7 @@ pub(crate) struct Args {
     )]
     max_in_flight: usize,
 
-    /// Time limit for the TLS handshake, for an idle connection, and for the head of a request. The connection is then
-    /// closed
+    /// Time limit for the TLS handshake, and for the head of a request. The connection is then closed
     #[arg(
         long,
         env = "DATAAPI_HEAD_TIMEOUT",
@@ -95,6 +136,17 @@ pub(crate) struct Args {
         value_parser = some_time,
     )]
     head_timeout: Duration,
+
+    /// How long a connection is kept between requests. Longer than the idle time of a load balancer in front of the
+    /// server, which is often 60 seconds
+    #[arg(
+        long,
+        env = "DATAAPI_IDLE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "75s",
+        value_parser = some_time,
+    )]
+    idle_timeout: Duration,
 
     /// Time limit for a client to send the body of a request. A slower one gets 408
     #[arg(
@@ -127,6 +179,16 @@ pub(crate) struct Args {
     )]
     answer_timeout: Duration,
 
+    /// How long running requests may take to finish after SIGTERM or SIGINT. Their connections are then closed
+    #[arg(
+        long,
+        env = "DATAAPI_SHUTDOWN_GRACE",
+        value_name = "TIME",
+        default_value = "5s",
+        value_parser = humantime::parse_duration,
+    )]
+    shutdown_grace: Duration,
+
     /// Maximum number of bytes of bodies and answers in memory at once. Further requests get 503 with Retry-After
     #[arg(
         long,
@@ -147,6 +209,22 @@ pub(crate) struct Args {
         value_parser = origin
     )]
     cors_origin: Vec<HeaderValue>,
+
+    /// The URL that clients reach the server under, such as 'https://host.example/dataapi', if a reverse proxy is in
+    /// front of it. URLs in answers begin with its path, which the proxy must strip; web pages of its origin may send
+    /// requests
+    #[arg(long, env = "DATAAPI_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<PublicUrl>,
+
+    /// Address or network of a reverse proxy, such as '10.0.0.0/8'; can be given several times, or once with commas.
+    /// Forwarded, and X-Forwarded-For, -Proto, -Host and -Prefix, are believed only from there
+    #[arg(
+        long = "trusted-proxy",
+        env = "DATAAPI_TRUSTED_PROXY",
+        value_name = "ADDR",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<TrustedProxy>,
 
     /// Maximum number of requests per second for each key. Further ones get 429 with Retry-After [default: no limit]
     #[arg(long, env = "DATAAPI_MAX_RATE", value_name = "N")]
@@ -225,6 +303,10 @@ pub(crate) struct Args {
     )]
     read_replicas: Vec<StoreUrl>,
 
+    /// File with the URLs of standbys in one line, with commas between them, in place of --read-replica
+    #[arg(long = "read-replica-file", env = "DATAAPI_READ_REPLICA_FILE", value_name = "FILE")]
+    read_replicas_file: Option<PathBuf>,
+
     /// About how many bytes of the store to cache in memory for writes. Reads use the operating system's cache
     #[arg(long, env = "DATAAPI_STORE_CACHE_BYTES", value_name = "BYTES", default_value_t = 16 << 20)]
     store_cache_bytes: usize,
@@ -292,10 +374,15 @@ pub(crate) struct Args {
     )]
     erase_within: Duration,
 
-    /// File to append an access log to, in JSON Lines. Each line has the name of the key, the route, the status, and
-    /// keyed hashes in place of ids
+    /// File or named pipe to append an access log to, in JSON Lines. Each line has the name of the key, the route, the
+    /// status, and keyed hashes in place of ids. It is opened again on SIGHUP
     #[arg(long, env = "DATAAPI_ACCESS_LOG", value_name = "FILE")]
     access_log: Option<PathBuf>,
+
+    /// Answer requests for data only if their line in the access log is written. Others get 503 with Retry-After, and
+    /// change nothing. A write has two lines
+    #[arg(long, env = "DATAAPI_REQUIRE_ACCESS_LOG", requires = "access_log")]
+    require_access_log: bool,
 
     /// Format of the log on standard error and of the start line on standard output
     #[arg(long, env = "DATAAPI_LOG_FORMAT", value_enum, default_value = "text")]
@@ -352,7 +439,7 @@ impl fmt::Debug for StoreUrl {
 /// The settings of the program, from its arguments and its environment.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Vec<ListenAt>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) insecure_plaintext: bool,
     pub(crate) store: StoreUrl,
@@ -384,11 +471,35 @@ pub(crate) enum ArgsError {
     )]
     Plaintext(SocketAddr),
 
+    #[error(
+        "refusing to serve {0}: the store has no keys and the server accepts no tokens, so the proxy would open the \
+         dialogs to anyone who can reach that URL. Create a key with 'dataapi key create'"
+    )]
+    OpenThroughAProxy(PublicUrl),
+
     #[error("--log must be a filter such as 'info' or 'dataapi_server=debug'")]
     Log,
 }
 
 impl Args {
+    /// Parses the command line and the environment, and reads the secrets that are in files. Where that is wrong, or
+    /// help was asked for, it ends the process.
+    pub(crate) fn read() -> Result<Self, SecretError> {
+        let matches = Self::command().try_get_matches().unwrap_or_else(|error| end(error));
+        let mut args = Self::from_arg_matches(&matches)
+            .unwrap_or_else(|error| end(error.format(&mut Self::command())));
+        let store = ("--store-file", "store_file", args.store_file.as_deref());
+        if let Some(url) = from_file(&matches, "store", store)? {
+            args.store = url.into();
+        }
+        let replicas =
+            ("--read-replica-file", "read_replicas_file", args.read_replicas_file.as_deref());
+        if let Some(urls) = from_file(&matches, "read_replicas", replicas)? {
+            args.read_replicas = urls.split(',').map(|url| url.to_owned().into()).collect();
+        }
+        Ok(args)
+    }
+
     pub(crate) fn resolve(self) -> Result<Settings, ArgsError> {
         let log = self.log.parse::<Targets>().map_err(|_| ArgsError::Log)?;
         let tokens = match (self.jwt_keys, self.jwt_issuer, self.jwt_audience) {
@@ -407,12 +518,19 @@ impl Args {
             max_text_bytes: self.max_text_bytes,
             max_connections: self.max_connections,
             max_in_flight: self.max_in_flight,
+            max_connections_per_address: self.max_connections_per_address,
+            max_unauthorised_connections: self.max_unauthorised_connections,
+            max_connection_bytes: self.max_connection_bytes,
             head_timeout: self.head_timeout,
+            idle_timeout: self.idle_timeout,
             body_timeout: self.body_timeout,
             write_timeout: self.write_timeout,
             answer_timeout: self.answer_timeout,
+            grace: self.shutdown_grace,
             max_buffered_bytes: self.max_buffered_bytes,
             cors_origins: self.cors_origin,
+            public_url: self.public_url,
+            trusted_proxies: self.trusted_proxies,
             max_rate: self.max_rate,
             tokens,
             page_cache_bytes: self.page_cache_bytes,
@@ -420,7 +538,7 @@ impl Args {
             retain_consented: self.retain_consented.0,
             retain_tombstones: self.retain_tombstones.0,
             hold_early_decisions: self.hold_early_decisions,
-            log_access: self.access_log.is_some(),
+            require_access_log: self.require_access_log,
             erase_within: self.erase_within,
             ..Config::default()
         };
@@ -447,6 +565,25 @@ impl Args {
     }
 }
 
+/// Prints the help, or what is wrong with the command line, and ends the process.
+fn end(error: clap::Error) -> ! {
+    without_secrets(error).exit()
+}
+
+/// The error without the passwords that a value which it repeats could hold, such as a URL without its flag.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
+        let Some(ContextValue::String(typed)) = error.get(kind) else { continue };
+        let shown = dataapi::redacted(typed);
+        if shown != *typed {
+            error.insert(kind, ContextValue::String(shown));
+            // It shows how to pass the value otherwise.
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    error
+}
+
 /// Refuses an address beyond loopback, unless callers need a key or a token and the connection is encrypted.
 pub(crate) fn may_listen(
     listen: SocketAddr,
@@ -462,6 +599,16 @@ pub(crate) fn may_listen(
         Err(ArgsError::Plaintext(listen))
     } else {
         Ok(())
+    }
+}
+
+/// Refuses a public URL that others can reach, unless callers need a key or a token.
+pub(crate) fn may_be_public(url: Option<&PublicUrl>, has_keys: bool) -> Result<(), ArgsError> {
+    match url {
+        Some(url) if !has_keys && !url.is_loopback() => {
+            Err(ArgsError::OpenThroughAProxy(url.clone()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -567,11 +714,20 @@ mod tests {
             ["--max-in-flight", "0"],
             ["--max-rate", "0"],
             ["--head-timeout", "0s"],
+            ["--idle-timeout", "0s"],
+            ["--shutdown-grace", "soon"],
+            ["--max-connection-bytes", "0"],
+            ["--max-connections-per-address", "0"],
+            ["--max-unauthorised-connections", "0"],
             ["--body-timeout", "30"],
             ["--max-buffered-bytes", "0"],
             ["--cors-origin", "*"],
             ["--cors-origin", "console.example"],
             ["--cors-origin", "https://console.example/"],
+            ["--public-url", "host.example/dataapi"],
+            ["--public-url", "https://host.example/dataapi?a=b"],
+            ["--trusted-proxy", "proxy.example"],
+            ["--trusted-proxy", "10.0.0.0/33"],
             ["--jwt-keys", "keys.json"],
             ["--jwt-issuer", "https://id.example"],
             ["--jwt-keys", "http://id.example/keys"],
@@ -586,11 +742,29 @@ mod tests {
             ["--tls-key", "server.key"],
             ["--tls-client-authorities", "clients.pem"],
             ["--log-format", "xml"],
+            ["--require-access-log", "--insecure-plaintext"],
         ] {
             let parsed = Args::try_parse_from(["dataapi-server", args[0], args[1]]);
             assert!(parsed.is_err(), "{args:?}");
         }
         assert!(matches!(resolve(&["--log", "a=b=c"]), Err(ArgsError::Log)));
+    }
+
+    #[test]
+    fn a_public_url_that_others_reach_needs_keys() {
+        let may = |url: &str, has_keys| may_be_public(Some(&url.parse().expect(url)), has_keys);
+        let refused = may("https://host.example/dataapi", false);
+        assert!(matches!(refused, Err(ArgsError::OpenThroughAProxy(_))));
+        assert!(may("https://host.example/dataapi", true).is_ok());
+        assert!(may("http://localhost:8081/dataapi", false).is_ok());
+        assert!(may_be_public(None, false).is_ok());
+    }
+
+    #[test]
+    fn proxies_are_given_one_by_one_or_with_commas() {
+        let args = ["--trusted-proxy", "10.0.0.1,fd00::/8", "--trusted-proxy", "127.0.0.1"];
+        let settings = resolve(&args).expect("settings");
+        assert_eq!(settings.config.trusted_proxies.len(), 3);
     }
 
     #[test]

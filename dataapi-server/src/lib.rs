@@ -23,14 +23,16 @@
 //! (path, method and role), `auth` (whether the caller may do this), and its handler in `api`. The handler parses the
 //! request, calls the store, and answers with JSON or a `problem`.
 //!
-//! With [`Config::log_access`], the server logs each request for data to the target [`ACCESS_TARGET`], for auditors:
-//! the name of the key, the route, the status, and keyed hashes in place of ids.
+//! With [`Config::access_log`], the server gives an [`AccessSink`] a line for each request for data, for auditors: the
+//! name of the key, the route, the status, and keyed hashes in place of ids.
 
 #![deny(missing_docs)]
 
 mod api;
 mod auth;
+mod compression;
 mod config;
+mod description;
 mod erasure_watch;
 #[cfg(test)]
 mod fuzz;
@@ -45,7 +47,9 @@ mod retention;
 mod router;
 mod service;
 mod state;
+mod work;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,45 +59,73 @@ use futures_util::future::{self, Either};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use tokio::net::TcpListener;
 use tower_layer::Layer;
 use tower_service::Service as _;
 
+pub use crate::auth::access_sink::AccessSink;
 pub use crate::auth::tokens::{JwksSource, TokenOptions};
-pub use crate::config::{ACCESS_TARGET, Config};
+pub use crate::config::Config;
+use crate::description::Description;
 use crate::metrics::Metrics;
 use crate::net::connections::{self, ConnectionLimits};
 use crate::net::cors;
+pub use crate::net::listeners::Listeners;
+use crate::net::places::PlaceLimits;
+pub use crate::net::public_url::{NotAPublicUrl, PublicUrl};
+use crate::net::standing::Times;
 pub use crate::net::tls::{Tls, TlsError, TlsFiles};
+pub use crate::net::trusted_proxies::{NotANetwork, TrustedProxy};
 use crate::problem::Cut;
 use crate::state::State;
 
-/// Serves `store` on `listener` until `shutdown` is ready. Then it accepts no more connections, finishes the running
-/// requests within [`Config::grace`], and returns.
+/// Serves `store` on one listener or several until `shutdown` is ready. Then it is no longer ready, accepts no more
+/// connections, closes the idle ones, answers the requests that only wait, finishes the others within
+/// [`Config::grace`], and returns.
 ///
 /// Dropping the future closes all connections.
 pub async fn serve(
     store: Arc<dyn DialogStore>,
     config: Config,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = ()>,
 ) {
     let metrics = Metrics::new(router::routes().iter().map(|route| route.template.as_str()));
-    let state = State::new(Arc::clone(&store), &config, metrics, openapi::document());
+    let description = Description::new(openapi::description(), config.public_url.as_ref());
+    let state = State::new(Arc::clone(&store), &config, metrics, description);
     let state = Arc::new(state);
-    state.keyring.load(&*store).await;
+    let mut shutdown = pin!(shutdown);
+    tokio::select! {
+        biased;
+        () = &mut shutdown => return,
+        () = state.keyring.load(&*store) => {}
+    }
+    let shutdown = async {
+        shutdown.await;
+        state.stopping.begin();
+    };
     let limits = ConnectionLimits {
-        head: config.head_timeout,
-        write: config.write_timeout,
-        most: config.max_connections,
+        places: PlaceLimits {
+            all: config.max_connections,
+            unauthorised: config.max_unauthorised_connections(),
+            per_address: config.max_connections_per_address(),
+            bytes: config.max_connection_bytes,
+        },
+        times: Times {
+            head: config.head_timeout,
+            idle: config.idle_timeout,
+            write: config.write_timeout,
+        },
         grace: config.grace,
+        proxies: state.trusted_proxies.clone(),
     };
     let filter = warp::service(service::filter(Arc::clone(&state)));
     let cors = cors::layer(&config.cors_origins).map(|cors| cors.layer(filter.clone()));
     let answering = service_fn(move |mut request: Request<Incoming>| {
         service::keep_target(&mut request);
+        // CORS answers preflight requests by itself, so it must not see a request that is refused for its host.
+        let cors = cors.as_ref().filter(|_| service::names_a_host(&request));
         // Both services are always ready, so this does not wait for them.
-        let answer = match &cors {
+        let answer = match cors {
             Some(filter) => Either::Left(filter.clone().call(request)),
             None => Either::Right(filter.clone().call(request)),
         };
@@ -102,7 +134,8 @@ pub async fn serve(
             if answer.extensions().get::<Cut>().is_some() { Err(Cut) } else { Ok(answer) }
         })
     });
-    let serving = connections::run(listener, config.tls.clone(), answering, limits, shutdown);
+    let serving =
+        connections::run(listeners.into(), config.tls.clone(), answering, limits, shutdown);
     let reloading = async {
         match config.tls.clone() {
             Some(tls) => tls.run().await,
@@ -118,13 +151,23 @@ pub async fn serve(
             }
         }
     };
+    let telling = async {
+        match &state.access_log {
+            Some(log) => log.run().await,
+            None => future::pending().await,
+        }
+    };
     tokio::select! {
         () = serving => {}
+        () = telling => {}
         () = purging(Purge::Pending, config.purge_pending_after) => {}
         () = purging(Purge::Consented, config.retain_consented) => {}
         () = purging(Purge::Tombstones, config.retain_tombstones) => {}
         () = state.keyring.run(&*store) => {}
         () = reloading => {}
         () = erasure_watch::run(&*store, config.erase_within) => {}
+    }
+    if let Some(log) = &state.access_log {
+        log.write_suppressed();
     }
 }

@@ -1,28 +1,32 @@
 //! The server as a program: arguments, log, store, listener and signals.
 
+mod access_file;
 mod args;
+mod causes;
 #[cfg(test)]
 #[path = "../../tests/documents/flag_tables.rs"]
 mod flag_tables;
+mod hangup;
+mod listen;
+mod secrets;
 
 use std::error::Error;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use args::{Args, LogFormat, Settings, StoreUrl, may_listen};
-use clap::Parser;
+use access_file::AccessFile;
+use args::{Args, LogFormat, Settings, StoreUrl, may_be_public, may_listen};
+use causes::with_causes;
 use dataapi::OpenOptions;
-use dataapi_server::{ACCESS_TARGET, Tls};
+use dataapi_core::DialogStore;
+use dataapi_server::{AccessSink, Config, Tls};
+use hangup::Hangups;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::Metadata;
-use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -32,7 +36,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
+    // Without a handler the signal ends the process, so this comes before anything else.
+    let hangups = Hangups::handle();
+    match run(hangups).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dataapi-server: {}", with_causes(&*error));
@@ -41,16 +47,51 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+async fn run(hangups: io::Result<Hangups>) -> Result<(), Box<dyn Error>> {
     keep_out_of_crash_files()?;
     allow_connections();
-    let settings = args.resolve()?;
-    let Settings { listen, insecure_plaintext, store: url, log, log_format, .. } = settings;
-    let mut config = settings.config;
-    start_log(log, log_format, settings.access_log.as_deref())?;
+    let settings = Args::read()?.resolve()?;
+    start_log(settings.log.clone(), settings.log_format);
     // The handlers are set before the first request, so that no signal is missed.
-    let stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let mut stop = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let log_format = settings.log_format;
+    let [terminate, interrupt] = &mut stop;
+    let Opened { store, config, listeners, url } = tokio::select! {
+        opened = open(settings, hangups?) => opened?,
+        _ = either(terminate, interrupt) => {
+            tracing::info!("stopped before the store was open");
+            // What waits for the store, on a thread of its own, would hold up an ordinary end.
+            std::process::exit(0);
+        }
+    };
+    let addresses: Result<Vec<_>, _> = listeners.iter().map(TcpListener::local_addr).collect();
+    announce(&addresses?, config.tls.is_some(), &url, log_format);
+
+    dataapi_server::serve(store, config, listeners, first_of(stop)).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What a server needs to serve.
+struct Opened {
+    store: Arc<dyn DialogStore>,
+    config: Config,
+    listeners: Vec<TcpListener>,
+    url: StoreUrl,
+}
+
+/// Opens the access log, the certificate, the store and the listeners.
+async fn open(settings: Settings, hangups: Hangups) -> Result<Opened, Box<dyn Error>> {
+    let Settings { listen, insecure_plaintext, store: url, mut config, .. } = settings;
+    let access_log = settings.access_log.map(|path| {
+        let shown = path.display().to_string();
+        let file = AccessFile::open(path);
+        file.map(Arc::new).map_err(|error| format!("cannot open the access log '{shown}': {error}"))
+    });
+    let access_log = access_log.transpose()?;
+    config.access_log = access_log.clone().map(|file| file as Arc<dyn AccessSink>);
     config.tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
+    tokio::spawn(hangups.obey(access_log, config.tls.clone()));
 
     let read_replicas = settings.read_replicas.iter().map(|url| url.as_str().to_owned()).collect();
     let store = OpenOptions::default()
@@ -61,18 +102,17 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("cannot open the store '{url}': {}", with_causes(&error)))?;
     let has_keys = !store.keys().await?.is_empty() || config.tokens.is_some();
-    may_listen(listen, has_keys, config.tls.is_some(), insecure_plaintext)?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-    if let Some(tls) = &config.tls {
-        tokio::spawn(reload_at_each(signal(SignalKind::hangup())?, Arc::clone(tls)));
+    may_be_public(config.public_url.as_ref(), has_keys)?;
+    let mut listeners = Vec::new();
+    for at in listen {
+        let refused = |error| format!("cannot listen on {at}: {error}");
+        let addresses = at.addresses().await.map_err(refused)?;
+        for address in &addresses {
+            may_listen(*address, has_keys, config.tls.is_some(), insecure_plaintext)?;
+        }
+        listeners.extend(at.bind(&addresses).await.map_err(refused)?);
     }
-    announce(listener.local_addr()?, config.tls.is_some(), &url, log_format);
-
-    dataapi_server::serve(store, config, listener, first_of(stop)).await;
-    tracing::info!("stopped");
-    Ok(())
+    Ok(Opened { store, config, listeners, url })
 }
 
 /// Keeps the memory of the process, which holds texts, out of core dumps and away from other programs.
@@ -94,7 +134,7 @@ fn allow_connections() {
     }
 }
 
-fn start_log(filter: Targets, format: LogFormat, access: Option<&Path>) -> io::Result<()> {
+fn start_log(filter: Targets, format: LogFormat) {
     let log = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
@@ -102,61 +142,37 @@ fn start_log(filter: Targets, format: LogFormat, access: Option<&Path>) -> io::R
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
-    let of_access = |metadata: &Metadata<'_>| metadata.target() == ACCESS_TARGET;
-    let log = log.with_filter(filter.and(filter_fn(move |it| !of_access(it))));
-    let access = access.map(open_access_log).transpose()?.map(|file| {
-        let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
-        lines.with_writer(Mutex::new(file)).with_filter(filter_fn(of_access))
-    });
-    tracing_subscriber::registry().with(log).with(access).init();
+    tracing_subscriber::registry().with(log.with_filter(filter)).init();
     // The message of a panic can contain stored data, so only the location is logged.
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(tracing::field::display);
         tracing::error!(location, "panicked");
     }));
-    Ok(())
-}
-
-/// Opens the access log to append to. Only the file's owner can read it.
-fn open_access_log(path: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).mode(0o600).open(path)
 }
 
 /// Prints the start line, the only one on standard output, for people and for scripts that need the port.
-fn announce(address: SocketAddr, is_encrypted: bool, store: &StoreUrl, format: LogFormat) {
+fn announce(addresses: &[SocketAddr], is_encrypted: bool, store: &StoreUrl, format: LogFormat) {
     let store = store.to_string();
     let version = env!("CARGO_PKG_VERSION");
     let scheme = if is_encrypted { "https" } else { "http" };
-    let url = format!("{scheme}://{address}");
+    let urls: Vec<_> = addresses.iter().map(|address| format!("{scheme}://{address}")).collect();
+    let Some(url) = urls.first() else { return };
+    let docs = format!("{url}/docs/");
     let line = match format {
         LogFormat::Text => {
-            format!("DataAPI {version} serves {store} on {url}; try it at {url}/docs/")
+            let urls = urls.join(" and ");
+            format!("DataAPI {version} serves {store} on {urls}; try it at {docs}")
         }
         LogFormat::Json => {
-            let docs = format!("{url}/docs/");
-            json!({"version": version, "store": store, "url": url, "docs": docs}).to_string()
+            let mut line = json!({"version": version, "store": store, "url": url, "docs": docs});
+            if urls.len() > 1 {
+                line["urls"] = json!(urls);
+            }
+            line.to_string()
         }
     };
     // Standard output can be closed; the server runs all the same.
     let _ = writeln!(io::stdout(), "{line}");
-}
-
-/// Reads the certificate again at each signal, without waiting for the next regular check of its file.
-async fn reload_at_each(mut signal: Signal, tls: Arc<Tls>) {
-    while signal.recv().await.is_some() {
-        let tls = Arc::clone(&tls);
-        match tokio::task::spawn_blocking(move || tls.reload()).await {
-            Ok(Ok(true)) => tracing::info!("loaded a new certificate"),
-            Ok(Ok(false)) => tracing::info!("the certificate has not changed"),
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    error = with_causes(&error),
-                    "cannot load the new certificate; still using the old one"
-                );
-            }
-            Err(error) => tracing::error!(%error, "the check of the certificate failed"),
-        }
-    }
 }
 
 /// Waits for the first signal. A second one ends the process at once.
@@ -174,18 +190,6 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> SignalKind {
         _ = terminate.recv() => SignalKind::terminate(),
         _ = interrupt.recv() => SignalKind::interrupt(),
     }
-}
-
-/// Shows an error with its chain of causes, on one line.
-fn with_causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        source = error.source();
-    }
-    line
 }
 
 #[cfg(test)]

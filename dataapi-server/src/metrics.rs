@@ -6,7 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use dataapi_core::{Activity, BatchSizes, Purge, Stats};
-use http::{Method, StatusCode};
+use http::header::ACCEPT;
+use http::{HeaderMap, Method, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
@@ -26,8 +27,50 @@ const LATENCIES: [f64; 15] = [
 /// The label of a request without a route.
 pub(crate) const NO_ROUTE: &str = "none";
 
-/// The content type of what [`Metrics::render`] writes.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The formats in which metrics can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exposition {
+    /// Prometheus's text format 0.0.4, which every collector reads.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// The format that the client prefers; [`Exposition::Text`] unless it names OpenMetrics.
+    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
+        let [mut open_metrics, mut text] = [0.0, 0.0];
+        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        for range in values.flat_map(|value| value.split(',')) {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let (mut quality, mut version) = (1.0_f32, None);
+            for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+                match &*name.trim().to_ascii_lowercase() {
+                    "q" => quality = value.trim().parse().unwrap_or(0.0),
+                    "version" => version = Some(value.trim().trim_matches('"')),
+                    _ => {}
+                }
+            }
+            match (&*kind, version) {
+                ("application/openmetrics-text", None | Some("1.0.0" | "0.0.1")) => {
+                    open_metrics = quality.max(open_metrics);
+                }
+                ("text/plain", None | Some("0.0.4")) => text = quality.max(text),
+                _ => {}
+            }
+        }
+        if open_metrics > 0.0 && open_metrics >= text { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// The content type of the format.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// The metrics of the server itself.
 #[derive(Debug)]
@@ -38,6 +81,15 @@ pub(crate) struct Metrics {
     latencies: Vec<Histogram>,
     in_flight: Gauge,
     purged: Family<StateLabel, Counter>,
+    pub(crate) access_log: AccessLogMetrics,
+}
+
+/// The metrics of the access log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AccessLogMetrics {
+    pub(crate) lost: Counter,
+    /// 1 while lines are lost, otherwise 0.
+    pub(crate) failing: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,7 +142,18 @@ impl Metrics {
             "Dialogs by state, and tombstones, that retention purged",
             Family::clone(&purged),
         );
-        Self { registry, requests, latencies, in_flight, purged }
+        let access_log = AccessLogMetrics::default();
+        registry.register(
+            "access_log_lost_lines",
+            "Lines of the access log that could not be written",
+            access_log.lost.clone(),
+        );
+        registry.register(
+            "access_log_failing",
+            "1 while lines of the access log are lost, otherwise 0",
+            access_log.failing.clone(),
+        );
+        Self { registry, requests, latencies, in_flight, purged, access_log }
     }
 
     /// Counts a request as in flight until the answer is ready or the client is gone.
@@ -126,15 +189,53 @@ impl Metrics {
     }
 
     /// Writes all metrics, including the store's.
-    pub(crate) fn render(&self, store: StoreSnapshot) -> Result<String, fmt::Error> {
+    pub(crate) fn render(
+        &self,
+        store: StoreSnapshot,
+        format: Exposition,
+    ) -> Result<String, fmt::Error> {
         let mut snapshot = Registry::with_prefix("dataapi");
         snapshot.register_collector(Box::new(store));
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;
         encode_registry(&mut text, &snapshot)?;
         encode_eof(&mut text)?;
-        Ok(text)
+        Ok(match format {
+            Exposition::Text => in_text_format(&text),
+            Exposition::OpenMetrics => text,
+        })
     }
+}
+
+/// Rewrites OpenMetrics in the text format 0.0.4. The samples are the same. There, a counter is described under the name
+/// of its samples, which ends in `_total`, and there are neither units nor an end.
+fn in_text_format(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len());
+    let mut help = None;
+    for line in open_metrics.lines() {
+        let Some(description) = line.strip_prefix("# ") else {
+            text.extend([line, "\n"]);
+            continue;
+        };
+        match description.split_once(' ').unwrap_or((description, "")) {
+            ("HELP", described) => help = described.split_once(' '),
+            ("TYPE", described) => {
+                let (name, kind) = described.split_once(' ').unwrap_or((described, "unknown"));
+                let (suffix, kind) = match kind {
+                    "counter" => ("_total", kind),
+                    "gauge" | "histogram" | "summary" => ("", kind),
+                    "info" => ("_info", "gauge"),
+                    _ => ("", "untyped"),
+                };
+                if let Some((_, help)) = help.take_if(|(helped, _)| *helped == name) {
+                    text.extend(["# HELP ", name, suffix, " ", help, "\n"]);
+                }
+                text.extend(["# TYPE ", name, suffix, " ", kind, "\n"]);
+            }
+            _ => {}
+        }
+    }
+    text
 }
 
 /// Returns the label of a method. Clients can send any method, so unknown ones share one label.

@@ -1,6 +1,5 @@
 //! `/openapi.json`: the API's description, made from the table of routes, the handlers and the types of the JSON.
 
-use bytes::Bytes;
 use dataapi_wire as wire;
 use http::Method;
 use utoipa::openapi::path::Operation;
@@ -24,7 +23,8 @@ use crate::router::{Descriptions, Needs, Route, routes};
             if the server accepts them. Each operation names the role that it needs; the role `admin` \
             includes all others. A key can be bound to customers or languages; it then reaches only \
             their dialogs. If the store has no keys and the server accepts no tokens, anyone who can \
-            reach the server may call every operation.\n\n\
+            reach the server may call every operation. The server then answers only to loopback \
+            names in `Host`, and not to web pages of other sites: 403.\n\n\
             **Outcomes.** An answer in the 200s means that the change is on disk, except in a store \
             that is only in memory. An error means that nothing changed, with one exception: where \
             the outcome of a commit is unknown, the `detail` of the answer says so. The change then \
@@ -35,7 +35,8 @@ use crate::router::{Descriptions, Needs, Route, routes};
             200.\n\n\
             **Errors.** Every error is a problem document (RFC 9457). Its `type` is for programs; \
             `detail` says what was wrong. No error repeats what the client sent. Only requests that \
-            are not valid HTTP, or whose head is too large, get 400, 414 or 431 without a document.",
+            are not valid HTTP, or whose head is too large, get 400 or 431 without a document. A \
+            request that does not name exactly one valid host gets 400.",
     ),
     servers(
         (url = "/v1", description = "This server"),
@@ -130,15 +131,15 @@ impl Modify for Problems {
                 [
                     "The server failed. `detail` says so if the change might have happened: it then \
                      happened whole or not at all",
-                    "The server is overloaded and nothing changed, or the store is not available at \
-                     the moment. `detail` says so if the change might have happened: it then happened \
+                    "The server is overloaded or must not answer without its access log, and nothing \
+                     changed, or the store is not available at the moment. `detail` says so if the change might have happened: it then happened \
                      whole or not at all. Send the request again later",
                 ]
             } else {
                 [
                     "The server failed",
-                    "The server is overloaded, or the store is not available at the moment. Send the \
-                     request again later",
+                    "The server is overloaded, must not answer without its access log, or the store is \
+                     not available at the moment. Send the request again later",
                 ]
             };
             for (status, text) in [("500", failed), ("503", unavailable)] {
@@ -180,25 +181,23 @@ fn headers(status: &str) -> &'static [Header] {
         Type::String,
         "What the request lacks: a key, a valid key, or a role. Absent if the refusal has another reason",
     );
+    const CODINGS: Header =
+        ("Accept-Encoding", Type::String, "The content codings that a body can have");
     match status {
+        "415" => &[REQUEST_ID, CODINGS],
         "401" | "403" => &[REQUEST_ID, CHALLENGE],
         "429" | "503" => &[REQUEST_ID, RETRY_AFTER],
         _ => &[REQUEST_ID],
     }
 }
 
-fn description() -> utoipa::openapi::OpenApi {
+/// Returns the description of a server that clients reach without a prefix.
+pub(crate) fn description() -> utoipa::openapi::OpenApi {
     let mut description = General::openapi();
     description.merge(Descriptions::openapi());
     Keys.modify(&mut description);
     Problems.modify(&mut description);
     description
-}
-
-/// Returns the description as JSON.
-pub(crate) fn document() -> Bytes {
-    // It is made of compiled-in values, so it cannot fail on one machine and succeed on another.
-    serde_json::to_vec(&description()).unwrap_or_default().into()
 }
 
 #[cfg(test)]

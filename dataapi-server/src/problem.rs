@@ -11,9 +11,14 @@ use bytes::Bytes;
 use dataapi_core::{Invalid, Role, StoreError};
 use dataapi_wire::{BodyError, ProblemDocument, ProblemKind};
 use http::header::{
-    ALLOW, CONNECTION, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, InvalidHeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Response, StatusCode};
+
+use crate::auth::access_sink::Lost;
+use crate::net::codings::Coding;
+use crate::net::forwarded::Unclear;
 
 /// What a request lacks, for `WWW-Authenticate` (RFC 6750, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +123,37 @@ impl Problem {
         Self::new(ProblemKind::OriginRefused, detail)
     }
 
+    /// A request that names no host, several, or an invalid one. Another server on the way could read it in another way,
+    /// so the connection is closed.
+    pub(crate) fn bad_host() -> Self {
+        let detail = "the request must name exactly one valid host, in the header 'Host'";
+        Self { closes: true, ..Self::new(ProblemKind::BadHost, detail) }
+    }
+
+    /// A request to a server without keys, to a name that a name server could resolve to anything.
+    pub(crate) fn host_refused() -> Self {
+        let detail = "without keys the server answers only to names of this machine, such as 'localhost', in the \
+                      header 'Host'; to use another name, create a key with 'dataapi key create'";
+        Self::new(ProblemKind::HostRefused, detail)
+    }
+
+    /// A key that was valid when the request came, but was changed while the request waited.
+    pub(crate) fn key_changed() -> Self {
+        let detail = "the key was changed while the request waited; nothing was changed; send the request again";
+        Self { challenge: Some(Challenge::BadKey), ..Self::new(ProblemKind::KeyRefused, detail) }
+    }
+
+    /// A key with a role that only a later version knows. What that role would restrict is unknown, so the key is of no
+    /// use here.
+    pub(crate) fn role_unknown(role: Role) -> Self {
+        let detail = "the key has a role that this version of the server does not know; use another key, or upgrade \
+                      the server";
+        Self {
+            challenge: Some(Challenge::Role(role)),
+            ..Self::new(ProblemKind::RoleMissing, detail)
+        }
+    }
+
     /// A valid key without the role for this route.
     pub(crate) fn role_missing(role: Role) -> Self {
         let detail = format!("this request needs a key with the role '{}'", role.name());
@@ -163,6 +199,38 @@ impl Problem {
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let detail = format!("the body must be at most {limit} bytes");
         Self { closes: true, ..Self::new(ProblemKind::BodyTooLarge, detail) }
+    }
+
+    /// A body that is short enough as it is sent and too long when it is decoded.
+    pub(crate) fn decoded_body_too_large(limit: usize) -> Self {
+        let detail = format!("the decoded body must be at most {limit} bytes");
+        Self::new(ProblemKind::BodyTooLarge, detail)
+    }
+
+    /// A body in a coding that the server does not know, or in several. The server does not read it.
+    pub(crate) fn unknown_coding() -> Self {
+        let detail = "the body has a Content-Encoding that is not supported; send it as it is, or with one of gzip \
+                      and zstd";
+        Self { closes: true, ..Self::new(ProblemKind::UnknownCoding, detail) }
+    }
+
+    /// A body that is not in the coding that it says.
+    pub(crate) fn wrong_coding() -> Self {
+        Self::not_json(
+            "the body is not in the coding that its Content-Encoding says, or is not complete",
+        )
+    }
+
+    /// An answer that is larger than one caller's part of the memory, whatever else is in it.
+    pub(crate) fn too_large_an_answer() -> Self {
+        let detail = "limit must be lower: these dialogs are too long for one answer; the operator can allow more \
+                      with --max-buffered-bytes";
+        Self { field: Some("limit"), ..Self::new(ProblemKind::BadQuery, detail) }
+    }
+
+    /// A client that has left. Nobody gets this answer.
+    pub(crate) fn client_left() -> Self {
+        Self { is_cut: true, ..Self::no_room() }
     }
 
     /// A failure of the server. The cause goes to the log only.
@@ -211,6 +279,28 @@ impl Problem {
         }
     }
 
+    /// A request whose line in the access log is lost, although the server must not answer without it.
+    pub(crate) fn not_logged(_: Lost) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                ProblemKind::NotLogged,
+                "the access log cannot be written, and the operator requires it; nothing was changed; try again later",
+            )
+        }
+    }
+
+    /// The server does not take part any more, because its shutdown has begun.
+    pub(crate) fn stopping() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                ProblemKind::Unavailable,
+                "the server is stopping; ask another one, or try again later",
+            )
+        }
+    }
+
     /// The failure of a request that might have changed something before it failed. The detail says so: a store reports
     /// a commit of unknown outcome like any other failure.
     pub(crate) fn in_a_write(self) -> Self {
@@ -256,6 +346,9 @@ impl Problem {
         if let Some(challenge) = self.challenge.and_then(|challenge| challenge.value().ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
+        if self.kind == ProblemKind::UnknownCoding {
+            headers.insert(ACCEPT_ENCODING, Coding::ALL);
+        }
         if let Some(retry_after) = self.retry_after {
             headers.insert(RETRY_AFTER, whole_seconds(retry_after).into());
         }
@@ -283,6 +376,14 @@ impl From<BodyError> for Problem {
             BodyError::NotJson(detail) => Self::not_json(detail),
             BodyError::WrongShape(invalid) => invalid.into(),
         }
+    }
+}
+
+/// A request through a trusted proxy whose headers do not say clearly where it comes from.
+impl From<Unclear> for Problem {
+    fn from(unclear: Unclear) -> Self {
+        let detail = format!("{unclear}; the operator can correct the proxy's configuration");
+        Self::new(ProblemKind::BadForwarding, detail)
     }
 }
 

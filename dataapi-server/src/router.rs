@@ -1,6 +1,6 @@
 //! The table of routes. Everything that depends only on the route follows from its line in the table.
 
-use dataapi_core::Role::{self, Admin, Consent, Ingest, Read, Subject};
+use dataapi_core::Role::{self, Consent, Ingest, Metrics, Read, Subject};
 use http::Method;
 
 use crate::api::answer::Answer;
@@ -77,7 +77,7 @@ routes! {
     DELETE "/customers/{customerId}"       Key(Subject), Bounded => customers::erase_customer;
     GET    "/customers/{customerId}/data"  Key(Subject), Bounded => customers::read_customer_data;
     GET    "/stats"                        Key(Read), Bounded    => stats::read_stats;
-    GET    "/metrics"                      Key(Admin), Bounded   => metrics::read_metrics;
+    GET    "/metrics"                      Key(Metrics), Bounded => metrics::read_metrics;
     GET    "/health/live"                  Nothing, Bounded      => health::live;
     GET    "/health/ready"                 Nothing, Bounded      => health::ready;
     GET    "/version"                      Nothing, Bounded      => version::read_version;
@@ -97,6 +97,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Whether a request reads or changes what is stored about customers, as opposed to how the server is doing.
+    pub(crate) fn is_for_data(&self) -> bool {
+        matches!(self.needs, Key(Ingest | Consent | Read | Subject))
+    }
+
     /// Whether a request can change the store.
     pub(crate) fn writes(&self) -> bool {
         !self.method.is_safe()

@@ -8,23 +8,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use dataapi_core::Reach;
 use futures_util::{FutureExt, Stream, TryStreamExt};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, STRICT_TRANSPORT_SECURITY,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderName, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, Version};
 use tokio::time::timeout;
 use tracing::Level;
 use uuid::{NoContext, Timestamp, Uuid};
 use warp::{Filter, Rejection};
 
 use crate::api::answer::Answer;
-use crate::auth::access_log::AccessEntry;
+use crate::auth::access_log::{AccessEntry, Asked, OpenEntry};
+use crate::auth::host;
+use crate::auth::keyring::STALE;
 use crate::auth::origin;
 use crate::auth::reach::CallerReach;
+use crate::compression;
 use crate::metrics;
-use crate::net::body::{BrokeOff, Chunks, RequestBody};
+use crate::net::body::{self, BrokeOff, Chunks, RequestBody};
+use crate::net::client::Client;
+use crate::net::shares::{Holder, Share};
 use crate::problem::Problem;
 use crate::request::{Request, RequestHead};
 use crate::router::{Found, Needs, Time};
@@ -32,6 +38,9 @@ use crate::state::State;
 
 /// Answers are data: a browser must not run anything in them or show them in a frame.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// No page of another origin can show an answer or run it. A page that CORS allows to read answers still can.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -41,24 +50,35 @@ pub(crate) fn filter(
     state: Arc<State>,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {
     warp::method()
+        .and(warp::ext::get::<Version>())
         .and(warp::ext::get::<Uri>())
+        .and(warp::ext::get::<Client>())
         .and(warp::header::headers_cloned())
+        .and(warp::ext::optional())
         .and(warp::body::stream().map(chunks))
-        .then(move |method, target: Uri, headers, body| {
+        .then(move |method, version, target: Uri, client: Client, headers, place, body| {
             let state = Arc::clone(&state);
             // Without the box, each layer around it would move its kilobytes, and each idle connection would reserve
             // memory for them.
-            Box::pin(
-                async move { answer(&state, RequestHead { method, target, headers }, body).await },
-            )
+            Box::pin(async move {
+                let started = Instant::now();
+                let head = RequestHead { started, method, version, target, headers, client, place };
+                answer(&state, head, body).await
+            })
         })
 }
 
-/// Puts the target of a request where [`filter`] finds it. warp's own filter for whole paths panics on a target without
+/// Puts the target and the version of a request where [`filter`] finds them. warp's own filter for whole paths panics on a target without
 /// a path, as in CONNECT, and its filter for queries rejects a target without a query.
 pub(crate) fn keep_target<B>(request: &mut http::Request<B>) {
-    let target = request.uri().clone();
+    let (version, target) = (request.version(), request.uri().clone());
+    request.extensions_mut().insert(version);
     request.extensions_mut().insert(target);
+}
+
+/// Whether a request names the host that it is sent to, as it must.
+pub(crate) fn names_a_host<B>(request: &http::Request<B>) -> bool {
+    host::named(request.version(), request.uri(), request.headers()).is_ok()
 }
 
 fn chunks<S, B>(
@@ -73,29 +93,34 @@ where
     )
 }
 
-async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Response<Bytes> {
-    let started = Instant::now();
+async fn answer(state: &State, head: RequestHead, mut body: impl RequestBody) -> Response<Bytes> {
     let request_id = request_id(&head.headers);
     let in_flight = state.metrics.enter();
     let found = Found::at(head.target.path());
+    let asked = Asked {
+        request_id: request_id.to_str().unwrap_or_default(),
+        method: metrics::method_label(&head.method),
+        route: found.map_or(metrics::NO_ROUTE, |found| found.template()),
+    };
+    let mut access = OpenEntry::new(state.access_log.as_ref(), asked);
     // A panic concerns only this request: the store leaves nothing half done, and the request changes nothing else that
     // outlives it.
-    let mut access = AccessEntry::default();
-    let handling = handle(state, found, &head, body, &mut access);
+    let mut share = None;
+    let entry = &mut access.entry;
+    let handling = handle(state, found, &head, &mut body, entry, &mut share, asked);
     let outcome = AssertUnwindSafe(handling).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
         let problem = Problem::internal("a handler panicked");
         Err(if head.method.is_safe() { problem } else { problem.in_a_write() })
     });
-    // The answer to a write must not be refused for lack of memory, and a cached page is in memory anyway.
-    let outcome = outcome.and_then(|response| {
-        if head.method == Method::GET && response.body().is_unique() {
-            let (parts, body) = response.into_parts();
-            Ok(Response::from_parts(parts, state.buffers.hold(body)?))
-        } else {
-            Ok(response)
+    let outcome = match outcome {
+        // The room of the answer to a write was reserved together with that of its body.
+        Ok(response) if head.method.is_safe() => {
+            let share = share.as_ref().unwrap_or_else(|| head.client.share(&state.shares));
+            compression::held(state, share, &head, response).await
         }
-    });
+        outcome => outcome,
+    };
     let (mut response, cause) = match outcome {
         Ok(response) => (response, None),
         Err(mut problem) => {
@@ -103,65 +128,121 @@ async fn answer(state: &State, head: RequestHead, body: impl RequestBody) -> Res
             (problem.into_response(), cause)
         }
     };
+    if let Err(lost) = access.end(response.status()) {
+        response = Problem::not_logged(lost).into_response();
+    }
     drop(in_flight);
+    if let Some(place) = &head.place
+        && state.keyring.is_open()
+        && response.status().as_u16() < 400
+    {
+        place.authorise();
+    }
 
+    let is_whole = body::is_whole(&mut body).await;
     let headers = response.headers_mut();
+    if !is_whole {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if state.is_encrypted {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }
-    let method = metrics::method_label(&head.method);
-    let answered = Answered {
-        request_id: request_id.to_str().unwrap_or_default(),
-        method,
-        route: found.map_or(metrics::NO_ROUTE, |found| found.template()),
-        status: response.status(),
-        took: started.elapsed(),
-    };
+    let answered = Answered { asked, status: response.status(), took: head.started.elapsed() };
     answered.log(cause.as_deref());
-    access.end(answered.request_id, method, answered.route, answered.status);
     let latency = found.map(|found| found.index);
-    state.metrics.answered(latency, answered.route, method, answered.status, answered.took);
+    state.metrics.answered(latency, asked.route, asked.method, answered.status, answered.took);
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
 }
 
-/// Checks the path, the method, the origin and the key, then calls the handler, which checks the query, the ids and the
-/// body. The first of them that is wrong is reported.
+/// Checks the host, the path, the method, what proxies say, the origin and the key, then calls the handler, which checks
+/// the query, the ids and the body. The first of them that is wrong is reported.
 async fn handle(
     state: &State,
     found: Option<Found<'_>>,
     head: &RequestHead,
-    mut body: impl RequestBody,
+    body: &mut impl RequestBody,
     access: &mut AccessEntry,
+    share: &mut Option<Arc<Share>>,
+    asked: Asked<'_>,
 ) -> Answer {
+    if head.method.is_safe() {
+        // It would be held until the answer.
+        body::is_whole(body).await;
+    }
+    let host = host::named(head.version, &head.target, &head.headers)?;
+    let forwarded = &state.trusted_proxies.read(head.client.address(), &head.headers)?;
+    let own = state.own_origin(forwarded);
+    if state.keyring.is_open() {
+        host::check_without_keys(host, &head.target, &head.headers, own, &state.cors_origins)?;
+    }
     let found = found.ok_or_else(Problem::no_such_route)?;
     let route = found.route(&head.method);
     let route = route.ok_or_else(|| Problem::method_not_allowed(found.allowed()))?;
-    let reach = match route.needs {
+    let (role, reach) = match route.needs {
         Needs::Key(role) => {
-            origin::check(&head.target, &head.headers, &state.cors_origins)?;
-            access.begin(state.log_access);
-            let reach = state.keyring.check(&head.headers, role, &*state.clock, access)?;
-            CallerReach::new(reach)
+            access.begin(state.access_log.is_some());
+            access.peer(&*state.store, forwarded.client);
+            origin::check(&head.target, &head.headers, own, &state.cors_origins)?;
+            let allowed = state.keyring.check(&head.headers, role, &*state.clock, access)?;
+            *share = allowed.share;
+            if let Some(place) = &head.place {
+                place.authorise();
+            }
+            access.admit(route.is_for_data());
+            (Some(role), allowed.reach)
         }
-        Needs::Nothing => CallerReach::default(),
+        Needs::Nothing => (None, Reach::default()),
     };
     let Found { prefix, parameters, .. } = found;
-    let body = &mut body;
-    let answering = route.answer(Request { state, prefix, reach, parameters, head, body, access });
-    if route.time == Time::Own {
-        return answering.await;
+    let proxied;
+    let share = match share {
+        Some(share) => &*share,
+        None if forwarded.client == head.client.address() => head.client.share(&state.shares),
+        None => {
+            proxied = state.shares.of(Holder::Address(forwarded.client));
+            &proxied
+        }
+    };
+    let reach_before = reach.clone();
+    let reach = CallerReach::new(reach);
+    let request = Request {
+        state,
+        prefix,
+        role,
+        reach,
+        share,
+        parameters,
+        head,
+        forwarded,
+        body,
+        access,
+        asked,
+    };
+    let answering = route.answer(request);
+    let outcome = if route.time == Time::Own {
+        answering.await
+    } else {
+        match timeout(state.answer_timeout, answering).await {
+            Ok(outcome) if route.writes() => outcome.map_err(Problem::in_a_write),
+            Ok(outcome) => outcome,
+            Err(late) if route.writes() => Err(Problem::unknown_outcome(late)),
+            Err(late) => Err(Problem::unavailable(late, Duration::from_secs(1))),
+        }
+    };
+    // A write has happened, and its answer says so. A read that took long tells nothing to a key that was revoked since.
+    if let Some(role) = role
+        && !route.writes()
+        && head.started.elapsed() >= STALE
+    {
+        state.keyring.check_again(&head.headers, role, &reach_before, &*state.clock)?;
     }
-    match timeout(state.answer_timeout, answering).await {
-        Ok(outcome) if route.writes() => outcome.map_err(Problem::in_a_write),
-        Ok(outcome) => outcome,
-        Err(late) if route.writes() => Err(Problem::unknown_outcome(late)),
-        Err(late) => Err(Problem::unavailable(late, Duration::from_secs(1))),
-    }
+    outcome
 }
 
 /// Returns the client's own id for the request if it is fit for a log, otherwise a new one.
@@ -183,9 +264,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 
 /// A request in the log. It never has the path, the query or the body.
 struct Answered<'a> {
-    request_id: &'a str,
-    method: &'static str,
-    route: &'static str,
+    asked: Asked<'a>,
     status: StatusCode,
     took: Duration,
 }
@@ -196,9 +275,9 @@ impl Answered<'_> {
             ($level:expr) => {
                 tracing::event!(
                     $level,
-                    request_id = self.request_id,
-                    method = self.method,
-                    route = self.route,
+                    request_id = self.asked.request_id,
+                    method = self.asked.method,
+                    route = self.asked.route,
                     status = self.status.as_u16(),
                     micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
                     cause = cause.map(|cause| tracing::field::display(WithCauses(cause))),

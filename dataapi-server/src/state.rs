@@ -1,19 +1,28 @@
 //! The state of the server that all requests share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use dataapi_core::{Clock, DialogStore};
 use http::HeaderValue;
-use tokio::sync::Semaphore;
 
+use crate::auth::access_log::AccessLog;
 use crate::auth::keyring::Keyring;
+use crate::auth::origin::OwnOrigin;
 use crate::config::Config;
+use crate::description::Description;
 use crate::metrics::Metrics;
 use crate::net::body::BodyLimits;
 use crate::net::buffers::Buffers;
+use crate::net::forwarded::Forwarded;
+use crate::net::public_url::{PathPrefix, PublicUrl};
+use crate::net::shares::{Kind, Pool, Shares};
+use crate::net::stopping::Stopping;
+use crate::net::trusted_proxies::TrustedProxies;
+use crate::net::web_origin::Scheme;
 use crate::ready_pages::ReadyPages;
+use crate::work::Work;
 
 /// The state of the server that all requests share.
 pub(crate) struct State {
@@ -21,7 +30,9 @@ pub(crate) struct State {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keyring: Keyring,
     pub(crate) cors_origins: Vec<HeaderValue>,
-    pub(crate) log_access: bool,
+    pub(crate) public_url: Option<PublicUrl>,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) max_text_bytes: usize,
     pub(crate) hold_early_decisions: Option<Duration>,
     pub(crate) answer_timeout: Duration,
@@ -30,10 +41,15 @@ pub(crate) struct State {
     pub(crate) ready_pages: ReadyPages,
     pub(crate) is_encrypted: bool,
     pub(crate) metrics: Metrics,
-    /// The API's description, as JSON.
-    pub(crate) openapi: Bytes,
-    /// One permit for each request for data that can be answered at once.
-    pub(crate) permits: Semaphore,
+    pub(crate) openapi: Description,
+    /// One place for each request for data that can be answered at once.
+    pub(crate) places: Arc<Pool>,
+    /// The shares of clients without keys.
+    pub(crate) shares: Shares,
+    pub(crate) work: Work,
+    pub(crate) item_sizes: ItemSizes,
+    /// Ends what only waits, once the shutdown begins.
+    pub(crate) stopping: Stopping,
 }
 
 impl State {
@@ -41,14 +57,17 @@ impl State {
         store: Arc<dyn DialogStore>,
         config: &Config,
         metrics: Metrics,
-        openapi: Bytes,
+        openapi: Description,
     ) -> Self {
+        let trusted_proxies = config.trusted_proxies.clone();
         Self {
             store,
             clock: Arc::clone(&config.clock),
             keyring: Keyring::new(config.tokens.clone(), config.max_rate),
             cors_origins: config.cors_origins.clone(),
-            log_access: config.log_access,
+            public_url: config.public_url.clone(),
+            trusted_proxies: TrustedProxies::new(trusted_proxies, config.public_url.is_none()),
+            access_log: access_log(config, &metrics),
             max_text_bytes: config.max_text_bytes,
             hold_early_decisions: config.hold_early_decisions,
             answer_timeout: config.answer_timeout,
@@ -58,7 +77,57 @@ impl State {
             is_encrypted: config.tls.is_some(),
             metrics,
             openapi,
-            permits: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            places: Pool::new(Kind::Places, config.max_in_flight),
+            shares: Shares::default(),
+            work: Work::new(),
+            item_sizes: ItemSizes::default(),
+            stopping: Stopping::default(),
         }
     }
+
+    /// Returns the path that proxies have stripped: the configured one, or the one that a trusted proxy says.
+    pub(crate) fn public_prefix<'s>(&'s self, forwarded: &'s Forwarded) -> &'s str {
+        let configured = self.public_url.as_ref().map(PublicUrl::prefix);
+        configured.or(forwarded.prefix.as_ref()).map_or("", PathPrefix::as_str)
+    }
+
+    /// Returns what is known of the origin under which a browser has sent a request.
+    pub(crate) fn own_origin<'s>(&'s self, forwarded: &'s Forwarded) -> OwnOrigin<'s> {
+        OwnOrigin {
+            public: self.public_url.as_ref().map(PublicUrl::origin),
+            scheme: forwarded.scheme.or(self.is_encrypted.then_some(Scheme::Https)),
+            host: forwarded.host.as_deref(),
+        }
+    }
+}
+
+/// How many bytes a dialog takes, by what was read lately: the estimate for the next read, which counts as it goes.
+#[derive(Debug)]
+pub(crate) struct ItemSizes(AtomicUsize);
+
+impl Default for ItemSizes {
+    fn default() -> Self {
+        Self(AtomicUsize::new(1_000))
+    }
+}
+
+impl ItemSizes {
+    /// About how many bytes so many dialogs take.
+    pub(crate) fn expected(&self, items: usize) -> usize {
+        self.0.load(Ordering::Relaxed).saturating_mul(items)
+    }
+
+    /// Learns from a read. Two that end at once can lose one of their lessons.
+    pub(crate) fn learn(&self, items: usize, bytes: usize) {
+        if let Some(size) = bytes.checked_div(items) {
+            let known = self.0.load(Ordering::Relaxed);
+            self.0.store(known - known / 8 + size / 8, Ordering::Relaxed);
+        }
+    }
+}
+
+fn access_log(config: &Config, metrics: &Metrics) -> Option<AccessLog> {
+    let sink = Arc::clone(config.access_log.as_ref()?);
+    let (metrics, clock) = (metrics.access_log.clone(), Arc::clone(&config.clock));
+    Some(AccessLog::new(sink, metrics, config.require_access_log, clock))
 }

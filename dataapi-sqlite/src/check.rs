@@ -12,6 +12,7 @@ use crate::rows::dialogs::{self, DIALOG_COLUMNS};
 use crate::rows::identity::ref_key;
 use crate::rows::ledger::{self, EVENT_COLUMNS};
 use crate::rows::{keys, values};
+use crate::schema::{self, SchemaDifference};
 
 /// How many damaged places SQLite reports at most: people read them, and there might be millions.
 const MOST: u32 = 100;
@@ -23,6 +24,28 @@ pub enum Damage {
     /// SQLite found a broken page or index; this is its own message.
     #[error("the file is damaged: {0}")]
     File(String),
+
+    /// The schema has something that DataAPI did not make, or not like this. A name can be chosen by anyone, so it is
+    /// shown with its control characters escaped.
+    #[error(
+        "the schema has the {kind} '{name}', which DataAPI did not make like this; it could hold copies of texts that no \
+         erasure reaches: find out who made it, and drop it"
+    )]
+    Foreign {
+        /// `table`, `index`, `view` or `trigger`.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+
+    /// The schema lacks something that DataAPI made, or has it in another form.
+    #[error("the schema lacks the {kind} '{name}' as DataAPI made it")]
+    Missing {
+        /// `table` or `index`.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
 
     /// A stored count differs from the number of rows.
     #[error("the count of {what} is {kept}, but there are {found}")]
@@ -75,6 +98,7 @@ pub fn check(path: &Path) -> Result<Vec<Damage>, OpenError> {
     let moment = connection.unchecked_transaction()?;
     let mut damage = pages(&moment)?;
     if damage.is_empty() {
+        damage.extend(schema(&moment)?);
         damage.extend(counts(&moment)?);
         damage.extend(references(&moment)?);
         damage.extend(chains(&moment)?);
@@ -87,6 +111,18 @@ fn pages(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
     let found = check.query_map((), |row| row.get::<_, String>(0))?;
     let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(found.into_iter().filter(|line| line != "ok").map(Damage::File).collect())
+}
+
+/// Compares the schema with the one that DataAPI makes.
+fn schema(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
+    let SchemaDifference { foreign, missing } = schema::difference(connection)?;
+    let foreign = foreign
+        .into_iter()
+        .map(|object| Damage::Foreign { name: object.shown_name(), kind: object.kind });
+    let missing = missing
+        .into_iter()
+        .map(|object| Damage::Missing { name: object.shown_name(), kind: object.kind });
+    Ok(foreign.chain(missing).take(MOST as usize).collect())
 }
 
 fn counts(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {

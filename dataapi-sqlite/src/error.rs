@@ -115,6 +115,22 @@ pub enum OpenError {
     #[error("the file is not a DataAPI store; check the path")]
     NotAStore,
 
+    /// The path, or that of a file that SQLite keeps beside the database, leads to something else than a regular
+    /// file. It was left unchanged.
+    #[error(
+        "the path, or the same with -wal, -shm or -journal at its end, leads to a folder, a device or a pipe; a \
+         store is a regular file: check the path"
+    )]
+    NotAFile,
+
+    /// The schema has a trigger. DataAPI makes none, and one could copy texts to where no erasure reaches them. The
+    /// store was left unchanged.
+    #[error(
+        "the store has a trigger that DataAPI did not make and that could copy texts elsewhere; find out with \
+         'dataapi check' what it is and who made it, and remove it with DROP TRIGGER"
+    )]
+    Trigger,
+
     /// A newer version of DataAPI has changed the schema. The store was left unchanged.
     #[error("the store was written by a newer version of DataAPI; use that version or a later one")]
     NewerSchema,

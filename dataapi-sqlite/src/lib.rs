@@ -25,6 +25,7 @@ mod check;
 mod copy;
 mod erase;
 mod error;
+mod exposure;
 mod new_store;
 mod open;
 mod read;
@@ -41,11 +42,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dataapi_core::{
-    Activity, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog, DialogId,
-    DialogRef, Dialogs, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key, KeyName,
-    Keys, Ledger, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions, Purge, Reach,
-    Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest, SystemClock, Upkeep,
+    Activity, Allowance, Change, Clock, ConsentStatus, CustomerId, Date, Decision, Dialog,
+    DialogId, DialogRef, Dialogs, EarlyDecision, Event, Evidence, HeldDialog, ImportedDialog, Key,
+    KeyName, Keys, Ledger, LedgerHead, Limit, NewDialog, NewKey, Page, PageRequest, Positions,
+    Purge, Reach, Receipt, Received, Revision, Stats, StoreError, StoreInfo, SubjectRequest,
+    SystemClock, Upkeep,
 };
+use rusqlite::Connection;
 
 pub use crate::backup::{Backup, BackupError, OnStep, Restored, Since, restore};
 pub use crate::check::{Damage, check};
@@ -55,11 +58,13 @@ use crate::erase::scrub::{ScrubOutcome, Scrubber};
 use crate::erase::upkeep::UpkeepThread;
 pub use crate::error::OpenError;
 use crate::error::SqliteError;
+pub use crate::exposure::{Exposure, exposure};
 use crate::read::readers::{Cost, Readers};
 use crate::read::revisions::Revisions;
 use crate::read::{changes, counts, dialogs, pages, subject};
 use crate::rows::identity::Identity;
 use crate::rows::{keys, ledger};
+use crate::schema::SchemaObject;
 use crate::write::commits::Commits;
 use crate::write::transaction::Transaction;
 use crate::write::writer::Writer;
@@ -137,10 +142,12 @@ impl SqliteStore {
     /// Opens the store at `path` and brings its schema up to date. Creates the store if it does not exist and
     /// the options say so. Blocks while it reads the disk.
     ///
-    /// Only its owner can read and write a new file.
+    /// Only its owner can read and write a new file. A file that is there keeps its permissions; if others may use
+    /// it, or if its schema has something that DataAPI did not make, the log warns.
     ///
     /// # Errors
-    /// See [`OpenError`]. A file that is not a store, or that a newer version wrote, is left unchanged.
+    /// See [`OpenError`]. What is no regular file, a file that is not a store, one that a newer version wrote, and
+    /// one that has triggers is left unchanged.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let Options { clock, create, readers, queue, cache_bytes, erase_within } = options;
         let connection = open::open_for_writing(path, create, cache_bytes)?;
@@ -148,6 +155,7 @@ impl SqliteStore {
         let identity = Identity::load(&connection)?;
         // SQLite follows links, and names the other files of the store after the file that they lead to.
         let path = &path.canonicalize().map_err(OpenError::Files)?;
+        warn_of_strangers(path, &connection)?;
         let erasures = Arc::new(Erasures::default());
         let mut scrubber = Scrubber::open(path, Arc::clone(&clock))?;
         if !matches!(scrubber.finish(&erasures), Ok(ScrubOutcome::Clean)) {
@@ -174,18 +182,74 @@ impl SqliteStore {
     }
 }
 
+/// Reads whose size nobody knows before.
+impl SqliteStore {
+    async fn page(
+        &self,
+        request: &PageRequest,
+        allowance: Option<Arc<dyn Allowance>>,
+    ) -> Result<Page<Dialog>, StoreError> {
+        let cost = pages::page_cost(request);
+        let request = request.clone();
+        let read = move |connection: &_, budget: &_| pages::page(connection, &request, budget);
+        self.readers.read_within(cost, allowance, read).await
+    }
+
+    async fn subject_page(
+        &self,
+        request: &SubjectRequest,
+        allowance: Option<Arc<dyn Allowance>>,
+    ) -> Result<Page<HeldDialog>, StoreError> {
+        let request = request.clone();
+        let read =
+            move |connection: &_, budget: &_| subject::subject_page(connection, &request, budget);
+        self.readers.read_within(Cost::Long, allowance, read).await
+    }
+
+    async fn changes_after(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+        allowance: Option<Arc<dyn Allowance>>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let (chains, after, reach) = (self.identity.chains.clone(), after.clone(), reach.clone());
+        let read = move |connection: &_, budget: &_| {
+            changes::changes(connection, &chains, &after, limit, &reach, budget)
+        };
+        self.readers.read_within(Cost::Short, allowance, read).await
+    }
+}
+
+/// Warns of files that other users may read, and of what somebody else has put into the schema.
+fn warn_of_strangers(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    for exposed in exposure(path)? {
+        tracing::warn!("{exposed}");
+    }
+    for SchemaObject { kind, .. } in schema::difference(connection)?.foreign {
+        tracing::warn!(
+            "the store's schema has a {kind} that DataAPI did not make; it could hold copies of texts that no erasure \
+             reaches; 'dataapi check' names it"
+        );
+    }
+    Ok(())
+}
+
 /// The version of the SQLite library that is built in.
 pub fn sqlite_version() -> &'static str {
     rusqlite::version()
 }
 
-/// Lists the files of the store at `path` that exist: the database, and all files in its folder whose name
+/// Lists the files of the store at `path` that exist: the database, and all regular files in its folder whose name
 /// begins with the database's name and a hyphen.
 ///
 /// # Errors
-/// [`OpenError::Missing`] if there is no file at `path`, and [`OpenError::Files`] if its folder cannot be read.
+/// [`OpenError::Missing`] if there is no file at `path`, [`OpenError::NotAFile`] if it is no regular one, and [`OpenError::Files`] if its folder cannot be read.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let database = path.canonicalize().map_err(|_| OpenError::Missing)?;
+    if !database.is_file() {
+        return Err(OpenError::NotAFile);
+    }
     let mut prefix = database.file_name().unwrap_or_default().to_owned();
     prefix.push("-");
     let folder = database.parent().unwrap_or(Path::new("/")).to_owned();
@@ -193,7 +257,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
     for entry in folder.read_dir().map_err(OpenError::Files)? {
         let path = entry.map_err(OpenError::Files)?.path();
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        if name.starts_with(prefix.as_encoded_bytes()) {
+        if name.starts_with(prefix.as_encoded_bytes()) && path.is_file() {
             files.push(path);
         }
     }
@@ -273,15 +337,27 @@ impl Dialogs for SqliteStore {
     }
 
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError> {
-        let cost = pages::page_cost(request);
-        let request = request.clone();
-        self.readers.read(cost, move |connection| pages::page(connection, &request)).await
+        self.page(request, None).await
+    }
+
+    async fn query_within(
+        &self,
+        request: &PageRequest,
+        allowance: Arc<dyn Allowance>,
+    ) -> Result<Page<Dialog>, StoreError> {
+        self.page(request, Some(allowance)).await
     }
 
     async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError> {
-        let request = request.clone();
-        let read = move |connection: &_| subject::subject_page(connection, &request);
-        self.readers.read(Cost::Long, read).await
+        self.subject_page(request, None).await
+    }
+
+    async fn subject_data_within(
+        &self,
+        request: &SubjectRequest,
+        allowance: Arc<dyn Allowance>,
+    ) -> Result<Page<HeldDialog>, StoreError> {
+        self.subject_page(request, Some(allowance)).await
     }
 
     async fn erase_dialog(
@@ -308,9 +384,15 @@ impl Dialogs for SqliteStore {
 
 #[async_trait]
 impl Ledger for SqliteStore {
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        let (chains, after) = (self.identity.chains.clone(), after.clone());
-        let read = move |connection: &_| Ok(ledger::after(connection, &chains, &after, limit)?);
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError> {
+        let (chains, after, reach) = (self.identity.chains.clone(), after.clone(), reach.clone());
+        let read =
+            move |connection: &_| changes::events(connection, &chains, &after, limit, &reach);
         self.readers.read(Cost::Short, read).await
     }
 
@@ -320,10 +402,17 @@ impl Ledger for SqliteStore {
         limit: Limit,
         reach: &Reach,
     ) -> Result<Vec<Change>, StoreError> {
-        let (chains, after, reach) = (self.identity.chains.clone(), after.clone(), reach.clone());
-        let read =
-            move |connection: &_| changes::changes(connection, &chains, &after, limit, &reach);
-        self.readers.read(Cost::Short, read).await
+        self.changes_after(after, limit, reach, None).await
+    }
+
+    async fn changes_within(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+        allowance: Arc<dyn Allowance>,
+    ) -> Result<Vec<Change>, StoreError> {
+        self.changes_after(after, limit, reach, Some(allowance)).await
     }
 
     async fn ledger_head(&self) -> Result<LedgerHead, StoreError> {

@@ -1,6 +1,7 @@
 //! Creates the file of a new store under a temporary name, and gives it its name once it is complete.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use tempfile::TempPath;
@@ -18,17 +19,27 @@ pub(crate) fn is_taken(path: &Path) -> bool {
 }
 
 /// Creates an empty file in the folder of `path`. It is removed unless it gets its [`name`].
-pub(crate) fn beside(path: &Path) -> std::io::Result<TempPath> {
+pub(crate) fn beside(path: &Path) -> io::Result<TempPath> {
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(path.file_name().unwrap_or_default());
     prefix.push(".");
     let builder = &mut tempfile::Builder::new();
-    let file = builder.prefix(&prefix).suffix(".partial").tempfile_in(folder(path))?;
-    Ok(file.into_temp_path())
+    let file = builder.prefix(&prefix).suffix(".partial").tempfile_in(folder(path));
+    Ok(file.map_err(|error| without_path(&error))?.into_temp_path())
+}
+
+/// The error without the path that the library adds. If a URL was mistyped, its password can be in the path.
+pub(crate) fn without_path(error: &io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|with_path| with_path.source());
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    match cause.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::from(error.kind()),
+    }
 }
 
 /// Gives a file its name. Fails if a file with that name exists.
-pub(crate) fn name(file: TempPath, path: &Path) -> std::io::Result<()> {
+pub(crate) fn name(file: TempPath, path: &Path) -> io::Result<()> {
     file.persist_noclobber(path).map_err(|refused| refused.error)?;
     // Otherwise the name might be lost after a power loss.
     File::open(folder(path))?.sync_all()

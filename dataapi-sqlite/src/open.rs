@@ -9,7 +9,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::erase::slack::MAX_PAGES;
 use crate::error::OpenError;
-use crate::schema::{check_identity, is_unfinished, migrate, read_as_newest, version};
+use crate::new_store::without_path;
+use crate::schema::{
+    check_identity, is_unfinished, migrate, read_as_newest, refuse_triggers, version,
+};
 
 /// How long a connection waits for a lock that another process holds.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,11 +33,12 @@ pub(crate) fn open_for_writing(
     create: bool,
     cache_bytes: usize,
 ) -> Result<Connection, OpenError> {
-    match std::fs::metadata(path).map(|file| file.len()) {
-        Ok(1..) => {}
-        Ok(0) | Err(_) if create => make_private(path).map_err(OpenError::Create)?,
+    match std::fs::metadata(path) {
+        Ok(file) if !file.is_file() => return Err(OpenError::NotAFile),
         // An empty file might be what is left of a store: it must not look like a store without dialogs.
-        Ok(0) => return Err(OpenError::NotAStore),
+        Ok(file) if file.len() == 0 && !create => return Err(OpenError::NotAStore),
+        Ok(_) => {}
+        Err(_) if create => make_private(path).map_err(OpenError::Create)?,
         Err(_) => return Err(OpenError::Missing),
     }
     open_durable(path, cache_bytes, |connection| {
@@ -57,7 +61,10 @@ fn open_durable(
     check: impl FnOnce(&Connection) -> Result<(), OpenError>,
 ) -> Result<Connection, OpenError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache_bytes)?;
-    if let Err(refusal) = check_identity(&connection).and_then(|()| check(&connection)) {
+    let refusal = check_identity(&connection)
+        .and_then(|()| refuse_triggers(&connection))
+        .and_then(|()| check(&connection));
+    if let Err(refusal) = refusal {
         leave_no_empty_log(&connection, path)?;
         return Err(refusal);
     }
@@ -73,10 +80,9 @@ fn open_durable(
     Ok(connection)
 }
 
-/// Opens an empty file, to fill it as a new store. A crash or an error before it is closed can destroy what is in
+/// Opens an empty file that only its owner can read, to fill it as a new store. A crash or an error before it is closed can destroy what is in
 /// it.
 pub(crate) fn open_new(path: &Path, cache_bytes: usize) -> Result<Connection, OpenError> {
-    make_private(path).map_err(OpenError::Create)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache_bytes)?;
     connection.pragma_update(None, "journal_mode", "OFF")?;
     connection.pragma_update(None, "synchronous", "OFF")?;
@@ -158,6 +164,7 @@ pub(crate) fn open_for_upkeep(path: &Path) -> Result<Connection, OpenError> {
 }
 
 fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connection, OpenError> {
+    refuse_all_but_files(path)?;
     // With a folder in front, no name is special to SQLite, as `file:x` and `:memory:` are.
     let path = Path::new(".").join(path);
     // Only one thread at a time uses a connection: SQLite need not lock it.
@@ -180,39 +187,56 @@ fn connect(path: &Path, flags: OpenFlags, cache_bytes: usize) -> Result<Connecti
     let kibibytes = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);
     connection.pragma_update(None, "cache_size", -kibibytes)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
+    // The schema has none. One that somebody adds while the store is open could copy texts elsewhere.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     Ok(connection)
 }
 
+/// Refuses a path that leads to a folder, a device, a pipe or a socket, for the database or for a file that SQLite
+/// keeps beside it. SQLite would open it, and reading a pipe can block for ever. Symbolic links are followed.
+fn refuse_all_but_files(path: &Path) -> Result<(), OpenError> {
+    let is_other = |path: &Path| std::fs::metadata(path).is_ok_and(|there| !there.is_file());
+    if is_other(path) {
+        return Err(OpenError::NotAFile);
+    }
+    // SQLite names them after the file that a link leads to.
+    let Ok(database) = path.canonicalize() else { return Ok(()) };
+    let is_one_other = SIDE_FILES.iter().any(|end| is_other(&with_end(&database, end)));
+    if is_one_other { Err(OpenError::NotAFile) } else { Ok(()) }
+}
+
+/// What SQLite appends to the name of a database for the files that it keeps beside it.
+pub(crate) const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// `path` with `end` after its name.
+pub(crate) fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    PathBuf::from(path)
+}
+
 /// Creates the file before SQLite does, so that from the start only the owner of the process can read it. SQLite
-/// gives its other files the same permissions as the database.
+/// gives its other files the same permissions as the database. A file that is there already keeps its permissions.
 ///
 /// The file gets its name only after it is closed: closing it later would release the locks that another
 /// store in this process holds on it (POSIX.1, `fcntl`).
 fn make_private(path: &Path) -> std::io::Result<()> {
-    if !path.exists() {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let empty = tempfile::Builder::new()
-            .prefix(".dataapi-")
-            .tempfile_in(folder.unwrap_or(Path::new(".")))?
-            .into_temp_path();
-        match empty.persist_noclobber(path) {
-            Err(refused) if refused.error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(refused.error);
-            }
-            // If it exists, another process was faster.
-            Ok(()) | Err(_) => {}
-        }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let empty = tempfile::Builder::new()
+        .prefix(".dataapi-")
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(|error| without_path(&error))?
+        .into_temp_path();
+    match empty.persist_noclobber(path) {
+        // If it exists, another process was faster.
+        Err(refused) if refused.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map_err(|refused| refused.error),
     }
-    // An empty file that existed before has the permissions that its creator gave it.
-    #[cfg(unix)]
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok(())
 }
 
 /// Looking at a file creates an empty log: makes SQLite remove it when the last connection closes.
 pub(crate) fn leave_no_empty_log(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
+    let log = with_end(path, "-wal");
     // A log that is not empty must not be checkpointed here.
     if std::fs::metadata(log).is_ok_and(|log| log.len() == 0) {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;

@@ -1,5 +1,7 @@
 //! The schema and its versions.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::OpenError;
@@ -14,6 +16,9 @@ const VERSIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 /// The newest version.
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "there are few")]
 const NEWEST: i32 = VERSIONS.len() as i32;
+
+/// How many characters of a name in the schema are shown.
+const NAME_WIDTH: usize = 64;
 
 const VERSION_1: &str = "
     -- One row: the store's secret key, and what every transaction keeps up to date.
@@ -202,6 +207,64 @@ pub(crate) fn check_identity(connection: &Connection) -> Result<(), OpenError> {
         return Err(OpenError::NewerSchema);
     }
     Ok(())
+}
+
+/// Refuses a store that has a trigger, before anything can fire it.
+pub(crate) fn refuse_triggers(connection: &Connection) -> Result<(), OpenError> {
+    let has_one =
+        connection.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'trigger'")?.exists(())?;
+    if has_one { Err(OpenError::Trigger) } else { Ok(()) }
+}
+
+/// Something in a schema: a table, an index, a view or a trigger.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SchemaObject {
+    /// `table`, `index`, `view` or `trigger`.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    table: String,
+    /// The statement that created it; none for what SQLite makes by itself.
+    sql: Option<String>,
+}
+
+impl SchemaObject {
+    /// The name, which anyone can have chosen: short, and without what controls a terminal.
+    pub(crate) fn shown_name(&self) -> String {
+        self.name.chars().take(NAME_WIDTH).flat_map(char::escape_debug).collect()
+    }
+}
+
+/// How the schema of a store differs from that of its version.
+#[derive(Debug, Default)]
+pub(crate) struct SchemaDifference {
+    /// What DataAPI did not make, or made otherwise.
+    pub(crate) foreign: Vec<SchemaObject>,
+    /// What DataAPI made and is not there, or not as it was made.
+    pub(crate) missing: Vec<SchemaObject>,
+}
+
+/// Compares the schema of a store with that of a new store of the same version.
+pub(crate) fn difference(connection: &Connection) -> rusqlite::Result<SchemaDifference> {
+    let done = usize::try_from(version(connection)?).unwrap_or(0);
+    let model = Connection::open_in_memory()?;
+    for statements in VERSIONS.iter().take(done) {
+        model.execute_batch(statements)?;
+    }
+    let (expected, found) = (objects(&model)?, objects(connection)?);
+    Ok(SchemaDifference {
+        foreign: found.difference(&expected).cloned().collect(),
+        missing: expected.difference(&found).cloned().collect(),
+    })
+}
+
+fn objects(connection: &Connection) -> rusqlite::Result<BTreeSet<SchemaObject>> {
+    let mut select =
+        connection.prepare("SELECT type, name, tbl_name, sql FROM main.sqlite_schema")?;
+    let objects = select.query_map((), |row| {
+        let (kind, name, table, sql) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(SchemaObject { kind, name, table, sql })
+    })?;
+    objects.collect()
 }
 
 /// Whether a copy into this file was begun and is not complete.

@@ -70,8 +70,13 @@ impl Dialogs for WithoutCopied {
 
 #[async_trait]
 impl Ledger for WithoutCopied {
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
-        self.store.events(&self.behind_copied(after), limit).await
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError> {
+        self.store.events(&self.behind_copied(after), limit, reach).await
     }
 
     async fn changes(
@@ -89,7 +94,7 @@ impl Ledger for WithoutCopied {
         for (chain, position) in head.positions.chains().filter(|(chain, _)| *chain > 1) {
             last.set(chain, position - 1);
         }
-        let events = self.store.events(&last, Limit::new(1)?).await?;
+        let events = self.store.events(&last, Limit::new(1)?, &Reach::default()).await?;
         Ok(LedgerHead::of(events.iter().map(Event::head)))
     }
 }

@@ -213,7 +213,10 @@ async fn fill(scene: &mut Scene, name: &str, steps: usize) {
 async fn ledger(store: &dyn DialogStore) -> Vec<Event> {
     // Few at a time, so that reads end within chains and between them.
     let events = scene::ledger(store, Limit::new(7).unwrap()).await;
-    assert_eq!(store.events(&Positions::START, Limit::MAX).await.unwrap(), events);
+    assert_eq!(
+        store.events(&Positions::START, Limit::MAX, &Reach::default()).await.unwrap(),
+        events
+    );
     events
 }
 
@@ -324,12 +327,12 @@ async fn decisions_on_copied_dialogs_are_events_of_the_new_chain() {
         b.decide(id(1_004), Decision::Granted, evidence(1)).await,
         Err(StoreError::Conflict)
     ));
-    let new = b.events(&end, Limit::MAX).await.unwrap();
+    let new = b.events(&end, Limit::MAX, &Reach::default()).await.unwrap();
     let kinds: Vec<_> = new.iter().map(|event| (event.chain, event.position, event.kind)).collect();
     let [granted, withdrawn] = [EventKind::Granted, EventKind::Withdrawn];
     assert_eq!(kinds, [(1, 1, granted), (1, 2, withdrawn), (1, 3, granted)]);
     let far = "99999999999999999999.1".parse().unwrap();
-    let rest = b.events(&far, Limit::MAX).await.unwrap();
+    let rest = b.events(&far, Limit::MAX, &Reach::default()).await.unwrap();
     assert_eq!(
         rest,
         new[1..],

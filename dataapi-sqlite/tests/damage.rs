@@ -141,7 +141,8 @@ async fn ask(store: &SqliteStore) -> Answers {
         answers.standings.insert(id, status);
     }
     answers.keys = store.keys().await.unwrap_or_default();
-    answers.events = store.events(&Positions::START, Limit::MAX).await.unwrap_or_default();
+    answers.events =
+        store.events(&Positions::START, Limit::MAX, &Reach::default()).await.unwrap_or_default();
     answers
 }
 

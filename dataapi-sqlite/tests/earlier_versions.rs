@@ -162,11 +162,11 @@ async fn answers(store: &SqliteStore) -> String {
 
     let head = store.ledger_head().await.unwrap();
     writeln!(told, "ledger: {head}").unwrap();
-    let events = store.events(&Positions::START, Limit::MAX).await.unwrap();
+    let events = store.events(&Positions::START, Limit::MAX, &Reach::default()).await.unwrap();
     let mut audit = Audit::new(Some(head));
     for event in &events {
         audit.check(event).unwrap();
-        let Event { chain, position, reference, kind, date, evidence, hash } = event;
+        let Event { chain, position, reference, kind, date, evidence, hash, .. } = event;
         writeln!(
             told,
             "event {chain}.{position}: {} of {reference} at {date}, {:?}, {hash}",

@@ -2,6 +2,9 @@
 
 mod scene;
 
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +13,7 @@ use dataapi_core::{
     Date, Decision, Dialogs, Evidence, Filter, NewDialog, PageRequest, Reach, StoreError, Upkeep,
     Window,
 };
-use dataapi_sqlite::{OpenError, Options, SqliteStore};
+use dataapi_sqlite::{Exposure, OpenError, Options, SqliteStore, check, exposure, files};
 use rusqlite::Connection;
 
 use crate::scene::{new_path, open};
@@ -80,7 +83,6 @@ async fn a_closed_store_is_one_file() {
 #[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_can_read_the_files() {
-    use std::os::unix::fs::PermissionsExt;
     let (folder, path) = new_path();
     let store = open(&path);
     store.insert(dialog("d")).await.unwrap();
@@ -101,16 +103,129 @@ fn a_missing_store_is_created_only_when_asked_to() {
 }
 
 #[test]
-fn an_empty_file_becomes_a_private_store_only_when_asked_to() {
-    use std::os::unix::fs::PermissionsExt;
+fn an_empty_file_becomes_a_store_only_when_asked_to_and_keeps_its_permissions() {
     let (_folder, path) = new_path();
     std::fs::write(&path, "").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    set_mode(&path, 0o644);
     let reading = Options { create: false, ..Options::default() };
     assert!(matches!(SqliteStore::open(&path, reading), Err(OpenError::NotAStore)));
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 0, "it was left unchanged");
     drop(open(&path));
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+    assert_eq!(mode(&path), 0o644, "what was there is not changed");
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn only_a_regular_file_is_opened_and_nothing_else_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (pipe, device) = (at("pipe"), PathBuf::from("/dev/null"));
+    std::fs::create_dir(at("folder")).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (link, target) in [("to_pipe", &pipe), ("to_device", &device), ("to_folder", &at("folder"))]
+    {
+        symlink(target, at(link)).unwrap();
+    }
+    set_mode(&pipe, 0o622);
+    set_mode(&at("folder"), 0o755);
+    let before = [mode(&pipe), mode(&device), mode(&at("folder"))];
+    for path in [&pipe, &device, &at("folder"), &at("to_pipe"), &at("to_device"), &at("to_folder")]
+    {
+        for create in [true, false] {
+            let options = Options { create, ..Options::default() };
+            let refused = SqliteStore::open(path, options);
+            assert!(matches!(refused, Err(OpenError::NotAFile)), "{}", path.display());
+        }
+        assert!(matches!(check(path), Err(OpenError::NotAFile)), "{}", path.display());
+        assert!(matches!(files(path), Err(OpenError::NotAFile)), "{}", path.display());
+    }
+    assert_eq!([mode(&pipe), mode(&device), mode(&at("folder"))], before);
+
+    // A pipe in the place of the log would block whatever reads it.
+    let path = at("dialogs.db");
+    drop(open(&path));
+    std::fs::rename(&pipe, at("dialogs.db-wal")).unwrap();
+    assert!(matches!(SqliteStore::open(&path, Options::default()), Err(OpenError::NotAFile)));
+    assert!(!files(&path).unwrap().iter().any(|file| file.ends_with("dialogs.db-wal")));
+}
+
+#[test]
+fn what_others_may_use_is_told_with_the_mode_to_set() {
+    let (_folder, path) = new_path();
+    let store = open(&path);
+    assert_eq!(exposure(&path).unwrap(), []);
+    for unsafe_mode in [0o644, 0o660, 0o602, 0o610] {
+        set_mode(&path, unsafe_mode);
+        let found = exposure(&path).unwrap();
+        let [Exposure::Mode { file, mode }] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((file, *mode), (&path.canonicalize().unwrap(), unsafe_mode));
+        assert!(found[0].to_string().contains("chmod 600"), "{}", found[0]);
+    }
+    set_mode(&path, 0o600);
+    let log = path.with_file_name("dialogs.db-wal");
+    set_mode(&log, 0o640);
+    let found = exposure(&path).unwrap();
+    assert!(
+        matches!(&found[..], [Exposure::Mode { file, .. }] if file.ends_with("dialogs.db-wal"))
+    );
+    drop(store);
+}
+
+#[tokio::test]
+async fn a_trigger_is_refused_at_open_and_does_not_fire_when_it_comes_later() {
+    const COPY: &str = "CREATE TABLE copies (text TEXT);
+        CREATE TRIGGER copy AFTER INSERT ON dialog
+        BEGIN INSERT INTO copies VALUES (NEW.text); END";
+    let (_folder, path) = new_path();
+    let store = open(&path);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch(COPY).unwrap();
+    store.insert(dialog("d")).await.unwrap();
+    let copies = |other: &Connection| -> i64 {
+        other.query_row("SELECT count(*) FROM copies", (), |row| row.get(0)).unwrap()
+    };
+    assert_eq!(copies(&other), 0, "it was added while the store was open");
+    drop(other);
+    drop(store);
+
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(SqliteStore::open(&path, Options::default()), Err(OpenError::Trigger)));
+    assert_eq!(std::fs::read(&path).unwrap(), before, "a refused file is not changed");
+    let named: Vec<_> = check(&path).unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(named.len(), 2, "{named:?}");
+    assert!(named[0].contains("the table 'copies'") && named[1].contains("the trigger 'copy'"));
+
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("DROP TRIGGER copy; DROP TABLE copies").unwrap();
+    drop(other);
+    drop(open(&path));
+    assert_eq!(check(&path).unwrap(), []);
+}
+
+#[test]
+fn a_schema_with_more_or_less_than_ours_is_damage() {
+    for (change, said) in [
+        ("CREATE TABLE copies AS SELECT text FROM dialog", "has the table 'copies'"),
+        ("CREATE INDEX by_text ON dialog (text)", "has the index 'by_text'"),
+        ("CREATE VIEW texts AS SELECT text FROM dialog", "has the view 'texts'"),
+        ("DROP INDEX pending_by_date", "lacks the index 'pending_by_date'"),
+        ("CREATE VIEW \"a\u{1b}[2J\" AS SELECT 1", "has the view 'a\\u{1b}[2J'"),
+    ] {
+        let (_folder, path) = new_path();
+        drop(open(&path));
+        Connection::open(&path).unwrap().execute_batch(change).unwrap();
+        let found = check(&path).unwrap();
+        assert_eq!(found.len(), 1, "{change}: {found:?}");
+        assert!(found[0].to_string().contains(said), "{change}: {}", found[0]);
+        assert!(SqliteStore::open(&path, Options::default()).is_ok(), "{change}");
+    }
 }
 
 #[test]
@@ -216,8 +331,7 @@ async fn a_request_that_the_database_rejects_fails_alone() {
     let other = Connection::open(&path).unwrap();
     other
         .execute_batch(
-            "CREATE TRIGGER poison BEFORE INSERT ON dialog WHEN NEW.dialog_id = 'poison'
-             BEGIN SELECT RAISE(ABORT, 'poisoned'); END;
+            "CREATE INDEX poison ON dialog (json(dialog_id)) WHERE dialog_id = 'poison';
              BEGIN IMMEDIATE;",
         )
         .unwrap();

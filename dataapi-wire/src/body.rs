@@ -76,9 +76,9 @@ impl Shape for Decision {
 /// assert_eq!(wrong.to_string(), "consent must be true or false");
 /// ```
 pub fn parse<T: Shape>(body: &[u8]) -> Result<T, BodyError> {
-    let Ok(json) = std::str::from_utf8(body) else {
-        return Err(BodyError::NotJson("the body must be UTF-8"));
-    };
+    // Some programs on Windows begin each file with a byte order mark.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let json = std::str::from_utf8(body).map_err(|_| BodyError::NotJson(not_utf8(body)))?;
     // A derived struct would also accept an array of its members.
     let is_array = json.trim_start().starts_with('[');
     match serde_json::from_str::<T>(json) {
@@ -87,6 +87,21 @@ pub fn parse<T: Shape>(body: &[u8]) -> Result<T, BodyError> {
             Err(BodyError::NotJson("the body must be one JSON value"))
         }
         _ => Err(BodyError::WrongShape(explain::<T>(json))),
+    }
+}
+
+/// Says why a body is not UTF-8.
+fn not_utf8(body: &[u8]) -> &'static str {
+    match body {
+        [0x1f, 0x8b, ..] => {
+            "the body is compressed by gzip and the request does not say so; add the header \
+             'Content-Encoding: gzip'"
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            "the body is compressed by zstd and the request does not say so; add the header \
+             'Content-Encoding: zstd'"
+        }
+        _ => "the body must be UTF-8",
     }
 }
 
@@ -261,12 +276,18 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_400() {
-        for body in ["", " ", "{", r#"{"text":"x""#, "tru", "true false", "{'a':1}", "\u{feff}true"]
+        for body in ["", " ", "{", r#"{"text":"x""#, "tru", "true false", "{'a':1}", "true\u{feff}"]
         {
             assert_eq!(refused::<NewDialog>(body).0, 400, "{body}");
             assert_eq!(refused::<Decision>(body).0, 400, "{body}");
         }
         assert!(parse::<Decision>(b"\xff").is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_json_is_skipped() {
+        assert!(parse::<Decision>("\u{feff}true".as_bytes()).is_ok());
+        assert_eq!(refused::<Decision>("\u{feff}\u{feff}true").0, 400);
     }
 
     #[test]

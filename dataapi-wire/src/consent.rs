@@ -9,7 +9,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::as_text::{self, redacted};
-use crate::ledger::{EventKind, LedgerEntry};
+use crate::ledger::{EventKind, LedgerEntry, is_false};
 
 /// The customer's decision: `true` for consent, `false` for a withdrawal or refusal, or an object with evidence.
 #[derive(Debug, Serialize)]
@@ -119,6 +119,10 @@ pub struct Receipt<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub locale: Option<Cow<'a, str>>,
+    /// `true` if there is evidence that the key may not see, because the dialog is gone and the key is bound.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub evidence_hidden: bool,
     #[allow(missing_docs, reason = "the type's schema says it")]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = LedgerEntry, required))]
@@ -144,6 +148,7 @@ impl<'a> From<&'a core::Receipt> for Receipt<'a> {
             notice: notice.map(Cow::Borrowed),
             method: method.map(Cow::Borrowed),
             locale: locale.map(Cow::Borrowed),
+            evidence_hidden: event.hides_evidence,
             ledger: Some(event.into()),
         }
     }
@@ -268,6 +273,10 @@ pub struct ConsentReceipt<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub collection_method: Option<Cow<'a, str>>,
+    /// `true` if there is evidence that the key may not see, because the dialog is gone and the key is bound.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub evidence_hidden: bool,
     /// What happened.
     pub event_type: EventKind,
     /// The consent state after it.
@@ -293,6 +302,7 @@ impl<'a> ConsentReceipt<'a> {
             privacy_notice,
             language,
             collection_method,
+            evidence_hidden: event.hides_evidence,
             event_type: event.kind.into(),
             event_state: status.state.into(),
             event_time: event.date,

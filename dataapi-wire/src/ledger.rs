@@ -28,7 +28,7 @@ pub struct LedgerEntry {
     pub reference: DialogRef,
     /// What happened.
     pub kind: EventKind,
-    /// SHA-256 over the event and the hash of the event before it, in 64 hexadecimal digits.
+    /// SHA-256 over the event, evidence included, and the hash of the event before it, in 64 hexadecimal digits.
     #[serde(with = "as_text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub hash: EventHash,
@@ -105,6 +105,11 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub locale: Option<Cow<'a, str>>,
+    /// `true` if there is evidence (notice, method or locale) that the key may not see, because the dialog is gone or
+    /// outside the key's bounds. The hash covers it, so it cannot be computed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub evidence_hidden: bool,
     /// The dialog of a grant that still holds; only if the request has `dialogs=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
@@ -115,8 +120,15 @@ impl<'a> From<&'a core::Change> for Event<'a> {
     fn from(core::Change { event, dialog }: &'a core::Change) -> Self {
         let [notice, method, locale] =
             event.evidence.pieces().map(|piece| piece.map(Cow::Borrowed));
-        let dialog = dialog.as_ref().map(Dialog::from);
-        Self { entry: event.into(), date: event.date, notice, method, locale, dialog }
+        Self {
+            entry: event.into(),
+            date: event.date,
+            notice,
+            method,
+            locale,
+            evidence_hidden: event.hides_evidence,
+            dialog: dialog.as_ref().map(Dialog::from),
+        }
     }
 }
 
@@ -127,10 +139,11 @@ impl Event<'_> {
     /// If a member is outside its bounds, or the dialog's customer has not consented.
     pub fn into_domain(self) -> Result<core::Change, StoreError> {
         let LedgerEntry { chain, position, reference, kind, hash } = self.entry;
-        let evidence = evidence([self.notice, self.method, self.locale])?;
-        let kind = kind.into();
+        let hides_evidence = self.evidence_hidden;
+        let evidence = evidence([self.notice, self.method, self.locale], hides_evidence)?;
+        let (kind, date) = (kind.into(), self.date);
         let event =
-            core::Event { chain, position, reference, kind, date: self.date, evidence, hash };
+            core::Event { chain, position, reference, kind, date, evidence, hides_evidence, hash };
         let dialog = self.dialog.map(Dialog::into_domain).transpose()?;
         Ok(core::Change { event, dialog })
     }
@@ -199,6 +212,8 @@ pub struct EventLine<'a> {
     method: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     locale: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    evidence_hidden: bool,
     #[serde(with = "as_text")]
     hash: EventHash,
 }
@@ -216,6 +231,7 @@ impl<'a> From<&'a core::Event> for EventLine<'a> {
             notice,
             method,
             locale,
+            evidence_hidden: event.hides_evidence,
             hash: event.hash,
         }
     }
@@ -225,12 +241,13 @@ impl EventLine<'_> {
     /// Returns the event.
     ///
     /// # Errors
-    /// Names the first piece of evidence that is outside its bounds.
+    /// Names the first piece of evidence that is outside its bounds, or `evidence_hidden` if it is there all the same.
     pub fn into_domain(self) -> Result<core::Event, Invalid> {
         let Self { chain, position, reference, kind, date, hash, .. } = self;
-        let evidence = evidence([self.notice, self.method, self.locale])?;
+        let hides_evidence = self.evidence_hidden;
+        let evidence = evidence([self.notice, self.method, self.locale], hides_evidence)?;
         let kind = kind.into();
-        Ok(core::Event { chain, position, reference, kind, date, evidence, hash })
+        Ok(core::Event { chain, position, reference, kind, date, evidence, hides_evidence, hash })
     }
 }
 
@@ -241,7 +258,15 @@ pub(crate) fn is_first(chain: &u16) -> bool {
     *chain == 0
 }
 
-fn evidence(pieces: [Option<Cow<'_, str>>; 3]) -> Result<Evidence, Invalid> {
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn evidence(pieces: [Option<Cow<'_, str>>; 3], is_hidden: bool) -> Result<Evidence, Invalid> {
+    if is_hidden && pieces.iter().any(Option::is_some) {
+        return Err(Invalid::new("evidence_hidden", "must not be true beside evidence"));
+    }
     let [notice, method, locale] = pieces.map(|piece| piece.map(Cow::into_owned));
     Evidence::parse(notice, method, locale)
 }

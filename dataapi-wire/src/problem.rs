@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum ProblemKind {
     /// The query string is invalid.
     BadQuery,
+    /// What a trusted proxy says of the request is malformed or contradicts itself.
+    BadForwarding,
+    /// The request names no host, several, or an invalid one.
+    BadHost,
     /// The body is not JSON.
     NotJson,
     /// The request needs a key and has none.
@@ -19,6 +23,8 @@ pub enum ProblemKind {
     TokenRefused,
     /// The request comes from a page of another site.
     OriginRefused,
+    /// The server has no keys, and the request is sent to a name that can be another machine's.
+    HostRefused,
     /// The key is valid, but lacks the role for this route.
     RoleMissing,
     /// The key is bound to other customers or languages.
@@ -41,6 +47,8 @@ pub enum ProblemKind {
     Gone,
     /// The body is longer than any valid body.
     BodyTooLarge,
+    /// The body has a content coding that the server does not know.
+    UnknownCoding,
     /// A value is outside its bounds.
     Invalid,
     /// The key has made more requests than it may.
@@ -51,6 +59,8 @@ pub enum ProblemKind {
     Overloaded,
     /// The store is not available.
     Unavailable,
+    /// The access log cannot be written, and the server must not answer without it.
+    NotLogged,
 }
 
 impl ProblemKind {
@@ -76,6 +86,10 @@ impl ProblemKind {
     const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::BadQuery => (400, "urn:dataapi:problem:bad-query", "The query is invalid"),
+            Self::BadForwarding => {
+                (400, "urn:dataapi:problem:bad-forwarding", "The headers of the proxy are unclear")
+            }
+            Self::BadHost => (400, "urn:dataapi:problem:bad-host", "The host is invalid"),
             Self::NotJson => (400, "urn:dataapi:problem:not-json", "The body is not JSON"),
             Self::KeyNeeded => (401, "urn:dataapi:problem:key-needed", "A key is needed"),
             Self::KeyRefused => (401, "urn:dataapi:problem:key-refused", "The key is refused"),
@@ -84,6 +98,9 @@ impl ProblemKind {
             }
             Self::OriginRefused => {
                 (403, "urn:dataapi:problem:origin-refused", "Requests from other sites are refused")
+            }
+            Self::HostRefused => {
+                (403, "urn:dataapi:problem:host-refused", "Requests to this name need a key")
             }
             Self::RoleMissing => (403, "urn:dataapi:problem:role-missing", "A role is missing"),
             Self::OutOfReach => {
@@ -108,6 +125,9 @@ impl ProblemKind {
             Self::BodyTooLarge => {
                 (413, "urn:dataapi:problem:body-too-large", "The body is too large")
             }
+            Self::UnknownCoding => {
+                (415, "urn:dataapi:problem:unknown-coding", "The coding of the body is unknown")
+            }
             Self::Invalid => (422, "urn:dataapi:problem:invalid", "A value is outside its bounds"),
             Self::RateLimited => {
                 (429, "urn:dataapi:problem:rate-limited", "Too many requests with this key")
@@ -116,6 +136,9 @@ impl ProblemKind {
             Self::Overloaded => (503, "urn:dataapi:problem:overloaded", "The server is overloaded"),
             Self::Unavailable => {
                 (503, "urn:dataapi:problem:unavailable", "The store is not available")
+            }
+            Self::NotLogged => {
+                (503, "urn:dataapi:problem:not-logged", "The access log cannot be written")
             }
         }
     }

@@ -21,6 +21,7 @@ fn event(chain: u16) -> Event {
         date: date(),
         evidence: Evidence::parse(Some("v1 \"quoted\"".into()), None, Some("de".into()))
             .expect("evidence"),
+        hides_evidence: false,
         hash: EventHash::from_bytes([0xcd; 32]),
     }
 }
@@ -60,6 +61,24 @@ fn changes_with_their_dialogs_are_read_as_they_were() {
     let head = LedgerHead::EMPTY.into();
     let changes = wire::Changes { events, next: "7.7".parse().expect("positions"), head };
     assert!(is_read::<wire::Changes<'_>>(&written(&changes)));
+}
+
+#[test]
+fn hidden_evidence_is_told_and_never_beside_what_it_hides() {
+    let hidden = event(0).without_evidence();
+    let line = written(&wire::EventLine::from(&hidden));
+    assert!(line.contains(r#""evidence_hidden":true"#) && !line.contains("notice"), "{line}");
+    let read: wire::EventLine<'_> = serde_json::from_str(&line).expect("it is read");
+    assert_eq!(read.into_domain().expect("an event"), hidden);
+    let change = Change { event: hidden, dialog: None };
+    let told = written(&wire::Event::from(&change));
+    let read: wire::Event<'_> = serde_json::from_str(&told).expect("it is read");
+    assert_eq!(read.into_domain().expect("a change"), change);
+    assert!(!written(&wire::EventLine::from(&event(0))).contains("evidence_hidden"));
+
+    let both = line.replace(r#""hash""#, r#""notice":"v1","hash""#);
+    let read: wire::EventLine<'_> = serde_json::from_str(&both).expect("it has the shape");
+    assert!(read.into_domain().is_err());
 }
 
 #[test]

@@ -174,8 +174,9 @@ impl Dialogs for ListStore {
 
 #[async_trait]
 impl Ledger for ListStore {
-    async fn events(&self, after: &Positions, limit: Limit) -> Outcome<Vec<Event>> {
-        Ok(self.list().events(after, limit).cloned().collect())
+    async fn events(&self, after: &Positions, limit: Limit, reach: &Reach) -> Outcome<Vec<Event>> {
+        let changes = self.changes(after, limit, reach).await?;
+        Ok(changes.into_iter().map(|change| change.event).collect())
     }
 
     async fn changes(
@@ -189,7 +190,11 @@ impl Ledger for ListStore {
             let is_granted = list.find(event.reference)?.granted.as_ref() == Some(event);
             list.within(reach, event.reference).filter(|_| is_granted)?.clone().readable().ok()
         };
-        let change = |event: &Event| Change { event: event.clone(), dialog: change(event) };
+        let change = |event: &Event| {
+            let (event, dialog) = (event.clone(), change(event));
+            let is_within = reach.is_all() || dialog.is_some();
+            Change { event: if is_within { event } else { event.without_evidence() }, dialog }
+        };
         Ok(list.events(after, limit).map(change).collect())
     }
 

@@ -4,6 +4,7 @@ mod backend;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod spelling;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(test, not(feature = "sqlite"), not(feature = "postgres")))]
@@ -12,7 +13,6 @@ mod turned_off;
 use crate::errors::OpenError;
 
 use backend::Backend;
-pub(crate) use backend::REDACTED;
 
 /// One kind of store.
 struct Entry {
@@ -41,6 +41,6 @@ const POSTGRES: &dyn Backend = &turned_off::TurnedOff { feature: "postgres" };
 
 /// The backend of the store that `url` names.
 pub(crate) fn backend_of(url: &str) -> Result<&'static dyn Backend, OpenError> {
-    let entry = BACKENDS.iter().find(|entry| (entry.has)(url)).ok_or(OpenError::UnknownUrl)?;
-    Ok(entry.backend)
+    let entry = BACKENDS.iter().find(|entry| (entry.has)(url));
+    Ok(entry.ok_or_else(|| spelling::of_url(url))?.backend)
 }

@@ -7,9 +7,10 @@ use dataapi_core::DialogStore;
 use dataapi_core::copy::{Source, Target};
 use dataapi_postgres::{CopySource, CopyTarget, Options, PostgresStore};
 
-use super::backend::{Backend, without_secrets};
+use super::backend::Backend;
 use crate::errors::OpenError;
 use crate::options::OpenOptions;
+use crate::redaction::without_secrets;
 
 pub(super) struct Postgres;
 

@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use dataapi_core::DialogStore;
 use dataapi_core::copy::{Source, Target};
 use dataapi_sqlite::{
-    Backup, CopySource, CopyTarget, Damage, Options, Restored, Since, SqliteStore,
+    Backup, CopySource, CopyTarget, Damage, Exposure, Options, Restored, Since, SqliteStore,
 };
 
 use super::backend::{Backend, OnProgress};
+use super::spelling;
 use crate::errors::{BackupError, OpenError};
 use crate::options::OpenOptions;
+use crate::redaction::redacted;
 
 pub(super) struct Sqlite;
 
@@ -67,9 +69,17 @@ impl Backend for Sqlite {
     }
 
     async fn check(&self, url: &str) -> Result<Vec<Damage>, OpenError> {
-        finish_after_a_crash(url).await?;
+        match finish_after_a_crash(url).await {
+            // The check reads only, and names the trigger.
+            Err(OpenError::Sqlite(dataapi_sqlite::OpenError::Trigger)) => {}
+            finished => finished?,
+        }
         let path = path(url)?;
         Ok(blocking(move || dataapi_sqlite::check(&path)).await??)
+    }
+
+    fn exposure(&self, url: &str) -> Result<Vec<Exposure>, OpenError> {
+        Ok(dataapi_sqlite::exposure(&path(url)?)?)
     }
 
     async fn copy_source(&self, url: &str) -> Result<Box<dyn Source>, OpenError> {
@@ -81,6 +91,12 @@ impl Backend for Sqlite {
     async fn copy_target(&self, url: &str, _shards: u16) -> Result<Box<dyn Target>, OpenError> {
         let path = path(url)?;
         Ok(Box::new(blocking(move || CopyTarget::open(&path)).await??))
+    }
+
+    /// The path, unless it looks like a URL with a password.
+    fn shown(&self, url: &str) -> String {
+        let path = url.strip_prefix("sqlite:").unwrap_or(url);
+        format!("sqlite:{}", redacted(path))
     }
 }
 
@@ -105,12 +121,15 @@ async fn finish_after_a_crash(url: &str) -> Result<(), OpenError> {
     open_existing(url).await.map(drop)
 }
 
-/// The path in `sqlite:PATH`.
+/// The path in `sqlite:PATH`, as it is written.
 fn path(url: &str) -> Result<PathBuf, OpenError> {
     let path = url.strip_prefix("sqlite:").ok_or(OpenError::UnknownUrl)?;
     let is_empty = path.trim_start_matches('/').is_empty();
     let path = path.strip_prefix("//").unwrap_or(path);
-    if is_empty { Err(OpenError::UnknownUrl) } else { Ok(PathBuf::from(path)) }
+    if is_empty {
+        return Err(OpenError::UnknownUrl);
+    }
+    spelling::of_path(path).map_or_else(|| Ok(PathBuf::from(path)), Err)
 }
 
 /// Runs work that waits for the disk on another thread.

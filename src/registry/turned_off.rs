@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dataapi_core::DialogStore;
 
-use super::backend::{Backend, without_secrets};
+use super::backend::Backend;
 use crate::errors::OpenError;
 use crate::options::OpenOptions;
+use crate::redaction::without_secrets;
 
 pub(super) struct TurnedOff {
     pub(super) feature: &'static str,

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use dataapi::{Audit, DialogStore, LedgerHead, Limit, Positions};
+use dataapi::{Audit, DialogStore, LedgerHead, Limit, Positions, Reach};
 use dataapi_wire::EventLine;
 
 use crate::args::AuditArgs;
@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::terminal::say;
+use crate::terminal::{counted, say};
 
 pub(super) async fn run(args: AuditArgs, context: &Context) -> Result<Exit, CommandError> {
     match args {
@@ -38,7 +38,7 @@ async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Ex
     let mut audit = Audit::new(noted);
     let mut after = Positions::START;
     let found = loop {
-        let events = store.events(&after, Limit::MAX).await?;
+        let events = store.events(&after, Limit::MAX, &Reach::default()).await?;
         if events.is_empty() {
             break audit.finish();
         }
@@ -52,7 +52,8 @@ async fn verify(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Result<Ex
     match found {
         Ok(head) => {
             let mut output = Output::stdout();
-            writeln!(output, "{} events, the ledger is intact: {head}", head.positions.events())?;
+            let events = counted(head.positions.events(), "event");
+            writeln!(output, "{events}, the ledger is intact: {head}")?;
             output.finish()?;
             Ok(Exit::Done)
         }
@@ -71,7 +72,7 @@ async fn export(
     let mut output = Output::to(place)?;
     let mut after = Positions::START;
     loop {
-        let events = store.events(&after, Limit::MAX).await?;
+        let events = store.events(&after, Limit::MAX, &Reach::default()).await?;
         if events.is_empty() {
             break;
         }
@@ -81,6 +82,6 @@ async fn export(
         }
     }
     output.finish()?;
-    context.note(&format!("{} events exported", after.events()));
+    context.note(&format!("{} exported", counted(after.events(), "event")));
     Ok(Exit::Done)
 }

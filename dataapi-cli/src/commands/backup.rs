@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::terminal::counted;
 use crate::watched_work::WatchedWork;
 
 pub(super) async fn run(args: &BackupArgs, context: &Context) -> Result<Exit, CommandError> {
@@ -19,8 +20,9 @@ pub(super) async fn run(args: &BackupArgs, context: &Context) -> Result<Exit, Co
     let mut output = Output::stdout();
     writeln!(
         output,
-        "{dialogs} dialogs backed up, with {} events: {head}",
-        head.positions.events()
+        "{} backed up, with {}: {head}",
+        counted(dialogs, "dialog"),
+        counted(head.positions.events(), "event")
     )?;
     output.finish()?;
     Ok(Exit::Done)

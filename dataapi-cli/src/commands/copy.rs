@@ -11,27 +11,29 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::terminal::WorkProgress;
+use crate::terminal::{WorkProgress, counted};
 
 pub(super) async fn run(args: &CopyArgs, context: &Context) -> Result<Exit, CommandError> {
     let from = args.from.as_ref().unwrap_or(&context.store_url);
+    let to = args.to.as_deref().unwrap_or_default();
     let interrupt = Interrupt::watch(context)?;
     let mut progress = CopyProgress { context, stage: None };
     let mut watch = |stage, done, total| {
         progress.step(stage, done, total);
         if interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let copied = dataapi::copy(from, &args.to, args.shards, &mut watch).await;
+    let copied = dataapi::copy(from, to, args.shards, &mut watch).await;
     progress.finish();
     let Copied { stats, head, keys } = copied?;
     let Stats { pending, consented, withdrawn, erased, .. } = stats;
     let mut output = Output::stdout();
     writeln!(
         output,
-        "copied and verified: {consented} consented and {pending} pending dialogs, {} tombstones, {keys} \
-         keys, {} events: {head}",
-        withdrawn + erased,
-        head.positions.events(),
+        "copied and verified: {consented} consented and {}, {}, {}, {}: {head}",
+        counted(pending, "pending dialog"),
+        counted(withdrawn + erased, "tombstone"),
+        counted(keys, "key"),
+        counted(head.positions.events(), "event"),
     )?;
     output.finish()?;
     context.note(&format!(

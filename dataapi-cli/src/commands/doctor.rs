@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::terminal::one_line;
+use crate::terminal::{counted, one_line};
 
 /// The known suffixes of a store's file names. People choose the names of all other files beside it, so these
 /// can hold personal data.
@@ -55,6 +55,8 @@ pub(super) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Co
     // Before the store is opened, which can change its files.
     let files = diagnosis.files(&context.store_url);
     let store = diagnosis.store(context).await;
+    // Opening it can have made more files.
+    let warnings = warnings(&context.store_url);
     let report = Report {
         program: env!("CARGO_PKG_VERSION"),
         library: dataapi::VERSION,
@@ -65,6 +67,7 @@ pub(super) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Co
         backend: store.info.as_ref().map(|info| info.backend),
         schema: store.info.as_ref().and_then(|info| info.schema),
         files,
+        warnings,
         dialogs: store.stats.as_ref().map(DialogCounts::from),
         ledger: store.head.map(|head| head.positions.to_string()),
         last_scrub: store.info.and_then(|info| info.last_scrub).map(|date| date.to_string()),
@@ -144,6 +147,8 @@ struct Report {
     backend: Option<&'static str>,
     schema: Option<u32>,
     files: Vec<StoreFile>,
+    /// Which files other users of the machine may use.
+    warnings: Vec<String>,
     dialogs: Option<DialogCounts>,
     /// The number of events of each chain.
     ledger: Option<String>,
@@ -177,6 +182,12 @@ impl From<&Stats> for DialogCounts {
         let Stats { pending, consented, withdrawn, erased, .. } = *stats;
         Self { pending, consented, withdrawn, erased }
     }
+}
+
+/// Which files others may use; empty for a kind of store that has none.
+fn warnings(url: &str) -> Vec<String> {
+    let exposed = dataapi::exposure(url).unwrap_or_default();
+    exposed.iter().map(ToString::to_string).collect()
 }
 
 /// The suffix and size of each file. The first file is the database; the names of the others begin with its name.
@@ -244,8 +255,11 @@ impl fmt::Display for Report {
         }
         for StoreFile { suffix, bytes } in &self.files {
             let name = if suffix.is_empty() { "database" } else { suffix };
-            let bytes = bytes.map_or_else(unknown, |bytes| bytes.to_string());
-            line("file", &format!("{name}: {bytes} bytes"))?;
+            let bytes = bytes.map_or_else(unknown, |bytes| counted(bytes, "byte"));
+            line("file", &format!("{name}: {bytes}"))?;
+        }
+        for warning in &self.warnings {
+            line("warning", warning)?;
         }
         let dialogs = self.dialogs.as_ref().map_or_else(unknown, |counts| {
             let DialogCounts { pending, consented, withdrawn, erased } = counts;

@@ -14,10 +14,10 @@ use crate::exit::Exit;
 use crate::formats::{DialogWriter, FileFormat};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::terminal::WorkProgress;
+use crate::terminal::{WorkProgress, counted};
 
 pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<Exit, CommandError> {
-    let format = FileFormat::of(args.format, &args.output);
+    let format = FileFormat::of(args.format, args.excel, &args.output)?;
     let filter = args.filter.resolve()?;
     let store = context.open_existing().await?;
     let interrupt = Interrupt::watch(context)?;
@@ -44,7 +44,8 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<Exit, Com
     }
     output.abandon()?;
     context.note(&format!(
-        "interrupted after {written} of {total} dialogs; the export is incomplete, so run it again"
+        "interrupted after {written} of {}; the export is incomplete, so run it again",
+        counted(total, "dialog")
     ));
     Ok(Exit::Interrupted)
 }

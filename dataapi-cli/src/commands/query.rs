@@ -11,6 +11,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::formats::table::dialog_table;
 use crate::output::Output;
+use crate::terminal::counted;
 
 pub(super) async fn run(args: QueryArgs, context: &Context) -> Result<Exit, CommandError> {
     let filter = args.filter.resolve()?;
@@ -63,7 +64,7 @@ fn write(output: &mut Output, page: &Page<Dialog>, json: bool) -> Result<(), Com
 
 fn tell_rest(context: &Context, shown: usize, total: Option<u64>, next: Option<&Cursor>) {
     if let Some(total) = total {
-        context.note(&format!("{shown} of {total} dialogs"));
+        context.note(&format!("{shown} of {}", counted(total, "dialog")));
     }
     if let Some(next) = next {
         context.note(&format!("next page: --cursor {next}"));

@@ -16,6 +16,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::formats::jsonl::write_value;
 use crate::output::Output;
+use crate::terminal::counted;
 
 pub(super) async fn run(args: SubjectArgs, context: &Context) -> Result<Exit, CommandError> {
     match args {
@@ -58,7 +59,7 @@ async fn export(
     }
     output.write_all(b"\n]}\n")?;
     output.finish()?;
-    context.note(&format!("{written} dialogs written"));
+    context.note(&format!("{} written", counted(written, "dialog")));
     Ok(Exit::Done)
 }
 

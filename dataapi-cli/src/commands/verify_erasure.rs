@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::terminal::counted;
 
 /// How many markers to search for in one pass: a long list takes more passes, not more memory.
 const AT_ONCE: usize = 10_000;
@@ -36,8 +37,9 @@ pub(super) fn run(args: VerifyErasureArgs, context: &Context) -> Result<Exit, Co
     for file in &files {
         found += look_through(file, &markers, &mut output)?;
     }
-    let (files, markers) = (files.len(), markers.len());
-    writeln!(output, "{found} found of {markers} markers in {files} files")?;
+    let files = counted(files.len() as u64, "file");
+    let markers = counted(markers.len() as u64, "marker");
+    writeln!(output, "{found} found of {markers} in {files}")?;
     output.finish()?;
     Ok(if found == 0 { Exit::Done } else { Exit::NotDone })
 }
@@ -84,6 +86,6 @@ fn look_through(
         }
     }
     let bytes = path.metadata().map_or(0, |file| file.len());
-    writeln!(output, "{name}: {bytes} bytes read, {found} found")?;
+    writeln!(output, "{name}: {} read, {found} found", counted(bytes, "byte"))?;
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Cursor, Read};
 
-use super::csv::CsvReader;
+use super::csv::{CsvDialect, CsvReader};
 use super::file_format::FileFormat;
 use super::import_line::ImportLines;
 use super::jsonl::JsonlReader;
@@ -16,7 +16,8 @@ pub(crate) fn read_dialogs(
     let input = BufReader::with_capacity(64 * 1024, without_bom(input)?);
     Ok(match format {
         FileFormat::Jsonl => Box::new(JsonlReader::new(input, max_text)),
-        FileFormat::Csv => Box::new(CsvReader::new(input, max_text)?),
+        FileFormat::Csv => Box::new(CsvReader::new(input, max_text, CsvDialect::Plain)?),
+        FileFormat::Excel => Box::new(CsvReader::new(input, max_text, CsvDialect::Spreadsheet)?),
     })
 }
 

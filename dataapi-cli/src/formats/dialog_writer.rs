@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use dataapi::{Dialog, DialogRef, Filter, LedgerHead};
 
-use super::csv::CsvWriter;
+use super::csv::{CsvDialect, CsvWriter};
 use super::file_format::FileFormat;
 use super::jsonl::JsonlWriter;
 
@@ -27,12 +27,17 @@ impl<W: Write> DialogWriter<W> {
                 Self::Jsonl(Box::new(JsonlWriter::new(out, on_terminal, references)))
             }
             // CSV has no escapes, and a stored text must not control a terminal.
-            FileFormat::Csv if on_terminal => {
+            FileFormat::Csv | FileFormat::Excel if on_terminal => {
                 return Err(io::Error::other(
                     "CSV cannot be shown on a terminal; use -o FILE or a pipe",
                 ));
             }
-            FileFormat::Csv => Self::Csv(Box::new(CsvWriter::new(out, references)?)),
+            FileFormat::Csv => {
+                Self::Csv(Box::new(CsvWriter::new(out, references, CsvDialect::Plain)?))
+            }
+            FileFormat::Excel => {
+                Self::Csv(Box::new(CsvWriter::new(out, references, CsvDialect::Spreadsheet)?))
+            }
         })
     }
 

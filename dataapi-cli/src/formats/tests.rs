@@ -199,6 +199,10 @@ fn dialog() -> impl Strategy<Value = ImportedDialog> {
     )
 }
 
+fn format() -> impl Strategy<Value = FileFormat> {
+    proptest::sample::select(vec![FileFormat::Jsonl, FileFormat::Csv, FileFormat::Excel])
+}
+
 /// Imports `dialogs` into a new store and exports all of it.
 pub(super) async fn export(
     dialogs: Vec<ImportedDialog>,
@@ -222,10 +226,9 @@ proptest! {
     #[test]
     fn any_dialog_survives(
         dialogs in proptest::collection::vec(dialog(), 0..8),
-        csv: bool,
+        format in format(),
         references: bool,
     ) {
-        let format = if csv { FileFormat::Csv } else { FileFormat::Jsonl };
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let written = runtime.block_on(export(dialogs.clone(), format, references))?;
 
@@ -247,10 +250,9 @@ proptest! {
     }
 
     #[test]
-    fn garbage_never_panics(input: Vec<u8>, header: bool, csv: bool) {
+    fn garbage_never_panics(input: Vec<u8>, header: bool, format in format()) {
         let mut all = if header { b"_id,customer_id,text,language\n".to_vec() } else { vec![] };
         all.extend(input);
-        let format = if csv { FileFormat::Csv } else { FileFormat::Jsonl };
         let _ = verdicts(&all, format);
     }
 }

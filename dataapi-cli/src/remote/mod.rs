@@ -2,4 +2,4 @@
 
 mod server;
 
-pub(crate) use server::{RemoteServer, ServerError};
+pub(crate) use server::{RemoteOptions, RemoteServer, ServerError};

@@ -1,21 +1,31 @@
 //! A client for a server's HTTP API.
 
+use std::io::Read;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dataapi::{Change, Positions};
+use dataapi::{Change, Invalid, Positions};
 use dataapi_wire::{Changes, Event};
 use rustls::crypto::aws_lc_rs;
-use ureq::Agent;
+use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Proxy};
 
 use crate::error::CommandError;
 
-/// The longest answer to read, in bytes; no real answer is longer.
-const LONGEST_ANSWER: u64 = 512 << 20;
+/// The longest answer to read, in bytes. If more changes are longer than this, fewer are asked for.
+const LONGEST_ANSWER: u64 = 16 << 20;
 
-/// How long to wait for a connection or an answer.
+/// The longest answer with one change: the longest text that a server can be set to accept, with each byte escaped as
+/// six, and the other members.
+const LONGEST_CHANGE: u64 = (16 << 20) * 6 + (64 << 10);
+
+/// How long to wait for a connection, or for the head of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest time for all requests; a clock could not count some longer ones.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// A server at a known address.
 #[derive(Clone)]
@@ -24,6 +34,18 @@ pub(crate) struct RemoteServer {
     base: String,
     /// The value of the `Authorization` header, which holds the key.
     authorization: Option<String>,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+/// How to ask a server.
+pub(crate) struct RemoteOptions<'a> {
+    /// The key, if the server needs one.
+    pub(crate) key: Option<&'a str>,
+    /// For all requests together.
+    pub(crate) timeout: Duration,
+    /// Whether to send the key to another machine without TLS.
+    pub(crate) insecure_plaintext: bool,
 }
 
 /// Why a server gave no usable answer.
@@ -33,6 +55,22 @@ pub(crate) enum ServerError {
         "the request to the server failed (check its address, that it runs, and the key in DATAAPI_KEY)"
     )]
     Unreachable(#[source] Box<ureq::Error>),
+
+    #[error(
+        "the server redirects the request to another address, where the key is not sent; check the address, and give \
+         the one that answers by itself"
+    )]
+    Redirected,
+
+    #[error(
+        "the server has not answered in full within {}; the file is a complete export, and the same command \
+         continues; --timeout gives more time",
+        humantime::format_duration(*.0)
+    )]
+    TooSlow(Duration),
+
+    #[error("the answer is longer than any that a DataAPI server gives; check the address")]
+    TooLong,
 
     #[error("the answer is not from a DataAPI server of this version; check the address")]
     Strange,
@@ -45,10 +83,34 @@ impl From<ServerError> for CommandError {
 }
 
 impl RemoteServer {
-    /// Makes a client for the server at `url`; `None` if `url` is not an HTTP address.
-    pub(crate) fn at(url: &str) -> Option<Self> {
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return None;
+    /// Makes a client for the server at `url`; `None` if `url` is not an HTTP address. Refuses to send a key to
+    /// another machine without TLS.
+    pub(crate) fn at(url: &str, options: &RemoteOptions<'_>) -> Result<Option<Self>, Invalid> {
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let is_encrypted = match scheme.as_deref() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Ok(None),
+        };
+        let wrong = |rule: &'static str| Invalid::new("--from", rule);
+        let address = "must be the address of a server, such as https://dataapi.example";
+        let uri: Uri = url.parse().map_err(|_| wrong(address))?;
+        let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
+            return Err(wrong(address));
+        };
+        if authority.as_str().contains('@') {
+            return Err(wrong(
+                "must not contain a user and a password; give the key in DATAAPI_KEY or with --key-file",
+            ));
+        }
+        if uri.query().is_some() {
+            return Err(wrong(address));
+        }
+        if !is_encrypted && !is_loopback(host) && !options.insecure_plaintext {
+            return Err(wrong(
+                "must be an https: address, because anyone on the path to another machine could read the key and \
+                 the dialogs; or accept that with --insecure-plaintext",
+            ));
         }
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)
@@ -58,29 +120,84 @@ impl RemoteServer {
             .tls_config(tls)
             .timeout_connect(Some(PATIENCE))
             .timeout_recv_response(Some(PATIENCE))
+            // Somebody else's address must not get the key.
+            .max_redirects(0)
+            // A proxy would read what is not encrypted.
+            .proxy(if is_encrypted { Proxy::try_from_env() } else { None })
             .build()
             .into();
         let base = url.trim_end_matches('/').trim_end_matches("/v1").to_owned();
-        let authorization = std::env::var("DATAAPI_KEY").ok().map(|key| format!("Bearer {key}"));
-        Some(Self { agent, base, authorization })
+        let authorization = options.key.map(|key| format!("Bearer {key}"));
+        let timeout = options.timeout.min(LONGEST_TIMEOUT);
+        let deadline = Instant::now() + timeout;
+        Ok(Some(Self { agent, base, authorization, timeout, deadline }))
     }
 
-    /// Requests at most `limit` changes after the positions `after`. Blocks until the answer is complete.
+    /// Requests at most `limit` changes after the positions `after`; fewer if they are long. Blocks until the answer
+    /// is complete.
     pub(crate) fn changes(
         &self,
         after: &Positions,
         limit: u64,
     ) -> Result<Vec<Change>, ServerError> {
+        let mut limit = limit;
+        loop {
+            let longest = if limit == 1 { LONGEST_CHANGE } else { LONGEST_ANSWER };
+            match self.body(after, limit, longest)? {
+                Some(body) => return parse_changes(&body).ok_or(ServerError::Strange),
+                None if limit == 1 => return Err(ServerError::TooLong),
+                None => limit = (limit / 8).max(1),
+            }
+        }
+    }
+
+    /// Requests changes and reads the body of the answer. `None` if it is longer than `longest`.
+    fn body(
+        &self,
+        after: &Positions,
+        limit: u64,
+        longest: u64,
+    ) -> Result<Option<Vec<u8>>, ServerError> {
         let url = format!("{}/v1/changes?dialogs=true&limit={limit}&after={after}", self.base);
-        let unreachable = |error| ServerError::Unreachable(Box::new(error));
-        let mut request = self.agent.get(url);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ServerError::TooSlow(self.timeout));
+        }
+        let mut request = self.agent.get(url).config().timeout_global(Some(left)).build();
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
-        let mut answer = request.call().map_err(unreachable)?;
-        let body = answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
-        parse_changes(&body.map_err(unreachable)?).ok_or(ServerError::Strange)
+        let mut answer = request.call().map_err(|error| self.failed(error))?;
+        if answer.status().is_redirection() {
+            return Err(ServerError::Redirected);
+        }
+        let announced = answer.body().content_length();
+        if announced.is_some_and(|length| length > longest) {
+            return Ok(None);
+        }
+        // A buffer that grew would take three times as much while it is copied. What is not used takes no memory.
+        let capacity = usize::try_from(announced.unwrap_or(longest)).unwrap_or(usize::MAX);
+        let mut body = Vec::with_capacity(capacity.saturating_add(1));
+        let mut reader = answer.body_mut().as_reader().take(longest + 1);
+        reader.read_to_end(&mut body).map_err(|error| self.failed(error.into()))?;
+        Ok((body.len() as u64 <= longest).then_some(body))
     }
+
+    fn failed(&self, error: ureq::Error) -> ServerError {
+        match error {
+            ureq::Error::Timeout(_) if Instant::now() >= self.deadline => {
+                ServerError::TooSlow(self.timeout)
+            }
+            error => ServerError::Unreachable(Box::new(error)),
+        }
+    }
+}
+
+/// Whether what is sent to this host stays on this machine.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Parses the changes of an answer; `None` if it is not one of a DataAPI server.

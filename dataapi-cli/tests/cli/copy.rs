@@ -20,7 +20,7 @@ fn all_of_a_store_is_in_the_copy() {
     let head = sandbox.ok(&["audit", "head"]);
     let said = sandbox.ok(&["copy", "--to", "sqlite:new.db"]);
     let expected = format!(
-        "copied and verified: 4 consented and 3 pending dialogs, 2 tombstones, 1 keys, 8 events: {head}"
+        "copied and verified: 4 consented and 3 pending dialogs, 2 tombstones, 1 key, 8 events: {head}"
     );
     assert_eq!(said, expected);
     for command in

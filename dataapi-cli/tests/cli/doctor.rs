@@ -59,6 +59,47 @@ fn a_store_is_told_of_line_by_line() {
     ]);
     assert_eq!(told["settings"], settings);
     assert_eq!(told["errors"], json!([]));
+    assert_eq!(told["warnings"], json!([]));
+}
+
+#[test]
+fn files_that_others_may_read_are_told_with_the_mode_to_set() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let sandbox = imported(dialog_line("1", "t"));
+    let file = sandbox.path().join("dialogs.db");
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).expect("a mode");
+    let report = sandbox.ok(&["doctor"]);
+    let warned = |line: &str| line.contains("the mode 0644") && line.contains("chmod 600");
+    assert!(warned(one(&report, "warning")), "{report}");
+    let told = &json_lines(&sandbox.ok(&["doctor", "--json"]))[0];
+    assert!(told["warnings"][0].as_str().is_some_and(warned), "{told}");
+    let checked = sandbox.run(&["check"]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert!(checked.err.starts_with("warning: ") && warned(&checked.err), "{checked:?}");
+    let mode = file.metadata().expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o644, "it is the operator's");
+}
+
+#[test]
+fn what_somebody_else_put_into_the_schema_is_named_by_a_check() {
+    let sandbox = imported(dialog_line("1", "t"));
+    let file = sandbox.path().join("dialogs.db");
+    let database = rusqlite::Connection::open(&file).expect("a database");
+    let copying = "CREATE TABLE copies (text); CREATE TRIGGER spy AFTER INSERT ON dialog
+        BEGIN INSERT INTO copies VALUES (NEW.text); END";
+    database.execute_batch(copying).expect("a trigger");
+    drop(database);
+    let checked = sandbox.run(&["check"]);
+    assert_eq!((checked.code, checked.out.as_str()), (Some(4), ""), "{checked:?}");
+    for named in ["the table 'copies'", "the trigger 'spy'"] {
+        assert!(checked.err.contains(named), "{checked:?}");
+    }
+    for args in [&["stats"][..], &["import", "in.jsonl"], &["backup", "b"]] {
+        let ran = sandbox.run(args);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains("has a trigger that DataAPI did not make"), "{ran:?}");
+    }
 }
 
 #[test]

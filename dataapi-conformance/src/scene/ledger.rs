@@ -1,6 +1,6 @@
 //! Reads the ledger to its end and audits it.
 
-use dataapi_core::{Audit, DialogStore, Event, LedgerHead, Limit, Positions};
+use dataapi_core::{Audit, DialogStore, Event, LedgerHead, Limit, Positions, Reach};
 
 /// Returns all events of the ledger after an audit: the chains are intact up to the head of the ledger, and the head
 /// that was `noted` earlier, if there is one, is in them.
@@ -12,7 +12,10 @@ pub async fn audited(store: &dyn DialogStore, noted: Option<LedgerHead>) -> Vec<
     let mut audit = Audit::new(Some(noted.unwrap_or_else(|| head.clone())));
     let (mut seen, mut all) = (Positions::START, Vec::new());
     loop {
-        let events = store.events(&seen, Limit::MAX).await.expect("the ledger can be read");
+        let events = store
+            .events(&seen, Limit::MAX, &Reach::default())
+            .await
+            .expect("the ledger can be read");
         if events.is_empty() {
             break;
         }

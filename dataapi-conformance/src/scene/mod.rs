@@ -9,6 +9,7 @@ pub use ledger::audited;
 pub use retries::{Told, is_for_later, until_told};
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use dataapi_core::{
@@ -16,6 +17,8 @@ use dataapi_core::{
     DialogStore, Evidence, Filter, HeldDialog, Language, Limit, NewDialog, Page, PageRequest,
     Positioned, Purge, Reach, Receipt, Start, Stats, StoreError, SubjectRequest, Window,
 };
+use futures_util::future::select;
+use tokio::task::yield_now;
 
 use crate::ManualClock;
 
@@ -266,4 +269,14 @@ impl Met {
     pub(crate) fn starting(&self, start: &str) -> Vec<&str> {
         self.once.iter().map(String::as_str).filter(|name| name.starts_with(start)).collect()
     }
+}
+
+/// Starts a call, and drops it after this many turns if it is not ready by then.
+pub(crate) async fn drop_after<T>(turns: usize, call: impl Future<Output = T>) {
+    let waiting = async {
+        for _ in 0..turns {
+            yield_now().await;
+        }
+    };
+    drop(select(pin!(call), pin!(waiting)).await);
 }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use dataapi_conformance::model::random_histories_match_the_reference_model;
 use dataapi_conformance::{
     Fixture, Harness, ManualClock, dates, decisions, early, erasure, gate, import, inserts, keys,
-    ledger, meanwhile, pages, races, reach, revision, stats, subject, uphold, values,
+    ledger, meanwhile, pages, races, reach, revision, snapshots, stats, subject, uphold, values,
 };
 use dataapi_core::DialogStore;
 use store::{Fault, Faulty};
@@ -57,7 +57,8 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::RacingInserts, races::of_concurrent_inserts_of_one_id_exactly_one_wins);
     breaks(Fault::ImportsWithoutDates, import::an_import_keeps_the_given_date);
     breaks(Fault::ImportsFromTheFuture, import::an_import_from_the_future_is_refused);
-    breaks(Fault::ImportsOneByOne, meanwhile::an_import_and_an_erasure_appear_whole);
+    breaks(Fault::AnswersTooEarly, meanwhile::what_was_acknowledged_is_seen_whole);
+    breaks(Fault::ImportsOneByOne, snapshots::an_import_and_an_erasure_appear_whole);
     breaks(Fault::CountsNoLanguages, stats::each_dialog_counts_in_its_state);
     breaks(Fault::EvidenceWithoutEmpty, decisions::evidence_is_kept_as_it_was_sent);
     breaks(Fault::EventsOutOfOrder, ledger::events_are_read_on_from_any_position);
@@ -72,6 +73,7 @@ fn each_fault_breaks_a_promise() {
     breaks(Fault::IgnoresReach, reach::a_dialog_out_of_reach_is_not_found);
     breaks(Fault::IgnoresReach, reach::what_is_within_reach_is_told_of_held_dialogs_alone);
     breaks(Fault::IgnoresReach, reach::changes_bring_no_dialog_that_is_out_of_reach);
+    breaks(Fault::IgnoresReach, reach::events_out_of_reach_hide_their_evidence);
     breaks(Fault::NeverScrubs, erasure::nothing_waits_to_be_scrubbed_after_a_scrub);
     breaks(Fault::RevisionStandsStill, revision::a_revision_ends_when_what_can_be_read_changes);
     breaks(Fault::RevisionStandsStill, revision::an_answer_kept_for_its_revision_is_never_stale);

@@ -53,6 +53,8 @@ pub(crate) enum Fault {
     SubjectWithoutPending,
     ErasesAnybodys,
     CountsErasedTwice,
+    /// Answers an erasure of a customer while one of the dialogs is still there.
+    AnswersTooEarly,
     PurgesAtTheDate,
     PurgesNewestFirst,
     /// Checks whether an id is free and then takes it, as if no other call could come between.
@@ -378,6 +380,16 @@ impl Dialogs for Faulty {
     }
 
     async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
+        if self.has(Fault::AnswersTooEarly) {
+            let filter = Filter::default().customer(customer_id.clone());
+            let window = Window { limit: Limit::MAX, ..Window::default() };
+            let request = PageRequest::new(filter, window).expect("it has no cursor");
+            let consented = self.store.query(&request).await?.items;
+            for dialog in consented.iter().skip(1) {
+                self.store.erase_dialog(customer_id, dialog.dialog_id()).await?;
+            }
+            return Ok(consented.len() as u64);
+        }
         let erased = self.store.erase_customer(customer_id).await?;
         Ok(if self.has(Fault::CountsErasedTwice) { erased * 2 } else { erased })
     }
@@ -395,13 +407,18 @@ impl Dialogs for Faulty {
 impl Ledger for Faulty {
     dataapi_core::delegate!(ledger_head to store);
 
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError> {
         if self.has(Fault::EventsOutOfOrder) {
-            let mut events = self.store.events(after, limit).await?;
+            let mut events = self.store.events(after, limit, self.bounds(reach)).await?;
             events.reverse();
             return Ok(events);
         }
-        self.store.events(after, limit).await
+        self.store.events(after, limit, self.bounds(reach)).await
     }
 
     async fn changes(

@@ -54,7 +54,19 @@ impl ChainHead {
             hasher.update(piece.unwrap_or_default());
         }
         let hash = EventHash::from_bytes(hasher.finalize().into());
-        Event { chain: self.chain, position, reference, kind, date, evidence, hash }
+        let (chain, hides_evidence) = (self.chain, false);
+        Event { chain, position, reference, kind, date, evidence, hides_evidence, hash }
+    }
+
+    /// Whether `event` follows this head. Of an event that hides its evidence, only the place can be checked: its hash
+    /// is taken as given.
+    pub fn precedes(&self, event: &Event) -> bool {
+        if event.hides_evidence {
+            return event.chain == self.chain
+                && self.position.checked_add(1) == Some(event.position);
+        }
+        let Event { reference, kind, date, evidence, .. } = event;
+        self.next(*reference, *kind, *date, evidence.clone()) == *event
     }
 }
 

@@ -101,10 +101,21 @@ pub struct Event {
     pub kind: EventKind,
     /// When.
     pub date: Date,
-    /// The evidence of a decision; empty for other events.
+    /// The evidence of a decision; empty for other events, and if it is hidden.
     pub evidence: Evidence,
-    /// The hash over all of the above and the previous event.
+    /// Whether there is evidence that the reader may not see. The hash cannot be computed without it.
+    pub hides_evidence: bool,
+    /// The hash over the chain's events up to this one, evidence included.
     pub hash: EventHash,
+}
+
+impl Event {
+    /// The event for a reader who may not see its evidence. An event without evidence has nothing to hide.
+    #[must_use]
+    pub fn without_evidence(self) -> Self {
+        let hides_evidence = self.hides_evidence || self.evidence != Evidence::default();
+        Self { evidence: Evidence::default(), hides_evidence, ..self }
+    }
 }
 
 /// An event, with the dialog that it made readable.
@@ -114,4 +125,14 @@ pub struct Change {
     pub event: Event,
     /// The dialog, if the event is a grant that is still valid.
     pub dialog: Option<Dialog>,
+}
+
+impl Change {
+    /// About how many bytes of memory it takes.
+    pub fn bytes_in_memory(&self) -> usize {
+        const FIXED: usize = 256;
+        let evidence = self.event.evidence.pieces().into_iter().flatten().map(str::len);
+        let dialog = self.dialog.as_ref().map_or(0, Dialog::bytes_in_memory);
+        evidence.sum::<usize>() + dialog + FIXED
+    }
 }

@@ -21,6 +21,10 @@
 //! | 1 | the kind: 1 granted, 2 withdrawn, 3 erased, 4 expired |
 //! | 8 | the date: signed microseconds since 1970-01-01T00:00:00Z |
 //! | 2 + n | for each of `notice`, `method` and `locale` in turn: its length in bytes, and the bytes; if it is missing, the length 65,535 and no bytes |
+//!
+//! A reader who is bound to customers or languages gets the events of other dialogs without notice, method and locale
+//! ([`Event::without_evidence`]). The hash of such an event cannot be computed; it only gives the next event its
+//! predecessor. [`Audit`] refuses it unless [`taking_hidden`](Audit::taking_hidden) says that it is expected.
 
 mod audit;
 mod chain;

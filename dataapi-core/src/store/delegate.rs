@@ -53,12 +53,12 @@
 macro_rules! delegate {
     (Dialogs to $store:ident) => {
         $crate::delegate!(
-            insert, import, decide, decide_early, consent, dialog, is_within, query, subject_data,
-            erase_dialog, erase_customer, stats to $store
+            insert, import, decide, decide_early, consent, dialog, is_within, query, query_within,
+            subject_data, subject_data_within, erase_dialog, erase_customer, stats to $store
         );
     };
     (Ledger to $store:ident) => {
-        $crate::delegate!(events, changes, ledger_head to $store);
+        $crate::delegate!(events, changes, changes_within, ledger_head to $store);
     };
     (Keys to $store:ident) => {
         $crate::delegate!(create_key, keys, revoke_key, note_key_use to $store);
@@ -120,9 +120,21 @@ macro_rules! __delegate_method {
         $crate::__delegate_method!(@ $store query['a](request: &'a $crate::PageRequest)
             -> $crate::Page<$crate::Dialog>);
     };
+    (query_within $store:ident) => {
+        $crate::__delegate_method!(@ $store query_within['a](
+            request: &'a $crate::PageRequest,
+            allowance: ::std::sync::Arc<dyn $crate::Allowance>
+        ) -> $crate::Page<$crate::Dialog>);
+    };
     (subject_data $store:ident) => {
         $crate::__delegate_method!(@ $store subject_data['a](request: &'a $crate::SubjectRequest)
             -> $crate::Page<$crate::HeldDialog>);
+    };
+    (subject_data_within $store:ident) => {
+        $crate::__delegate_method!(@ $store subject_data_within['a](
+            request: &'a $crate::SubjectRequest,
+            allowance: ::std::sync::Arc<dyn $crate::Allowance>
+        ) -> $crate::Page<$crate::HeldDialog>);
     };
     (erase_dialog $store:ident) => {
         $crate::__delegate_method!(@ $store erase_dialog['a, 'b](
@@ -138,9 +150,10 @@ macro_rules! __delegate_method {
         $crate::__delegate_method!(@ $store stats[]() -> $crate::Stats);
     };
     (events $store:ident) => {
-        $crate::__delegate_method!(@ $store events['a](
+        $crate::__delegate_method!(@ $store events['a, 'b](
             after: &'a $crate::Positions,
-            limit: $crate::Limit
+            limit: $crate::Limit,
+            reach: &'b $crate::Reach
         ) -> ::std::vec::Vec<$crate::Event>);
     };
     (changes $store:ident) => {
@@ -148,6 +161,14 @@ macro_rules! __delegate_method {
             after: &'a $crate::Positions,
             limit: $crate::Limit,
             reach: &'b $crate::Reach
+        ) -> ::std::vec::Vec<$crate::Change>);
+    };
+    (changes_within $store:ident) => {
+        $crate::__delegate_method!(@ $store changes_within['a, 'b](
+            after: &'a $crate::Positions,
+            limit: $crate::Limit,
+            reach: &'b $crate::Reach,
+            allowance: ::std::sync::Arc<dyn $crate::Allowance>
         ) -> ::std::vec::Vec<$crate::Change>);
     };
     (ledger_head $store:ident) => {

@@ -1,10 +1,12 @@
 //! Dialogs, consent to them, and the rights of a data subject.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::allowance::{self, Allowance};
 use crate::consent::{ConsentStatus, Decision, EarlyDecision, Receipt};
 use crate::dialog::{Dialog, HeldDialog, ImportedDialog, NewDialog, Received};
 use crate::error::StoreError;
@@ -108,12 +110,44 @@ pub trait Dialogs: Send + Sync {
     /// other customers that lie between its own, and the total costs a look-up for each of the customers within reach.
     async fn query(&self, request: &PageRequest) -> Result<Page<Dialog>, StoreError>;
 
+    /// Returns the page that [`query`](Self::query) returns, unless it is larger than `allowance` allows.
+    ///
+    /// A store that can ask while it reads never holds more than it was allowed and one dialog. The default asks when
+    /// it has read the whole page.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] if the allowance said no.
+    async fn query_within(
+        &self,
+        request: &PageRequest,
+        allowance: Arc<dyn Allowance>,
+    ) -> Result<Page<Dialog>, StoreError> {
+        let page = self.query(request).await?;
+        allowance::ask(&*allowance, page.items.iter().map(Dialog::bytes_in_memory))?;
+        Ok(page)
+    }
+
     /// Returns a page of everything held on one customer, pending dialogs included, in the same order: the rights of
     /// access and portability (GDPR articles 15 and 20).
     ///
     /// This is the only method that returns texts without consent. Give its result to nobody but the customer. What
     /// [`query`](Self::query) promises about following `next` applies to every dialog that stays held.
     async fn subject_data(&self, request: &SubjectRequest) -> Result<Page<HeldDialog>, StoreError>;
+
+    /// Returns the page that [`subject_data`](Self::subject_data) returns, unless it is larger than `allowance` allows,
+    /// as [`query_within`](Self::query_within) does.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] if the allowance said no.
+    async fn subject_data_within(
+        &self,
+        request: &SubjectRequest,
+        allowance: Arc<dyn Allowance>,
+    ) -> Result<Page<HeldDialog>, StoreError> {
+        let page = self.subject_data(request).await?;
+        allowance::ask(&*allowance, page.items.iter().map(HeldDialog::bytes_in_memory))?;
+        Ok(page)
+    }
 
     /// Erases one dialog of that customer, pending or consented, and leaves a tombstone.
     ///

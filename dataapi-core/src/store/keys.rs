@@ -16,7 +16,8 @@ pub trait Keys: Send + Sync {
     /// [`StoreError::Invalid`] if another key has its name, even a revoked one.
     async fn create_key(&self, key: NewKey) -> Result<Date, StoreError>;
 
-    /// Returns all keys by name, revoked and expired ones included. There are few of them.
+    /// Returns all keys by name, revoked and expired ones included. There are few of them. A key with a role that only a
+    /// later version knows is returned like any other: [`Roles`](crate::Roles) keeps that role and allows nothing.
     async fn keys(&self) -> Result<Vec<Key>, StoreError>;
 
     /// Revokes a key permanently. Returns whether there is a key of that name. Revoking a key again keeps the first

@@ -10,12 +10,14 @@
 //! [`DialogStore`] combines all four and says what every method promises. What a single method promises is documented
 //! there.
 
+mod allowance;
 mod delegate;
 mod dialogs;
 mod keys;
 mod ledger;
 mod upkeep;
 
+pub use allowance::Allowance;
 pub use dialogs::{Dialogs, Stats};
 pub use keys::Keys;
 pub use ledger::Ledger;
@@ -35,6 +37,10 @@ pub use upkeep::{Activity, BatchSizes, Purge, Revision, StoreInfo, Upkeep};
 ///   dropped before it was ready.
 /// - **One order.** Calls behave as if they ran one after the other, each at some moment between its start and its end,
 ///   even across threads and across processes on the same store.
+/// - **Seen whole.** Nobody sees a part of what a call changes. A store whose shards are in several databases may
+///   promise less, and has to say so: while a call runs, others may see its changes shard by shard, and the items, the
+///   total and the counts that they read may be of slightly different moments. Once the call has returned, everybody
+///   sees all of it.
 /// - **Gone is gone.** Once a withdrawal or an erasure has returned, no call that starts later returns the text, and no
 ///   call brings it back. Only an operator who purges the tombstone ([`Purge::Tombstones`]) makes the id free again.
 /// - **Gone from the files.** Once the erasure delay that a durable backend documents is over, no file of the store

@@ -3,7 +3,7 @@
 use dataapi_core::copy::{
     EarlyGrantRow, HeldRow, LastEvent, Rest, Row as StoreRow, Rows, SealedRow, StoreManifest,
 };
-use dataapi_core::{Event, EventKind, Limit, Positions, RefKey};
+use dataapi_core::{Event, EventKind, Limit, Positions, Reach, RefKey};
 use tokio_postgres::Row;
 
 use crate::connect::Address;
@@ -45,7 +45,7 @@ impl StoreReader {
         after: &Positions,
         limit: Limit,
     ) -> Result<Vec<Event>, PostgresError> {
-        ledger::events(&self.readers, &self.shards, after, limit).await
+        ledger::events(&self.readers, &self.shards, after, limit, &Reach::default()).await
     }
 
     /// Returns rows ordered by reference. The last reference is the bookmark.

@@ -11,13 +11,13 @@ use crate::shards::Shards;
 
 /// What follows a position in a chain, with the dialog that the event made readable. A grant is still valid exactly if
 /// the row of its dialog refers to it.
-const AFTER: &str = "d.dialog_id, d.customer_id, d.language, d.text, d.date, d.state
-       FROM dataapi.event e
+const EVENT_WITH_DIALOG: &str = "FROM dataapi.event e
        LEFT JOIN dataapi.dialog d
          ON d.ref = e.ref AND d.shard = e.shard AND d.state = 2
             AND d.chain = e.chain AND d.position = e.position";
 
-/// Returns the events after these positions, chain by chain, each with its dialog if that can be read.
+/// Returns the events after these positions, chain by chain, each with its dialog if that can be read. Outside a
+/// `reach` with bounds, they hide their evidence.
 pub(crate) async fn changes(
     readers: &Readers,
     shards: &Shards,
@@ -33,20 +33,36 @@ pub(crate) async fn changes(
         };
         let within = stored.filter(|stored| reach.covers(stored.customer_id(), stored.language()));
         let dialog = within.map(StoredDialog::readable).transpose()?;
-        Ok(Change { event, dialog })
+        let is_within = reach.is_all() || dialog.is_some();
+        Ok(Change { event: if is_within { event } else { event.without_evidence() }, dialog })
     };
-    each_after(readers, shards, AFTER, after, limit, change).await
+    let columns = "d.dialog_id, d.customer_id, d.language, d.text, d.date, d.state";
+    let rest = format!("{columns} {EVENT_WITH_DIALOG}");
+    each_after(readers, shards, &rest, after, limit, change).await
 }
 
-/// Returns the events after these positions, chain by chain.
+/// Returns the events after these positions, chain by chain. Outside a `reach` with bounds, they hide their evidence.
 pub(crate) async fn events(
     readers: &Readers,
     shards: &Shards,
     after: &Positions,
     limit: Limit,
+    reach: &Reach,
 ) -> Result<Vec<Event>, PostgresError> {
-    each_after(readers, shards, "1 FROM dataapi.event e", after, limit, |row| rows::event(row, 0))
-        .await
+    if reach.is_all() {
+        let rest = "1 FROM dataapi.event e";
+        return each_after(readers, shards, rest, after, limit, |row| rows::event(row, 0)).await;
+    }
+    let event = |row: &Row| {
+        let event = rows::event(row, 0)?;
+        let is_within = match get::<Option<String>>(row, 9)? {
+            Some(_) => reach.covers(&rows::parsed(row, 9)?, &rows::parsed(row, 10)?),
+            None => false,
+        };
+        Ok(if is_within { event } else { event.without_evidence() })
+    };
+    let rest = format!("d.customer_id, d.language {EVENT_WITH_DIALOG}");
+    each_after(readers, shards, &rest, after, limit, event).await
 }
 
 /// Reads each chain after its position until the limit is reached.

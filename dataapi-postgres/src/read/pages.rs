@@ -2,7 +2,7 @@
 
 use dataapi_core::{
     CustomerId, Dialog, Filter, HeldDialog, Language, Page, PageRequest, Position, SubjectRequest,
-    Upper,
+    Upper, Window,
 };
 use tokio_postgres::Row;
 
@@ -42,7 +42,10 @@ pub(crate) async fn page_with(
         let wanted = filter.wanted_languages(&stored)?;
         let mut queries = beside.to_vec();
         queries.extend(languages.clone());
-        queries.push(page_items(request, wanted.as_deref()));
+        let reads_items = is_possible(request.window());
+        if reads_items {
+            queries.push(page_items(request, wanted.as_deref()));
+        }
         if request.window().total {
             queries.push(page_total(filter, wanted.as_deref()));
         }
@@ -54,6 +57,9 @@ pub(crate) async fn page_with(
                 stored = now;
                 continue;
             }
+        }
+        if !reads_items {
+            page.insert(0, Vec::new());
         }
         return Ok((page_of(request, &page)?, answers));
     }
@@ -96,13 +102,17 @@ pub(crate) async fn subject_page(
         after(&mut items, position);
     }
     limited(&mut items, request.window().limit.get(), request.window().offset());
-    let mut queries = vec![items];
+    let reads_items = is_possible(request.window());
+    let mut queries = if reads_items { vec![items] } else { Vec::new() };
     if request.window().total {
         let mut total = SqlQuery::new("SELECT count(*) FROM dataapi.dialog WHERE state IN (1, 2)");
         of_customer(&mut total, subject);
         queries.push(total);
     }
-    let answers = readers.together(&queries).await?;
+    let mut answers = readers.together(&queries).await?;
+    if !reads_items {
+        answers.insert(0, Vec::new());
+    }
     let [items, totals @ ..] = &answers[..] else { return Err(PostgresError::Lost) };
     let stored =
         items.iter().map(|row| rows::stored_dialog(row, 0)).collect::<Result<Vec<_>, _>>()?;
@@ -223,11 +233,37 @@ fn after(query: &mut SqlQuery, position: &Position) {
     query.append(" AND (date, dialog_id) < (?, ?)", place);
 }
 
+/// More rows than a table can have: PostgreSQL stores at most 2^41 in one, and there are at most 2^10 shards.
+const TOO_MANY: u64 = 1 << 51;
+
+/// Whether a page can contain anything. An offset that exceeds every table is not sent: Citus adds the limit to it,
+/// which can overflow.
+fn is_possible(window: &Window) -> bool {
+    window.offset() < TOO_MANY
+}
+
 /// Adds the order, newest first, and the limit plus one. The additional row shows whether there is a next page.
 fn limited(query: &mut SqlQuery, limit: usize, offset: u64) {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     query.append(" ORDER BY date DESC, dialog_id DESC LIMIT ?", [SqlValue::Number(limit)]);
     if offset > 0 {
         query.append(" OFFSET ?", [SqlValue::Number(rows::signed(offset))]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataapi_core::Start;
+
+    use super::*;
+
+    #[test]
+    fn an_offset_beyond_every_table_is_not_sent() {
+        let at = |offset| Window { start: Start::Offset(offset), ..Window::default() };
+        assert!(is_possible(&Window::default()));
+        assert!(is_possible(&at(TOO_MANY - 1)));
+        for offset in [TOO_MANY, i64::MAX.unsigned_abs() - 1, u64::MAX] {
+            assert!(!is_possible(&at(offset)), "{offset}");
+        }
     }
 }

@@ -38,6 +38,9 @@ impl Readers {
         &self,
         queries: &[SqlQuery],
     ) -> Result<Vec<Vec<Row>>, PostgresError> {
+        if queries.is_empty() {
+            return Ok(Vec::new());
+        }
         for _ in 1..TRIES {
             match self.read(queries).await {
                 // The other connections of the pool are probably lost too.

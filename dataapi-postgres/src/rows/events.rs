@@ -20,6 +20,7 @@ pub(crate) fn event(row: &Row, first: usize) -> Result<Event, PostgresError> {
         kind: kind.ok_or_else(|| damaged("event"))?,
         date: date(row, first + 4)?,
         evidence: evidence(row, first + 5)?,
+        hides_evidence: false,
         hash: hash(row, first + 8)?,
     })
 }

@@ -16,6 +16,7 @@ pub(crate) async fn prepare(
     client: &mut Client,
     beginning: Option<NewStore>,
 ) -> Result<Identity, OpenError> {
+    refuse_triggers(client).await?;
     if version(client).await? != Some(VERSIONS.len()) {
         migrate(client, beginning).await?;
     }
@@ -24,6 +25,23 @@ pub(crate) async fn prepare(
         return Err(OpenError::Unfinished);
     }
     identity(client).await
+}
+
+/// Refuses a store on whose tables somebody has put triggers or rules. Those that PostgreSQL and Citus make for
+/// themselves are internal.
+async fn refuse_triggers(client: &Client) -> Result<(), OpenError> {
+    let there = "WITH ours AS (
+                     SELECT pg_class.oid FROM pg_catalog.pg_class
+                       JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+                      WHERE nspname = 'dataapi' AND relkind IN ('r', 'p'))
+                 SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger
+                                 WHERE NOT tgisinternal AND tgrelid IN (SELECT oid FROM ours))
+                     OR EXISTS (SELECT FROM pg_catalog.pg_rewrite
+                                 WHERE ev_class IN (SELECT oid FROM ours))";
+    if client.query_one(there, &[]).await?.try_get::<_, bool>(0)? {
+        return Err(OpenError::Trigger);
+    }
+    Ok(())
 }
 
 /// Returns the version of the schema; `None` if there is no store.

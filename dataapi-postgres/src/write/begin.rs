@@ -28,6 +28,8 @@ pub(crate) struct FreshInsert<'r> {
 pub(crate) struct Begun {
     /// The id of the transaction. With it the server can be asked for the outcome.
     pub(crate) id: String,
+    /// The process of the server that runs the transaction.
+    pub(crate) process: i32,
     pub(crate) chains: BTreeMap<Shard, ShardChain>,
     pub(crate) working_rows: HashMap<DialogRef, WorkingRow>,
     /// Those of the fresh dialogs that were inserted.
@@ -36,7 +38,7 @@ pub(crate) struct Begun {
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-const ID: &str = "SELECT pg_current_xact_id()::text";
+const ID: &str = "SELECT pg_current_xact_id()::text, pg_backend_pid()";
 
 const LOCK: &str =
     "SELECT number, position, hash, date FROM dataapi.chain WHERE shard = $1 FOR UPDATE";
@@ -100,7 +102,9 @@ pub(crate) async fn begin(
 
     let mut answers = pipeline.answers().await?.into_iter().skip(1);
     let mut next = || answers.next().unwrap_or_default();
-    let id = get::<String>(next().first().ok_or(PostgresError::Lost)?, 0)?;
+    let names = next();
+    let names = names.first().ok_or(PostgresError::Lost)?;
+    let (id, process) = (get(names, 0)?, get(names, 1)?);
     let mut chains = BTreeMap::new();
     for shard in locked {
         let found = next();
@@ -130,7 +134,7 @@ pub(crate) async fn begin(
             put_in.insert(rows::reference(&row, 0)?);
         }
     }
-    Ok(Begun { id, chains, working_rows, fresh: put_in })
+    Ok(Begun { id, process, chains, working_rows, fresh: put_in })
 }
 
 fn read_rows() -> String {

@@ -38,3 +38,21 @@ pub(super) async fn status(client: &Client, id: &str) -> Result<Option<String>, 
         Err(failure) => Err(failure),
     }
 }
+
+/// Whether every node of a Citus cluster has committed what a process of the coordinator has committed.
+///
+/// Citus prepares a transaction over several nodes on each of them, commits it on the coordinator, and then on the
+/// nodes. If it loses a node in between, it reports success, and commits there when the node is back.
+pub(super) async fn is_on_all_nodes(client: &Client, process: i32) -> Result<bool, PostgresError> {
+    // The name of a prepared transaction begins with the coordinator's group and the process.
+    let statement = client
+        .prepare_cached(
+            r"SELECT coalesce(bool_and(success AND result = '0'), false)
+                FROM run_command_on_all_nodes(
+                    (SELECT format('SELECT count(*) FROM pg_prepared_xacts WHERE gid LIKE %L',
+                                   format('citus\_%s\_%s\_%%', groupid, $1::integer))
+                       FROM pg_dist_local_group))",
+        )
+        .await?;
+    get(&client.query_one(&statement, &[&process]).await?, 0)
+}

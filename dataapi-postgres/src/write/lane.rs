@@ -3,6 +3,7 @@
 //! While a commit waits for the disk, the next requests gather. The busier the store is, the more requests share a
 //! transaction. A request is answered after its commit.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::error::{PostgresError, overloaded, unavailable, unknown};
 use crate::pipeline::{Pipeline, parameters, patiently};
 use crate::pool::Lent;
 use crate::write::begin::{self, FreshInsert};
-use crate::write::commit_outcome::{ServerLife, life, status};
+use crate::write::commit_outcome::{ServerLife, is_on_all_nodes, life, status};
 use crate::write::context::StoreContext;
 use crate::write::insert_outcome::{InsertOutcome, TAKEN, taken};
 use crate::write::references::{bytes, groups};
@@ -51,6 +52,8 @@ struct Committed {
     now: Date,
     /// The outcome of each of these inserts, in order.
     inserts: Vec<InsertOutcome>,
+    /// The process that ran the transaction, if Citus distributed it over several shards.
+    over_nodes: Option<i32>,
 }
 
 /// Why a batch is not known to be committed.
@@ -105,11 +108,12 @@ impl Lane {
 
     /// Commits the batch and answers the requests that are done. Returns those that need another transaction.
     async fn commit_once(&mut self, mut batch: Batch) -> Vec<Batch> {
+        let mut is_lost = false;
         for tried in 0..TRIES {
             let failure = match self.attempt(&mut batch).await {
-                Ok(committed) => return self.answer(batch, committed),
+                Ok(committed) => return self.complete(batch, committed).await,
                 Err(AttemptError::Commit(id, committed)) => match self.outcome(&id).await {
-                    Some(true) => return self.answer(batch, committed),
+                    Some(true) => return self.complete(batch, committed).await,
                     Some(false) => PostgresError::Lost,
                     None => {
                         batch.fail(unknown);
@@ -118,6 +122,7 @@ impl Lane {
                 },
                 Err(AttemptError::Before(failure)) => failure,
             };
+            is_lost = matches!(failure, PostgresError::Lost);
             match failure {
                 PostgresError::InTheWay => self.roll_back().await,
                 PostgresError::Lost => {
@@ -144,8 +149,36 @@ impl Lane {
             }
             sleep(pause(tried)).await;
         }
-        batch.fail(|| PostgresError::InTheWay.into());
+        // With Citus, the connection to a node can be lost again each time.
+        batch.fail(|| if is_lost { PostgresError::Lost } else { PostgresError::InTheWay }.into());
         Vec::new()
+    }
+
+    /// Answers the requests of a batch that the server has committed, after its nodes have committed it too.
+    async fn complete(&mut self, batch: Batch, committed: Committed) -> Vec<Batch> {
+        if let Some(process) = committed.over_nodes
+            && !self.is_everywhere(process).await
+        {
+            batch.fail(unknown);
+            return Vec::new();
+        }
+        self.answer(batch, committed)
+    }
+
+    /// Waits until all nodes have committed what a process has committed. Returns whether they have.
+    async fn is_everywhere(&mut self, process: i32) -> bool {
+        let asked = async {
+            for tried in 0.. {
+                let told = async { is_on_all_nodes(self.connected().await?, process).await };
+                match patiently(told).await {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(_) => self.connection = None,
+                }
+                sleep(pause(tried)).await;
+            }
+        };
+        timeout(ASK_FOR, asked).await.is_ok()
     }
 
     /// Answers the requests of a committed batch. Returns the inserts whose outcome is unclear.
@@ -195,6 +228,7 @@ impl Lane {
         ))
         .await?;
 
+        let over_nodes = (is_spread && begun.chains.len() > 1).then_some(begun.process);
         let mut unit =
             Unit::new(&shared.key, shards, shared.dates.now(), begun.chains, begun.working_rows);
         for job in &mut batch.jobs {
@@ -253,10 +287,11 @@ impl Lane {
                 InsertOutcome::Unclear
             }
         };
-        let mut committed = Committed { now, inserts: batch.inserts.iter().map(outcome).collect() };
+        let inserts = batch.inserts.iter().map(outcome).collect();
+        let mut committed = Committed { now, inserts, over_nodes };
         let answers = match pipeline.answers().await {
             Ok(answers) => answers,
-            Err(failure) if failure.is_a_refused_statement() => return Err(failure.into()),
+            Err(failure) if failure.is_a_refused_statement(is_spread) => return Err(failure.into()),
             Err(_) => return Err(AttemptError::Commit(begun.id, committed)),
         };
         for row in answers.iter().skip(sent_before).take(looks).flatten() {
@@ -333,7 +368,7 @@ impl Lane {
 /// An error in a form that can be given to several requests.
 enum SharedError {
     Overloaded,
-    Unavailable(&'static str),
+    Unavailable(Cow<'static, str>),
     Backend(String),
 }
 
@@ -341,9 +376,7 @@ impl From<PostgresError> for SharedError {
     fn from(failure: PostgresError) -> Self {
         match StoreError::from(failure) {
             StoreError::Overloaded { .. } => Self::Overloaded,
-            StoreError::Unavailable { reason: std::borrow::Cow::Borrowed(reason), .. } => {
-                Self::Unavailable(reason)
-            }
+            StoreError::Unavailable { reason, .. } => Self::Unavailable(reason),
             StoreError::Backend { source } => Self::Backend(source.to_string()),
             other => Self::Backend(other.to_string()),
         }
@@ -354,7 +387,7 @@ impl SharedError {
     fn error(&self) -> StoreError {
         match self {
             Self::Overloaded => overloaded(),
-            Self::Unavailable(reason) => unavailable(reason),
+            Self::Unavailable(reason) => unavailable(reason.clone()),
             Self::Backend(what) => StoreError::backend(what.clone()),
         }
     }

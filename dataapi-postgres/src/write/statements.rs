@@ -236,16 +236,17 @@ impl PendingStatements {
         let chain = i16::try_from(*chain).unwrap_or(i16::MAX);
         let positions: Vec<_> = events.iter().map(|event| signed(event.position)).collect();
         let mut values = parameters![bytes(&references), shard, to, chain, positions];
+        // `0 +`, because an array element that is the whole value crashes the coordinator of Citus 13.2.
         let sql = if to == state::CONSENTED {
             "UPDATE dataapi.dialog
-                SET state = $3, chain = $4, position = ($5::bigint[])[array_position($1::bytea[], ref)]
+                SET state = $3, chain = $4, position = 0 + ($5::bigint[])[array_position($1::bytea[], ref)]
               WHERE ref = ANY($1) AND shard = $2"
         } else {
             let dates: Vec<_> = events.iter().map(|event| event.date.as_micros()).collect();
             values.extend(parameters![dates]);
             "UPDATE dataapi.dialog
-                SET state = $3, chain = $4, position = ($5::bigint[])[array_position($1::bytea[], ref)],
-                    date = ($6::bigint[])[array_position($1::bytea[], ref)],
+                SET state = $3, chain = $4, position = 0 + ($5::bigint[])[array_position($1::bytea[], ref)],
+                    date = 0 + ($6::bigint[])[array_position($1::bytea[], ref)],
                     dialog_id = NULL, customer_id = NULL, language = NULL, text = NULL
               WHERE ref = ANY($1) AND shard = $2"
         };

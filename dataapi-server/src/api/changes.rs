@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use dataapi_core::Change;
 use dataapi_wire as wire;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
-use crate::api::answer::{Answer, json};
+use crate::api::answer::{Answer, List, send};
 use crate::problem::Problem;
+use crate::ready_pages::ReadyPage;
 use crate::request::Request;
 
 /// How often a waiting request looks for events.
@@ -21,7 +22,13 @@ const PERIOD: Duration = Duration::from_millis(200);
 ///
 /// An event names its dialog only by `ref`, a keyed hash. With `dialogs=true`, each grant that still holds comes with
 /// its dialog, so that a client can keep an export up to date. Each `hash` covers the event and the hash of the event
-/// before it. A key that is bound to customers or languages gets every event, but dialogs only within its bounds.
+/// before it.
+///
+/// A key that is bound to customers or languages gets every event, but dialogs only within its bounds, and notice,
+/// method and locale only of grants that still hold for them. Where it may not see evidence, the event has
+/// `evidence_hidden`. Its hash is then taken as given; each other hash can be computed from the one before.
+///
+/// The key is checked again while the request waits: a key that is revoked or expires meanwhile gets 401 and no event.
 #[utoipa::path(
     get,
     path = "/changes",
@@ -48,17 +55,26 @@ pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
     let store = &*request.state.store;
     let reach = request.reach.for_store();
     let started = Instant::now();
-    let changes = loop {
-        let changes = if dialogs {
-            store.changes(&after, limit, reach).await?
+    let (list, changes, room) = loop {
+        let list = List::of_few(request.asking())?;
+        let found = if dialogs {
+            store.changes_within(&after, limit, reach, list.allowance()).await
         } else {
-            let events = store.events(&after, limit).await?.into_iter();
-            events.map(|event| Change { event, dialog: None }).collect()
+            let events = store.events(&after, limit, reach).await;
+            let change = |event| Change { event, dialog: None };
+            events.map(|events| events.into_iter().map(change).collect())
         };
-        if !changes.is_empty() || started.elapsed() >= wait {
-            break changes;
+        let (changes, room) = list.read::<Vec<_>>(found)?;
+        let stopping = &request.state.stopping;
+        // A client that has closed its half only gets its answer all the same. Most have closed all.
+        let is_over =
+            started.elapsed() >= wait || stopping.has_begun() || request.head.client.has_left();
+        if !changes.is_empty() || is_over {
+            break (list, changes, room);
         }
-        sleep(PERIOD.min(wait)).await;
+        drop((list, room));
+        let _ = timeout(PERIOD.min(wait), stopping.begun()).await;
+        request.check_again()?;
     };
     // It is read last, so it is never behind the events.
     let head = store.ledger_head().await?;
@@ -66,6 +82,8 @@ pub(crate) async fn read_changes(request: Request<'_>) -> Answer {
     for change in &changes {
         next.pass(&change.event);
     }
-    let events = changes.iter().map(wire::Event::from).collect();
-    json(&wire::Changes { events, next, head: head.into() })
+    let around = wire::Changes { events: Vec::new(), next, head: head.into() };
+    let around = serde_json::to_vec(&around).map_err(Problem::internal)?;
+    let (json, room) = list.render(changes, room, around, br#"{"events":["#.len()).await?;
+    Ok(send(&request, ReadyPage { body: room.hold(json), link: None, encoded: None }))
 }

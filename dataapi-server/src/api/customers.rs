@@ -2,8 +2,9 @@
 
 use dataapi_wire as wire;
 
-use crate::api::answer::{Answer, json, page, send};
+use crate::api::answer::{Answer, List, json, link, send};
 use crate::problem::Problem;
+use crate::ready_pages::ReadyPage;
 use crate::request::Request;
 
 /// Read everything that is stored about one customer
@@ -33,10 +34,13 @@ pub(crate) async fn read_customer_data(mut request: Request<'_>) -> Answer {
     let customer_id = request.customer()?;
     request.reach.covers_customer(&customer_id)?;
     let asked = wire::subject_request(customer_id, request.query()).map_err(Problem::bad_query)?;
-    let found = store.subject_data(&asked).await?;
+    let list = List::of(request.asking(), asked.window().limit.get()).await?;
+    let (found, room) = list.read(store.subject_data_within(&asked, list.allowance()).await)?;
     let next = found.next.as_ref();
-    let next = next.map(|next| wire::next_subject_url(request.prefix.as_str(), &asked, next));
-    Ok(send(page(&wire::Page::new(&found, asked.window(), next.as_deref()))?))
+    let next = next.map(|next| wire::next_subject_url(&request.url_prefix(), &asked, next));
+    let (json, room) = list.page(found, room, asked.window(), next.as_deref()).await?;
+    let link = link(next.as_deref())?;
+    Ok(send(&request, ReadyPage { body: room.hold(json), link, encoded: None }))
 }
 
 /// Erase everything that is stored about one customer
@@ -60,5 +64,6 @@ pub(crate) async fn erase_customer(mut request: Request<'_>) -> Answer {
     let store = request.admit()?;
     let customer_id = request.customer()?;
     request.reach.covers_customer(&customer_id)?;
+    request.begin_write()?;
     json(&wire::Erasure { erased: store.erase_customer(&customer_id).await? })
 }

@@ -5,8 +5,9 @@ use dataapi_wire as wire;
 use http::StatusCode;
 use http::header::LOCATION;
 
-use crate::api::answer::{Answer, json, page, send};
+use crate::api::answer::{Answer, List, ReadError, json, json_in, link, send};
 use crate::problem::Problem;
+use crate::ready_pages::ReadyPages;
 use crate::request::Request;
 
 /// Page through consented dialogs, newest first
@@ -30,21 +31,29 @@ pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
     let reach = request.reach.for_store().clone();
     let asked = wire::page_request(request.query(), reach).map_err(Problem::bad_query)?;
     request.note_filter(asked.filter());
-    let key = ready_pages.ask(&*store, request.prefix, asked);
+    let key = match request.forwarded.prefix {
+        // `next` has a prefix that another request may not have.
+        Some(_) => ReadyPages::ask_apart(request.prefix, asked),
+        None => ready_pages.ask(&*store, request.prefix, asked),
+    };
     if let Some(ready) = ready_pages.find(&key) {
-        return Ok(send(ready));
+        return Ok(send(&request, ready));
     }
     let asked = key.request();
-    let found = store.query(asked).await.map_err(|error| match error {
+    let list = List::of(request.asking(), asked.window().limit.get()).await?;
+    let found = list.read(store.query_within(asked, list.allowance()).await);
+    let (found, room) = found.map_err(|error| match error {
         // The store checks what the text of the query alone does not show. It is a bad query all the same.
-        StoreError::Invalid { field, reason } => Problem::bad_query(Invalid::new(field, reason)),
+        ReadError::Store(StoreError::Invalid { field, reason }) => {
+            Problem::bad_query(Invalid::new(field, reason))
+        }
         other => other.into(),
     })?;
     let next = found.next.as_ref();
-    let next = next.map(|next| wire::next_page_url(request.prefix.as_str(), asked, next));
-    let ready = page(&wire::Page::new(&found, asked.window(), next.as_deref()))?;
-    ready_pages.keep(&*store, key, ready.clone());
-    Ok(send(ready))
+    let next = next.map(|next| wire::next_page_url(&request.url_prefix(), asked, next));
+    let (json, room) = list.page(found, room, asked.window(), next.as_deref()).await?;
+    let ready = ready_pages.keep(&*store, key, json, link(next.as_deref())?, room);
+    Ok(send(&request, ready))
 }
 
 /// Store a dialog
@@ -67,23 +76,28 @@ pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
         (status = 408, description = "The body did not arrive in time"),
         (status = 409, description = "The id is taken. If `same_content` is true, this dialog is already stored and the client is done"),
         (status = 410, description = "The dialog was withdrawn or erased before, or its customer refused consent before it came"),
-        (status = 413, description = "The body is too large"),
+        (status = 413, description = "The body is too large, as it is sent or decoded"),
+        (status = 415, description = "The body has a content coding other than gzip and zstd, or several"),
         (status = 422, description = "A value is outside its bounds; `field` names it"),
     )
 )]
 pub(crate) async fn insert_dialog(mut request: Request<'_>) -> Answer {
     request.takes_no_query()?;
     let (customer_id, dialog_id) = request.customer_and_dialog()?;
-    let (body, _room) = request.body().await?;
+    let (body, mut room) = request.body().await?;
     let store = request.admit()?;
     let dialog = wire::body::parse::<wire::NewDialog>(&body)?;
+    drop(body);
     let dialog = dialog.into_domain(customer_id, dialog_id, request.state.max_text_bytes)?;
     request.reach.covers_dialog(&dialog)?;
+    // The store has the dialog until its commit, and the answer repeats it.
+    room.grow(dialog.bytes_in_memory()).map_err(|_| Problem::no_room())?;
+    request.begin_write()?;
     let received = store.insert(dialog.clone()).await?;
-    let mut response = json(&wire::Dialog::received(&dialog, received))?;
+    let mut response = json_in(room, &wire::Dialog::received(&dialog, received))?;
     *response.status_mut() = StatusCode::CREATED;
     let (customer_id, dialog_id) = (dialog.customer_id.as_str(), dialog.dialog_id.as_str());
-    let location = wire::dialog_url(request.prefix.as_str(), customer_id, dialog_id);
+    let location = wire::dialog_url(&request.url_prefix(), customer_id, dialog_id);
     response.headers_mut().insert(LOCATION, location.try_into().map_err(Problem::internal)?);
     Ok(response)
 }
@@ -140,6 +154,7 @@ pub(crate) async fn erase_dialog(mut request: Request<'_>) -> Answer {
     let store = request.admit()?;
     let (customer_id, dialog_id) = request.customer_and_dialog()?;
     request.reach.covers_customer(&customer_id)?;
+    request.begin_write()?;
     store.erase_dialog(&customer_id, &dialog_id).await?;
     json(&wire::Erasure { erased: 1 })
 }

@@ -2,20 +2,18 @@
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read as _};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
-};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
 use http::{HeaderValue, Response, StatusCode};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
 use zip::result::ZipResult;
 
-use crate::api::answer::Answer;
-use crate::path::Prefix;
+use crate::api::answer::{Answer, file};
 use crate::problem::Problem;
+use crate::ready_pages::Encoded;
 use crate::request::Request;
 
 /// Allows nothing from another host and no requests to one. The page sets styles inline and has its icons as `data:`
@@ -24,7 +22,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
      img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 
-/// Starts the page. The URL is relative, so that the page works under both prefixes. The validator's badge is off,
+/// Starts the page. The URL is relative, so that the page works under every prefix. The validator's badge is off,
 /// because it would come from another host.
 const INITIALIZER: &str = r##"window.onload = () => {
   window.ui = SwaggerUIBundle({
@@ -52,14 +50,17 @@ const FILES: [(&str, &str); 8] = [
     ("swagger-ui.css", "text/css"),
 ];
 
+/// A file of the page, with its type.
+type File = (&'static str, (Bytes, Arc<Encoded>));
+
 /// The files of the page, unpacked at the first request for one.
-fn files() -> &'static HashMap<&'static str, (&'static str, Bytes)> {
-    static UNPACKED: OnceLock<HashMap<&str, (&str, Bytes)>> = OnceLock::new();
+fn files() -> &'static HashMap<&'static str, File> {
+    static UNPACKED: OnceLock<HashMap<&str, File>> = OnceLock::new();
     // The archive is part of the program, and a test reads each file.
     UNPACKED.get_or_init(|| unpack().unwrap_or_default())
 }
 
-fn unpack() -> ZipResult<HashMap<&'static str, (&'static str, Bytes)>> {
+fn unpack() -> ZipResult<HashMap<&'static str, File>> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     let names: Vec<_> =
         archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
@@ -74,7 +75,8 @@ fn unpack() -> ZipResult<HashMap<&'static str, (&'static str, Bytes)>> {
         } else if let Some(path) = names.iter().find(is_asked_for) {
             archive.by_name(path)?.read_to_end(&mut bytes)?;
         }
-        files.insert(name, (content_type, bytes.into()));
+        let encoded = Arc::new(Encoded::of_the_program());
+        files.insert(name, (content_type, (bytes.into(), encoded)));
     }
     Ok(files)
 }
@@ -88,13 +90,10 @@ fn unpack() -> ZipResult<HashMap<&'static str, (&'static str, Bytes)>> {
     responses((status = 308, description = "The page is at `/docs/`", headers(("Location" = String, description = "The relative URL of the page"))))
 )]
 pub(crate) async fn docs_entrance(request: Request<'_>) -> Answer {
-    let location = match request.prefix {
-        Prefix::Bare => "/docs/",
-        Prefix::V1 => "/v1/docs/",
-    };
+    let location = format!("{}/docs/", request.url_prefix());
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
+    response.headers_mut().insert(LOCATION, location.try_into().map_err(Problem::internal)?);
     Ok(response)
 }
 
@@ -122,9 +121,8 @@ pub(crate) async fn docs_file(request: Request<'_>) -> Answer {
     let name = request.parameters[0].as_sent();
     let name = if name.is_empty() { "index.html" } else { name };
     let (content_type, bytes) = files().get(name).ok_or_else(Problem::no_such_route)?;
-    let mut response = Response::new(bytes.clone());
+    let mut response = file(bytes, content_type);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -28,7 +28,7 @@ pub(crate) async fn live(_: Request<'_>) -> Answer {
 
 /// Check whether the store can be read and written
 ///
-/// Waits at most 2 seconds for the store. Any failure of the store is 503.
+/// Waits at most 2 seconds for the store. Any failure of the store is 503, and so is a server that is stopping.
 #[utoipa::path(
     get,
     path = "/health/ready",
@@ -37,7 +37,15 @@ pub(crate) async fn live(_: Request<'_>) -> Answer {
     responses((status = 200, description = "The store can be read and written", body = wire::Health))
 )]
 pub(crate) async fn ready(request: Request<'_>) -> Answer {
-    match timeout(PATIENCE, request.state.store.ready()).await {
+    let stopping = &request.state.stopping;
+    if stopping.has_begun() {
+        return Err(Problem::stopping());
+    }
+    let checked = tokio::select! {
+        () = stopping.begun() => return Err(Problem::stopping()),
+        checked = timeout(PATIENCE, request.state.store.ready()) => checked,
+    };
+    match checked {
         Ok(Ok(())) => json(&wire::Health::OK),
         // Whatever the error is, the store is not ready.
         Ok(Err(error)) => Err(Problem::unavailable(error, PATIENCE)),

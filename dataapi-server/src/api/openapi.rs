@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 
-use crate::api::answer::{Answer, typed};
+use crate::api::answer::{Answer, file, typed};
 use crate::request::Request;
 
 /// Read this description
@@ -15,8 +15,14 @@ use crate::request::Request;
     responses((status = 200, description = "This description, as OpenAPI 3.1", body = Object))
 )]
 pub(crate) async fn read_description(request: Request<'_>) -> Answer {
-    let body = request.state.openapi.clone();
-    let mut response = typed(body, HeaderValue::from_static("application/json"));
+    let description = &request.state.openapi;
+    let content_type = "application/json";
+    let mut response = match &request.forwarded.prefix {
+        Some(prefix) => {
+            typed(description.under(prefix.as_str()), HeaderValue::from_static(content_type))
+        }
+        None => file(description.own(), content_type),
+    };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }

@@ -45,7 +45,7 @@ pub(crate) async fn read_version(mut request: Request<'_>) -> Answer {
             ("tls", state.is_encrypted),
             ("tokens", state.keyring.tokens.is_some()),
             ("cors", !state.cors_origins.is_empty()),
-            ("access-log", state.log_access),
+            ("access-log", state.access_log.is_some()),
             ("early-decisions", state.hold_early_decisions.is_some()),
         ];
         let features = features.into_iter().filter_map(|(name, is_on)| is_on.then_some(name));
@@ -57,12 +57,18 @@ pub(crate) async fn read_version(mut request: Request<'_>) -> Answer {
 
 /// Whether the caller may use routes for `admin`. This route is open to anyone.
 fn is_admin(request: &mut Request<'_>) -> bool {
-    let State { keyring, clock, cors_origins, log_access, .. } = request.state;
+    let State { store, keyring, clock, cors_origins, access_log, .. } = request.state;
     let RequestHead { target, headers, .. } = request.head;
     if headers.contains_key(AUTHORIZATION) {
         // The access log has every attempt to use a key.
-        request.access.begin(*log_access);
+        request.access.begin(access_log.is_some());
+        request.access.peer(&**store, request.forwarded.client);
     }
-    origin::check(target, headers, cors_origins).is_ok()
-        && keyring.check(headers, Role::Admin, &**clock, request.access).is_ok()
+    let own = request.state.own_origin(request.forwarded);
+    let is_admin = origin::check(target, headers, own, cors_origins).is_ok()
+        && keyring.check(headers, Role::Admin, &**clock, request.access).is_ok();
+    if is_admin {
+        request.access.admit(false);
+    }
+    is_admin
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use crate::auth::access_log::{AccessEntry, Caller};
 use crate::auth::rates::Rates;
 use crate::auth::tokens::{TokenOptions, Tokens, Verified};
+use crate::net::shares::{Holder, Share, Shares};
 use crate::problem::Problem;
 
 /// How often the keys are read from the store: a revoked key works for at most a second.
@@ -25,6 +26,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// After how many failures in a row the known keys are too old to use.
 const MOST_FAILURES: u32 = 2;
 
+/// How long a request can wait for its client, for an event or for the store until its key is checked again.
+pub(crate) const STALE: Duration = Duration::from_millis(100);
+
 /// How often the store is told when keys were last used.
 const NOTE_PERIOD: Duration = Duration::from_secs(60);
 
@@ -32,7 +36,11 @@ const NOTE_PERIOD: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Keyring {
     known: RwLock<KnownKeys>,
+    /// Whether anyone who can reach the server may do everything.
+    is_open: AtomicBool,
     pub(crate) tokens: Option<Tokens>,
+    /// The shares of the subjects of tokens. A key has its own.
+    shares: Shares,
     rates: Option<Rates>,
 }
 
@@ -54,6 +62,14 @@ struct Entry {
     caller: Caller,
     /// When the key was last used, in microseconds; `i64::MIN` if this server has not seen it.
     used: Arc<AtomicI64>,
+    share: Arc<Share>,
+}
+
+/// What a caller may do, and its share of what all callers need; `None` if there are no keys.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    pub(crate) reach: Reach,
+    pub(crate) share: Option<Arc<Share>>,
 }
 
 impl KnownKeys {
@@ -66,22 +82,58 @@ impl Keyring {
     pub(crate) fn new(tokens: Option<TokenOptions>, max_rate: Option<NonZeroU32>) -> Self {
         Self {
             known: RwLock::new(KnownKeys::Nothing { had_keys: false }),
+            is_open: AtomicBool::new(false),
             tokens: tokens.map(Tokens::new),
+            shares: Shares::default(),
             rates: max_rate.map(Rates::new),
         }
     }
 
-    /// Checks that the caller has `role`, and notes the caller for the access log. Returns the caller's reach, or the
-    /// problem that names what the request lacks.
+    /// Checks that the caller has `role`, and notes the caller for the access log. Returns the caller's reach and
+    /// share, or the problem that names what the request lacks.
     pub(crate) fn check(
         &self,
         headers: &HeaderMap,
         role: Role,
         clock: &dyn Clock,
         access: &mut AccessEntry,
-    ) -> Result<Reach, Problem> {
+    ) -> Result<Allowed, Problem> {
+        self.with_grant(headers, clock, access, |caller, grant| self.admit(caller, grant, role))
+    }
+
+    /// Checks again that the caller has `role` and `reach`, before more is done or told on a request that waited: the
+    /// key could have been revoked meanwhile, or have expired.
+    pub(crate) fn check_again(
+        &self,
+        headers: &HeaderMap,
+        role: Role,
+        reach: &Reach,
+        clock: &dyn Clock,
+    ) -> Result<(), Problem> {
+        let same = |_: &Caller, grant: Option<&Grant>| {
+            let grant = grant.filter(|grant| grant.allows(role) && grant.reach() == reach);
+            grant.map(|grant| grant.reach().clone()).ok_or_else(Problem::key_changed)
+        };
+        self.with_grant(headers, clock, &mut AccessEntry::default(), same).map(drop)
+    }
+
+    /// Whether the server needs no keys: the store never had one, and no tokens are accepted.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Finds the caller and what the caller may do, and passes them on.
+    fn with_grant(
+        &self,
+        headers: &HeaderMap,
+        clock: &dyn Clock,
+        access: &mut AccessEntry,
+        then: impl FnOnce(&Caller, Option<&Grant>) -> Result<Reach, Problem>,
+    ) -> Result<Allowed, Problem> {
         let keys = match &*self.known.read().unwrap_or_else(PoisonError::into_inner) {
-            KnownKeys::NoKeys if self.tokens.is_none() => return Ok(Reach::default()),
+            KnownKeys::NoKeys if self.tokens.is_none() => {
+                return Ok(Allowed { reach: Reach::default(), share: None });
+            }
             KnownKeys::NoKeys => Arc::default(),
             KnownKeys::Nothing { .. } => {
                 return Err(Problem::unavailable("the keys cannot be read", PERIOD));
@@ -92,20 +144,23 @@ impl Keyring {
         let now = clock.now();
         match (bearer.parse::<KeySecret>(), &self.tokens) {
             (Ok(secret), _) => {
-                let Entry { key, caller, used } =
+                let Entry { key, caller, used, share } =
                     keys.get(&secret.hash()).ok_or_else(Problem::key_refused)?;
                 access.by(caller);
                 if !key.works(now) {
                     return Err(Problem::key_refused());
                 }
                 used.fetch_max(now.as_micros(), Ordering::Relaxed);
-                self.admit(caller, Some(&key.grant), role)
+                let reach = then(caller, Some(&key.grant))?;
+                Ok(Allowed { reach, share: Some(Arc::clone(share)) })
             }
             (Err(_), Some(tokens)) => {
                 let Verified { subject, grant, .. } = tokens.check(bearer, now)?;
+                let share = self.shares.of(Holder::Subject(Arc::clone(&subject)));
                 let caller = Caller::Subject(subject);
                 access.by(&caller);
-                self.admit(&caller, grant.as_ref(), role)
+                let reach = then(&caller, grant.as_ref())?;
+                Ok(Allowed { reach, share: Some(share) })
             }
             (Err(_), None) => Err(Problem::key_refused()),
         }
@@ -117,6 +172,7 @@ impl Keyring {
         }
         match grant {
             Some(grant) if grant.allows(role) => Ok(grant.reach().clone()),
+            Some(grant) if !grant.roles().are_known() => Err(Problem::role_unknown(role)),
             _ => Err(Problem::role_missing(role)),
         }
     }
@@ -191,13 +247,14 @@ impl Keyring {
         }
         let entry = |key: Key| {
             let known = match &before {
-                KnownKeys::Keys(before) => {
-                    before.get(&key.hash).map(|entry| Arc::clone(&entry.used))
-                }
+                KnownKeys::Keys(before) => before
+                    .get(&key.hash)
+                    .map(|entry| (Arc::clone(&entry.used), Arc::clone(&entry.share))),
                 KnownKeys::Nothing { .. } | KnownKeys::NoKeys => None,
             };
-            let used = known.unwrap_or_else(|| Arc::new(AtomicI64::new(i64::MIN)));
-            (key.hash, Entry { caller: Caller::Key(key.name.clone()), key, used })
+            let (used, share) =
+                known.unwrap_or_else(|| (Arc::new(AtomicI64::new(i64::MIN)), Arc::default()));
+            (key.hash, Entry { caller: Caller::Key(key.name.clone()), key, used, share })
         };
         self.set(KnownKeys::Keys(Arc::new(keys.into_iter().map(entry).collect())));
     }
@@ -222,7 +279,10 @@ impl Keyring {
     }
 
     fn set(&self, known: KnownKeys) {
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        let is_open = self.tokens.is_none() && matches!(known, KnownKeys::NoKeys);
+        let mut place = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        self.is_open.store(is_open, Ordering::Relaxed);
+        *place = known;
     }
 }
 
@@ -249,7 +309,49 @@ mod tests {
 
     fn is_open(keyring: &Keyring) -> bool {
         let mut access = AccessEntry::default();
-        keyring.check(&HeaderMap::new(), Role::Read, &SystemClock, &mut access).is_ok()
+        let is_let_in =
+            keyring.check(&HeaderMap::new(), Role::Read, &SystemClock, &mut access).is_ok();
+        assert_eq!(is_let_in, keyring.is_open());
+        is_let_in
+    }
+
+    fn with_key(roles: &str, reach: Reach) -> Key {
+        let new = NewKey {
+            name: "key".parse().expect("a name"),
+            grant: Grant::new(roles.parse::<Roles>().expect("roles"), reach).expect("a grant"),
+            hash: KeySecret::from_bytes([7; 32]).hash(),
+            expires: None,
+        };
+        new.kept(Date::MIN)
+    }
+
+    #[test]
+    fn a_key_with_other_roles_or_bounds_than_before_is_refused_to_a_request_that_waited() {
+        let keyring = Keyring::new(None, None);
+        let mut headers = HeaderMap::new();
+        let bearer = format!("Bearer {}", KeySecret::from_bytes([7; 32]));
+        headers.insert(AUTHORIZATION, bearer.try_into().expect("a header"));
+        let shop = Reach::default().only_customers("shop-".parse().expect("a prefix"));
+        let again = |reach: &Reach| {
+            let checked = keyring.check_again(&headers, Role::Read, reach, &SystemClock);
+            checked.map_err(|problem| problem.into_response().status().as_u16())
+        };
+        keyring.take(vec![with_key("read", shop.clone())]);
+        assert_eq!(again(&shop), Ok(()));
+        keyring.take(vec![with_key("read,consent", shop.clone())]);
+        assert_eq!(again(&shop), Ok(()), "it still has the role");
+        for changed in [
+            with_key("consent", shop.clone()),
+            with_key("read", Reach::default()),
+            with_key("read", Reach::default().only_customers("bank-".parse().expect("a prefix"))),
+            Key { revoked: Some(Date::MIN), ..with_key("read", shop.clone()) },
+            Key { expires: Some(Date::MIN), ..with_key("read", shop.clone()) },
+        ] {
+            keyring.take(vec![changed]);
+            assert_eq!(again(&shop), Err(401));
+        }
+        keyring.fail();
+        assert_eq!(again(&shop), Err(503), "keys that cannot be read let nobody in");
     }
 
     #[test]
@@ -258,13 +360,7 @@ mod tests {
         assert!(!is_open(&keyring), "nobody is let in before the keys were read");
         keyring.take(Vec::new());
         assert!(is_open(&keyring));
-        let key = NewKey {
-            name: "key".parse().expect("a name"),
-            grant: "read".parse::<Roles>().expect("roles").into(),
-            hash: KeySecret::from_bytes([7; 32]).hash(),
-            expires: None,
-        };
-        keyring.take(vec![key.kept(Date::MIN)]);
+        keyring.take(vec![with_key("read", Reach::default())]);
         assert!(!is_open(&keyring));
         for _ in 0..2 {
             keyring.fail();

@@ -42,7 +42,7 @@ const LONGEST_SUBJECT: usize = 128;
 ///
 /// The signature must be by one of the provider's keys, with an algorithm for that kind of key: RSA, RSA-PSS, ECDSA on
 /// P-256 or P-384, or Ed25519. Symmetric keys and `none` are never accepted (RFC 8725, section 3). A token needs the
-/// claims `exp`, `iss`, `aud` and `sub`.
+/// claims `exp`, `iss`, `aud` and `sub`. Its header must have the type `at+jwt` (RFC 9068) or `JWT`, or none.
 #[derive(Clone, Debug)]
 pub struct TokenOptions {
     /// Where the provider's keys are.
@@ -52,7 +52,7 @@ pub struct TokenOptions {
     /// What `aud` must be or contain.
     pub audience: String,
     /// The claim that names the roles: an array of strings, or a string with spaces between the names. A nested claim
-    /// is written with dots, as in `realm_access.roles`.
+    /// is written with dots, as in `realm_access.roles`. A token in which that can be read in two ways is refused.
     pub roles_claim: String,
     /// The roles that each name in the claim grants. Other names grant nothing.
     pub roles: BTreeMap<String, Roles>,
@@ -183,6 +183,9 @@ impl Tokens {
 
     fn verify(&self, token: &str, keys: &[ProviderKey]) -> Result<Verified, TokenError> {
         let header = decode_header(token).map_err(|error| refused(error.kind()))?;
+        if !is_access_token(header.typ.as_deref()) {
+            return Err(TokenError::Refused("it is of another type than an access token"));
+        }
         if header.crit.is_some() {
             return Err(TokenError::Refused("it has a critical header that is not supported"));
         }
@@ -203,25 +206,33 @@ impl Tokens {
         let claims = decode::<Map<String, Value>>(token, &key.key, &validation)
             .map_err(|error| refused(error.kind()))?
             .claims;
+        // A list of issuers would pass above if the right one is in it (RFC 7519, section 4.1.1, allows none).
+        if claims.get("iss").and_then(Value::as_str) != Some(&*self.options.issuer) {
+            return Err(TokenError::Refused("it is from another issuer"));
+        }
         let end = claims.get("exp").and_then(Value::as_f64).unwrap_or_default();
         let end = Duration::try_from_secs_f64(end.max(0.0)).unwrap_or(Duration::MAX);
         let epoch = Date::from_micros(0).unwrap_or(Date::MIN);
         Ok(Verified {
             subject: subject(&claims).ok_or(TokenError::Refused("it names no valid subject"))?,
-            grant: self.roles(&claims).map(Grant::from),
+            grant: self.roles(&claims)?.map(Grant::from),
             until: epoch.saturating_add(end).saturating_add(self.options.leeway),
         })
     }
 
-    /// Returns all roles that the claim names.
-    fn roles(&self, claims: &Map<String, Value>) -> Option<Roles> {
-        let names: Vec<&str> = match claim(claims, &self.options.roles_claim)? {
-            Value::String(names) => names.split(' ').collect(),
-            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-            _ => return None,
+    /// Returns all roles that the claim names; `None` if it names none.
+    fn roles(&self, claims: &Map<String, Value>) -> Result<Option<Roles>, TokenError> {
+        let mut found = claims_named(claims, &self.options.roles_claim);
+        let (claim, None) = (found.pop(), found.pop()) else {
+            return Err(TokenError::Refused("its claim with the roles can be read in two ways"));
+        };
+        let names: Vec<&str> = match claim {
+            Some(Value::String(names)) => names.split(' ').collect(),
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            _ => return Ok(None),
         };
         let known = names.iter().filter_map(|name| self.options.roles.get(*name));
-        Roles::from_bits(known.fold(0, |bits, roles| bits | roles.bits())).ok()
+        Ok(Roles::from_bits(known.fold(0, |bits, roles| bits | roles.bits())).ok())
     }
 
     /// Reads the provider's keys for the first time.
@@ -279,7 +290,9 @@ fn fetch(source: &JwksSource) -> Result<Vec<u8>, String> {
         .timeout_global(Some(EARLIEST))
         .build()
         .into();
-    let mut answer = agent.get(url).call().map_err(|error| error.to_string())?;
+    // Some messages quote the URL.
+    let shown = |error: ureq::Error| error.to_string().replace(url, &dataapi::redacted(url));
+    let mut answer = agent.get(url).call().map_err(shown)?;
     let body = answer.body_mut().with_config().limit(LARGEST).read_to_vec();
     body.map_err(|error| error.to_string())
 }
@@ -331,13 +344,26 @@ fn algorithms(key: &Jwk) -> Vec<Algorithm> {
     }
 }
 
-/// Finds a claim by its name, or by its path through nested claims.
-fn claim<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
-    if let Some(found) = claims.get(name) {
-        return Some(found);
+/// Whether a token is meant to give access, as far as its header says: by RFC 9068 the type is `at+jwt`, and many
+/// providers say `JWT` or nothing. Other types are for other uses, such as `logout+jwt` and `dpop+jwt` (RFC 8725,
+/// section 3.11).
+fn is_access_token(kind: Option<&str>) -> bool {
+    let Some(kind) = kind else { return true };
+    let kind = kind.to_ascii_lowercase();
+    let kind = kind.strip_prefix("application/").unwrap_or(&kind);
+    matches!(kind, "jwt" | "at+jwt")
+}
+
+/// Finds a claim by its name, in which a dot is part of the name or leads into a nested claim. Returns what each way to
+/// read the name finds: a provider that lets its users add claims must not let them hide the right one.
+fn claims_named<'c>(claims: &'c Map<String, Value>, name: &str) -> Vec<&'c Value> {
+    let mut found: Vec<_> = claims.get(name).into_iter().collect();
+    for (dot, _) in name.match_indices('.') {
+        if let Some(Value::Object(inner)) = claims.get(&name[..dot]) {
+            found.extend(claims_named(inner, &name[dot + 1..]));
+        }
     }
-    let (outer, rest) = name.split_once('.')?;
-    claim(claims.get(outer)?.as_object()?, rest)
+    found
 }
 
 /// Returns the subject of a token, if its name is fit for a log.

@@ -1,17 +1,22 @@
 //! Reads the bodies of requests, within limits of size and time.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::CONTENT_LENGTH;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use crate::net::buffers::{Buffers, Room};
+use crate::net::codings::{Coding, DecodeError};
+use crate::net::shares::Taken;
 use crate::problem::Problem;
+
+/// The maximum number of bytes that are skipped of a body that nobody wants.
+const SKIPPED: usize = 64 * 1024;
 
 /// The limits of a body as it is sent.
 #[derive(Clone, Copy, Debug)]
@@ -33,21 +38,25 @@ pub(crate) trait RequestBody: Send {
     /// Polls for the next part of the body.
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>>;
 
-    /// Reads and discards the rest in the background, up to `at_most` bytes and for at most a second. A connection that
-    /// is closed with unread bytes is reset, and a client that sends everything before it reads would lose the answer.
-    fn discard(&mut self, at_most: usize);
+    /// Skips what has arrived of the rest of the body, without waiting for more of it, and lets go of the body. Returns
+    /// whether the whole body has arrived: if not, the connection cannot be used for another request.
+    fn poll_whole(&mut self, context: &mut Context<'_>) -> bool;
 }
 
 /// The connection ended before the body did.
 #[derive(Debug)]
 pub(crate) struct BrokeOff;
 
-/// A body as a stream; empty once it is discarded.
-pub(crate) struct Chunks<S>(Option<S>);
+/// A body as a stream.
+pub(crate) struct Chunks<S> {
+    /// `None` once the body has ended or nobody wants it.
+    stream: Option<S>,
+    is_whole: bool,
+}
 
 impl<S> Chunks<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self(Some(stream))
+        Self { stream: Some(stream), is_whole: false }
     }
 }
 
@@ -56,47 +65,84 @@ where
     S: Stream<Item = Result<Bytes, BrokeOff>> + Send + Unpin + 'static,
 {
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>> {
-        match &mut self.0 {
-            Some(stream) => stream.poll_next_unpin(context),
-            None => Poll::Ready(None),
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let chunk = ready!(stream.poll_next_unpin(context));
+        if !matches!(chunk, Some(Ok(_))) {
+            self.stream = None;
+            self.is_whole = chunk.is_none();
         }
+        Poll::Ready(chunk)
     }
 
-    fn discard(&mut self, at_most: usize) {
-        let Some(mut stream) = self.0.take() else { return };
-        tokio::spawn(async move {
-            let deadline = Instant::now() + Duration::from_secs(1);
-            let mut discarded = 0;
-            while let Ok(Some(Ok(chunk))) = timeout_at(deadline, stream.next()).await {
-                discarded += chunk.len();
-                if discarded > at_most {
-                    break;
-                }
+    fn poll_whole(&mut self, context: &mut Context<'_>) -> bool {
+        let mut skipped = 0;
+        while let Poll::Ready(Some(Ok(chunk))) = self.poll_chunk(context) {
+            skipped += chunk.len();
+            if skipped > SKIPPED {
+                break;
             }
-        });
+        }
+        self.stream = None;
+        self.is_whole
     }
 }
 
-/// Reads a whole body. It counts as held in memory until the [`Room`] is dropped.
+/// Does what [`RequestBody::poll_whole`] says.
+pub(crate) async fn is_whole(body: &mut impl RequestBody) -> bool {
+    poll_fn(|context| Poll::Ready(body.poll_whole(context))).await
+}
+
+/// What a body that is decoded on the thread that reads it can have at most, in bytes.
+const DECODED_HERE: usize = 1 << 20;
+
+/// Reads a whole body into `room`, and decodes it. It counts as held in memory until the room is given back.
 pub(crate) async fn read(
     body: &mut dyn RequestBody,
     headers: &HeaderMap,
     limits: BodyLimits,
-    buffers: &Buffers,
-) -> Result<(Vec<u8>, Room), Problem> {
+    room: Taken,
+) -> Result<(Vec<u8>, Taken), Problem> {
+    let coding = Coding::of_body(headers).map_err(|()| Problem::unknown_coding())?;
+    let (sent, room) = read_as_sent(body, headers, limits, room).await?;
+    match coding {
+        None => Ok((sent, room)),
+        Some(coding) if limits.bytes <= DECODED_HERE => decode(coding, &sent, limits, room),
+        Some(coding) => spawn_blocking(move || decode(coding, &sent, limits, room))
+            .await
+            .map_err(Problem::internal)?,
+    }
+}
+
+fn decode(
+    coding: Coding,
+    sent: &[u8],
+    limits: BodyLimits,
+    mut room: Taken,
+) -> Result<(Vec<u8>, Taken), Problem> {
+    let decoded = coding.decode(sent, limits.bytes, |more| room.grow(more).is_ok());
+    let decoded = decoded.map_err(|wrong| match wrong {
+        DecodeError::Invalid => Problem::wrong_coding(),
+        DecodeError::TooLong => Problem::decoded_body_too_large(limits.bytes),
+        DecodeError::NoRoom => Problem::no_room(),
+    })?;
+    room.shrink_to(decoded.len());
+    Ok((decoded, room))
+}
+
+async fn read_as_sent(
+    body: &mut dyn RequestBody,
+    headers: &HeaderMap,
+    limits: BodyLimits,
+    mut room: Taken,
+) -> Result<(Vec<u8>, Taken), Problem> {
     let deadline = Instant::now() + limits.time;
     let announced = announced_length(headers);
     if announced.is_some_and(|length| length > limits.bytes as u64) {
-        // A client that waits for '100 Continue' has sent nothing of its body.
-        if !headers.contains_key(EXPECT) {
-            body.discard(limits.bytes);
-        }
         return Err(Problem::body_too_large(limits.bytes));
     }
     let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
     // A client can announce more than it sends.
     let mut whole = Vec::with_capacity(announced.min(64 * 1024));
-    let mut room = buffers.body();
     loop {
         let next = poll_fn(|context| body.poll_chunk(context));
         let chunk = match timeout_at(deadline, next).await {
@@ -106,13 +152,9 @@ pub(crate) async fn read(
             Ok(Some(Ok(chunk))) => chunk,
         };
         if chunk.len() > limits.bytes - whole.len() {
-            body.discard(limits.bytes);
             return Err(Problem::body_too_large(limits.bytes));
         }
-        if let Err(full) = room.grow(chunk.len()) {
-            body.discard(limits.bytes);
-            return Err(full);
-        }
+        room.grow(chunk.len()).map_err(|_| Problem::no_room())?;
         whole.extend_from_slice(&chunk);
     }
 }

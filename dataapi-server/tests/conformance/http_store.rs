@@ -193,6 +193,7 @@ fn event(entry: &Value, shown: &Value) -> Event {
         kind: kind.expect("a kind"),
         date: date(&shown["date"]),
         evidence: evidence(shown),
+        hides_evidence: shown.get("evidence_hidden").is_some(),
         hash: string(&entry["hash"]).parse().expect("a hash"),
     }
 }
@@ -409,7 +410,15 @@ impl Dialogs for HttpStore {
 
 #[async_trait]
 impl Ledger for HttpStore {
-    async fn events(&self, after: &Positions, limit: Limit) -> Result<Vec<Event>, StoreError> {
+    async fn events(
+        &self,
+        after: &Positions,
+        limit: Limit,
+        reach: &Reach,
+    ) -> Result<Vec<Event>, StoreError> {
+        if !reach.is_all() {
+            return self.behind.events(after, limit, reach).await;
+        }
         let answer = self.get(&format!("/changes?after={after}&limit={}", limit.get())).await?.body;
         let events = answer["events"].as_array().expect("events");
         Ok(events.iter().map(|shown| event(shown, shown)).collect())

@@ -6,6 +6,7 @@ use dataapi_server::Config;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
+use crate::keys::{secret, with_keys};
 use crate::server::{Server, ask, memory, raw, read};
 
 #[tokio::test]
@@ -124,7 +125,7 @@ async fn a_large_body_is_413_announced_or_not() {
 
     let chunked = |body: &str| {
         format!(
-            "POST /data/c/chunked HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "POST /data/c/chunked HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
             body.len()
         )
@@ -138,7 +139,7 @@ async fn a_large_body_is_413_announced_or_not() {
     for announcement in
         ["content-length: 99999999999\r\n", "content-length: 20000\r\nexpect: 100-continue\r\n"]
     {
-        let head = format!("POST /data/c/d HTTP/1.1\r\nhost: x\r\n{announcement}\r\n");
+        let head = format!("POST /data/c/d HTTP/1.1\r\nhost: localhost\r\n{announcement}\r\n");
         let answer = raw(server.address, head.as_bytes()).await;
         assert_eq!(answer.status, 413, "{announcement}");
         assert_eq!(answer.header("connection"), Some("close"));
@@ -147,10 +148,48 @@ async fn a_large_body_is_413_announced_or_not() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_gets_an_early_answer() {
+    let (server, _) = with_keys().await;
+    let body = vec![b'x'; 12 << 20];
+    for (status, method, target, number) in [
+        (413, "POST", "/data/c/d", Some(0)),
+        (401, "POST", "/data/c/d", None),
+        (403, "POST", "/data/c/d", Some(2)),
+        (404, "POST", "/nowhere", None),
+        (405, "PUT", "/data/", None),
+        (200, "GET", "/health/live", None),
+    ] {
+        let key = number.map(|number| format!("authorization: Bearer {}\r\n", secret(number)));
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nhost: localhost\r\n{}content-length: {}\r\n\r\n",
+            key.unwrap_or_default(),
+            body.len()
+        );
+        let mut connection = server.connect().await;
+        connection.write_all(head.as_bytes()).await.expect("the head");
+        connection.write_all(&body).await.expect("the whole body");
+        let answer = read(&mut connection).await;
+        assert_eq!(answer.status, status, "{method} {target}");
+        assert_eq!(answer.header("connection"), Some("close"), "{method} {target}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_whose_body_has_arrived_leaves_its_connection_open() {
+    let (server, _) = with_keys().await;
+    let refused = "POST /data/c/d HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\nabc";
+    let last = "GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let answers = raw(server.address, format!("{refused}{refused}{last}").as_bytes()).await;
+    assert_eq!(answers.status, 401);
+    let rest = String::from_utf8_lossy(&answers.body).into_owned();
+    assert!(rest.contains("HTTP/1.1 401") && rest.ends_with(r#"{"status":"ok"}"#), "{rest}");
+}
+
+#[tokio::test]
 async fn a_body_that_never_ends_is_cut_at_the_limit() {
     let server = Server::memory().await;
     let mut connection = server.connect().await;
-    let head = b"POST /data/c/d HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = b"POST /data/c/d HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
     connection.write_all(head).await.expect("the head");
     let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
     // The loop ends when the server closes the connection.
@@ -169,7 +208,7 @@ async fn a_body_that_stalls_is_given_up() {
     let server = Server::start(memory(), config).await;
     for part in [&b""[..], b"{\"text\":"] {
         let mut connection = server.connect().await;
-        let head = b"POST /data/c/d HTTP/1.1\r\nhost: x\r\ncontent-length: 30\r\n\r\n";
+        let head = b"POST /data/c/d HTTP/1.1\r\nhost: localhost\r\ncontent-length: 30\r\n\r\n";
         connection.write_all(head).await.expect("the head");
         connection.write_all(part).await.expect("a part");
         let answer = read(&mut connection).await;
@@ -188,7 +227,8 @@ async fn a_body_that_breaks_off_stores_nothing() {
             "transfer-encoding: chunked" => format!("{:x}\r\n{whole}\r\n", whole.len()),
             _ => whole.to_owned(),
         };
-        let request = format!("POST /data/c/d HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n{body}");
+        let request =
+            format!("POST /data/c/d HTTP/1.1\r\nhost: localhost\r\n{framing}\r\n\r\n{body}");
         connection.write_all(request.as_bytes()).await.expect("a request");
         drop(connection);
     }
@@ -205,8 +245,9 @@ async fn a_client_that_closes_its_half_gets_its_answer() {
     let whole = r#"{"text":"x","language":"en"}"#;
     for (length, status, kind) in [(99, 400, Some("not-json")), (28, 201, None)] {
         let mut connection = server.connect().await;
-        let head =
-            format!("POST /data/c/d HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+        let head = format!(
+            "POST /data/c/d HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
+        );
         connection.write_all(head.as_bytes()).await.expect("the head");
         connection.write_all(whole.as_bytes()).await.expect("the body");
         connection.shutdown().await.expect("a half closed");
@@ -219,9 +260,9 @@ async fn a_client_that_closes_its_half_gets_its_answer() {
 #[tokio::test]
 async fn a_connection_is_used_again_after_a_refusal() {
     let server = Server::memory().await;
-    let requests = "POST /data/c/d HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n{{{\
-                    GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n\
-                    GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let requests = "POST /data/c/d HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\n{{{\
+                    GET /nowhere HTTP/1.1\r\nhost: localhost\r\n\r\n\
+                    GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let answers = raw(server.address, requests.as_bytes()).await;
     assert_eq!(answers.status, 400);
     let rest = String::from_utf8_lossy(&answers.body).into_owned();

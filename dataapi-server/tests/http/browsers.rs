@@ -2,7 +2,8 @@
 
 use dataapi_server::Config;
 
-use crate::server::{Answer, DIALOG, Server, ask, memory};
+use crate::keys::{secret, with_keys};
+use crate::server::{Answer, DIALOG, Server, ask, memory, raw};
 
 const CONSOLE: &str = "https://console.example";
 
@@ -37,7 +38,7 @@ async fn a_page_of_another_site_changes_and_reads_nothing() {
             assert_eq!(preflight.header("access-control-allow-origin"), None);
         }
         assert_eq!(server.store.stats().await.expect("counts").consented, 1);
-        let own = from(&server, "http://x", "GET", "/data/", "").await;
+        let own = from(&server, "http://localhost", "GET", "/data/", "").await;
         assert_eq!(own.status, 200, "the server's own page is accepted");
     }
 }
@@ -66,6 +67,88 @@ async fn a_page_of_a_configured_origin_may_ask() {
     assert_eq!(from(&server, CONSOLE, "DELETE", "/customers/anna", "").await.status, 200);
 }
 
+/// Requests that read or write data, or tell something about the server.
+const ANY: [(&str, &str, &str); 12] = [
+    ("GET", "/data/", ""),
+    ("GET", "/data/anna/d", ""),
+    ("GET", "/changes?dialogs=true", ""),
+    ("GET", "/stats", ""),
+    ("GET", "/metrics", ""),
+    ("GET", "/version", ""),
+    ("GET", "/openapi.json", ""),
+    ("GET", "/docs/", ""),
+    ("GET", "/health/live", ""),
+    ("POST", "/data/anna/new", DIALOG),
+    ("POST", "/consents/d", "false"),
+    ("DELETE", "/customers/anna", ""),
+];
+
+async fn at(server: &Server, host: &str, more: &str, request: (&str, &str, &str)) -> Answer {
+    let ((method, target, body), length) = (request, request.2.len());
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{more}\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    raw(server.address, request.as_bytes()).await
+}
+
+#[tokio::test]
+async fn without_keys_only_names_of_this_machine_are_answered() {
+    for server in [Server::memory().await, with_console().await] {
+        server.consented("anna", "d", "en", "secret").await;
+        let port = server.address.port();
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "[fe80::1]", "0.0.0.0"] {
+            for host in [host.to_owned(), format!("{host}:{port}")] {
+                for request in ANY {
+                    // A page at this name counts as the server's own.
+                    for more in ["", &format!("origin: http://{host}\r\n")] {
+                        let answer = at(&server, &host, more, request).await;
+                        assert_eq!(answer.status, 403, "{host}: {request:?}");
+                        assert_eq!(answer.problem(), "host-refused");
+                        assert!(answer.text().contains("dataapi key create"), "it says what to do");
+                    }
+                }
+            }
+        }
+        assert_eq!(server.store.stats().await.expect("counts").consented, 1, "nothing was done");
+        for host in ["localhost", "LOCALHOST.", "db.localhost", "127.0.0.1", "127.8.8.8", "[::1]"] {
+            for host in [host.to_owned(), format!("{host}:{port}")] {
+                let answer = at(&server, &host, "", ("GET", "/data/", "")).await;
+                assert_eq!(answer.status, 200, "{host}");
+            }
+        }
+    }
+    let (server, _) = with_keys().await;
+    let reader = format!("authorization: Bearer {}\r\n", secret(2));
+    let answer = at(&server, "dialogs.example", &reader, ("GET", "/data/", "")).await;
+    assert_eq!(answer.status, 200, "with keys the name does not matter");
+}
+
+#[tokio::test]
+async fn without_keys_what_a_browser_marks_as_from_another_site_is_refused() {
+    let server = with_console().await;
+    server.consented("anna", "d", "en", "secret").await;
+    let foreign = "sec-fetch-site: same-site\r\norigin: http://localhost:3000\r\n";
+    for more in ["sec-fetch-site: cross-site\r\n", foreign] {
+        for request in ANY {
+            let answer = at(&server, "localhost", more, request).await;
+            assert_eq!(answer.status, 403, "{more}: {request:?}");
+            assert_eq!(answer.problem(), "origin-refused", "{more}: {request:?}");
+        }
+    }
+    assert_eq!(server.store.stats().await.expect("counts").consented, 1, "nothing was done");
+    let console = format!("sec-fetch-site: cross-site\r\norigin: {CONSOLE}\r\n");
+    for more in [
+        "sec-fetch-site: none\r\n",
+        "sec-fetch-site: same-origin\r\norigin: http://localhost\r\n",
+        "sec-fetch-site: same-site\r\n",
+        &console,
+    ] {
+        let answer = at(&server, "localhost", more, ("GET", "/data/", "")).await;
+        assert_eq!(answer.status, 200, "{more}");
+    }
+}
+
 #[tokio::test]
 async fn every_answer_is_marked_as_data_and_names_no_software() {
     let server = Server::memory().await;
@@ -75,6 +158,8 @@ async fn every_answer_is_marked_as_data_and_names_no_software() {
     {
         let answer = server.get(target).await;
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
+        let policy = answer.header("cross-origin-resource-policy");
+        assert_eq!(policy, Some("same-origin"), "{target}");
         let policy = answer.header("content-security-policy").unwrap_or_default();
         assert!(policy.contains("default-src 'none'"), "{target}: {policy}");
         assert!(policy.contains("frame-ancestors 'none'"), "{target}: {policy}");

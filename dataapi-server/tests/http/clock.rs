@@ -125,8 +125,7 @@ async fn who_waits_is_kept_waiting_by_no_jump_and_cut_by_none() {
     let clock = ManualClock::default();
     let server = start(folder.path(), &clock, Config::default()).await;
     let mut begun = server.connect().await;
-    let head =
-        "POST /data/c/slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 28\r\n\r\n";
+    let head = "POST /data/c/slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 28\r\n\r\n";
     begun.write_all(head.as_bytes()).await.expect("the head is sent");
     let waiting = server.get("/changes?wait=60s");
     let mut waiting = std::pin::pin!(waiting);

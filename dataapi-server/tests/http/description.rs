@@ -73,7 +73,7 @@ async fn each_operation_tells_its_statuses_and_all_refusals_are_problems() {
     };
     assert_eq!(
         statuses("/data/{customerId}/{dialogId}", "post"),
-        ["201", "400", "401", "403", "408", "409", "410", "413", "422", "429", "500", "503"]
+        ["201", "400", "401", "403", "408", "409", "410", "413", "415", "422", "429", "500", "503"]
     );
     assert_eq!(statuses("/data/", "get"), ["200", "400", "401", "403", "429", "500", "503"]);
     assert_eq!(statuses("/health/live", "get"), ["200", "500", "503"]);

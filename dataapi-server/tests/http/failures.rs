@@ -113,7 +113,7 @@ async fn what_takes_too_long_is_503_or_where_it_writes_the_end_of_the_connection
     for (method, target, body) in REQUESTS {
         let length = body.len();
         let request = format!(
-            "{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         let mut connection = server.connect().await;
         connection.write_all(request.as_bytes()).await.expect("it is sent");
@@ -133,7 +133,7 @@ async fn what_takes_too_long_is_503_or_where_it_writes_the_end_of_the_connection
 /// Whether a request for data is answered. If not, it was admitted and waits for the store.
 async fn is_answered(server: &Server, waiting: &mut Vec<TcpStream>) -> bool {
     let mut connection = server.connect().await;
-    let request = b"GET /data/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let request = b"GET /data/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     connection.write_all(request).await.expect("it is sent");
     let answer = timeout(Duration::from_millis(200), read(&mut connection)).await;
     let Ok(answer) = answer else {
@@ -164,7 +164,7 @@ async fn more_requests_than_are_answered_at_once_are_told_to_come_back() {
 #[tokio::test]
 async fn a_client_that_is_slow_to_send_takes_no_place() {
     let server = Server::start(memory(), Config { max_in_flight: 1, ..Config::default() }).await;
-    let head = b"POST /data/anna/slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+    let head = b"POST /data/anna/slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                  content-length: 31\r\n\r\n{";
     let mut slow = Vec::new();
     for _ in 0..3 {

@@ -11,14 +11,18 @@ mod patience;
 #[path = "../support/server.rs"]
 mod server;
 
+mod access_log;
 mod bodies;
 mod browsers;
 mod changes;
 mod clock;
+mod codings;
 mod description;
 mod failures;
 mod limits;
+mod memory;
 mod pages;
+mod proxies;
 mod roles;
 mod shutdown;
 mod smuggling;
@@ -26,4 +30,6 @@ mod status;
 mod telemetry;
 mod tls;
 mod tokens;
+mod unknown_roles;
 mod version;
+mod waiting;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dataapi_core::{Clock, ConsentState, Grant, NewKey, Reach};
+use dataapi_core::{Audit, Clock, ConsentState, Decision, Grant, NewKey, Reach};
+use dataapi_wire as wire;
 
 use crate::keys::{ROLES, becomes, key, secret, with, with_keys};
 use crate::server::{Answer, DIALOG, Server, ask};
@@ -25,7 +26,7 @@ const ROUTES: [Route; 20] = [
     ("GET", "/customers/anna/data", "", Some(&["subject"])),
     ("DELETE", "/data/anna/d", "", Some(&["subject"])),
     ("DELETE", "/customers/anna", "", Some(&["subject"])),
-    ("GET", "/metrics", "", Some(&[])),
+    ("GET", "/metrics", "", Some(&["metrics"])),
     ("GET", "/health/live", "", None),
     ("GET", "/health/ready", "", None),
     ("GET", "/version", "", None),
@@ -57,7 +58,7 @@ async fn each_role_opens_the_contracts_routes_and_no_other() {
                 } else {
                     assert_eq!(answer.status, 403, "{what}");
                     let challenge = answer.header("www-authenticate").expect("a challenge");
-                    let needed = roles.first().unwrap_or(&"admin");
+                    let needed = roles[0];
                     assert!(challenge.contains("error=\"insufficient_scope\""), "{what}");
                     assert!(challenge.contains(&format!("scope=\"{needed}\"")), "{what}");
                     if method != "HEAD" {
@@ -266,5 +267,81 @@ async fn a_bound_key_pages_through_its_own_dialogs_also_when_a_page_is_kept_read
         let events = changes["events"].as_array().expect("events");
         assert_eq!(events.len(), 4, "every key gets every event");
         assert_eq!(events.iter().filter(|event| event.get("dialog").is_some()).count(), dialogs);
+    }
+}
+
+/// Decides on a dialog, with evidence that names it.
+async fn decided(server: &Server, dialog: &str, consent: bool) {
+    let evidence = dataapi_core::Evidence::parse(
+        Some(format!("notice of {dialog}")),
+        Some(format!("method of {dialog}")),
+        Some(format!("locale of {dialog}")),
+    );
+    let decision = if consent { Decision::Granted } else { Decision::Withdrawn };
+    let id = dialog.parse().expect("an id");
+    let receipt = server.store.decide(id, decision, evidence.expect("evidence")).await;
+    receipt.expect("a decision");
+}
+
+#[tokio::test]
+async fn a_bound_key_sees_the_evidence_of_its_own_dialogs_alone_and_every_event_follows() {
+    let server = bound().await;
+    for dialog in ["shop-anna-pending", "bank-anna-pending"] {
+        decided(&server, dialog, true).await;
+    }
+    decided(&server, "shop-anna-en", false).await;
+    decided(&server, "bank-anna-de", false).await;
+    let head = server.store.ledger_head().await.expect("a head");
+    for target in ["/changes", "/changes?dialogs=true", "/v1/changes?limit=1000"] {
+        let answer = with(&server, 1, "GET", target, "").await;
+        for word in ["notice", "method", "locale"] {
+            let own = format!("{word} of shop-anna-pending");
+            assert_eq!(answer.text().matches(&own).count(), 1, "{target}: {answer:?}");
+            assert_eq!(answer.text().matches(&format!("{word} of")).count(), 1, "{target}");
+        }
+        let changes: wire::Changes<'_> = serde_json::from_slice(&answer.body).expect("changes");
+        let mut audit = Audit::new(Some(head.clone())).taking_hidden();
+        for event in changes.events {
+            audit.check(&event.into_domain().expect("a change").event).expect("it follows");
+        }
+        // The grant of the bank's dialog, and both withdrawals.
+        assert_eq!(audit.hidden(), 3, "{target}");
+        assert_eq!(audit.finish().expect("they lead to the head"), head);
+    }
+}
+
+#[tokio::test]
+async fn a_bound_key_gets_no_evidence_of_a_dialog_that_is_gone() {
+    let server = bound().await;
+    decided(&server, "bank-anna-pending", true).await;
+    let foreign = with(&server, 1, "GET", "/consents/bank-anna-pending/receipt", "").await;
+    assert_eq!(foreign.status, 404);
+    decided(&server, "bank-anna-pending", false).await;
+    let state = with(&server, 1, "GET", "/consents/bank-anna-pending", "").await.json();
+    assert_eq!(state["consent"], "withdrawn");
+    for (method, target, body) in [
+        ("GET", "/consents/bank-anna-pending/receipt", ""),
+        ("POST", "/consents/bank-anna-pending", "false"),
+        ("POST", "/consents/bank-anna-pending", r#"{"consent":false,"notice":"a guess"}"#),
+    ] {
+        let answer = with(&server, 1, method, target, body).await;
+        assert_eq!(answer.status, 200, "{method} {target}: {answer:?}");
+        assert!(!answer.text().contains(" of bank"), "{method} {target}: {answer:?}");
+        let receipt = answer.json();
+        assert_eq!(receipt["evidence_hidden"], true, "{method} {target}: {receipt}");
+        assert_eq!(receipt["ledger"]["kind"], "withdrawn");
+        assert_eq!(receipt["ledger"]["hash"].as_str().map(str::len), Some(64));
+    }
+    assert_eq!(with(&server, 1, "POST", "/consents/bank-anna-pending", "true").await.status, 409);
+
+    // A tenant's own withdrawal, sent again, gets its first receipt.
+    let withdrawal = r#"{"consent":false,"notice":"v3","method":"button"}"#;
+    let mut first = None;
+    for _ in 0..2 {
+        let answer = with(&server, 1, "POST", "/consents/shop-anna-de", withdrawal).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["notice"], "v3");
+        assert!(answer.json().get("evidence_hidden").is_none());
+        assert_eq!(first.get_or_insert_with(|| answer.text().to_owned()), answer.text());
     }
 }

@@ -12,7 +12,8 @@ use crate::patience::PATIENCE;
 use crate::server::{Answer, DIALOG, Server, memory};
 
 /// The request that is hidden in others. It would make a dialog readable.
-const HIDDEN: &str = "POST /consents/victim HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\ntrue";
+const HIDDEN: &str =
+    "POST /consents/victim HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\ntrue";
 
 /// Starts a server that closes no slow connection, with a pending dialog.
 async fn server() -> Server {
@@ -72,9 +73,11 @@ fn statuses(answers: &[Answer]) -> Vec<u16> {
 async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
     let server = server().await;
     let post = |headers: &str, rest: &str| {
-        format!("POST /consents/other HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n{rest}{HIDDEN}")
+        format!(
+            "POST /consents/other HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n{rest}{HIDDEN}"
+        )
     };
-    let get = |line: &str| format!("{line}\r\nhost: x\r\n\r\n{HIDDEN}");
+    let get = |line: &str| format!("{line}\r\nhost: localhost\r\n\r\n{HIDDEN}");
     let many = (0..200).fold(String::new(), |mut headers, number| {
         let _ = write!(headers, "x-{number}: 1\r\n");
         headers
@@ -140,7 +143,7 @@ async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
         // Too many or too long headers, or too long a target.
         (post(&format!("{many}content-length: 4"), "true"), 431),
         (post(&format!("x: {}", "y".repeat(1 << 20)), ""), 431),
-        (get(&format!("GET /data/?cursor={} HTTP/1.1", "y".repeat(70_000))), 414),
+        (get(&format!("GET /data/?cursor={} HTTP/1.1", "y".repeat(70_000))), 431),
     ] {
         let answers = refused(&server, request.as_bytes()).await;
         let what = &request[..request.len().min(200)];
@@ -161,8 +164,9 @@ async fn a_length_beside_chunks_is_not_looked_at_and_nothing_after_it_is_read() 
             format!("content-length: {length}\r\ntransfer-encoding: chunked"),
             format!("transfer-encoding: chunked\r\ncontent-length: {length}"),
         ] {
-            let request =
-                format!("POST /consents/d HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n{body}{HIDDEN}");
+            let request = format!(
+                "POST /consents/d HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n{body}{HIDDEN}"
+            );
             let answers = refused(&server, request.as_bytes()).await;
             assert_eq!(statuses(&answers), [404], "{headers}: a decision on an unknown dialog");
             assert_eq!(answers[0].problem(), "not-found", "{headers}");
@@ -175,7 +179,7 @@ async fn a_length_beside_chunks_is_not_looked_at_and_nothing_after_it_is_read() 
 async fn a_request_within_a_body_is_a_body() {
     let server = server().await;
     let length = HIDDEN.len();
-    let next = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+    let next = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
     for (line, status) in [
         ("GET /health/live", 200),
         ("GET /data/", 200),
@@ -199,7 +203,7 @@ async fn a_request_within_a_body_is_a_body() {
                 "transfer-encoding: gzip, chunked\r\n\r\n{length:x};a=b\r\n{HIDDEN}\r\n0\r\n\r\n"
             ),
         ] {
-            let request = format!("{line} HTTP/1.1\r\nhost: x\r\n{body}{next}");
+            let request = format!("{line} HTTP/1.1\r\nhost: localhost\r\n{body}{next}");
             let answers = answered(&server, request.as_bytes()).await;
             let found = statuses(&answers);
             let is_closed = answers[0].header("connection") == Some("close");
@@ -216,9 +220,11 @@ async fn requests_in_one_packet_are_answered_in_their_order() {
     let server = server().await;
     let post = |target: &str, body: &str| {
         let length = body.len();
-        format!("POST {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
+        format!(
+            "POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
     };
-    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let requests = [
         get("/data/anna/victim"),
         post("/data/anna/d", DIALOG),
@@ -239,33 +245,78 @@ async fn what_is_odd_but_clear_is_read_in_one_way() {
     let server = server().await;
     server.consented("anna", "d", "en", "t").await;
     for (request, expected) in [
-        ("GET http://other/data/ HTTP/1.1\r\nhost: x\r\n\r\n", 200),
-        ("GET http://user@other:1/v1/data/?limit=1 HTTP/1.1\r\nhost: x\r\n\r\n", 200),
-        ("GET http://other HTTP/1.1\r\nhost: x\r\n\r\n", 404),
-        ("OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", 404),
-        ("GET * HTTP/1.1\r\nhost: x\r\n\r\n", 404),
-        ("CONNECT /data/ HTTP/1.1\r\nhost: x\r\n\r\n", 405),
-        ("CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 404),
-        // The host does not matter.
-        ("GET /data/ HTTP/1.1\r\n\r\n", 200),
-        ("GET /data/ HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 200),
+        // The host of a whole URL counts (RFC 9112, section 3.2.2).
+        ("GET http://localhost/data/ HTTP/1.1\r\nhost: localhost\r\n\r\n", 200),
+        ("GET http://127.0.0.1:1/v1/data/?limit=1 HTTP/1.1\r\nhost: other\r\n\r\n", 200),
+        ("GET http://localhost HTTP/1.1\r\nhost: localhost\r\n\r\n", 404),
+        ("GET http://other/data/ HTTP/1.1\r\nhost: localhost\r\n\r\n", 403),
+        ("OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n", 404),
+        ("GET * HTTP/1.1\r\nhost: localhost\r\n\r\n", 404),
+        ("CONNECT /data/ HTTP/1.1\r\nhost: localhost\r\n\r\n", 405),
+        ("CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n\r\n", 404),
+        ("GET /data/ HTTP/1.1\r\nhost:   localhost  \r\n\r\n", 200),
         ("GET /data/ HTTP/1.0\r\n\r\n", 200),
         // A line can end with a bare line feed (RFC 9112, section 2.2).
-        ("GET /data/ HTTP/1.1\nhost: x\n\n", 200),
-        ("\r\nGET /data/ HTTP/1.1\r\nhost: x\r\n\r\n", 200),
-        ("get /data/ HTTP/1.1\r\nhost: x\r\n\r\n", 405),
-        ("TRACE /data/ HTTP/1.1\r\nhost: x\r\n\r\n", 405),
-        ("GET /data/ HTTP/1.1\r\nhost: x\r\nx-http-method-override: DELETE\r\n\r\n", 200),
-        ("GET /data/anna/d HTTP/1.1\r\nhost: x\r\nx-http-method: DELETE\r\n\r\n", 200),
-        ("GET /data/ HTTP/1.1\r\nhost: x\r\nx-original-url: /nowhere\r\n\r\n", 200),
-        ("GET /data/ HTTP/1.1\r\nhost: x\r\nx-rewrite-url: /nowhere\r\n\r\n", 200),
-        ("GET /data/ HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n", 200),
+        ("GET /data/ HTTP/1.1\nhost: localhost\n\n", 200),
+        ("\r\nGET /data/ HTTP/1.1\r\nhost: localhost\r\n\r\n", 200),
+        ("get /data/ HTTP/1.1\r\nhost: localhost\r\n\r\n", 405),
+        ("TRACE /data/ HTTP/1.1\r\nhost: localhost\r\n\r\n", 405),
+        ("GET /data/ HTTP/1.1\r\nhost: localhost\r\nx-http-method-override: DELETE\r\n\r\n", 200),
+        ("GET /data/anna/d HTTP/1.1\r\nhost: localhost\r\nx-http-method: DELETE\r\n\r\n", 200),
+        ("GET /data/ HTTP/1.1\r\nhost: localhost\r\nx-original-url: /nowhere\r\n\r\n", 200),
+        ("GET /data/ HTTP/1.1\r\nhost: localhost\r\nx-rewrite-url: /nowhere\r\n\r\n", 200),
+        (
+            "GET /data/ HTTP/1.1\r\nhost: localhost\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
+            200,
+        ),
     ] {
         let answers = answered(&server, request.as_bytes()).await;
         assert_eq!(statuses(&answers), [expected], "{request:?}");
     }
     assert_eq!(server.get("/data/anna/d").await.status, 200, "the dialog was not erased");
     assert!(is_still_pending(&server).await);
+}
+
+#[tokio::test]
+async fn a_request_names_exactly_one_valid_host_or_its_connection_is_closed() {
+    let console = "https://console.example";
+    let cors_origins = vec![console.parse().expect("a header")];
+    let config = Config { head_timeout: PATIENCE * 10, cors_origins, ..Config::default() };
+    let (keyless, (with_keys, _)) = (Server::start(memory(), config).await, with_keys().await);
+    let preflight = format!("origin: {console}\r\naccess-control-request-method: POST\r\n");
+    for server in [&keyless, &with_keys] {
+        for hosts in [
+            "",
+            "host: localhost\r\nhost: localhost\r\n",
+            "host: localhost\r\nhost: other\r\n",
+            "host:\r\n",
+            "host: \r\n",
+            "host: localhost, other\r\n",
+            "host: local host\r\n",
+            "host: localhost/\r\n",
+            "host: user@localhost\r\n",
+            "host: localhost:x\r\n",
+            "host: localhost:65536\r\n",
+            "host: [::1\r\n",
+            "host: local\u{e9}\r\n",
+        ] {
+            for line in
+                ["GET /data/", "GET /health/live", "GET http://localhost/stats", "GET /nowhere"]
+            {
+                let request = format!("{line} HTTP/1.1\r\n{hosts}\r\n{HIDDEN}");
+                let answers = refused(server, request.as_bytes()).await;
+                assert_eq!(statuses(&answers), [400], "{request:?}");
+                assert_eq!(answers[0].problem(), "bad-host", "{request:?}");
+            }
+            let request = format!("OPTIONS /data/ HTTP/1.1\r\n{hosts}{preflight}\r\n{HIDDEN}");
+            let answers = refused(server, request.as_bytes()).await;
+            assert_eq!(statuses(&answers), [400], "{request:?}");
+        }
+        let two = "GET /data/ HTTP/1.0\r\nhost: localhost\r\nhost: localhost\r\n\r\n";
+        assert_eq!(statuses(&refused(server, two.as_bytes()).await), [400]);
+        let user = "GET http://user@localhost/data/ HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        assert_eq!(statuses(&refused(server, user.as_bytes()).await), [400]);
+    }
 }
 
 /// Spellings of paths that some servers take for another path.

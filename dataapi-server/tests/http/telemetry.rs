@@ -45,7 +45,7 @@ async fn metrics_count_by_template_and_hold_no_ids() {
     server.ask("MARKER", "/stats", "").await;
     let answer = server.get("/metrics").await;
     let text = answer.text();
-    assert!(answer.header("content-type").expect("a type").starts_with("application/openmetrics"));
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert!(!text.contains("MARKER"), "{text}");
     for line in [
         r#"dataapi_http_requests_total{route="/data/{customerId}/{dialogId}",method="POST",status="201"} 1"#,
@@ -63,11 +63,77 @@ async fn metrics_count_by_template_and_hold_no_ids() {
         "dataapi_commit_queue_depth 0",
         "dataapi_commit_queue_capacity 0",
         "dataapi_oldest_unscrubbed_erasure_seconds 0.0",
+        "dataapi_access_log_lost_lines_total 0",
+        "dataapi_access_log_failing 0",
     ] {
         assert!(text.lines().any(|given| given == line), "{line} is missing in\n{text}");
     }
+    let accept = "accept: application/openmetrics-text\r\n";
+    let answer = ask(server.address, "GET", "/metrics", accept, b"").await;
+    let text = answer.text();
+    assert!(!text.contains("MARKER"), "{text}");
     assert!(text.ends_with("# EOF\n"));
     assert_eq!(text.matches("# EOF").count(), 1);
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_the_client_asks_for() {
+    let server = Server::memory().await;
+    server.get("/stats").await;
+    // What Prometheus 2 and 3 send, and what curl sends.
+    let prometheus_2 = "application/openmetrics-text;version=1.0.0,\
+        application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+        application/openmetrics-text;version=0.0.1;q=0.5,\
+        text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    for (accept, is_open_metrics) in [
+        ("", false),
+        ("accept: */*\r\n", false),
+        ("accept: text/plain;version=0.0.4\r\n", false),
+        ("accept: text/plain, application/openmetrics-text;q=0.5\r\n", false),
+        ("accept: application/openmetrics-text;q=0\r\n", false),
+        ("accept: application/openmetrics-text; version=2.0.0\r\n", false),
+        ("accept: application/json\r\n", false),
+        ("accept: Application/OpenMetrics-Text; Version=\"1.0.0\"\r\n", true),
+        ("accept: text/plain;q=0.5\r\naccept: application/openmetrics-text\r\n", true),
+        (&format!("accept: {prometheus_2}\r\n"), true),
+        (&format!("accept: {prometheus_3}\r\n"), true),
+    ] {
+        let answer = ask(server.address, "GET", "/metrics", accept, b"").await;
+        assert_eq!(answer.status, 200, "{accept}");
+        let kind = answer.header("content-type").expect("a type");
+        let text = answer.text();
+        let lines: Vec<_> = text.lines().collect();
+        if is_open_metrics {
+            assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+            assert_eq!(lines.last(), Some(&"# EOF"));
+            assert!(lines.contains(&"# TYPE dataapi_http_requests counter"), "{text}");
+            continue;
+        }
+        assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8", "{accept}");
+        // Each sample is described by the name that stands in the format for its kind.
+        let mut types = std::collections::BTreeMap::new();
+        for line in lines {
+            if let Some(described) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = described.split_once(' ').expect("a kind");
+                assert!(types.insert(name, kind).is_none(), "{name} is described once");
+            } else if !line.starts_with("# HELP ") {
+                assert!(!line.starts_with('#'), "{line}");
+                let name = line.split(['{', ' ']).next().expect("a name");
+                let is_part = |name: &str| {
+                    ["_bucket", "_sum", "_count"].into_iter().any(|part| {
+                        let whole = name.strip_suffix(part);
+                        whole.is_some_and(|whole| types.get(whole) == Some(&"histogram"))
+                    })
+                };
+                assert!(types.contains_key(name) || is_part(name), "{line} in\n{text}");
+            }
+        }
+        assert_eq!(types["dataapi_http_requests_total"], "counter");
+        assert_eq!(types["dataapi_http_request_duration_seconds"], "histogram");
+        assert!(text.contains("# HELP dataapi_http_requests_total Answered requests by route"));
+        assert!(text.ends_with('\n') && !text.contains("# EOF"));
+    }
 }
 
 #[derive(Debug)]

@@ -69,12 +69,38 @@ async fn over_tls_both_versions_of_http_are_spoken() {
 }
 
 #[tokio::test]
+async fn over_http2_the_authority_is_the_host_and_no_other_may_be_named() {
+    let authority = Authority::new();
+    let files = Files::new(&authority, None);
+    let (server, _) = serve(&files, Config::default()).await;
+    let (mut two, _) = over_http2(&server, &authority).await;
+    for (uri, host, status) in [
+        ("https://localhost/data/", None, 200),
+        ("https://localhost:8443/data/", Some("localhost:8443"), 200),
+        ("https://localhost/data/", Some("other.example"), 400),
+        ("https://evil.example/data/", None, 403),
+        ("https://evil.example/data/", Some("localhost"), 400),
+    ] {
+        let mut request = http::Request::builder().uri(uri);
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let request = request.body(String::new()).expect("a request");
+        let answer = two.send_request(request).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{uri} {host:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_tls_is_not_answered() {
     let authority = Authority::new();
     let files = Files::new(&authority, None);
     let (server, _) = serve(&files, Config::default()).await;
     let mut plain = server.connect().await;
-    plain.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it is sent");
+    plain
+        .write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .expect("it is sent");
     let mut answer = Vec::new();
     let _ = timeout(PATIENCE, plain.read_to_end(&mut answer)).await.expect("it is closed");
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
@@ -144,7 +170,7 @@ async fn a_client_that_agrees_on_nothing_or_asks_for_nothing_is_cut() {
     let authority = Authority::new();
     let files = Files::new(&authority, None);
     let soon = Duration::from_millis(200);
-    let config = Config { head_timeout: soon, grace: soon, ..Config::default() };
+    let config = Config { head_timeout: soon, idle_timeout: soon, ..Config::default() };
     let (server, _) = serve(&files, config).await;
     let mut silent = server.connect().await;
     let mut nothing = Vec::new();
@@ -156,4 +182,27 @@ async fn a_client_that_agrees_on_nothing_or_asks_for_nothing_is_cut() {
     assert_eq!(first.status(), 200);
     drop(first);
     let _ = timeout(PATIENCE, driven).await.expect("it is closed").expect("no panic");
+}
+
+#[tokio::test]
+async fn http2_connections_take_no_more_bytes_than_connections_may() {
+    let authority = Authority::new();
+    let files = Files::new(&authority, None);
+    // Room for two of them.
+    let config = Config { max_connection_bytes: 500_000, ..Config::default() };
+    let (server, _) = serve(&files, config).await;
+    let (mut oldest, ended) = over_http2(&server, &authority).await;
+    let mut kept = Vec::new();
+    let live = oldest.send_request(request("/health/live", "")).await.expect("an answer");
+    assert_eq!(live.status(), 200);
+    for _ in 0..2 {
+        let (mut other, driven) = over_http2(&server, &authority).await;
+        let live = other.send_request(request("/health/live", "")).await.expect("an answer");
+        assert_eq!(live.status(), 200);
+        kept.push((other, driven));
+    }
+    let _ = timeout(PATIENCE, ended).await.expect("the oldest made place").expect("no panic");
+    let (newest, driven) = kept.last_mut().expect("a connection");
+    let live = newest.send_request(request("/health/live", "")).await.expect("an answer");
+    assert!(live.status() == 200 && !driven.is_finished());
 }

@@ -57,7 +57,13 @@ impl Key {
     }
 
     fn sign(&self, claims: &Value) -> String {
-        let header = Header { kid: Some(self.id.to_owned()), ..Header::new(self.algorithm) };
+        self.sign_as(Some("JWT"), claims)
+    }
+
+    /// Signs a token whose header has this type.
+    fn sign_as(&self, kind: Option<&str>, claims: &Value) -> String {
+        let typ = kind.map(str::to_owned);
+        let header = Header { kid: Some(self.id.to_owned()), typ, ..Header::new(self.algorithm) };
         encode(&header, claims, &self.secret).expect("a token")
     }
 }
@@ -158,6 +164,33 @@ async fn names_of_the_provider_are_given_roles_wherever_their_claim_lies() {
     );
     let at_once = key.sign(&claims(json!({"realm_access.roles": ["analysts"]})));
     assert_eq!(status(&server, &at_once).await, 200, "a claim's name can have dots");
+    for nested in [json!([]), json!(["staff"]), json!(["analysts"]), json!(null)] {
+        let both = json!({"realm_access.roles": ["analysts"], "realm_access": {"roles": nested}});
+        let both = with(&server, &key.sign(&claims(both)), "GET", "/data/").await;
+        assert_eq!((both.status, &*both.problem()), (401, "token-refused"), "{nested}: {both:?}");
+    }
+    let beside = json!({"realm_access.roles": ["analysts"], "realm_access": {"other": ["staff"]}});
+    assert_eq!(status(&server, &key.sign(&claims(beside))).await, 200, "there is only one");
+
+    let (server, _file) = serve(&list(&[&key.public]), |tokens| {
+        tokens.roles_claim = "resource_access.my.client.roles".to_owned();
+    })
+    .await;
+    let dotted = json!({"resource_access": {"my.client": {"roles": ["read"]}}});
+    assert_eq!(status(&server, &key.sign(&claims(dotted))).await, 200, "so can an outer one's");
+}
+
+#[tokio::test]
+async fn a_token_that_expires_gets_no_change_that_it_waited_for() {
+    let key = Key::new("one", Algorithm::ES256);
+    let no_leeway = |tokens: &mut TokenOptions| tokens.leeway = Duration::ZERO;
+    let (server, _file) = serve(&list(&[&key.public]), no_leeway).await;
+    let token = key.sign(&claims(json!({"exp": seconds_from_now(3)})));
+    assert_eq!(status(&server, &token).await, 200);
+    let started = Instant::now();
+    let answer = with(&server, &token, "GET", "/changes?wait=60s").await;
+    assert_eq!((answer.status, &*answer.problem()), (401, "token-refused"), "{answer:?}");
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -198,6 +231,8 @@ async fn whatever_is_wrong_with_a_token_it_is_refused_and_not_repeated() {
     for (what, other) in [
         ("of another issuer", json!({"iss": "https://id.example"})),
         ("without an issuer", json!({"iss": null})),
+        ("with its issuer in a list", json!({"iss": [ISSUER]})),
+        ("of several issuers", json!({"iss": ["https://evil.example/", ISSUER]})),
         ("for another audience", json!({"aud": "other"})),
         ("for several others", json!({"aud": ["other", "dataapi2"]})),
         ("without an audience", json!({"aud": null})),
@@ -210,6 +245,11 @@ async fn whatever_is_wrong_with_a_token_it_is_refused_and_not_repeated() {
     ] {
         tokens.push((what, key.sign(&claims(other))));
     }
+    for kind in
+        ["logout+jwt", "dpop+jwt", "id+jwt", "application/secevent+jwt", "JWE", "", "at+jwt2"]
+    {
+        tokens.push(("of another type", key.sign_as(Some(kind), &claims(json!({})))));
+    }
     for (what, token) in tokens {
         let answer = with(&server, &token, "GET", "/data/").await;
         assert_eq!(answer.status, 401, "{what}");
@@ -219,6 +259,9 @@ async fn whatever_is_wrong_with_a_token_it_is_refused_and_not_repeated() {
         assert_eq!(answer.problem(), "token-refused", "{what}");
     }
     assert_eq!(status(&server, &good).await, 200);
+    for kind in [None, Some("JWT"), Some("jwt"), Some("at+jwt"), Some("application/AT+JWT")] {
+        assert_eq!(status(&server, &key.sign_as(kind, &claims(json!({})))).await, 200, "{kind:?}");
+    }
     for within in [json!({"exp": seconds_from_now(-30)}), json!({"nbf": seconds_from_now(30)})] {
         assert_eq!(status(&server, &key.sign(&claims(within))).await, 200, "clocks can differ");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dataapi_server::Config;
 use serde_json::json;
 
+use crate::access_log::Lines;
 use crate::failing::Failing;
 use crate::keys::{ROLES, with, with_keys};
 use crate::server::{Server, ask};
@@ -34,19 +35,20 @@ async fn everyone_is_told_the_version_and_admins_what_is_switched_on() {
 }
 
 #[tokio::test]
-async fn without_keys_all_is_told_but_to_pages_of_other_sites() {
+async fn without_keys_all_is_told_but_nothing_to_pages_of_other_sites() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite:{}", folder.path().join("dialogs.db").display());
     let store = dataapi::OpenOptions::default().open(&url).await.expect("a store");
     let hold_early_decisions = Some(Duration::from_secs(1));
-    let config = Config { hold_early_decisions, log_access: true, ..Config::default() };
+    let access_log = Some(Lines::unlimited() as _);
+    let config = Config { hold_early_decisions, access_log, ..Config::default() };
     let server = Server::start(store, config).await;
     let told = server.get("/version").await.json();
     assert_eq!(told["features"], json!(["sqlite", "access-log", "early-decisions"]));
     assert!(told["schema"].as_u64().is_some_and(|schema| schema > 0), "{told}");
     let origin = "origin: https://elsewhere.example\r\n";
     let answer = ask(server.address, "GET", "/version", origin, b"").await;
-    assert_eq!((answer.status, answer.json()), (200, for_all()));
+    assert_eq!((answer.status, &*answer.problem()), (403, "origin-refused"));
 }
 
 #[tokio::test]

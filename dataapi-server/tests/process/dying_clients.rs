@@ -67,8 +67,10 @@ const fn reads(request: fn(&str) -> Vec<u8>) -> RequestKind {
 
 fn ask(method: &str, target: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
-        .into()
+    format!(
+        "{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into()
 }
 
 fn insert(id: &str) -> Vec<u8> {
@@ -78,7 +80,8 @@ fn insert(id: &str) -> Vec<u8> {
 fn insert_in_chunks(id: &str) -> Vec<u8> {
     let body = body(id);
     let (first, second) = body.split_at(20);
-    let head = format!("POST /data/{id}/{id} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked");
+    let head =
+        format!("POST /data/{id}/{id} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked");
     let (one, other) = (first.len(), second.len());
     format!("{head}\r\n\r\n{one:x}\r\n{first}\r\n{other:x}\r\n{second}\r\n0\r\n\r\n").into()
 }

@@ -11,17 +11,28 @@ mod load;
 mod patience;
 #[path = "../support/program.rs"]
 mod program;
+#[cfg(target_os = "linux")]
+#[path = "../support/server.rs"]
+mod server;
 
+mod access_log;
 mod crash;
 mod descriptors;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod dying_clients;
+mod long_reads;
 mod newer_schema;
+#[cfg(target_os = "linux")]
+mod nginx;
 mod overload;
+#[cfg(target_os = "linux")]
+mod proxied;
 #[cfg(target_os = "linux")]
 mod read_only;
 mod signals;
 mod stale;
 mod start;
+mod store_files;
+mod strangers;
 mod two_servers;

@@ -84,7 +84,7 @@ async fn connect(program: &Program) -> TcpStream {
 async fn dribble(mut connection: TcpStream, number: usize) {
     let slow_head = format!("GET /data/?customerId={number}");
     let slow_body = format!(
-        "POST /data/slow/{number} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{}",
+        "POST /data/slow/{number} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{}",
         6 * LONG_TEXT,
         " ".repeat(20_000)
     );
@@ -100,8 +100,10 @@ async fn dribble(mut connection: TcpStream, number: usize) {
 /// Requests the largest page and does not read it. Returns the status, if there is one.
 async fn greedy(program: &Program, number: usize) -> (Option<u16>, TcpStream) {
     let mut connection = connect(program).await;
-    let request =
-        format!("GET /data/?language=en&limit={} HTTP/1.1\r\nhost: x\r\n\r\n", 900 + number);
+    let request = format!(
+        "GET /data/?language=en&limit={} HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        900 + number
+    );
     connection.write_all(request.as_bytes()).await.expect("it is sent");
     let mut line = [0; 12];
     let read = timeout(PATIENCE, connection.read_exact(&mut line)).await;

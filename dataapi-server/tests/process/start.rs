@@ -1,6 +1,7 @@
 //! How the program starts or refuses to start, and what it logs.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -30,6 +31,69 @@ fn the_start_line_is_json_where_the_log_is() {
     assert_eq!(line["url"], program.url(""));
 }
 
+/// Returns the addresses in a start line in JSON.
+fn addresses(program: &Program) -> Vec<std::net::SocketAddr> {
+    let line: Value = serde_json::from_str(&program.start_line).expect("JSON");
+    let one = [line["url"].clone()];
+    let urls = line["urls"].as_array().map_or(&one[..], |urls| &urls[..]);
+    assert_eq!(urls[0], line["url"]);
+    let address = |url: &Value| url.as_str()?.strip_prefix("http://")?.parse().ok();
+    urls.iter().map(|url| address(url).unwrap_or_else(|| panic!("{line}"))).collect()
+}
+
+#[test]
+fn several_addresses_and_names_are_listened_on() {
+    let listen = |flags: &[&str]| {
+        let json = ["--store", "memory:", "--log-format", "json"];
+        Program::spawn(&mut command(&[&json[..], flags].concat()))
+    };
+    for flags in [
+        &["--listen", "127.0.0.1:0,127.0.0.2:0"][..],
+        &["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"],
+    ] {
+        let program = listen(flags);
+        let addresses = addresses(&program);
+        assert_eq!(addresses.len(), 2, "{}", program.start_line);
+        for address in addresses {
+            TcpStream::connect(address).expect("it listens");
+        }
+    }
+    let program = listen(&["--listen", "localhost:0"]);
+    for address in addresses(&program) {
+        assert!(address.ip().is_loopback(), "{address}");
+        TcpStream::connect(address).expect("it listens");
+    }
+    let mut text = command(&["--store", "memory:", "--listen", "127.0.0.1:0,127.0.0.2:0"]);
+    let program = Program::spawn(&mut text);
+    let line = &program.start_line;
+    assert!(line.contains("http://127.0.0.1:") && line.contains("http://127.0.0.2:"), "{line}");
+}
+
+#[test]
+fn each_address_needs_keys_unless_it_is_loopback() {
+    for listen in ["127.0.0.1:0,0.0.0.0:0", ":0", "127.0.0.1:0,[::]:0"] {
+        let refused = output(&["--store", "memory:", "--listen", listen]);
+        assert_eq!(refused.status.code(), Some(1), "{listen}");
+        assert!(refused.stdout.is_empty());
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(error.contains("the store has no keys"), "{error}");
+    }
+}
+
+#[test]
+fn a_port_alone_means_all_addresses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_with_a_key(folder.path());
+    let args = ["--store", &store, "--listen", ":0", "--insecure-plaintext"];
+    let program = Program::spawn(&mut command(&args));
+    let port = program.address.port();
+    TcpStream::connect(("127.0.0.1", port)).expect("it listens on IPv4");
+    // The machine may have no IPv6.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        TcpStream::connect(("::1", port)).expect("it listens on IPv6");
+    }
+}
+
 #[test]
 fn flags_come_before_the_environment() {
     let mut both = command(&["--store", "memory:"]);
@@ -56,13 +120,12 @@ fn without_keys_nothing_but_loopback_is_listened_on() {
     }
 }
 
-#[test]
-fn with_keys_other_addresses_take_a_word_on_plain_text() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = store_in(folder.path());
+/// Creates a store with a key, and returns its URL.
+fn store_with_a_key(folder: &Path) -> String {
+    let url = store_in(folder);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let store = dataapi::open(&store).await.expect("a store");
+        let store = dataapi::open(&url).await.expect("a store");
         let key = dataapi_core::NewKey {
             name: "key".parse().expect("a name"),
             grant: "admin".parse::<dataapi_core::Roles>().expect("roles").into(),
@@ -71,6 +134,13 @@ fn with_keys_other_addresses_take_a_word_on_plain_text() {
         };
         store.create_key(key).await.expect("a key");
     });
+    url
+}
+
+#[test]
+fn with_keys_other_addresses_take_a_word_on_plain_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_with_a_key(folder.path());
     let refused = output(&["--store", &store, "--listen", "192.0.2.1:8080"]);
     assert_eq!(refused.status.code(), Some(1));
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();

@@ -84,7 +84,7 @@ impl Dialogs for Failing {
 
 #[async_trait]
 impl Ledger for Failing {
-    async fn events(&self, _: &Positions, _: Limit) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, _: &Positions, _: Limit, _: &Reach) -> Result<Vec<Event>, StoreError> {
         self.fail().await
     }
 

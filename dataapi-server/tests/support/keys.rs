@@ -11,7 +11,7 @@ use crate::patience::PATIENCE;
 use crate::server::{Answer, Server, ask};
 
 /// All roles. [`with_keys`] has a key for each.
-pub(crate) const ROLES: [&str; 5] = ["ingest", "consent", "read", "subject", "admin"];
+pub(crate) const ROLES: [&str; 6] = ["ingest", "consent", "read", "subject", "admin", "metrics"];
 
 /// Returns the secret of the key with this number.
 pub(crate) fn secret(number: u8) -> KeySecret {

@@ -78,7 +78,7 @@ impl Program {
             // The store's URL can also contain '://'.
             .split_once("http")
             .and_then(|(_, rest)| rest.split_once("://"))
-            .and_then(|(_, rest)| rest.split([';', '"', '/']).next()?.parse().ok());
+            .and_then(|(_, rest)| rest.split([';', '"', '/', ' ']).next()?.parse().ok());
         let Some(address) = address else {
             child.wait().expect("it ended");
             return Err(std::fs::read_to_string(log.path()).expect("the log"));

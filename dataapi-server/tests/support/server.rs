@@ -140,7 +140,7 @@ pub(crate) async fn ask(
 ) -> Answer {
     let length = body.len();
     let mut request = format!(
-        "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\
+        "{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\
          content-length: {length}\r\n\r\n"
     )
     .into_bytes();

@@ -1,5 +1,6 @@
 //! Reads: the connections that they use, and the queries.
 
+pub(crate) mod budget;
 pub(crate) mod changes;
 pub(crate) mod counts;
 pub(crate) mod dialogs;

@@ -4,6 +4,7 @@ use dataapi_core::{CustomerId, Dialog, Filter, Language, Page, PageRequest, Stor
 use rusqlite::Connection;
 
 use crate::error::SqliteError;
+use crate::read::budget::Budget;
 use crate::read::readers::Cost;
 use crate::read::select::{Select, merged, summed};
 use crate::rows::dialogs::DIALOG_COLUMNS;
@@ -12,6 +13,7 @@ use crate::rows::values;
 pub(crate) fn page(
     connection: &Connection,
     request: &PageRequest,
+    budget: &Budget,
 ) -> Result<Page<Dialog>, SqliteError> {
     if request.filter().is_out_of_reach() {
         return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
@@ -26,7 +28,7 @@ pub(crate) fn page(
         return Ok(request.page(Vec::new(), request.window().total.then_some(0)));
     }
     let items = page_items(request, wanted.as_deref());
-    let found = items.dialogs(connection, request.window().limit.get())?;
+    let found = items.dialogs(connection, request.window().limit.get(), budget)?;
     let found = found.into_iter().map(StoredDialog::readable).collect::<Result<_, _>>()?;
     let total = if request.window().total {
         Some(page_total_in(request.filter(), wanted.as_deref()).number(connection)?)

@@ -11,20 +11,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use dataapi_core::StoreError;
+use dataapi_core::{Allowance, StoreError};
 use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::oneshot;
 
 use crate::erase::wal_index::WalIndex;
 use crate::error::{OpenError, SqliteError, closed, overloaded};
 use crate::open::open_for_reading;
+use crate::read::budget::Budget;
 use crate::read::snapshots::{self, Idle, SnapshotEnder};
 
 /// How long a read can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cost {
     /// A bounded number of lookups. They take less time than to wake a thread and be woken by it, so they run on the
-    /// caller's thread.
+    /// caller's thread, unless they find more bytes than that may hold.
     Short,
     /// Anything else. It runs on a thread of the store, so that it does not block the caller's.
     Long,
@@ -120,10 +121,26 @@ impl Readers {
         T: Send + 'static,
         W: Fn(&Connection) -> Result<T, SqliteError> + Send + 'static,
     {
+        self.read_within(cost, None, move |connection, _| work(connection)).await
+    }
+
+    /// Runs `work` on one snapshot of the store, with a budget for the bytes that it holds. If these turn out to be too
+    /// many for the caller's thread, it begins again on a thread of the store.
+    pub(crate) async fn read_within<T, W>(
+        &self,
+        cost: Cost,
+        allowance: Option<Arc<dyn Allowance>>,
+        work: W,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Fn(&Connection, &Budget) -> Result<T, SqliteError> + Send + 'static,
+    {
         if cost == Cost::Short
             && let Some(mut reader) = self.idle.take()
         {
-            let found = reader.read(&work);
+            let budget = Budget::new(true, allowance.clone());
+            let found = reader.read(|connection| work(connection, &budget));
             self.idle.put_back(reader);
             if !found.as_ref().is_err_and(SqliteError::is_busy) {
                 return found.map_err(StoreError::from);
@@ -133,8 +150,10 @@ impl Readers {
         let queued: QueuedRead = Box::new(move |connection| {
             // A call that was dropped needs no answer.
             if !reply.is_closed() {
-                let _ =
-                    reply.send(snapshots::read_once(connection, work).map_err(StoreError::from));
+                let budget = Budget::new(false, allowance);
+                let found =
+                    snapshots::read_once(connection, |connection| work(connection, &budget));
+                let _ = reply.send(found.map_err(StoreError::from));
             }
         });
         let queue = self.queue.as_ref().ok_or_else(closed)?;

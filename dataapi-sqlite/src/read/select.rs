@@ -4,6 +4,8 @@ use dataapi_core::{Language, Position, Reach, StoredDialog};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use crate::error::SqliteError;
+use crate::read::budget::Budget;
 use crate::rows::dialogs::{self, DIALOG_COLUMNS};
 
 /// A `SELECT` statement with its parameters.
@@ -27,8 +29,18 @@ impl Select {
     /// Selects the dialog of a grant that is still in effect, if the dialog is within `reach`. The first parameter is
     /// the number of the grant's event.
     pub(crate) fn of_grant(reach: &Reach) -> Self {
+        Self::from_grant(DIALOG_COLUMNS, reach)
+    }
+
+    /// Selects 1 if a grant is still in effect and its dialog is within `reach`. The first parameter is the number of
+    /// the grant's event.
+    pub(crate) fn is_grant_within(reach: &Reach) -> Self {
+        Self::from_grant("1", reach)
+    }
+
+    fn from_grant(columns: &str, reach: &Reach) -> Self {
         let mut query = Self::new(format!(
-            "SELECT {DIALOG_COLUMNS} FROM dialog
+            "SELECT {columns} FROM dialog
              WHERE seq = (SELECT seq FROM event WHERE position = ?1) AND granted = ?1"
         ));
         query.within(reach);
@@ -76,13 +88,16 @@ impl Select {
         &self,
         connection: &Connection,
         limit: usize,
-    ) -> rusqlite::Result<Vec<StoredDialog>> {
+        budget: &Budget,
+    ) -> Result<Vec<StoredDialog>, SqliteError> {
         let mut statement = connection.prepare_cached(&self.sql)?;
         let found =
             statement.query_map(params_from_iter(&self.parameters), dialogs::stored_dialog)?;
         let mut dialogs = Vec::with_capacity(limit + 1);
         for dialog in found {
-            dialogs.push(dialog?);
+            let dialog: StoredDialog = dialog?;
+            budget.hold(dialog.bytes_in_memory())?;
+            dialogs.push(dialog);
         }
         Ok(dialogs)
     }

@@ -4,6 +4,7 @@ use dataapi_core::{CustomerId, Filter, HeldDialog, Page, SubjectRequest};
 use rusqlite::Connection;
 
 use crate::error::SqliteError;
+use crate::read::budget::Budget;
 use crate::read::pages::page_total;
 use crate::read::select::{Select, merged};
 use crate::rows::dialogs::DIALOG_COLUMNS;
@@ -11,8 +12,10 @@ use crate::rows::dialogs::DIALOG_COLUMNS;
 pub(crate) fn subject_page(
     connection: &Connection,
     request: &SubjectRequest,
+    budget: &Budget,
 ) -> Result<Page<HeldDialog>, SqliteError> {
-    let stored = subject_items(request).dialogs(connection, request.window().limit.get())?;
+    let limit = request.window().limit.get();
+    let stored = subject_items(request).dialogs(connection, limit, budget)?;
     let subject = request.customer_id();
     let found = stored.into_iter().filter_map(|stored| stored.for_subject(subject)).collect();
     let total = if request.window().total {

@@ -46,7 +46,10 @@ pub(crate) fn api_key(key: &Key) -> u32 {
         hasher.update(value.as_bytes());
         hasher.update(&[0]);
     }
-    hasher.update(&[key.grant.roles().bits()]);
+    // The low byte alone, if there is no more.
+    let [high, low] = key.grant.roles().bits().to_be_bytes();
+    hasher.update(&[low]);
+    hasher.update(&[high][..usize::from(high > 0)]);
     hasher.update(key.hash.as_bytes());
     for date in [Some(key.created), key.expires, key.revoked, key.last_used] {
         // No date is that early, so it can represent a missing one.

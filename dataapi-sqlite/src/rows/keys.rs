@@ -100,7 +100,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Key> {
 }
 
 fn grant(
-    roles: u8,
+    roles: u16,
     languages: Option<String>,
     customers: Option<String>,
 ) -> Result<Grant, Invalid> {

@@ -23,6 +23,7 @@ pub(crate) fn event(row: &Row<'_>, chains: &Chains) -> rusqlite::Result<Event> {
         kind: EventKind::from_code(kind).ok_or_else(|| damaged(2))?,
         date: values::date(row, 3)?,
         evidence: values::evidence(row, 4)?,
+        hides_evidence: false,
         hash: EventHash::from_bytes(row.get(7)?),
     })
 }
@@ -107,8 +108,7 @@ fn head_at(
 
 /// Checks that `event` follows `before` in its chain. Damage to either of them breaks the chain.
 fn follows(before: ChainHead, event: Event) -> rusqlite::Result<Event> {
-    let Event { reference, kind, date, evidence, .. } = event.clone();
-    if before.next(reference, kind, date, evidence) == event { Ok(event) } else { Err(damaged(7)) }
+    if before.precedes(&event) { Ok(event) } else { Err(damaged(7)) }
 }
 
 /// Reads the events after these positions, chain by chain, without checking their hashes: an audit has to see where a

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use dataapi_core::copy::{Copied, IncompleteCopy, Source, Stage, copy_store};
-use dataapi_core::{DialogStore, Event, KeySecret, Limit, NewKey, Positions, Roles};
+use dataapi_core::{DialogStore, Event, KeySecret, Limit, NewKey, Positions, Reach, Roles};
 use dataapi_sqlite::{CopySource, CopyTarget, Options, Since, SqliteStore};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -53,7 +53,7 @@ pub(crate) async fn ledger(store: &dyn DialogStore, at_once: Limit) -> Vec<Event
     let mut events: Vec<Event> = Vec::new();
     let mut after = Positions::START;
     loop {
-        let more = store.events(&after, at_once).await.unwrap();
+        let more = store.events(&after, at_once, &Reach::default()).await.unwrap();
         if more.is_empty() {
             return events;
         }

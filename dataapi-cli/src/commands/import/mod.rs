@@ -22,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::terminal::WorkProgress;
 
 pub(super) async fn run(args: ImportArgs, context: &Context) -> Result<Exit, CommandError> {
-    let format = FileFormat::of(args.format, &args.file);
+    let format = FileFormat::of(args.format, args.excel, &args.file)?;
     let (input, size) = open(&args.file).map_err(CommandError::Input)?;
     let store = context.open_or_create().await?;
     let mut interrupt = Interrupt::watch(context)?;

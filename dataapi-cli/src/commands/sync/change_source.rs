@@ -6,10 +6,10 @@ use dataapi::{Change, DialogStore, Limit, OpenOptions, Positions, Reach};
 
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::remote::{RemoteServer, ServerError};
+use crate::remote::{RemoteOptions, RemoteServer, ServerError};
 
-/// How many changes to request at once: about 25 MB with the longest texts.
-const AT_ONCE: u64 = 250;
+/// How many changes to request at once: about 7 MB with texts of 64 KiB.
+const AT_ONCE: u64 = 100;
 
 /// A source of changes.
 pub(super) enum ChangeSource {
@@ -19,11 +19,15 @@ pub(super) enum ChangeSource {
 
 impl ChangeSource {
     /// Opens the server or store at `url`, or the store of `--store` if there is no `url`.
-    pub(super) async fn open(url: Option<&str>, context: &Context) -> Result<Self, CommandError> {
+    pub(super) async fn open(
+        url: Option<&str>,
+        options: &RemoteOptions<'_>,
+        context: &Context,
+    ) -> Result<Self, CommandError> {
         let Some(url) = url else {
             return Ok(Self::Store(context.open_existing().await?));
         };
-        if let Some(server) = RemoteServer::at(url) {
+        if let Some(server) = RemoteServer::at(url, options)? {
             return Ok(Self::Server(server));
         }
         Ok(Self::Store(OpenOptions::default().create(false).open(url).await?))

@@ -43,9 +43,7 @@ impl ChangesSinceExport {
             for change in more {
                 let event = &change.event;
                 let head = heads.entry(event.chain).or_insert(ChainHead::empty(event.chain));
-                let follows =
-                    head.next(event.reference, event.kind, event.date, event.evidence.clone());
-                if follows != *event {
+                if !head.precedes(event) {
                     return Err(SyncError::OtherLedger.into());
                 }
                 *head = event.head();

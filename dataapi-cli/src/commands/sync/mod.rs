@@ -21,12 +21,18 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::remote::RemoteOptions;
 
 /// How many bytes of new texts to hold in memory; more than that takes another round.
 const BYTES_A_TURN: usize = 64 << 20;
 
 pub(super) async fn run(args: SyncArgs, context: &Context) -> Result<Exit, CommandError> {
-    let source = ChangeSource::open(args.from.as_deref(), context).await?;
+    let options = RemoteOptions {
+        key: context.key.as_deref(),
+        timeout: args.timeout,
+        insecure_plaintext: args.insecure_plaintext,
+    };
+    let source = ChangeSource::open(args.from.as_deref(), &options, context).await?;
     // A killed process would leave its unfinished file, which holds texts.
     let interrupt = Interrupt::watch(context)?;
     let mut total = SyncCounts::default();

@@ -1,11 +1,14 @@
 //! Reads dialogs from CSV, where a quoted field can have line breaks.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, ErrorKind};
 
 use csv_core::{ReadRecordResult, Reader};
 use dataapi::{ImportedDialog, Invalid};
 use dataapi_wire::{FieldValue, ImportFields};
 
+use super::dialect::CsvDialect;
+use super::formula::unguarded;
 use crate::formats::import_line::{ImportLine, longest_line, not_utf8, too_long};
 
 /// The records of a CSV input after its header.
@@ -13,11 +16,12 @@ pub(crate) struct CsvReader<R> {
     records: CsvRecords<R>,
     header: Vec<String>,
     max_text: usize,
+    dialect: CsvDialect,
 }
 
 impl<R: BufRead> CsvReader<R> {
     /// Reads the header, which must name every required field, and no field twice.
-    pub(crate) fn new(input: R, max_text: usize) -> io::Result<Self> {
+    pub(crate) fn new(input: R, max_text: usize, dialect: CsvDialect) -> io::Result<Self> {
         let mut records = CsvRecords::new(input, longest_line(max_text));
         let header = records.next()?.ok_or_else(|| Invalid::new("the header", "is missing"));
         let header = header.and_then(|record| {
@@ -28,7 +32,7 @@ impl<R: BufRead> CsvReader<R> {
         });
         let header = header.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         records.ends.resize(header.len() + 1, 0);
-        Ok(Self { records, header, max_text })
+        Ok(Self { records, header, max_text, dialect })
     }
 
     fn parse(&self) -> Result<ImportedDialog, Invalid> {
@@ -43,6 +47,10 @@ impl<R: BufRead> CsvReader<R> {
         let mut fields = ImportFields::default();
         for (name, cell) in self.header.iter().zip(self.records.fields()?) {
             if let Some(field) = fields.named(name) {
+                let cell = match self.dialect {
+                    CsvDialect::Plain => cell.into(),
+                    CsvDialect::Spreadsheet => unguarded(cell),
+                };
                 *field = value(name, cell);
             }
         }
@@ -63,12 +71,12 @@ impl<R: BufRead> Iterator for CsvReader<R> {
     }
 }
 
-fn value<'a>(name: &str, cell: &'a str) -> Option<FieldValue<'a>> {
+fn value<'a>(name: &str, cell: Cow<'a, str>) -> Option<FieldValue<'a>> {
     match name {
         _ if cell.is_empty() => None,
         "consent_received" if cell.eq_ignore_ascii_case("true") => Some(FieldValue::Bool(true)),
         "consent_received" if cell.eq_ignore_ascii_case("false") => Some(FieldValue::Bool(false)),
-        _ => Some(FieldValue::String(cell.into())),
+        _ => Some(FieldValue::String(cell)),
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct KeyJson<'a> {
     pub(crate) only_languages: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) only_customers: Option<&'a str>,
-    /// `works`, `expired` or `revoked`.
+    /// `works`, `expired`, `revoked`, or `unknown role` if only a later version knows one of its roles.
     pub(crate) state: &'static str,
     pub(crate) created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,14 +27,16 @@ impl<'a> KeyJson<'a> {
     pub(crate) fn new(key: &'a Key, now: Date) -> Self {
         let state = match key.revoked {
             Some(_) => "revoked",
+            None if !key.grant.roles().are_known() => "unknown role",
             None if key.works(now) => "works",
             None => "expired",
         };
         let reach = key.grant.reach();
+        let unknown = (!key.grant.roles().are_known()).then_some("unknown");
         let text = |date: Option<Date>| date.map(|date| date.to_string());
         Self {
             name: key.name.as_str(),
-            roles: key.grant.roles().iter().map(Role::name).collect(),
+            roles: key.grant.roles().iter().map(Role::name).chain(unknown).collect(),
             only_languages: reach.languages().iter().map(Language::as_str).collect(),
             only_customers: reach.customers().map(CustomerPrefix::as_str),
             state,

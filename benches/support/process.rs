@@ -1,5 +1,7 @@
 //! The processes that the bench starts. Each is stopped when its value is dropped, also after a panic.
 
+#![allow(dead_code, reason = "each bench uses its part")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -49,6 +51,10 @@ impl Process {
         Some(kilobytes * 1024)
     }
 
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        processor_time(&self.0.id().to_string())
+    }
+
     fn stop(&mut self) {
         if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
@@ -71,6 +77,16 @@ impl Drop for Process {
             self.stop();
         }
     }
+}
+
+/// The processor time that Linux has counted for the process with this id, or for this one, `self`.
+pub(crate) fn processor_time(id: &str) -> Option<Duration> {
+    // Linux shows hundredths of a second. The program's name, in parentheses, can contain anything.
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut ticks = rest.split_whitespace().skip(11).map(str::parse::<u64>);
+    let (user, system) = (ticks.next()?.ok()?, ticks.next()?.ok()?);
+    Some(Duration::from_millis((user + system) * 10))
 }
 
 pub(crate) fn free_address() -> Outcome<SocketAddr> {
