@@ -141,7 +141,7 @@ impl<'r> List<'r> {
         let expected = state.item_sizes.expected(items);
         let turn =
             if expected > READ_HERE { Some(state.work.turn(share, client).await?) } else { None };
-        // The expectation can be far too high, so it must not exclude anybody for good.
+        // The estimate can be far too high. Up to half of the largest answer, there is room again later.
         let bytes = expected.min(state.buffers.largest_answer() / 2);
         match Self::with(asking, bytes, turn) {
             // It might be short, and short answers have room of their own.

@@ -199,7 +199,7 @@ impl Standing {
         }
     }
 
-    /// The bytes that were received of a head. Those of a body are counted by whoever reads it.
+    /// The bytes that were received of a head. The room for bodies counts those of a body.
     pub(crate) fn received(&self) -> usize {
         if self.is_idle() { self.received.load(Relaxed) } else { 0 }
     }
