@@ -11,7 +11,7 @@ use crate::rows::checksum;
 const APPLICATION_ID: i32 = 0x446c_6753;
 
 /// The statements that make each version from the one before, in order. A published one is never edited.
-const VERSIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const VERSIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// The newest version.
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "there are few")]
@@ -152,6 +152,13 @@ const VERSION_3: &str = "
 const VERSION_4: &str = "
     -- When a scrub last left nothing of an erased dialog in the store's files.
     ALTER TABLE store ADD COLUMN last_scrub INTEGER;
+";
+
+const VERSION_5: &str = "
+    -- Pending dialogs by customer, within each block of 512 rows: dialogs that arrive together share the pages of
+    -- their block. An index by customer alone takes a page of its own for each new dialog.
+    DROP INDEX IF EXISTS pending_by_customer; -- a copy that is not finished has no indexes
+    CREATE INDEX pending_by_block ON dialog (seq >> 9, customer_id) WHERE granted IS NULL;
 ";
 
 /// Brings the store to the newest version in one transaction: after an error or a crash, nothing was changed.

@@ -929,6 +929,9 @@ async fn a_store_of_the_first_version_opens_is_checked_restored_and_copied() {
                 "PRAGMA journal_mode = DELETE;
                  DROP TABLE copied_chain; DROP TABLE copy;
                  ALTER TABLE store DROP COLUMN last_scrub;
+                 DROP INDEX pending_by_block;
+                 CREATE INDEX pending_by_customer ON dialog\n        \
+                 (customer_id, date DESC, dialog_id DESC) WHERE granted IS NULL;
                  PRAGMA user_version = 1; VACUUM;",
             )
             .unwrap();

@@ -283,6 +283,7 @@ fn now_named(name: String) -> String {
     match name.as_str() {
         "past_chain" => "copied_chain".to_owned(),
         "transfer" => "copy".to_owned(),
+        "pending_by_customer" => "pending_by_block".to_owned(),
         _ => name,
     }
 }

@@ -118,6 +118,11 @@ pub(crate) fn merged(parts: impl Iterator<Item = Select>) -> Select {
     Select { sql, parameters }
 }
 
+/// All rows of several selects.
+pub(crate) fn union(parts: impl Iterator<Item = Select>) -> Select {
+    joined(parts, " UNION ALL ").1
+}
+
 /// Adds up the counts of several indexes.
 pub(crate) fn summed(parts: impl Iterator<Item = Select>) -> Select {
     let (count, Select { sql, parameters }) = joined(parts, ") + (");

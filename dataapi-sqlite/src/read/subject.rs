@@ -1,13 +1,13 @@
 //! Pages of all dialogs of one customer, pending ones included.
 
-use dataapi_core::{CustomerId, Filter, HeldDialog, Page, SubjectRequest};
+use dataapi_core::{CustomerId, Date, DialogId, Filter, HeldDialog, Page, SubjectRequest};
 use rusqlite::Connection;
 
 use crate::error::SqliteError;
 use crate::read::budget::Budget;
 use crate::read::pages::page_total;
-use crate::read::select::{Select, merged};
-use crate::rows::dialogs::DIALOG_COLUMNS;
+use crate::read::select::{Select, union};
+use crate::rows::dialogs::{DIALOG_COLUMNS, PENDING_BLOCKS, PENDING_OF_CUSTOMER};
 
 pub(crate) fn subject_page(
     connection: &Connection,
@@ -17,7 +17,10 @@ pub(crate) fn subject_page(
     let limit = request.window().limit.get();
     let stored = subject_items(request).dialogs(connection, limit, budget)?;
     let subject = request.customer_id();
-    let found = stored.into_iter().filter_map(|stored| stored.for_subject(subject)).collect();
+    let mut found: Vec<_> =
+        stored.into_iter().filter_map(|stored| stored.for_subject(subject)).collect();
+    // SQLite keeps the order of the places, but does not promise to.
+    found.sort_unstable_by(|one, other| place(other).cmp(&place(one)));
     let total = if request.window().total {
         let consented = page_total(&Filter::default().customer(subject.clone()));
         Some(consented.number(connection)? + subject_pending(subject).number(connection)?)
@@ -27,31 +30,37 @@ pub(crate) fn subject_page(
     Ok(request.page(found, total))
 }
 
+fn place(dialog: &HeldDialog) -> (Date, &DialogId) {
+    (dialog.date(), dialog.dialog_id())
+}
+
+/// Selects a page of dialogs. The consented ones come in the order of their index; the places of the pending ones, and
+/// not their texts, are sorted.
 pub(crate) fn subject_items(request: &SubjectRequest) -> Select {
-    let part = |(granted, index)| {
-        let mut query = Select::new(format!(
-            "SELECT {DIALOG_COLUMNS} FROM dialog INDEXED BY {index} WHERE {granted}"
-        ));
-        query.and("customer_id = ?", [request.customer_id().as_str().to_owned().into()]);
+    let part = |from: &str| {
+        let mut query = Select::new(format!("SELECT seq, date, dialog_id FROM {from}"));
+        query.parameters.push(request.customer_id().as_str().to_owned().into());
         if let Some(position) = request.after() {
             query.after(position);
         }
         query
     };
-    let states = [
-        ("granted IS NOT NULL", "consented_by_customer"),
-        ("granted IS NULL", "pending_by_customer"),
-    ];
-    let mut query = merged(states.into_iter().map(part));
+    let consented =
+        "dialog INDEXED BY consented_by_customer WHERE granted IS NOT NULL AND customer_id = ?";
+    let mut query = union([consented, PENDING_OF_CUSTOMER].into_iter().map(part));
     let window = request.window();
     query.limited(window.limit.get(), window.offset());
+    query.sql = format!(
+        "{PENDING_BLOCKS} SELECT {DIALOG_COLUMNS} FROM (SELECT seq AS place FROM ({}))
+         CROSS JOIN dialog ON seq = place",
+        query.sql
+    );
     query
 }
 
 pub(crate) fn subject_pending(customer_id: &CustomerId) -> Select {
-    let mut query = Select::new(
-        "SELECT count(*) FROM dialog INDEXED BY pending_by_customer WHERE granted IS NULL".into(),
-    );
-    query.and("customer_id = ?", [customer_id.as_str().to_owned().into()]);
-    query
+    Select {
+        sql: format!("{PENDING_BLOCKS} SELECT count(*) FROM {PENDING_OF_CUSTOMER}"),
+        parameters: vec![customer_id.as_str().to_owned().into()],
+    }
 }

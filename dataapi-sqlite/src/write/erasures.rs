@@ -4,8 +4,9 @@ use dataapi_core::consent::rules::{self, NewEvent, Purged, Record};
 use dataapi_core::{CustomerId, Date, DialogId, Event, Purge};
 
 use crate::error::SqliteError;
+use crate::rows::dialogs::{self, PENDING_BLOCKS, PENDING_OF_CUSTOMER};
 use crate::rows::event_number::EventNumber;
-use crate::rows::{dialogs, tombstones};
+use crate::rows::tombstones;
 use crate::write::transaction::{FOUND_COLUMNS, FoundDialog, Transaction};
 
 impl Transaction<'_> {
@@ -27,16 +28,13 @@ impl Transaction<'_> {
 
     /// Erases all dialogs of a customer, and returns how many there were.
     pub(crate) fn erase_customer(&mut self, customer_id: &CustomerId) -> Result<u64, SqliteError> {
-        let held = self.all(
-            &format!(
-                "SELECT {FOUND_COLUMNS} FROM dialog INDEXED BY consented_by_customer
-                 WHERE granted IS NOT NULL AND customer_id = ?1
-                 UNION ALL
-                 SELECT {FOUND_COLUMNS} FROM dialog INDEXED BY pending_by_customer
-                 WHERE granted IS NULL AND customer_id = ?1"
-            ),
-            [customer_id.as_str()],
-        )?;
+        let consented = format!(
+            "SELECT {FOUND_COLUMNS} FROM dialog INDEXED BY consented_by_customer
+             WHERE granted IS NOT NULL AND customer_id = ?"
+        );
+        let pending = format!("{PENDING_BLOCKS} SELECT {FOUND_COLUMNS} FROM {PENDING_OF_CUSTOMER}");
+        let mut held = self.all(&consented, [customer_id.as_str()])?;
+        held.extend(self.all(&pending, [customer_id.as_str()])?);
         Ok(self.erase_all(held, |record| rules::erase_customer(record, customer_id))?)
     }
 
