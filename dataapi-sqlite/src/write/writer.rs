@@ -23,6 +23,17 @@ use crate::write::transaction::Transaction;
 /// How many requests one commit takes at most, so that the first of them does not wait too long.
 const MAX_BATCH: usize = 1024;
 
+/// After a commit of at least so many requests, the next one waits for more. Each commit writes some pages again, such
+/// as the ends of the indexes, so fewer and larger commits write less.
+const MANY: usize = 8;
+
+/// A commit with so many requests waits for no more.
+const ENOUGH: usize = 64;
+
+/// How long it waits at a time, and how many times at most, as long as requests come.
+const NAP: Duration = Duration::from_micros(100);
+const NAPS: u32 = 4;
+
 /// How long the thread stays awake after a commit. A single client sends its next request in a third of this time.
 const AWAKE: Duration = Duration::from_micros(500);
 
@@ -153,9 +164,14 @@ struct Committer {
 impl Committer {
     fn run(mut self, writes: &Receiver<Box<dyn QueuedWrite>>) {
         let mut batch = Vec::new();
+        let mut last = 0;
         while let Some(first) = next(writes) {
             batch.push(first);
             batch.extend(writes.try_iter().take(MAX_BATCH - 1));
+            if last >= MANY {
+                gather(writes, &mut batch);
+            }
+            last = batch.len();
             self.commit(&mut batch);
         }
     }
@@ -220,6 +236,21 @@ fn next(writes: &Receiver<Box<dyn QueuedWrite>>) -> Option<Box<dyn QueuedWrite>>
         }
     }
     writes.recv().ok()
+}
+
+/// Waits for more requests, as long as they come and are not enough.
+fn gather(writes: &Receiver<Box<dyn QueuedWrite>>, batch: &mut Vec<Box<dyn QueuedWrite>>) {
+    for _ in 0..NAPS {
+        let before = batch.len();
+        if before >= ENOUGH {
+            return;
+        }
+        std::thread::sleep(NAP);
+        batch.extend(writes.try_iter().take(MAX_BATCH - before));
+        if batch.len() == before {
+            return;
+        }
+    }
 }
 
 /// Why a transaction was rolled back.
