@@ -165,12 +165,12 @@ impl SqliteStore {
         let wal = scrubber.wal().another(path).map_err(OpenError::Files)?;
         let at_once = readers.max(1);
         let readers = Readers::start(path, at_once, queue)?;
-        let long_reads = readers.long_reads();
+        let in_the_way = readers.in_the_way();
         let commits = Arc::new(Commits::default());
         let upkeep = UpkeepThread::start(
             scrubber,
             Arc::clone(&erasures),
-            long_reads,
+            in_the_way,
             Arc::clone(&commits),
             erase_within,
         )?;

@@ -16,7 +16,7 @@ use dataapi_core::{
     Change, Clock, Date, Decision, Dialog, DialogRef, DialogStore, Dialogs, Evidence, Filter,
     ImportedDialog, Limit, NewDialog, PageRequest, Reach, Start, StoreError, Upkeep, Window,
 };
-use dataapi_sqlite::{Options, SqliteStore, files, restore};
+use dataapi_sqlite::{Options, SqliteStore, check, files, restore};
 use futures_util::{StreamExt, stream};
 use rand_chacha::rand_core::Rng;
 use rusqlite::Connection;
@@ -356,6 +356,55 @@ async fn several_stores_on_one_file_leave_nothing_of_what_either_erased() {
     one.scrub().await.unwrap();
     other.scrub().await.unwrap();
     assert_eq!(found(&path), (500..1_000).chain(1_500..2_500).collect());
+}
+
+/// Erases what the other store inserts, while both checkpoint and scrub beside the commits of both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_on_one_file_that_clean_it_beside_each_others_commits_damage_nothing() {
+    const TOGETHER: usize = 500;
+    let count: u64 = from_env("DATAAPI_BESIDE_DIALOGS").unwrap_or(10_000);
+    let mut choices = choices("DATAAPI_ERASURE_SEED");
+    let (_folder, path) = new_path();
+    let stores = [20, 50].map(|millis| open(&path, Duration::from_millis(millis)));
+    let mut gone = BTreeSet::new();
+    for (round, first) in (0..count).step_by(TOGETHER).enumerate() {
+        let (one, other) = (&stores[round % 2], &stores[(round + 1) % 2]);
+        let next = first + TOGETHER as u64;
+        let erased: Vec<u64> = (first.saturating_sub(2 * TOGETHER as u64)..first)
+            .filter(|number| choices.next_u32().is_multiple_of(3) && gone.insert(*number))
+            .collect();
+        let inserts = insert(one, first..next, true);
+        futures_util::future::join(inserts, erase(other, erased.into_iter())).await;
+    }
+    for store in &stores {
+        store.scrub().await.unwrap();
+    }
+    let stays: BTreeSet<u64> = (0..count).filter(|number| !gone.contains(number)).collect();
+    assert_eq!(found(&path), stays);
+    drop(stores);
+    assert_eq!(check(&path).unwrap(), []);
+    assert_eq!(found(&path), stays, "nor once they are closed");
+}
+
+#[tokio::test]
+async fn a_log_that_a_read_kept_from_restarting_is_cut_while_commits_go_on() {
+    const MOST: u64 = 80 << 20;
+    let (_folder, path) = new_path();
+    let store = open(&path, Duration::from_secs(1));
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN; SELECT count(*) FROM dialog").unwrap();
+    let log = || std::fs::metadata(path.with_extension("db-wal")).map_or(0, |log| log.len());
+    // Every fifth number has a text of 20 kB.
+    let mut numbers = (0..).step_by(5).map(|number| number + 4);
+    while log() <= MOST {
+        insert(&store, numbers.by_ref().take(200), false).await;
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    let started = Instant::now();
+    while log() > MOST {
+        assert!(started.elapsed() < PATIENCE, "the log is cut again");
+        insert(&store, numbers.by_ref().take(1), false).await;
+    }
 }
 
 #[tokio::test]

@@ -33,9 +33,9 @@ impl Leftovers {
         self.index.whole_header()
     }
 
-    /// Waits a few milliseconds for a commit, and returns whether there was one.
-    pub(crate) fn log_grows(&self) -> io::Result<bool> {
-        self.index.grows()
+    /// Waits a few milliseconds for a commit after this state, and returns whether there was one.
+    pub(crate) fn log_grows(&self, beyond: &Header) -> io::Result<bool> {
+        self.index.grows(beyond)
     }
 
     /// The numbers of the pages with leftovers.
@@ -52,9 +52,8 @@ impl Leftovers {
         self.pages.clear();
     }
 
-    /// Inspects all pages that were committed since the last call.
-    pub(crate) fn look_through(&mut self) -> io::Result<()> {
-        let header = self.index.whole_header()?;
+    /// Inspects all pages that were committed since the last call and up to this state, which lasts during the call.
+    pub(crate) fn look_through(&mut self, header: &Header) -> io::Result<()> {
         if header.salt() != self.salt {
             // The scrubber that restarted the log had inspected all of it.
             self.begin_anew(header.salt());

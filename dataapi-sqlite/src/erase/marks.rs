@@ -34,10 +34,18 @@ pub(crate) fn set_undone(connection: &Connection, undone: Undone) -> rusqlite::R
 }
 
 /// Clears both marks, and keeps the time of this scrub.
-pub(crate) fn set_done(connection: &Connection, now: Date) -> rusqlite::Result<()> {
+pub(crate) fn set_done(connection: &Connection, at: Date) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE store SET scrubbing = 0, unscrubbed = 0, last_scrub = ?1")?
-        .execute([now.as_micros()])
+        .execute([at.as_micros()])
+        .map(|_| ())
+}
+
+/// Keeps the time of this scrub, and leaves the marks to the next one.
+pub(crate) fn set_time(connection: &Connection, at: Date) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE store SET last_scrub = ?1")?
+        .execute([at.as_micros()])
         .map(|_| ())
 }
 

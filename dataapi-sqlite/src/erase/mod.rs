@@ -13,26 +13,37 @@
 //! the beginning of the log again. SQLite's automatic checkpoints are switched off in a store. Only a
 //! [`Scrubber`](scrub::Scrubber) checkpoints, so it can inspect each page before the log restarts.
 //!
-//! **What a scrub does.** A scrub keeps all writers waiting for a moment, and:
+//! **Beside the commits.** Each time that the log has grown by some 1,000 frames, the scrubber checkpoints them while
+//! commits continue. It holds a snapshot meanwhile. No process checkpoints what was committed after a snapshot, so once
+//! the checkpoint is done the database file does not change until the snapshot ends. In that time the scrubber
+//! overwrites the bytes that it has found in the unused space of the pages ([`leftovers`], [`pages`]). Commits wait for
+//! none of this, except where they share the disk with it.
 //!
-//! 1. inspects the pages in the log that were not inspected before, and notes those with bytes in their unused
-//!    space ([`leftovers`]);
-//! 2. checkpoints the whole log;
-//! 3. overwrites those bytes in the database file ([`pages`]);
-//! 4. restarts the log and, if anything was erased, overwrites or cuts off its old frames ([`wal`]).
+//! It never checkpoints the whole log like this: if the process died then, another one could restart the log before
+//! the leftovers of its last pages are overwritten.
 //!
-//! So a page of the database that is not in the log has no bytes in its unused space, and after a scrub the log
-//! holds nothing that was erased before.
+//! **What a scrub does.** It checkpoints beside the commits until a few dozen frames are left. Then it keeps all writers
+//! waiting for about two milliseconds, and:
 //!
-//! **While others write.** To checkpoint a long log takes time, and writers would have to wait for it. So once a
-//! second the scrubber checkpoints most of the log while commits continue. It never checkpoints all of it: SQLite
-//! could then restart the log before its last pages were inspected. A scrub has only the rest to do.
+//! 1. inspects and checkpoints the rest, and overwrites its leftovers;
+//! 2. restarts the log.
+//!
+//! If anything was erased, it then overwrites the old frames in slices ([`wal`]). Writers wait for each slice, half a
+//! millisecond, and commit between two. Commits overwrite old frames too, from the front, so a slice ends at the last
+//! frame that was committed.
+//!
+//! So after a scrub neither the log nor the database holds anything that was erased before the scrub restarted the log.
+//!
+//! **Reads.** A log with a read that began before the last checkpoint cannot restart. Short reads end in time; while a
+//! scrub runs they keep no snapshots. If another program holds a snapshot, the scrub tries again in a moment, and the
+//! log grows until then. The restart after that cuts the log to its usual length.
 //!
 //! **Crashes.** The store has two *marks* ([`marks`]). One says that the log might hold bytes of erased dialogs: the
-//! transaction that erases sets it. The other says that a scrub began step 2 and might not have finished step 3. The
-//! next scrub of any process, at the latest when the store is next opened, finds the marks and does what is left. If
-//! the second mark is set, it inspects every page of the database, since nothing else says which pages to clean. A new
-//! store begins with this mark.
+//! transaction that erases sets it, and a scrub clears it if nothing was erased since it restarted the log. The other
+//! says that a scrub began step 1 and might not have finished it. The next scrub of any process, at the latest when the
+//! store is next opened, finds the marks and does what is left. If the second mark is set, it inspects every page of the
+//! database, since nothing else says which pages to clean. A new store begins with this mark. A process that dies beside
+//! the commits leaves the pages in the log, and whoever scrubs next inspects them again.
 //!
 //! **When.** The [`upkeep`] thread decides when to checkpoint and when to scrub.
 

@@ -20,8 +20,7 @@ pub(crate) fn clean(path: &Path) -> io::Result<()> {
         bytes => u32::from(bytes),
     };
     let database = Database { file: Arc::new(file), page_bytes };
-    database.clean_all()?;
-    database.sync()
+    database.clean_all()
 }
 
 /// The database file. It is written to only while no checkpoint can run.
@@ -42,12 +41,23 @@ impl Database {
         self.page_bytes
     }
 
-    /// Overwrites the leftovers of every page, and the whole content of free pages.
+    /// Overwrites the leftovers of every page, and the whole content of free pages, and waits until that is on the disk.
     pub(crate) fn clean_all(&self) -> io::Result<()> {
         for number in 1..=self.count()? {
             self.clean(number)?;
         }
-        self.clean_free()
+        self.clean_free()?;
+        self.file.sync_data()
+    }
+
+    /// Overwrites the leftovers of these pages, and waits until that is on the disk.
+    pub(crate) fn clean_these(&self, mut pages: impl Iterator<Item = u32>) -> io::Result<()> {
+        let Some(first) = pages.next() else { return Ok(()) };
+        self.clean(first)?;
+        for number in pages {
+            self.clean(number)?;
+        }
+        self.file.sync_data()
     }
 
     /// How many pages the file has.
@@ -57,7 +67,7 @@ impl Database {
     }
 
     /// Overwrites the leftovers of one page.
-    pub(crate) fn clean(&self, number: u32) -> io::Result<()> {
+    fn clean(&self, number: u32) -> io::Result<()> {
         let page = self.read(number)?;
         slack::dirty(number, &page).into_iter().try_for_each(|left| self.overwrite(number, left))
     }
@@ -85,10 +95,6 @@ impl Database {
             trunk = word(&page, 0);
         }
         Ok(())
-    }
-
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
     }
 
     fn read(&self, number: u32) -> io::Result<Vec<u8>> {

@@ -5,36 +5,50 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataapi_core::Clock;
+use dataapi_core::{Clock, Date};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::erase::checkpoint::{CheckpointMode, checkpoint};
 use crate::erase::erasures::Erasures;
 use crate::erase::leftovers::Leftovers;
-use crate::erase::marks::{Undone, left_undone, set_done, set_mark, set_undone};
+use crate::erase::marks::{Undone, left_undone, set_done, set_mark, set_time, set_undone};
 use crate::erase::pages::Database;
 use crate::erase::wal::{Wal, WalLock};
 use crate::erase::wal_index::Header;
 use crate::error::OpenError;
 use crate::open::open_for_upkeep;
+use crate::rows::event_number::EventNumber;
+use crate::rows::ledger;
 
 /// How long a scrub waits for the lock on the log, against writers here and in other processes, before it gives up.
 const WRITERS: Duration = Duration::from_secs(1);
 
-/// How long a scrub waits for readers, while all writers wait for the scrub.
-const READERS: Duration = Duration::from_millis(100);
+/// How long a scrub waits for readers while all writers wait for the scrub, if the store is in use.
+const READERS: Duration = Duration::from_millis(5);
 
-/// How many frames a scrub leaves to be checkpointed while writers wait. It takes a few milliseconds.
-const FEW_FRAMES: u32 = 1_000;
+/// How long it waits for readers when the store is opened or closed.
+const LAST_READERS: Duration = Duration::from_millis(100);
+
+/// How many frames a scrub leaves to be checkpointed while writers wait. It takes about a millisecond.
+const FEW_FRAMES: u32 = 100;
 
 /// How often a scrub checkpoints while commits continue, before it makes writers wait.
-const MOST_TIMES_BESIDE: u32 = 3;
+const MOST_TIMES_BESIDE: u32 = 8;
+
+/// How many bytes of the log are overwritten at once while writers wait. It takes half a millisecond.
+const SLICE: u64 = 4 << 20;
+
+/// In how many slices a log is overwritten at most: one that a read has kept from restarting can be long.
+const MOST_SLICES: u64 = 32;
+
+/// The time between two slices. Writers commit meanwhile.
+const BETWEEN_SLICES: Duration = Duration::from_millis(2);
 
 /// Keeps the files of a store clean. Each open store has one; the lock on the log lets one scrub at a time.
 #[derive(Debug)]
 pub(crate) struct Scrubber {
-    /// Checkpoints while `transactions` holds the write lock.
+    /// Checkpoints while `transactions` holds a snapshot or the write lock.
     checkpoints: Connection,
     transactions: Connection,
     database: Database,
@@ -52,6 +66,33 @@ pub(crate) enum ScrubOutcome {
     Blocked,
 }
 
+/// What a checkpoint beside the commits has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// Nothing was committed, so it did nothing.
+    Quiet,
+    /// What was committed meanwhile. So many frames of the log are `done`, and so many are `left`.
+    Folded { done: u32, left: u32 },
+    /// Another program is in the way, mostly a read that began earlier.
+    InTheWay,
+}
+
+/// How far a scrub came while writers waited for it.
+enum Restart {
+    /// It is done.
+    Done,
+    Blocked,
+    /// The log has been restarted, and its old frames hold bytes of what was erased before.
+    HasOldFrames(Since),
+}
+
+/// The moment when a scrub restarted the log.
+#[derive(Clone, Copy)]
+struct Since {
+    date: Date,
+    last_event: EventNumber,
+}
+
 /// Why a scrub failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScrubError {
@@ -65,7 +106,8 @@ impl Scrubber {
     /// Opens the store at `path`; the writer must have opened it before.
     pub(crate) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let checkpoints = open_for_upkeep(path)?;
-        checkpoints.busy_timeout(READERS)?;
+        // SQLite's own waits are longer and longer: this looks more often.
+        checkpoints.busy_timeout(Duration::ZERO)?;
         let transactions = open_for_upkeep(path)?;
         // The first read makes sure that the log and the shared memory exist.
         left_undone(&transactions)?;
@@ -87,21 +129,30 @@ impl Scrubber {
         self.leftovers.header()
     }
 
-    /// Checkpoints what is committed so far, while commits continue. Returns how many frames are checkpointed now.
+    /// Checkpoints what is committed so far and overwrites its leftovers, while commits continue.
     ///
-    /// It never checkpoints the whole log: the log could then restart before all its pages are inspected. So it
-    /// needs a commit that comes after its snapshot. If none comes within some milliseconds, it does nothing and
-    /// returns `None`. Frames that an older read still needs are left for the next time.
-    pub(crate) fn fold_in(&mut self) -> Result<Option<u32>, ScrubError> {
-        // While this snapshot lasts, SQLite checkpoints nothing that was committed after it.
-        let pin = self.transactions.unchecked_transaction()?;
-        left_undone(&pin)?;
-        if !self.leftovers.log_grows()? {
-            return Ok(None);
+    /// It never checkpoints the whole log: if this process died then, another one could restart the log before the
+    /// leftovers of its last pages are overwritten. So it needs a commit that comes after its snapshot. If none comes
+    /// within some milliseconds, it does nothing.
+    pub(crate) fn fold_in(&mut self) -> Result<Beside, ScrubError> {
+        // While this snapshot lasts, no process checkpoints what was committed after it. So the database file stays
+        // as it is once this checkpoint is done, and the unused space of its pages can be overwritten.
+        let Some((pin, state)) = snapshot(&self.transactions, &self.leftovers)? else {
+            return Ok(Beside::InTheWay);
+        };
+        if !self.leftovers.log_grows(&state)? {
+            return Ok(Beside::Quiet);
         }
-        self.leftovers.look_through()?;
+        self.leftovers.look_through(&state)?;
         let folded = checkpoint(&self.checkpoints, CheckpointMode::Passive)?;
-        Ok(Some(folded.done))
+        if folded.done != state.frames() {
+            return Ok(Beside::InTheWay);
+        }
+        self.database.clean_these(self.leftovers.pages())?;
+        self.leftovers.clear();
+        drop(pin);
+        let done = folded.done;
+        Ok(Beside::Folded { done, left: self.header()?.frames().saturating_sub(done) })
     }
 
     /// Checkpoints the whole log, overwrites the leftovers of its pages, and restarts it.
@@ -114,17 +165,29 @@ impl Scrubber {
         empty: bool,
     ) -> Result<ScrubOutcome, ScrubError> {
         // Each checkpoint is shorter than the one before, so fewer frames are committed during it.
-        let mut left = self.header()?.frames();
         for _ in 0..MOST_TIMES_BESIDE {
-            if left <= FEW_FRAMES {
-                break;
+            match self.fold_in()? {
+                Beside::Folded { left, .. } if left > FEW_FRAMES => {}
+                Beside::Folded { .. } | Beside::Quiet => break,
+                // The writers need not wait for what cannot be done yet.
+                Beside::InTheWay => return Ok(ScrubOutcome::Blocked),
             }
-            let Some(done) = self.fold_in()? else { break };
-            left = self.header()?.frames().saturating_sub(done);
         }
-        match self.wal.lock_next(WRITERS)? {
-            Some(lock) => self.scrub_alone(&lock, erasures, empty),
-            None => Ok(ScrubOutcome::Blocked),
+        let Some(lock) = self.wal.lock_next(WRITERS)? else { return Ok(ScrubOutcome::Blocked) };
+        if empty {
+            return self.scrub_alone(&lock, erasures, READERS);
+        }
+        match self.restart_log(erasures)? {
+            Restart::Done => Ok(ScrubOutcome::Clean),
+            Restart::Blocked => Ok(ScrubOutcome::Blocked),
+            Restart::HasOldFrames(since) => {
+                drop(lock);
+                let outcome = self.blank_old_frames(erasures, since);
+                if !matches!(outcome, Ok(ScrubOutcome::Clean)) {
+                    erasures.give_up_scrub();
+                }
+                outcome
+            }
         }
     }
 
@@ -134,7 +197,7 @@ impl Scrubber {
             return Ok(ScrubOutcome::Clean);
         }
         match self.wal.lock(WRITERS)? {
-            Some(lock) => self.scrub_alone(&lock, erasures, true),
+            Some(lock) => self.scrub_alone(&lock, erasures, LAST_READERS),
             None => Ok(ScrubOutcome::Blocked),
         }
     }
@@ -165,114 +228,196 @@ impl Scrubber {
         let is_undone = left_undone(&self.transactions)?.any();
         let is_empty = self.header()?.frames() == 0;
         if is_undone || (has_written && !is_empty) {
-            return Ok(self.scrub_alone(lock, erasures, true)? == ScrubOutcome::Clean);
+            return Ok(self.scrub_alone(lock, erasures, LAST_READERS)? == ScrubOutcome::Clean);
         }
         Ok(is_empty)
     }
 
-    /// Scrubs while the caller holds the lock on the log.
+    /// Scrubs and cuts the log while the caller holds the lock on the log.
     fn scrub_alone(
         &mut self,
-        lock: &WalLock,
+        _: &WalLock,
         erasures: &Erasures,
-        empty: bool,
+        patience: Duration,
     ) -> Result<ScrubOutcome, ScrubError> {
-        self.leftovers.look_through()?;
         let undone = left_undone(&self.transactions)?;
-        let has_suspects = undone.scrub || !self.leftovers.is_empty();
-        if has_suspects && !self.overwrite(undone.scrub)? {
+        let Some(has_suspects) = self.overwrite_suspects(undone, patience)? else {
             return Ok(ScrubOutcome::Blocked);
-        }
-        let is_done = if empty {
-            self.begin_log_anew(CheckpointMode::Truncate)?
-        } else if undone.erasure {
-            self.begin_blank_log(lock)?
-        } else {
-            self.begin_log_anew(CheckpointMode::Restart)?
         };
-        // The marks are written after the checkpoint, so that writers need not wait for a checkpoint of them.
-        if !is_done {
-            let now = Undone { scrub: false, erasure: undone.erasure };
-            if has_suspects || undone != now {
-                set_undone(&self.transactions, now)?;
-            }
+        let is_cut = self.begin_log_anew(CheckpointMode::Truncate, patience)?;
+        self.set_marks(undone, has_suspects, is_cut)?;
+        if !is_cut {
             return Ok(ScrubOutcome::Blocked);
         }
-        if has_suspects || undone.any() {
-            set_done(&self.transactions, self.clock.now())?;
-        }
-        erasures.clear();
+        erasures.begin_scrub();
+        erasures.end_scrub();
         Ok(ScrubOutcome::Clean)
     }
 
-    /// Restarts or cuts the log. Returns false if a read uses the log.
-    fn begin_log_anew(&self, mode: CheckpointMode) -> rusqlite::Result<bool> {
-        Ok(!checkpoint(&self.checkpoints, mode)?.busy)
-    }
-
-    /// Restarts the log and overwrites its old frames, or cuts it if the file system cannot overwrite them. Returns
-    /// false if a read uses the log.
-    fn begin_blank_log(&self, lock: &WalLock) -> Result<bool, ScrubError> {
-        if !self.begin_log_anew(CheckpointMode::Restart)? {
-            return Ok(false);
+    /// Checkpoints the rest of the log and restarts it, while writers wait.
+    fn restart_log(&mut self, erasures: &Erasures) -> Result<Restart, ScrubError> {
+        let undone = left_undone(&self.transactions)?;
+        let Some(has_suspects) = self.overwrite_suspects(undone, READERS)? else {
+            return Ok(Restart::Blocked);
+        };
+        let before = self.header()?.salt();
+        let is_done = self.begin_log_anew(CheckpointMode::Restart, READERS)?;
+        if !is_done || !undone.erasure {
+            self.set_marks(undone, has_suspects, is_done)?;
+            return Ok(if is_done { Restart::Done } else { Restart::Blocked });
         }
         // SQLite restarts the log with the next commit, which also writes the header of the log. That commit has to
         // come first: if the header were overwritten, later commits would be lost.
-        let before = self.header()?.salt();
         set_undone(&self.transactions, Undone { scrub: false, erasure: true })?;
-        // Keeps even programs that do not know the lock on the log from writing to what is being overwritten.
-        let alone = Transaction::new_unchecked(&self.transactions, TransactionBehavior::Immediate)?;
-        let now = self.header()?;
-        if now.salt() == before {
-            return Ok(false);
+        if self.header()?.salt() == before {
+            return Ok(Restart::Blocked);
         }
-        let is_blank = self.wal.blank(lock, now.frames(), self.database.page_bytes())?;
-        drop(alone);
-        Ok(is_blank || self.begin_log_anew(CheckpointMode::Truncate)?)
+        erasures.begin_scrub();
+        let last_event = ledger::last_number(&self.transactions)?;
+        Ok(Restart::HasOldFrames(Since { date: self.clock.now(), last_event }))
     }
 
-    /// Checkpoints the whole log, and overwrites the leftovers of the pages that were noted, or of all pages
-    /// (`everywhere`). Returns false if a read uses the log; then it has overwritten nothing.
+    /// Writes the marks after the checkpoint, so that writers need not wait for a checkpoint of them.
+    fn set_marks(
+        &self,
+        undone: Undone,
+        has_suspects: bool,
+        is_done: bool,
+    ) -> Result<(), ScrubError> {
+        let left = Undone { scrub: false, erasure: undone.erasure };
+        if is_done && (has_suspects || undone.any()) {
+            set_done(&self.transactions, self.clock.now())?;
+        } else if has_suspects || undone != left {
+            set_undone(&self.transactions, left)?;
+        }
+        Ok(())
+    }
+
+    /// Overwrites the frames from before the last restart of the log, in slices, while commits continue.
     ///
-    /// It sets the mark of a scrub before it begins. If it returns true, the caller clears the mark.
-    fn overwrite(&mut self, everywhere: bool) -> Result<bool, ScrubError> {
+    /// Commits overwrite some of them too. What is behind the last frame is old, so each slice ends there.
+    fn blank_old_frames(
+        &mut self,
+        erasures: &Erasures,
+        since: Since,
+    ) -> Result<ScrubOutcome, ScrubError> {
+        let mut end = self.wal.length()?;
+        let slice = SLICE.max(end / MOST_SLICES);
+        loop {
+            let Some(lock) = self.wal.lock_next(WRITERS)? else {
+                return Ok(ScrubOutcome::Blocked);
+            };
+            // Keeps even programs that do not know the lock on the log from writing to what is being overwritten.
+            let alone =
+                Transaction::new_unchecked(&self.transactions, TransactionBehavior::Immediate)?;
+            let written = Wal::offset(self.header()?.frames(), self.database.page_bytes());
+            let start = written.max(end.saturating_sub(slice));
+            let is_blank = self.wal.blank(&lock, start..end);
+            drop(alone);
+            if !is_blank {
+                return self.scrub_alone(&lock, erasures, READERS);
+            }
+            if start == written || start >= end {
+                break;
+            }
+            drop(lock);
+            end = start;
+            std::thread::sleep(BETWEEN_SLICES);
+        }
+        self.wal.sync()?;
+        let Some(_lock) = self.wal.lock_next(WRITERS)? else { return Ok(ScrubOutcome::Blocked) };
+        if ledger::erases_after(&self.transactions, since.last_event)? {
+            // This process or another one: bytes of that are in the log again.
+            set_time(&self.transactions, since.date)?;
+        } else {
+            set_done(&self.transactions, since.date)?;
+        }
+        erasures.end_scrub();
+        Ok(ScrubOutcome::Clean)
+    }
+
+    /// Restarts or cuts the log. Returns false if a read uses the log for too long.
+    fn begin_log_anew(&self, mode: CheckpointMode, patience: Duration) -> rusqlite::Result<bool> {
+        within(patience, || Ok(!checkpoint(&self.checkpoints, mode)?.busy))
+    }
+
+    /// Inspects the rest of the log. If there are leftovers, in the database or in this rest, checkpoints the whole log
+    /// and overwrites them. Returns whether there were any; `None` if a read uses the log for too long, and then
+    /// nothing is overwritten.
+    ///
+    /// It sets the mark of a scrub before it begins. The caller clears it.
+    fn overwrite_suspects(
+        &mut self,
+        undone: Undone,
+        patience: Duration,
+    ) -> Result<Option<bool>, ScrubError> {
+        let state = self.header()?;
+        self.leftovers.look_through(&state)?;
+        if !undone.scrub && self.leftovers.is_empty() {
+            return Ok(Some(false));
+        }
         set_mark(&self.transactions, true)?;
         // Keeps even programs that do not know the lock on the log from committing. So once the log is checkpointed,
         // nobody has a page left to copy over what is overwritten here.
         let alone = Transaction::new_unchecked(&self.transactions, TransactionBehavior::Immediate)?;
-        if !self.fold_in_all()? {
+        if !self.fold_in_all(patience)? {
             drop(alone);
-            set_mark(&self.transactions, everywhere)?;
-            return Ok(false);
+            set_mark(&self.transactions, undone.scrub)?;
+            return Ok(None);
         }
-        if everywhere {
+        if undone.scrub {
             self.database.clean_all()?;
         } else {
-            for number in self.leftovers.pages() {
-                self.database.clean(number)?;
-            }
+            self.database.clean_these(self.leftovers.pages())?;
         }
-        self.database.sync()?;
-        drop(alone);
         self.leftovers.clear();
-        Ok(true)
+        drop(alone);
+        Ok(Some(true))
     }
 
     /// Checkpoints the whole log while nobody writes. Returns false if a read uses it for too long.
-    fn fold_in_all(&self) -> rusqlite::Result<bool> {
-        const PAUSE: Duration = Duration::from_millis(1);
-        let started = Instant::now();
-        loop {
+    ///
+    /// Only reads that began before the last commit are in the way. A read that begins now is not: it sees the end of
+    /// the log.
+    fn fold_in_all(&self, patience: Duration) -> rusqlite::Result<bool> {
+        within(patience, || {
             let folded = checkpoint(&self.checkpoints, CheckpointMode::Passive)?;
-            if !folded.busy && folded.done == folded.frames {
-                return Ok(true);
-            }
-            // Only reads that began before the last commit are in the way. A read that begins now is not: it sees the
-            // end of the log.
-            if started.elapsed() >= READERS {
-                return Ok(false);
-            }
-            std::thread::sleep(PAUSE);
+            Ok(!folded.busy && folded.done == folded.frames)
+        })
+    }
+}
+
+/// Begins a snapshot whose place in the log is known. Returns `None` if others commit without a pause.
+fn snapshot<'c>(
+    connection: &'c Connection,
+    leftovers: &Leftovers,
+) -> Result<Option<(Transaction<'c>, Header)>, ScrubError> {
+    const TRIES: u32 = 100;
+    for _ in 0..TRIES {
+        let before = leftovers.header()?;
+        let snapshot = connection.unchecked_transaction()?;
+        left_undone(&snapshot)?;
+        if leftovers.header()? == before {
+            return Ok(Some((snapshot, before)));
         }
+    }
+    Ok(None)
+}
+
+/// Tries again and again until it is done or `patience` is over. Returns whether it is done.
+fn within(
+    patience: Duration,
+    mut is_done: impl FnMut() -> rusqlite::Result<bool>,
+) -> rusqlite::Result<bool> {
+    const PAUSE: Duration = Duration::from_micros(250);
+    let started = Instant::now();
+    loop {
+        if is_done()? {
+            return Ok(true);
+        }
+        if started.elapsed() >= patience {
+            return Ok(false);
+        }
+        std::thread::sleep(PAUSE);
     }
 }

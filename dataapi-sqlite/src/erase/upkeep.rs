@@ -9,37 +9,37 @@ use dataapi_core::StoreError;
 use tokio::sync::oneshot;
 
 use crate::erase::erasures::Erasures;
-use crate::erase::scrub::{ScrubError, ScrubOutcome, Scrubber};
+use crate::erase::scrub::{Beside, ScrubError, ScrubOutcome, Scrubber};
 use crate::erase::wal_index::Header;
 use crate::error::{OpenError, closed, read_in_the_way, store_error};
-use crate::read::readers::LongReads;
+use crate::read::readers::ReadsInTheWay;
 use crate::write::commits::Commits;
 
-/// How often the log is checkpointed while commits continue. A checkpoint delays the commits made meanwhile: with four
-/// a second, the 99th percentile of the commits of 64 writers suffers.
+/// How often to look whether there is something to do while there are no commits.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How many frames the log can have, about 200 MB, before it is restarted, whether or not anything was erased.
-///
-/// Writers wait for the restart. For the commits of 64 writers, the 99th percentile is 3.0 times the median with 80 MB,
-/// and 2.7 times with 200 MB.
-const MAX_LOG_FRAMES: u32 = 50_000;
+/// How often to look while there are commits.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// How many frames the log can have while there are only occasional commits: nobody waits long for a restart then.
-const MAX_QUIET_FRAMES: u32 = 4_000;
+/// Over how long to count commits and their requests.
+const LONG_ENOUGH: Duration = Duration::from_millis(50);
+
+/// How many frames the log grows by before they are checkpointed.
+///
+/// A checkpoint waits for the disk for as long as its pages take, and commits wait for the disk with it.
+const STEP: u32 = 1_000;
+
+/// How many frames the log can have before it is restarted, whether or not anything was erased.
+const MAX_LOG_FRAMES: u32 = 16_000;
 
 /// How many frames the log can have while each commit has few requests.
 ///
 /// Such a commit mostly waits for the disk. To overwrite a part of the log takes two thirds of the time of extending
-/// it, because the file system need not record a new length: a short log that restarts often is faster. Such commits
-/// fill it in a quarter of a second, and then wait for a hundredth of a second.
+/// it, because the file system need not record a new length: a short log that restarts often is faster.
 const MAX_LONE_FRAMES: u32 = 4_000;
 
 /// A commit with at most this many requests, on average, has few.
 const FEW_REQUESTS: u64 = 4;
-
-/// How often to check for such commits, while there are commits.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The time between two tries of a scrub that is blocked. Writers wait during a try, and continue between two.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -64,7 +64,7 @@ impl UpkeepThread {
     pub(crate) fn start(
         scrubber: Scrubber,
         erasures: Arc<Erasures>,
-        long_reads: LongReads,
+        reads: ReadsInTheWay,
         commits: Arc<Commits>,
         within: Duration,
     ) -> Result<Self, OpenError> {
@@ -72,13 +72,13 @@ impl UpkeepThread {
         let keeper = Keeper {
             scrubber,
             erasures,
-            long_reads,
+            reads,
             commits,
             within,
             waiting: Vec::new(),
-            seen: None,
             not_before: Instant::now(),
-            looked: Looked::default(),
+            log: Log { header: None, unchanged: Instant::now(), folded: 0 },
+            load: Load { at: Instant::now(), commits: 0, requests: 0, is_lone: false },
         };
         let thread = std::thread::Builder::new()
             .name("dataapi-upkeep".into())
@@ -109,101 +109,117 @@ impl Drop for UpkeepThread {
 struct Keeper {
     scrubber: Scrubber,
     erasures: Arc<Erasures>,
-    long_reads: LongReads,
+    reads: ReadsInTheWay,
     commits: Arc<Commits>,
     within: Duration,
     /// The callers that asked for a scrub, and until when each of them waits.
     waiting: Vec<(Reply, Instant)>,
-    /// The header of the log's index at the end of the last period.
-    seen: Option<Header>,
-    /// No scrub begins before this time, after one was blocked.
+    /// Nothing is tried before this time, after a read was in the way.
     not_before: Instant,
-    looked: Looked,
+    log: Log,
+    load: Load,
 }
 
-/// The counts of commits and requests at the last check, and its time.
-#[derive(Debug, Default)]
-struct Looked {
-    at: Option<Instant>,
+/// What is known of the log.
+#[derive(Debug)]
+struct Log {
+    /// The header of its index, which every commit of any process changes.
+    header: Option<Header>,
+    /// Since when that has not changed.
+    unchanged: Instant,
+    /// How many of its frames are checkpointed.
+    folded: u32,
+}
+
+/// How many commits and requests there were up to the last look, and whether each commit had few requests.
+#[derive(Debug)]
+struct Load {
+    at: Instant,
     commits: u64,
     requests: u64,
-    is_busy: bool,
+    is_lone: bool,
+}
+
+/// What there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Nothing,
+    /// Checkpoint beside the commits.
+    Fold,
+    Scrub {
+        empty: bool,
+    },
 }
 
 impl Keeper {
     fn run(mut self, requests: &Receiver<Reply>) {
-        let mut period = Instant::now();
         loop {
-            let wait = self.until_due().min(PERIOD.saturating_sub(period.elapsed()));
-            let wait = if self.looked.is_busy { wait.min(LOOK) } else { wait };
+            let is_busy = self.log.unchanged.elapsed() < PERIOD;
+            let wait = self.until_due().min(if is_busy { LOOK } else { PERIOD });
             select! {
                 recv(requests) -> asked => match asked {
                     Ok(reply) => self.waiting.push((reply, Instant::now() + PATIENCE)),
                     Err(_) => break,
                 },
                 recv(self.erasures.noted()) -> _ => {}
+                recv(self.commits.many()) -> _ => {}
                 default(wait) => {}
             }
-            let (is_idle, is_full) = if period.elapsed() >= PERIOD {
-                period = Instant::now();
-                self.fold_in()
-            } else {
-                (false, false)
-            };
-            let is_full = is_full || self.is_full_of_lone_commits();
-            if is_full || self.until_due().is_zero() {
-                self.scrub(is_idle);
+            match self.task() {
+                Task::Nothing => {}
+                Task::Fold => self.fold_in(),
+                Task::Scrub { empty } => self.scrub(empty),
             }
         }
+        // It has the idle connections. The last one to close has to be the scrubber's.
+        drop(self.reads);
         self.scrubber.close(&self.erasures, self.commits.number() > 0);
     }
 
-    /// Whether to restart the log because commits have few requests (see [`MAX_LONE_FRAMES`]).
-    fn is_full_of_lone_commits(&mut self) -> bool {
-        if self.looked.at.is_some_and(|at| at.elapsed() < LOOK) {
-            return false;
+    fn task(&mut self) -> Task {
+        // If the header cannot be read, it is tried again in a moment.
+        let Ok(now) = self.scrubber.header() else { return Task::Nothing };
+        self.load.look(&self.commits);
+        self.log.look(now);
+        // A caller that asks for a scrub might mean an erasure by another process: the log is cut in any case.
+        let is_idle = now.frames() > 0 && self.log.unchanged.elapsed() >= PERIOD;
+        let empty = is_idle || !self.waiting.is_empty();
+        let most = if self.load.is_lone { MAX_LONE_FRAMES } else { MAX_LOG_FRAMES };
+        if Instant::now() < self.not_before {
+            Task::Nothing
+        } else if empty || now.frames() > most || self.until_due().is_zero() {
+            Task::Scrub { empty }
+        } else if now.frames() >= self.log.folded + STEP {
+            Task::Fold
+        } else {
+            Task::Nothing
         }
-        let (commits, requests) = (self.commits.number(), self.commits.requests());
-        let [by, of] = [commits - self.looked.commits, requests - self.looked.requests];
-        self.looked = Looked { at: Some(Instant::now()), commits, requests, is_busy: by > 0 };
-        by > 0
-            && of <= by * FEW_REQUESTS
-            && Instant::now() >= self.not_before
-            && self.scrubber.header().is_ok_and(|now| now.frames() > MAX_LONE_FRAMES)
     }
 
     /// How long it is until the next scrub must begin.
     fn until_due(&self) -> Duration {
         let due = if self.waiting.is_empty() {
             // The scrub begins after half of the time. The other half is for the scrub itself and for what blocks it.
-            self.erasures.age().map_or(PERIOD, |age| (self.within / 2).saturating_sub(age))
+            self.erasures.waiting().map_or(PERIOD, |age| (self.within / 2).saturating_sub(age))
         } else {
             Duration::ZERO
         };
         due.max(self.not_before.saturating_duration_since(Instant::now()))
     }
 
-    /// Checkpoints what was committed in the last period, unless a scrub is due soon. Returns whether there was no
-    /// commit in the last period, and whether to scrub and restart the log.
-    fn fold_in(&mut self) -> (bool, bool) {
-        let Ok(now) = self.scrubber.header() else { return (false, false) };
-        let is_idle = self.seen.replace(now) == Some(now) && now.frames() > 0;
-        if is_idle || now.frames() > MAX_LOG_FRAMES {
-            return (is_idle, true);
+    fn fold_in(&mut self) {
+        match self.scrubber.fold_in() {
+            Ok(Beside::Folded { done, .. }) => self.log.folded = done,
+            // There are only occasional commits: nobody waits long.
+            Ok(Beside::Quiet) => self.scrub(false),
+            Ok(Beside::InTheWay) | Err(_) => self.not_before = Instant::now() + PAUSE,
         }
-        if self.erasures.age().is_some() && self.until_due() < PERIOD {
-            // The scrub checkpoints too: most pages would be written twice.
-            return (false, false);
-        }
-        // If this fails, it is tried again in the next period.
-        let is_quiet = now.frames() > 0 && matches!(self.scrubber.fold_in(), Ok(None));
-        (false, is_quiet && now.frames() > MAX_QUIET_FRAMES)
     }
 
-    fn scrub(&mut self, is_idle: bool) {
-        // A caller that asks for a scrub might mean an erasure by another process: the log is cut in any case.
-        let empty = is_idle || !self.waiting.is_empty();
+    fn scrub(&mut self, empty: bool) {
+        let no_snapshots = self.reads.keep_no_snapshots();
         let outcome = self.scrubber.scrub(&self.erasures, empty);
+        drop(no_snapshots);
         if let Ok(ScrubOutcome::Clean) = outcome {
             for (reply, _) in self.waiting.drain(..) {
                 let _ = reply.send(Ok(()));
@@ -211,7 +227,7 @@ impl Keeper {
             return;
         }
         if self.erasures.age().is_some() || !self.waiting.is_empty() {
-            self.long_reads.interrupt((self.within / 2).max(SHORTEST_LIMIT));
+            self.reads.interrupt((self.within / 2).max(SHORTEST_LIMIT));
         }
         self.not_before = Instant::now() + PAUSE;
         let (late, waiting) = std::mem::take(&mut self.waiting)
@@ -225,5 +241,34 @@ impl Keeper {
                 Ok(_) => read_in_the_way(),
             }));
         }
+    }
+}
+
+impl Log {
+    fn look(&mut self, now: Header) {
+        let before = self.header.replace(now);
+        if before != Some(now) {
+            self.unchanged = Instant::now();
+        }
+        if before.is_none_or(|before| before.salt() != now.salt()) {
+            self.folded = 0;
+        }
+    }
+}
+
+impl Load {
+    fn look(&mut self, now: &Commits) {
+        let elapsed = self.at.elapsed();
+        if elapsed < LONG_ENOUGH {
+            return;
+        }
+        let (commits, requests) = (now.number(), now.requests());
+        let [by, of] = [commits - self.commits, requests - self.requests];
+        *self = Self {
+            at: Instant::now(),
+            commits,
+            requests,
+            is_lone: by > 0 && of <= by * FEW_REQUESTS,
+        };
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -82,23 +83,28 @@ impl Wal {
         }
     }
 
-    /// Overwrites the old frames of the log, those after its first `after` frames, with zeros, and syncs the file.
-    /// Returns false if the file system cannot do that without writing all the zeros.
+    /// Where the frame after the first `frames` frames begins, in bytes.
+    pub(crate) fn offset(frames: u32, page_bytes: u32) -> u64 {
+        HEADER + u64::from(frames) * (FRAME_HEADER as u64 + u64::from(page_bytes))
+    }
+
+    /// The length of the file, in bytes.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Overwrites a range of the file with zeros, for which the caller holds the lock and which is behind the last
+    /// frame. Returns false if the file system cannot do that without writing all the zeros.
     ///
     /// The file keeps its length. To cut it would take several times as long: the file system would free all its
     /// space, and allocate it again in the commits that follow.
-    pub(crate) fn blank(&self, _: &WalLock, after: u32, page_bytes: u32) -> io::Result<bool> {
-        let frame_bytes = FRAME_HEADER as u64 + u64::from(page_bytes);
-        let from = HEADER + u64::from(after) * frame_bytes;
-        let length = self.file.metadata()?.len().saturating_sub(from);
-        if length == 0 {
-            return Ok(true);
-        }
-        if !zero(&self.file, from, length) {
-            return Ok(false);
-        }
-        self.file.sync_data()?;
-        Ok(true)
+    pub(crate) fn blank(&self, _: &WalLock, range: Range<u64>) -> bool {
+        range.is_empty() || zero(&self.file, range.start, range.end - range.start)
+    }
+
+    /// Waits until what was overwritten is on the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 
     /// Calls `each` with the number and the bytes of the page in each frame, from the frame after the first `after`
@@ -225,7 +231,7 @@ mod tests {
         let kept = usize::try_from(HEADER).unwrap() + 2 * (FRAME_HEADER + page_bytes as usize);
         assert!(before[kept..].iter().any(|byte| *byte != 0));
         let lock = wal.lock(PATIENCE).unwrap().unwrap();
-        let is_blank = wal.blank(&lock, 2, page_bytes).unwrap();
+        let is_blank = wal.blank(&lock, Wal::offset(2, page_bytes)..wal.length().unwrap());
         std::io::Seek::rewind(&mut &*wal.file).unwrap();
         let after = read().unwrap();
         assert_eq!(after.len(), before.len());

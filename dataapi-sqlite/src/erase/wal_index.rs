@@ -77,14 +77,14 @@ impl WalIndex {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// Waits as long as a busy writer takes for a commit, about 5 ms, and returns whether there was a commit.
-    pub(crate) fn grows(&self) -> io::Result<bool> {
+    /// Waits as long as a busy writer takes for a commit, about 5 ms, and returns whether the log has grown `beyond`
+    /// this state.
+    pub(crate) fn grows(&self, beyond: &Header) -> io::Result<bool> {
         const TRIES: u32 = 20;
         const PAUSE: Duration = Duration::from_micros(250);
-        let before = self.whole_header()?;
         for _ in 0..TRIES {
             let now = self.whole_header()?;
-            if now.salt() == before.salt() && now.frames() > before.frames() {
+            if now.salt() == beyond.salt() && now.frames() > beyond.frames() {
                 return Ok(true);
             }
             std::thread::sleep(PAUSE);

@@ -19,7 +19,7 @@ use crate::erase::wal_index::WalIndex;
 use crate::error::{OpenError, SqliteError, closed, overloaded};
 use crate::open::open_for_reading;
 use crate::read::budget::Budget;
-use crate::read::snapshots::{self, Idle, SnapshotEnder};
+use crate::read::snapshots::{self, Idle, NoSnapshots, SnapshotEnder};
 
 /// How long a read can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +43,28 @@ pub(crate) struct Readers {
     long: LongReads,
 }
 
-/// The long reads that are running, so that the upkeep thread can stop those that block a scrub.
+/// What the upkeep thread can do about reads that block a scrub.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadsInTheWay {
+    idle: Idle,
+    long: LongReads,
+}
+
+impl ReadsInTheWay {
+    /// See [`Idle::keep_none`].
+    pub(crate) fn keep_no_snapshots(&self) -> NoSnapshots<'_> {
+        self.idle.keep_none()
+    }
+
+    /// See [`LongReads::interrupt`].
+    pub(crate) fn interrupt(&self, limit: Duration) {
+        self.long.interrupt(limit);
+    }
+}
+
+/// The long reads that are running.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LongReads(Arc<Mutex<Vec<Arc<LongRead>>>>);
+struct LongReads(Arc<Mutex<Vec<Arc<LongRead>>>>);
 
 /// The read that a thread is running, if any, and the handle to stop it.
 struct LongRead {
@@ -55,7 +74,7 @@ struct LongRead {
 
 impl LongReads {
     /// Stops the reads that have run for longer than `limit`. Their callers get an error that says to ask for less.
-    pub(crate) fn interrupt(&self, limit: Duration) {
+    fn interrupt(&self, limit: Duration) {
         for read in lock(&self.0).iter() {
             let since = lock(&read.since);
             if since.is_some_and(|since| since.elapsed() > limit) {
@@ -110,9 +129,9 @@ impl Readers {
         Ok(readers)
     }
 
-    /// The long reads that are running.
-    pub(crate) fn long_reads(&self) -> LongReads {
-        self.long.clone()
+    /// What the upkeep thread can do about them.
+    pub(crate) fn in_the_way(&self) -> ReadsInTheWay {
+        ReadsInTheWay { idle: self.idle.clone(), long: self.long.clone() }
     }
 
     /// Runs `work` on one snapshot of the store.
@@ -195,7 +214,7 @@ mod tests {
         let path = folder.path().join("dialogs.db");
         let _writer = crate::open::open_for_writing(&path, true, 1 << 20).unwrap();
         let readers = Readers::start(&path, 1, 10).unwrap();
-        let long = readers.long_reads();
+        let long = readers.in_the_way();
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let ending = std::thread::spawn(move || {
             while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {

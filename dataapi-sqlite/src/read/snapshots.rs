@@ -8,7 +8,7 @@
 //! older than [`LONGEST`], and one that no read uses is ended at most half of that time later.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ struct Snapshot {
 #[derive(Clone, Debug)]
 struct Keeping {
     count: Arc<AtomicUsize>,
+    /// Whether a scrub needs the log for itself, so that none is kept.
+    is_off: Arc<AtomicBool>,
     /// It has room for one signal: that a snapshot is kept.
     noted: Sender<()>,
 }
@@ -81,6 +83,10 @@ impl Reader {
                 Some(header) => self.keep(Snapshot { header, since: asked }),
                 None => self.end()?,
             }
+        }
+        if self.keeping.is_off.load(Ordering::SeqCst) {
+            // If this fails, the thread that ends snapshots tries again.
+            let _ = self.end();
         }
         found
     }
@@ -132,16 +138,34 @@ impl Idle {
         self.put_back(Reader { connection, index, kept: None, last_asked: None, keeping });
     }
 
-    /// Ends the snapshots of idle readers that are too old to be used.
-    fn end_old(&self) {
+    /// Ends the snapshots of idle readers. As long as the result lives, no read keeps its snapshot. One that is running
+    /// at this moment might.
+    pub(crate) fn keep_none(&self) -> NoSnapshots<'_> {
+        self.keeping.is_off.store(true, Ordering::SeqCst);
+        self.end_older_than(Duration::ZERO);
+        NoSnapshots(self)
+    }
+
+    /// Ends the snapshots of idle readers that are older than this.
+    fn end_older_than(&self, age: Duration) {
         for _ in 0..self.readers.1.len() {
             let Some(mut reader) = self.take() else { return };
-            if reader.kept.is_some_and(|kept| kept.since.elapsed() >= LONGEST) {
+            if reader.kept.is_some_and(|kept| kept.since.elapsed() >= age) {
                 // If this fails, it is tried again in a moment.
                 let _ = reader.end();
             }
             self.put_back(reader);
         }
+    }
+}
+
+/// While this lives, no read keeps its snapshot.
+#[derive(Debug)]
+pub(crate) struct NoSnapshots<'i>(&'i Idle);
+
+impl Drop for NoSnapshots<'_> {
+    fn drop(&mut self) {
+        self.0.keeping.is_off.store(false, Ordering::SeqCst);
     }
 }
 
@@ -156,7 +180,7 @@ pub(crate) struct SnapshotEnder {
 pub(crate) fn pool(count: usize) -> std::io::Result<(Idle, SnapshotEnder)> {
     let (noted, kept) = crossbeam_channel::bounded(1);
     let (stop, stopped) = crossbeam_channel::bounded(0);
-    let keeping = Keeping { count: Arc::default(), noted };
+    let keeping = Keeping { count: Arc::default(), is_off: Arc::default(), noted };
     let idle = Idle { readers: crossbeam_channel::bounded(count), keeping };
     let all = idle.clone();
     let thread = std::thread::Builder::new()
@@ -175,7 +199,7 @@ fn end_in_time(idle: &Idle, kept: &Receiver<()>, stopped: &Receiver<()>) {
             if stopped.recv_timeout(LONGEST / 2) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            idle.end_old();
+            idle.end_older_than(LONGEST);
         }
     }
 }
@@ -307,6 +331,27 @@ mod tests {
             assert!(comes_true(|| !is_blocked()));
             assert!(comes_true(|| idle.keeping.count.load(Ordering::SeqCst) == 0));
         }
+    }
+
+    #[test]
+    fn no_snapshot_is_kept_while_a_scrub_needs_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let (idle, _ending, _writer) = store(&folder.path().join("dialogs.db"));
+        idle.put_back(read_until_kept(&idle));
+        let none = idle.keep_none();
+        let mut reader = loop {
+            if let Some(reader) = idle.take() {
+                break reader;
+            }
+        };
+        assert!(reader.kept.is_none() && reader.connection.is_autocommit());
+        for _ in 0..100 {
+            reader.read(pending).unwrap();
+            assert!(reader.kept.is_none() && reader.connection.is_autocommit());
+        }
+        drop(none);
+        idle.put_back(reader);
+        read_until_kept(&idle);
     }
 
     #[test]

@@ -58,6 +58,20 @@ pub(crate) fn whole_head(connection: &Connection, chains: &Chains) -> rusqlite::
     Ok(LedgerHead::of(heads(connection, chains)?))
 }
 
+/// The number of the last event.
+pub(crate) fn last_number(connection: &Connection) -> rusqlite::Result<EventNumber> {
+    connection
+        .prepare_cached("SELECT ifnull(max(position), 0) FROM event")?
+        .query_row((), |row| row.get(0))
+}
+
+/// Whether an event after this one withdraws or erases a dialog.
+pub(crate) fn erases_after(connection: &Connection, number: EventNumber) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM event WHERE position > ?1 AND kind <> ?2")?
+        .exists((number, EventKind::Granted.code()))
+}
+
 /// Reads the event with this number, and checks that it follows the one before.
 fn at(connection: &Connection, chains: &Chains, number: EventNumber) -> rusqlite::Result<Event> {
     let (chain, position) = chains.of(number);
