@@ -4,6 +4,8 @@
 mod certificates;
 #[path = "../support/failing.rs"]
 mod failing;
+#[path = "../support/greedy.rs"]
+mod greedy;
 #[path = "../support/keys.rs"]
 mod keys;
 #[path = "../support/patience.rs"]

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use dataapi_core::{Decision, DialogStore, Evidence, NewDialog};
 use dataapi_server::Config;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::greedy::greedy;
 use crate::keys::{key, secret, with};
 use crate::patience::PATIENCE;
 use crate::server::{Server, memory, read};
@@ -31,22 +32,6 @@ async fn with_long_dialogs() -> Arc<dyn DialogStore> {
     store
 }
 
-/// Sends a request and reads the status of its answer and nothing more. The system takes in as little as it can.
-async fn greedy(server: &Server, target: &str, headers: &str) -> (u16, TcpStream) {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4_096).expect("an option of sockets");
-    let mut connection = socket.connect(server.address).await.expect("a connection");
-    let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
-    connection.write_all(request.as_bytes()).await.expect("it is sent");
-    let mut line = [0; 12];
-    timeout(PATIENCE, connection.read_exact(&mut line))
-        .await
-        .expect("an answer")
-        .expect("a status");
-    let status = std::str::from_utf8(&line[9..]).ok().and_then(|digits| digits.parse().ok());
-    (status.expect("a status"), connection)
-}
-
 #[tokio::test]
 async fn clients_of_one_key_that_read_nothing_do_not_keep_anothers_pages_out() {
     let store = with_long_dialogs().await;
@@ -59,10 +44,10 @@ async fn clients_of_one_key_that_read_nothing_do_not_keep_anothers_pages_out() {
     let (mut held, mut refused) = (Vec::new(), 0);
     for number in 0..8 {
         let target = format!("/data/?limit={}", 100 + number);
-        match greedy(&server, &target, &header).await {
-            (200, connection) => held.push(connection),
+        match greedy(server.address, &target, &header).await {
+            (Some(200), connection) => held.push(connection),
             (status, _) => {
-                assert_eq!(status, 503);
+                assert_eq!(status, Some(503));
                 refused += 1;
             }
         }
@@ -80,10 +65,10 @@ async fn a_page_that_is_kept_ready_counts_as_long_as_it_is_sent() {
     let (mut held, mut refused) = (Vec::new(), 0);
     for number in 0..12 {
         let target = format!("/data/?from=2020-01-01T00:00:{number:02}Z");
-        match greedy(&server, &target, "").await {
-            (200, connection) => held.push(connection),
+        match greedy(server.address, &target, "").await {
+            (Some(200), connection) => held.push(connection),
             (status, _) => {
-                assert_eq!(status, 503);
+                assert_eq!(status, Some(503));
                 refused += 1;
             }
         }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use dataapi_core::{ImportedDialog, KeySecret, NewDialog, NewKey, Roles};
 use reqwest::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
+use crate::greedy::greedy;
 use crate::load::from_env;
 use crate::patience::PATIENCE;
 use crate::program::{Program, store_in};
@@ -119,22 +119,6 @@ async fn health_and_anothers_pages_are_answered_while_long_ones_are_read() {
     assert!(page < Duration::from_millis(300), "{page:?}");
 }
 
-/// Sends a request for a page, and reads the status of its answer and nothing more.
-async fn greedy(program: &Program, target: &str) -> (u16, TcpStream) {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4_096).expect("an option of sockets");
-    let mut connection = socket.connect(program.address).await.expect("a connection");
-    let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.expect("it is sent");
-    let mut line = [0; 12];
-    timeout(PATIENCE, connection.read_exact(&mut line))
-        .await
-        .expect("an answer")
-        .expect("a status");
-    let status = std::str::from_utf8(&line[9..]).ok().and_then(|digits| digits.parse().ok());
-    (status.expect("a status"), connection)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_that_nobody_reads_stay_within_the_bounds() {
     let readers = from_env("DATAAPI_LONG_READERS").unwrap_or(8_usize) * 6;
@@ -147,9 +131,9 @@ async fn pages_that_nobody_reads_stay_within_the_bounds() {
     let (mut held, mut refused) = (Vec::new(), 0);
     for number in 0..readers {
         let target = format!("/data/?from=2020-01-01T00:{:02}:{:02}Z", number / 60, number % 60);
-        let (status, connection) = greedy(&program, &target).await;
+        let (status, connection) = greedy(program.address, &target, "").await;
         held.push(connection);
-        refused += u32::from(status == 503);
+        refused += u32::from(status == Some(503));
     }
     let grown = (resident(&program) - before) / 1024;
     println!("{readers} clients, {refused} refused: the server has grown by {grown} MB");

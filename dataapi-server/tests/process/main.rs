@@ -5,6 +5,8 @@ mod certificates;
 #[cfg(target_os = "linux")]
 #[path = "../support/disk.rs"]
 mod disk;
+#[path = "../support/greedy.rs"]
+mod greedy;
 #[path = "../support/load.rs"]
 mod load;
 #[path = "../support/patience.rs"]

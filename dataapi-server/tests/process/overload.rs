@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use crate::greedy::greedy;
 use crate::load::from_env;
 use crate::patience::PATIENCE;
 use crate::program::{Program, store_in};
@@ -97,21 +98,6 @@ async fn dribble(mut connection: TcpStream, number: usize) {
     }
 }
 
-/// Requests the largest page and does not read it. Returns the status, if there is one.
-async fn greedy(program: &Program, number: usize) -> (Option<u16>, TcpStream) {
-    let mut connection = connect(program).await;
-    let request = format!(
-        "GET /data/?language=en&limit={} HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        900 + number
-    );
-    connection.write_all(request.as_bytes()).await.expect("it is sent");
-    let mut line = [0; 12];
-    let read = timeout(PATIENCE, connection.read_exact(&mut line)).await;
-    let status = matches!(read, Ok(Ok(_)))
-        .then(|| std::str::from_utf8(&line[9..]).ok().and_then(|digits| digits.parse().ok()));
-    (status.flatten(), connection)
-}
-
 /// Prints the statuses and the memory while one kind of clients was connected.
 fn report(what: &str, program: &Program, statuses: &Statuses) {
     println!(
@@ -183,7 +169,8 @@ async fn idle_slow_and_greedy_clients_hold_nothing_that_others_need() {
     let (stop, asking) = others(&program, "greedy");
     let (mut pages, mut held) = (Statuses::new(), Vec::new());
     for number in 0..40 {
-        let (status, connection) = greedy(&program, number).await;
+        let target = format!("/data/?language=en&limit={}", 900 + number);
+        let (status, connection) = greedy(program.address, &target, "").await;
         *pages.entry(status.unwrap_or_default()).or_default() += 1;
         held.push(connection);
     }
