@@ -41,6 +41,7 @@ mod net;
 mod openapi;
 mod path;
 mod problem;
+mod readiness;
 mod ready_pages;
 mod request;
 mod retention;

@@ -21,6 +21,7 @@ use crate::net::shares::{Kind, Pool, Shares};
 use crate::net::stopping::Stopping;
 use crate::net::trusted_proxies::TrustedProxies;
 use crate::net::web_origin::Scheme;
+use crate::readiness::Readiness;
 use crate::ready_pages::ReadyPages;
 use crate::work::Work;
 
@@ -39,6 +40,7 @@ pub(crate) struct State {
     pub(crate) body_limits: BodyLimits,
     pub(crate) buffers: Buffers,
     pub(crate) ready_pages: ReadyPages,
+    pub(crate) readiness: Readiness,
     pub(crate) is_encrypted: bool,
     pub(crate) metrics: Metrics,
     pub(crate) openapi: Description,
@@ -74,6 +76,7 @@ impl State {
             body_limits: BodyLimits::new(config.max_text_bytes, config.body_timeout),
             buffers: Buffers::new(config.max_buffered_bytes),
             ready_pages: ReadyPages::new(config.page_cache_bytes),
+            readiness: Readiness::default(),
             is_encrypted: config.tls.is_some(),
             metrics,
             openapi,

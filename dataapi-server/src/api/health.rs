@@ -1,16 +1,11 @@
 //! Health checks, for orchestrators and load balancers. A busy server answers them too.
 
-use std::time::Duration;
-
 use dataapi_wire as wire;
-use tokio::time::timeout;
 
 use crate::api::answer::{Answer, json};
 use crate::problem::Problem;
 use crate::request::Request;
-
-/// How long the check of the store may take. A later answer is of no use.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::state::State;
 
 /// Check whether the process is alive
 ///
@@ -41,14 +36,12 @@ pub(crate) async fn ready(request: Request<'_>) -> Answer {
     if stopping.has_begun() {
         return Err(Problem::stopping());
     }
-    let checked = tokio::select! {
-        () = stopping.begun() => return Err(Problem::stopping()),
-        checked = timeout(PATIENCE, request.state.store.ready()) => checked,
-    };
-    match checked {
-        Ok(Ok(())) => json(&wire::Health::OK),
-        // Whatever the error is, the store is not ready.
-        Ok(Err(error)) => Err(Problem::unavailable(error, PATIENCE)),
-        Err(slow) => Err(Problem::unavailable(slow, PATIENCE)),
+    let State { readiness, store, .. } = request.state;
+    tokio::select! {
+        () = stopping.begun() => Err(Problem::stopping()),
+        checked = readiness.check(store) => {
+            checked?;
+            json(&wire::Health::OK)
+        }
     }
 }

@@ -25,6 +25,7 @@ mod limits;
 mod memory;
 mod pages;
 mod proxies;
+mod readiness;
 mod roles;
 mod shutdown;
 mod smuggling;

@@ -97,7 +97,7 @@ async fn a_page_that_is_too_long_for_one_answer_says_that_the_limit_must_be_lowe
 }
 
 /// The number of requests that are being answered, with the one that asks.
-async fn in_flight(server: &Server) -> u64 {
+pub(crate) async fn in_flight(server: &Server) -> u64 {
     let metrics = server.get("/metrics").await;
     let line = metrics
         .text()
