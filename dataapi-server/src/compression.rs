@@ -26,6 +26,12 @@ pub(crate) async fn held(
     head: &RequestHead,
     mut response: Response<Bytes>,
 ) -> Answer {
+    // It counts before it waits for its turn. Bytes of a page or of a file of the program count already: they have an
+    // owner or are shared.
+    if response.body().is_unique() {
+        let (parts, body) = response.into_parts();
+        response = Response::from_parts(parts, state.buffers.hold(share, body)?);
+    }
     let asks = head.headers.contains_key(ACCEPT_ENCODING);
     // An answer that may be stored says what it depends on whether the client asks or not.
     let is_for_caches = response.headers().contains_key(CACHE_CONTROL);
@@ -39,13 +45,7 @@ pub(crate) async fn held(
         {
             *response.body_mut() = encoded;
             response.headers_mut().insert(CONTENT_ENCODING, coding.value());
-            return Ok(response);
         }
-    }
-    // Bytes of a page or of a file of the program count already: they have an owner or are shared.
-    if response.body().is_unique() {
-        let (parts, body) = response.into_parts();
-        return Ok(Response::from_parts(parts, state.buffers.hold(share, body)?));
     }
     Ok(response)
 }
@@ -88,4 +88,54 @@ fn is_compressible(response: &Response<Bytes>) -> bool {
                     .iter()
                     .any(|prefix| kind.starts_with(prefix))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use futures_util::FutureExt;
+    use http::{HeaderMap, Method, Version};
+
+    use super::*;
+    use crate::api::answer::typed;
+    use crate::net::client::Client;
+
+    #[tokio::test]
+    async fn an_answer_counts_while_it_waits_to_be_encoded() {
+        let state = State::with_room(8 << 20);
+        let (client, _connection) = Client::here().await.expect("a connection");
+        let turns = state.work.all_turns(&client);
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("zstd"));
+        let head = RequestHead {
+            started: Instant::now(),
+            method: Method::GET,
+            version: Version::HTTP_11,
+            target: "/data/c/d".parse().expect("a target"),
+            headers,
+            client,
+            place: None,
+        };
+        let share = Arc::default();
+        let (mut waiting, mut refused) = (Vec::new(), 0);
+        for _ in 0..10 {
+            let answer =
+                typed(vec![b' '; 1 << 20].into(), HeaderValue::from_static("application/json"));
+            let mut answer = Box::pin(held(&state, &share, &head, answer));
+            match answer.as_mut().now_or_never() {
+                None => waiting.push(answer),
+                Some(answer) => {
+                    assert!(answer.is_err(), "nobody has a turn");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(!waiting.is_empty() && refused > 0, "{refused} are refused");
+        drop(turns);
+        for answer in waiting {
+            let answer = answer.await.expect("an answer");
+            assert_eq!(answer.headers()[CONTENT_ENCODING], "zstd");
+        }
+    }
 }

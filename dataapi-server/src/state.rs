@@ -129,6 +129,18 @@ impl ItemSizes {
     }
 }
 
+#[cfg(test)]
+impl State {
+    /// The state of a server with an empty store, and with so much room for bodies and answers.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        let key = dataapi_core::RefKey::from_bytes([7; 32]);
+        let store = dataapi_core::MemoryStore::new(Arc::new(dataapi_core::SystemClock), key);
+        let config = Config { max_buffered_bytes: bytes, ..Config::default() };
+        let description = Description::new(crate::openapi::description(), None);
+        Self::new(Arc::new(store), &config, Metrics::new([].into_iter()), description)
+    }
+}
+
 fn access_log(config: &Config, metrics: &Metrics) -> Option<AccessLog> {
     let sink = Arc::clone(config.access_log.as_ref()?);
     let (metrics, clock) = (metrics.access_log.clone(), Arc::clone(&config.clock));

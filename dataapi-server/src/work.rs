@@ -46,6 +46,17 @@ impl Work {
     }
 }
 
+#[cfg(test)]
+impl Work {
+    /// Takes all turns.
+    pub(crate) fn all_turns(&self, client: &Client) -> Vec<Turn> {
+        use futures_util::FutureExt;
+
+        let next = || self.turn(&Share::default(), client).now_or_never()?.ok();
+        std::iter::from_fn(next).collect()
+    }
+}
+
 impl Turn {
     /// Runs `job` on a thread that may block.
     pub(crate) async fn run<T: Send + 'static>(

@@ -78,6 +78,18 @@ impl Client {
     }
 }
 
+#[cfg(test)]
+impl Client {
+    /// A client that stays, and its end of the connection.
+    pub(crate) async fn here() -> std::io::Result<(Self, (Stream, TcpStream))> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let other = TcpStream::connect(listener.local_addr()?).await?;
+        let (stream, peer) = listener.accept().await?;
+        let (client, stream) = Self::connected(stream, peer.ip());
+        Ok((client, (stream, other)))
+    }
+}
+
 impl Stream {
     fn poll_write_with<T>(
         &self,
