@@ -113,7 +113,7 @@ pub(crate) struct Args {
         env = "DATAAPI_MAX_CONNECTION_BYTES",
         value_name = "BYTES",
         default_value_t = Config::default().max_connection_bytes,
-        value_parser = at_least_one,
+        value_parser = connection_bytes,
     )]
     max_connection_bytes: usize,
 
@@ -477,6 +477,12 @@ pub(crate) enum ArgsError {
     )]
     OpenThroughAProxy(PublicUrl),
 
+    #[error(
+        "--max-buffered-bytes must be at least {0}, because a text can have --max-text-bytes: with less, the longest \
+         dialogs could never be stored or read"
+    )]
+    Buffers(usize),
+
     #[error("--log must be a filter such as 'info' or 'dataapi_server=debug'")]
     Log,
 }
@@ -542,6 +548,10 @@ impl Args {
             erase_within: self.erase_within,
             ..Config::default()
         };
+        let least = config.least_buffered_bytes();
+        if config.max_buffered_bytes < least {
+            return Err(ArgsError::Buffers(least));
+        }
         let tls = self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles {
             certificate,
             key,
@@ -643,6 +653,14 @@ fn at_least_one(value: &str) -> Result<usize, String> {
     }
 }
 
+fn connection_bytes(value: &str) -> Result<usize, String> {
+    const LEAST: usize = Config::LEAST_CONNECTION_BYTES;
+    match value.parse() {
+        Ok(bytes) if bytes >= LEAST => Ok(bytes),
+        _ => Err(format!("must be a whole number, at least {LEAST}")),
+    }
+}
+
 fn text_bytes(value: &str) -> Result<usize, String> {
     match value.parse() {
         Ok(bytes) if (1..=TEXT_BYTES_CEILING).contains(&bytes) => Ok(bytes),
@@ -717,6 +735,7 @@ mod tests {
             ["--idle-timeout", "0s"],
             ["--shutdown-grace", "soon"],
             ["--max-connection-bytes", "0"],
+            ["--max-connection-bytes", "1048575"],
             ["--max-connections-per-address", "0"],
             ["--max-unauthorised-connections", "0"],
             ["--body-timeout", "30"],
@@ -748,6 +767,17 @@ mod tests {
             assert!(parsed.is_err(), "{args:?}");
         }
         assert!(matches!(resolve(&["--log", "a=b=c"]), Err(ArgsError::Log)));
+    }
+
+    #[test]
+    fn the_longest_text_must_fit_into_the_buffers() {
+        let longest = ["--max-text-bytes", "16777216"];
+        assert!(resolve(&longest).is_ok(), "the default is enough for every text");
+        let buffers = |bytes| resolve(&["--max-buffered-bytes", bytes]);
+        assert!(buffers("4194304").is_ok());
+        assert!(matches!(buffers("1000000"), Err(ArgsError::Buffers(least)) if least < 4_194_304));
+        let refused = resolve(&[&longest[..], &["--max-buffered-bytes", "67108864"]].concat());
+        assert!(matches!(refused, Err(ArgsError::Buffers(_))));
     }
 
     #[test]

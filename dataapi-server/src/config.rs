@@ -9,6 +9,7 @@ use http::HeaderValue;
 
 use crate::auth::access_sink::AccessSink;
 use crate::auth::tokens::TokenOptions;
+use crate::net::buffers::Buffers;
 use crate::net::public_url::PublicUrl;
 use crate::net::tls::Tls;
 use crate::net::trusted_proxies::TrustedProxy;
@@ -133,6 +134,16 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The minimum of [`max_connection_bytes`](Self::max_connection_bytes) of the program: some connections over HTTP/2
+    /// with TLS, each with a request whose head is as long as it may be.
+    pub const LEAST_CONNECTION_BYTES: usize = 1 << 20;
+
+    /// The minimum of [`max_buffered_bytes`](Self::max_buffered_bytes) with which dialogs of
+    /// [`max_text_bytes`](Self::max_text_bytes) can be stored and read. With less, they never could.
+    pub fn least_buffered_bytes(&self) -> usize {
+        Buffers::least(self.max_text_bytes)
+    }
+
     pub(crate) fn max_connections_per_address(&self) -> usize {
         let half = (self.max_connections / 2).max(1_024);
         self.max_connections_per_address.unwrap_or(half)

@@ -12,6 +12,11 @@ use crate::problem::Problem;
 /// The maximum size of a small answer. Small answers have room of their own, which larger ones cannot take.
 const SMALL: usize = 64 * 1024;
 
+/// How much of the whole each kind of room gets, in eighths.
+const BODIES: usize = 2;
+const SMALL_ANSWERS: usize = 1;
+const LARGE_ANSWERS: usize = 5;
+
 /// The room for bodies, for small answers and for large answers. None of the three can use up another's room.
 #[derive(Debug)]
 pub(crate) struct Buffers {
@@ -51,10 +56,23 @@ impl Buffers {
     pub(crate) fn new(bytes: usize) -> Self {
         let eighths = |kind, number: usize| Pool::new(kind, bytes / 8 * number);
         Self {
-            bodies: eighths(Kind::Bodies, 2),
-            small_answers: eighths(Kind::SmallAnswers, 1),
-            large_answers: eighths(Kind::LargeAnswers, 5),
+            bodies: eighths(Kind::Bodies, BODIES),
+            small_answers: eighths(Kind::SmallAnswers, SMALL_ANSWERS),
+            large_answers: eighths(Kind::LargeAnswers, LARGE_ANSWERS),
         }
+    }
+
+    /// The minimum in all with which a dialog with a text of this many bytes can be stored and read.
+    pub(crate) fn least(text: usize) -> usize {
+        /// Everything but the text: ids, names, dates and punctuation.
+        const REST: usize = 64 * 1024;
+        // In JSON, a byte takes six at most. The serializer may reserve eight for each byte of up to a mebibyte.
+        let stored_or_read = text.saturating_mul(7).saturating_add(REST);
+        let rendered = stored_or_read.saturating_add(8 * text.min(1 << 20));
+        // One answer can have half of its room.
+        let of_bodies = (stored_or_read / BODIES).saturating_mul(8);
+        let of_answers = (rendered / LARGE_ANSWERS).saturating_mul(2 * 8);
+        of_bodies.max(of_answers)
     }
 
     /// Returns the room of a body that has no bytes yet.

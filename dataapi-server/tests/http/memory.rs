@@ -96,6 +96,22 @@ async fn a_page_that_is_too_long_for_one_answer_says_that_the_limit_must_be_lowe
     }
 }
 
+#[tokio::test]
+async fn the_longest_text_that_can_be_allowed_is_stored_and_read_with_the_default_room() {
+    let longest = 16 << 20;
+    let config = Config { max_text_bytes: longest, ..Config::default() };
+    assert!(config.least_buffered_bytes() <= config.max_buffered_bytes);
+    let server = Server::start(memory(), config).await;
+    server.consented("anna", "long", "en", &"x".repeat(longest)).await;
+    for target in
+        ["/data/?limit=1", "/customers/anna/data?limit=1", "/changes?dialogs=true&limit=1"]
+    {
+        let answer = server.get(target).await;
+        assert_eq!(answer.status, 200, "{target}");
+        assert!(answer.body.len() > longest, "{target}");
+    }
+}
+
 /// The number of requests that are being answered, with the one that asks.
 pub(crate) async fn in_flight(server: &Server) -> u64 {
     let metrics = server.get("/metrics").await;
