@@ -205,7 +205,7 @@ async fn handle(
         Some(share) => &*share,
         None if forwarded.client == head.client.address() => head.client.share(&state.shares),
         None => {
-            proxied = state.shares.of(Holder::Address(forwarded.client));
+            proxied = state.shares.of(Holder::Network(forwarded.client.into()));
             &proxied
         }
     };

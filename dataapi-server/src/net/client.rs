@@ -43,6 +43,8 @@ impl Client {
         let (reading, writing) = stream.into_split();
         let writing = Arc::new(writing);
         let socket = Arc::downgrade(&writing);
+        // On a socket for both, an address of IPv4 is written as one of IPv6.
+        let address = address.to_canonical();
         let client = Self(Arc::new(Connected { address, share: OnceLock::new(), socket }));
         (client, Stream { reading, writing: Some(writing) })
     }
@@ -59,7 +61,7 @@ impl Client {
 
     /// The share of a client without a key.
     pub(crate) fn share(&self, shares: &Shares) -> &Arc<Share> {
-        self.0.share.get_or_init(|| shares.of(Holder::Address(self.0.address)))
+        self.0.share.get_or_init(|| shares.of(Holder::Network(self.0.address.into())))
     }
 
     /// Whether the client has closed its half of the connection, or all of it: the two look the same.

@@ -1,11 +1,12 @@
 //! Divides among callers what they all need, so that however much one of them takes, some is left for the others.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
+
+use crate::net::standing::Network;
 
 /// Which pool of the server something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,11 +146,11 @@ impl Drop for Taken {
     }
 }
 
-/// Who has a share: the subject of a token, or the address of a client without a key. A key has its own.
+/// Who has a share: the subject of a token, or the network of a client without a key. A key has its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     Subject(Arc<str>),
-    Address(IpAddr),
+    Network(Network),
 }
 
 /// The shares that are in use.
@@ -248,7 +249,7 @@ mod tests {
         let shares = Shares::default();
         let held = shares.of(Holder::Subject("one".into()));
         for number in 0..10_000_u32 {
-            shares.of(Holder::Address(IpAddr::from(number.to_be_bytes())));
+            shares.of(Holder::Network(Network::V4(number.to_be_bytes())));
         }
         assert!(shares.0.lock().expect("no panic").shares.len() <= 64);
         assert!(Arc::ptr_eq(&held, &shares.of(Holder::Subject("one".into()))));
