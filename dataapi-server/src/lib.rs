@@ -92,6 +92,7 @@ pub async fn serve(
 ) {
     let metrics = Metrics::new(router::routes().iter().map(|route| route.template.as_str()));
     let description = Description::new(openapi::description(), config.public_url.as_ref());
+    let connection_metrics = metrics.connections.clone();
     let state = State::new(Arc::clone(&store), &config, metrics, description);
     let state = Arc::new(state);
     let mut shutdown = pin!(shutdown);
@@ -118,6 +119,7 @@ pub async fn serve(
         },
         grace: config.grace,
         proxies: state.trusted_proxies.clone(),
+        metrics: connection_metrics,
     };
     let filter = warp::service(service::filter(Arc::clone(&state)));
     let cors = cors::layer(&config.cors_origins).map(|cors| cors.layer(filter.clone()));

@@ -82,6 +82,7 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     purged: Family<StateLabel, Counter>,
     pub(crate) access_log: AccessLogMetrics,
+    pub(crate) connections: ConnectionMetrics,
 }
 
 /// The metrics of the access log.
@@ -90,6 +91,45 @@ pub(crate) struct AccessLogMetrics {
     pub(crate) lost: Counter,
     /// 1 while lines are lost, otherwise 0.
     pub(crate) failing: Gauge,
+}
+
+/// The metrics of connections.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionMetrics {
+    pub(crate) open: Gauge,
+    pub(crate) closed_for_others: Counter,
+    pub(crate) refused_address: Counter,
+    pub(crate) without_room: Counter,
+    pub(crate) idle: Counter,
+    pub(crate) slow: Counter,
+}
+
+impl ConnectionMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let closed: Family<ReasonLabel, Counter> = Family::default();
+        // From the beginning, so that the first one of a kind is seen to grow.
+        let because = |reason| closed.get_or_create_owned(&ReasonLabel { reason });
+        let metrics = Self {
+            open: Gauge::default(),
+            closed_for_others: because("place_needed"),
+            refused_address: because("address_limit"),
+            without_room: because("no_room"),
+            idle: because("idle"),
+            slow: because("slow"),
+        };
+        registry.register("connections", "Open connections", metrics.open.clone());
+        registry.register(
+            "connections_closed",
+            "Connections that the server refused or closed by itself, by reason",
+            closed,
+        );
+        metrics
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -153,7 +193,8 @@ impl Metrics {
             "1 while lines of the access log are lost, otherwise 0",
             access_log.failing.clone(),
         );
-        Self { registry, requests, latencies, in_flight, purged, access_log }
+        let connections = ConnectionMetrics::register(&mut registry);
+        Self { registry, requests, latencies, in_flight, purged, access_log, connections }
     }
 
     /// Counts a request as in flight until the answer is ready or the client is gone.

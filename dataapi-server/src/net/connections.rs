@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use crate::metrics::ConnectionMetrics;
 use crate::net::client::{Client, Stream};
 use crate::net::linger::{has_more, linger};
 use crate::net::listeners::Listeners;
@@ -114,6 +115,7 @@ pub(crate) struct ConnectionLimits {
     pub(crate) grace: Duration,
     /// The peers that the limit for each address does not hold for.
     pub(crate) proxies: TrustedProxies,
+    pub(crate) metrics: ConnectionMetrics,
 }
 
 /// Serves until `shutdown`, then finishes the running requests.
@@ -125,7 +127,7 @@ pub(crate) async fn run(
     shutdown: impl Future<Output = ()>,
 ) {
     let protocols = Arc::new(Protocols::new(limits.times));
-    let places = Places::new(limits.places);
+    let places = Places::new(limits.places, limits.metrics);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     // A connection that has no place yet.
@@ -290,7 +292,12 @@ impl Protocols {
         let service = counted(place, service);
         let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
         let mut watched = self.watch(place, connection.as_mut()).await;
-        if matches!(watched, Err(Ended::Called(_))) && !place.is_idle() {
+        let goes_on = match watched {
+            Err(Ended::Called(Call::Stop)) => !place.is_idle(),
+            Err(Ended::Called(Call::Leave)) => !place.is_dispensable(),
+            _ => false,
+        };
+        if goes_on {
             connection.as_mut().graceful_shutdown();
             watched = self.watch_on(place, connection).await;
         }
@@ -309,7 +316,7 @@ impl Protocols {
         match self.watch(place, connection.as_mut()).await {
             Ok(ended) => return ended.map_err(|error| error.to_string()),
             Err(Ended::Late) if !place.is_idle() => return Ok(()),
-            Err(Ended::Called(Call::Leave)) if !place.is_authorised() && place.is_idle() => {
+            Err(Ended::Called(Call::Leave)) if !place.is_authorised() && place.is_dispensable() => {
                 return Ok(());
             }
             Err(_) => {}
@@ -368,6 +375,7 @@ impl Protocols {
                 }
                 let now = now();
                 if place.due(times) <= now {
+                    place.is_late();
                     return Poll::Ready(Err(Ended::Late));
                 }
                 alarm = now + heartbeat;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::metrics::ConnectionMetrics;
 use crate::net::standing::{Call, Network, Standing, now};
 
 /// How often a warning about refused and closed connections is repeated, in milliseconds.
@@ -44,6 +45,7 @@ pub(crate) struct Places {
     table: Mutex<Table>,
     freed: Notify,
     warned: AtomicU64,
+    metrics: ConnectionMetrics,
 }
 
 #[derive(Debug, Default)]
@@ -77,13 +79,14 @@ pub(crate) enum NoPlace {
 }
 
 impl Places {
-    pub(crate) fn new(limits: PlaceLimits) -> Arc<Self> {
+    pub(crate) fn new(limits: PlaceLimits, metrics: ConnectionMetrics) -> Arc<Self> {
         Arc::new(Self {
             limits,
             free_bytes: AtomicUsize::new(limits.bytes),
             table: Mutex::default(),
             freed: Notify::new(),
             warned: AtomicU64::new(0),
+            metrics,
         })
     }
 
@@ -105,6 +108,7 @@ impl Places {
                 self.warn(
                     "an address has all the connections that it may have: refused another one",
                 );
+                self.metrics.refused_address.inc();
                 return Err(NoPlace::ForThisAddress);
             };
             self.end(&mut table, &idle);
@@ -132,6 +136,7 @@ impl Places {
             line.unauthorised.insert(standing.id, Arc::clone(&standing));
         });
         drop(table);
+        self.metrics.open.inc();
         Ok(Place { places: Arc::clone(self), standing })
     }
 
@@ -158,7 +163,7 @@ impl Places {
     /// Warns, once a minute at most, that connections are refused or closed.
     pub(crate) fn warn(&self, what: &'static str) {
         let (now, warned) = (now(), self.warned.load(Relaxed));
-        let is_due = warned == 0 || now - warned >= WARN_PERIOD;
+        let is_due = warned == 0 || now.saturating_sub(warned) >= WARN_PERIOD;
         let swap = |new| self.warned.compare_exchange(warned, new, Relaxed, Relaxed);
         if is_due && swap(now.max(1)).is_ok() {
             tracing::warn!(limits = ?self.limits, "{what}; further such warnings are left out for a minute");
@@ -167,6 +172,7 @@ impl Places {
 
     /// Takes the place of an idle connection, whose task then closes it.
     fn end(&self, table: &mut Table, idle: &Standing) {
+        self.metrics.closed_for_others.inc();
         self.warn("closing idle connections to make place for others");
         table.remove(idle);
         self.free(idle);
@@ -208,8 +214,8 @@ impl Line {
         self.unauthorised.len() + self.authorised.len()
     }
 
-    /// Returns the idle connection that ends first, other than `except`: the oldest one that is not authorised, then
-    /// the one that is idle for the longest.
+    /// Returns the connection that ends first, other than `except`: the oldest idle one that is not authorised, then the
+    /// oldest of these that only sends, then the authorised one that is idle for the longest.
     fn idle(&self, except: u64) -> Option<Arc<Standing>> {
         self.idle_unauthorised(except).or_else(|| {
             let idle = self.authorised.values().filter(|it| it.is_idle() && it.id != except);
@@ -218,8 +224,9 @@ impl Line {
     }
 
     fn idle_unauthorised(&self, except: u64) -> Option<Arc<Standing>> {
-        let mut oldest_first = self.unauthorised.values();
-        oldest_first.find(|standing| standing.is_idle() && standing.id != except).cloned()
+        let oldest_first = || self.unauthorised.values().filter(|it| it.id != except);
+        let idle = oldest_first().find(|it| it.is_idle());
+        idle.or_else(|| oldest_first().find(|it| it.is_dispensable())).cloned()
     }
 }
 
@@ -244,11 +251,21 @@ impl Place {
     pub(crate) fn charge(&self, bytes: usize) -> bool {
         while !self.places.take_bytes(bytes) {
             let mut table = self.places.table();
-            let Some(idle) = table.all.idle(self.standing.id) else { return false };
+            let Some(idle) = table.all.idle(self.standing.id) else {
+                self.places.metrics.without_room.inc();
+                return false;
+            };
             self.places.end(&mut table, &idle);
         }
         self.standing.bytes.fetch_add(bytes, Relaxed);
         self.standing.called() != Some(Call::Leave)
+    }
+
+    /// Notes that the connection is closed because a time limit is over.
+    pub(crate) fn is_late(&self) {
+        let ConnectionMetrics { idle, slow, .. } = &self.places.metrics;
+        let reason = if self.standing.is_between_requests() { idle } else { slow };
+        reason.inc();
     }
 
     /// Counts these bytes no longer.
@@ -273,6 +290,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.places.table().remove(&self.standing);
         self.places.free(&self.standing);
+        self.places.metrics.open.dec();
         self.places.freed.notify_one();
     }
 }
@@ -280,9 +298,14 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
 
     const LIMITS: PlaceLimits =
         PlaceLimits { all: 4, unauthorised: 3, per_address: 4, bytes: 1_000 };
+
+    fn with(limits: PlaceLimits) -> Arc<Places> {
+        Places::new(limits, Metrics::new([].into_iter()).connections)
+    }
 
     fn from(places: &Arc<Places>, last: u8) -> Result<Place, NoPlace> {
         places.take([10, 0, 0, last].into(), PeerKind::Client, 0)
@@ -294,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_oldest_idle_one_without_authorisation_makes_place() {
-        let places = Places::new(LIMITS);
+        let places = with(LIMITS);
         let [busy, old, new] = [1, 2, 3].map(|last| from(&places, last).expect("a place"));
         busy.begins();
         let newest = from(&places, 4).expect("a place");
@@ -309,7 +332,7 @@ mod tests {
 
     #[test]
     fn among_authorised_ones_the_longest_idle_makes_place_last() {
-        let places = Places::new(LIMITS);
+        let places = with(LIMITS);
         let known = [1, 2, 3].map(|last| from(&places, last).expect("a place"));
         for place in &known {
             place.authorise();
@@ -325,8 +348,29 @@ mod tests {
     }
 
     #[test]
+    fn a_stranger_who_hardly_reads_makes_place_and_a_running_request_does_not() {
+        let places = with(LIMITS);
+        let [asking, reading, idle] = [1, 2, 3].map(|last| from(&places, last).expect("a place"));
+        for place in [&asking, &reading] {
+            place.begins();
+        }
+        reading.is_answered();
+        let first = from(&places, 4).expect("a place");
+        assert!(has_to_leave(&idle) && !has_to_leave(&reading), "an idle one goes first");
+        first.begins();
+        let _second = from(&places, 4).expect("a place");
+        assert!(has_to_leave(&reading) && !has_to_leave(&asking));
+        first.authorise();
+        first.is_answered();
+        asking.is_answered();
+        assert!(asking.is_dispensable() && !first.is_dispensable(), "it may read slowly");
+        let metrics = &places.metrics;
+        assert_eq!((metrics.open.get(), metrics.closed_for_others.get()), (5, 2));
+    }
+
+    #[test]
     fn an_address_takes_places_from_itself_alone() {
-        let places = Places::new(PlaceLimits { per_address: 2, ..LIMITS });
+        let places = with(PlaceLimits { per_address: 2, ..LIMITS });
         let other = from(&places, 1).expect("a place");
         let [first, second] = [2, 2].map(|last| from(&places, last).expect("a place"));
         let third = from(&places, 2).expect("a place");
@@ -341,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_trusted_proxy_has_as_many_places_as_there_are() {
-        let places = Places::new(PlaceLimits { per_address: 1, unauthorised: 4, ..LIMITS });
+        let places = with(PlaceLimits { per_address: 1, unauthorised: 4, ..LIMITS });
         let proxied = || places.take([10, 0, 0, 1].into(), PeerKind::Proxy, 0);
         let taken: Vec<_> = (0..4).map(|_| proxied().expect("a place")).collect();
         assert!(!taken.iter().any(has_to_leave));
@@ -350,7 +394,7 @@ mod tests {
 
     #[test]
     fn bytes_are_taken_from_idle_connections_and_given_back() {
-        let places = Places::new(LIMITS);
+        let places = with(LIMITS);
         let [first, second] = [1, 2].map(|last| from(&places, last).expect("a place"));
         assert!(first.charge(600) && second.charge(400));
         assert!(second.charge(100), "the idle one has to go");

@@ -132,6 +132,18 @@ impl Standing {
         self.running.load(Relaxed) == 0 && !self.is_unsent.load(Relaxed)
     }
 
+    /// Whether the connection can be closed for another one: it is idle, or it is a stranger's, and only sends. Answers
+    /// to strangers hold no data, and a stranger who hardly reads could keep a place for hours.
+    pub(crate) fn is_dispensable(&self) -> bool {
+        self.is_idle() || !self.is_authorised() && self.unanswered.load(Relaxed) == 0
+    }
+
+    /// Whether the connection waits for its next request.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        let had_request = self.had_request.load(Relaxed);
+        self.is_idle() && had_request && self.head_since.load(Relaxed) == NEVER
+    }
+
     /// When something last happened to a request.
     pub(crate) fn last(&self) -> u64 {
         self.last.load(Relaxed)

@@ -30,6 +30,7 @@ mod roles;
 mod shutdown;
 mod smuggling;
 mod status;
+mod strangers;
 mod telemetry;
 mod tls;
 mod tokens;
