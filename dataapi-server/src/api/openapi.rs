@@ -18,9 +18,12 @@ pub(crate) async fn read_description(request: Request<'_>) -> Answer {
     let description = &request.state.openapi;
     let content_type = "application/json";
     let mut response = match &request.forwarded.prefix {
-        Some(prefix) => {
-            typed(description.under(prefix.as_str()), HeaderValue::from_static(content_type))
-        }
+        Some(prefix) => match description.kept_under(prefix.as_str()) {
+            Some(kept) => file(&kept, content_type),
+            None => {
+                typed(description.under(prefix.as_str()), HeaderValue::from_static(content_type))
+            }
+        },
         None => file(description.own(), content_type),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
