@@ -103,10 +103,19 @@ async fn open(settings: Settings, hangups: Hangups) -> Result<Opened, Box<dyn Er
         .map_err(|error| format!("cannot open the store '{url}': {}", with_causes(&error)))?;
     let has_keys = !store.keys().await?.is_empty() || config.tokens.is_some();
     may_be_public(config.public_url.as_ref(), has_keys)?;
-    let mut listeners = Vec::new();
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut taken: Vec<SocketAddr> = Vec::new();
     for at in listen {
-        let refused = |error| format!("cannot listen on {at}: {error}");
-        let addresses = at.addresses().await.map_err(refused)?;
+        let refused = |error: io::Error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("cannot listen on {at}: another program uses it, or another --listen")
+            }
+            _ => format!("cannot listen on {at}: {error}"),
+        };
+        let mut addresses = at.addresses().await.map_err(refused)?;
+        // The same address twice is no mistake: a name can stand for it.
+        addresses.retain(|address| address.port() == 0 || !taken.contains(address));
+        taken.extend(&addresses);
         for address in &addresses {
             may_listen(*address, has_keys, config.tls.is_some(), insecure_plaintext)?;
         }

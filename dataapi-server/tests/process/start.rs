@@ -70,6 +70,21 @@ fn several_addresses_and_names_are_listened_on() {
 }
 
 #[test]
+fn an_address_that_is_given_twice_counts_once_and_one_in_use_is_said_so() {
+    // Hardly anything else listens there.
+    let probe = TcpListener::bind("127.0.0.77:0").expect("a free port");
+    let address = probe.local_addr().expect("an address").to_string();
+    let refused = output(&["--store", "memory:", "--listen", &address]);
+    assert_eq!(refused.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.contains("another program uses it, or another --listen"), "{error}");
+    drop(probe);
+    let twice = format!("{address},{address}");
+    let program = Program::spawn(&mut command(&["--store", "memory:", "--listen", &twice]));
+    assert_eq!(program.start_line.matches(&address).count(), 2, "once, and once for the documents");
+}
+
+#[test]
 fn each_address_needs_keys_unless_it_is_loopback() {
     for listen in ["127.0.0.1:0,0.0.0.0:0", ":0", "127.0.0.1:0,[::]:0"] {
         let refused = output(&["--store", "memory:", "--listen", listen]);
