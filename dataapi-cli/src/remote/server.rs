@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use dataapi::{Change, Invalid, Positions};
 use dataapi_wire::{Changes, Event};
 use rustls::crypto::aws_lc_rs;
-use ureq::http::Uri;
+use ureq::http::header::RETRY_AFTER;
+use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Proxy};
 
@@ -23,6 +24,10 @@ const LONGEST_CHANGE: u64 = (16 << 20) * 6 + (64 << 10);
 
 /// How long to wait for a connection, or for the head of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often to ask a server that says that it is busy, and the longest pause before asking again.
+const TRIES: u32 = 6;
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The longest time for all requests; a clock could not count some longer ones.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -69,11 +74,26 @@ pub(crate) enum ServerError {
     )]
     TooSlow(Duration),
 
+    #[error(
+        "the server is busy or its store is not available; the file is a complete export, and the same command, later, \
+         continues"
+    )]
+    Busy,
+
     #[error("the answer is longer than any that a DataAPI server gives; check the address")]
     TooLong,
 
     #[error("the answer is not from a DataAPI server of this version; check the address")]
     Strange,
+}
+
+/// An answer of a server.
+enum Answered {
+    Body(Vec<u8>),
+    /// The answer is longer than this program or the server allows.
+    TooLong,
+    /// The server wants to be asked again after this time.
+    Busy(Duration),
 }
 
 impl From<ServerError> for CommandError {
@@ -120,6 +140,7 @@ impl RemoteServer {
             .tls_config(tls)
             .timeout_connect(Some(PATIENCE))
             .timeout_recv_response(Some(PATIENCE))
+            .http_status_as_error(false)
             // Somebody else's address must not get the key.
             .max_redirects(0)
             // A proxy would read what is not encrypted.
@@ -140,47 +161,54 @@ impl RemoteServer {
         after: &Positions,
         limit: u64,
     ) -> Result<Vec<Change>, ServerError> {
-        let mut limit = limit;
+        let (mut limit, mut tries) = (limit, 1);
         loop {
-            let longest = if limit == 1 { LONGEST_CHANGE } else { LONGEST_ANSWER };
-            match self.body(after, limit, longest)? {
-                Some(body) => return parse_changes(&body).ok_or(ServerError::Strange),
-                None if limit == 1 => return Err(ServerError::TooLong),
-                None => limit = (limit / 8).max(1),
+            match self.body(after, limit)? {
+                Answered::Body(body) => return parse_changes(&body).ok_or(ServerError::Strange),
+                Answered::TooLong if limit == 1 => return Err(ServerError::TooLong),
+                Answered::TooLong => limit = (limit / 8).max(1),
+                Answered::Busy(_) if tries == TRIES => return Err(ServerError::Busy),
+                Answered::Busy(pause) => {
+                    tries += 1;
+                    std::thread::sleep(pause.min(LONGEST_PAUSE).min(self.left()?));
+                }
             }
         }
     }
 
-    /// Requests changes and reads the body of the answer. `None` if it is longer than `longest`.
-    fn body(
-        &self,
-        after: &Positions,
-        limit: u64,
-        longest: u64,
-    ) -> Result<Option<Vec<u8>>, ServerError> {
-        let url = format!("{}/v1/changes?dialogs=true&limit={limit}&after={after}", self.base);
+    /// How much of the time for all requests is left.
+    fn left(&self) -> Result<Duration, ServerError> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ServerError::TooSlow(self.timeout));
-        }
-        let mut request = self.agent.get(url).config().timeout_global(Some(left)).build();
+        if left.is_zero() { Err(ServerError::TooSlow(self.timeout)) } else { Ok(left) }
+    }
+
+    /// Requests changes and reads the body of the answer.
+    fn body(&self, after: &Positions, limit: u64) -> Result<Answered, ServerError> {
+        let url = format!("{}/v1/changes?dialogs=true&limit={limit}&after={after}", self.base);
+        let mut request = self.agent.get(url).config().timeout_global(Some(self.left()?)).build();
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
         let mut answer = request.call().map_err(|error| self.failed(error))?;
-        if answer.status().is_redirection() {
-            return Err(ServerError::Redirected);
+        match answer.status().as_u16() {
+            200 => {}
+            300..400 => return Err(ServerError::Redirected),
+            429 | 503 => return Ok(Answered::Busy(retry_after(answer.headers()))),
+            // A server with little room for answers refuses one with so many changes.
+            400 if limit > 1 => return Ok(Answered::TooLong),
+            status => return Err(self.failed(ureq::Error::StatusCode(status))),
         }
+        let longest = if limit == 1 { LONGEST_CHANGE } else { LONGEST_ANSWER };
         let announced = answer.body().content_length();
         if announced.is_some_and(|length| length > longest) {
-            return Ok(None);
+            return Ok(Answered::TooLong);
         }
         // A buffer that grew would take three times as much while it is copied. What is not used takes no memory.
         let capacity = usize::try_from(announced.unwrap_or(longest)).unwrap_or(usize::MAX);
         let mut body = Vec::with_capacity(capacity.saturating_add(1));
         let mut reader = answer.body_mut().as_reader().take(longest + 1);
         reader.read_to_end(&mut body).map_err(|error| self.failed(error.into()))?;
-        Ok((body.len() as u64 <= longest).then_some(body))
+        Ok(if body.len() as u64 <= longest { Answered::Body(body) } else { Answered::TooLong })
     }
 
     fn failed(&self, error: ureq::Error) -> ServerError {
@@ -191,6 +219,12 @@ impl RemoteServer {
             error => ServerError::Unreachable(Box::new(error)),
         }
     }
+}
+
+/// Returns how long the server wants to be left alone; a second if it does not say.
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1))
 }
 
 /// Whether what is sent to this host stays on this machine.

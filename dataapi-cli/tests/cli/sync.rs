@@ -247,6 +247,38 @@ fn an_answer_that_does_not_end_in_time_is_given_up() {
 }
 
 #[test]
+fn a_busy_server_is_asked_again_and_one_with_little_room_for_less() {
+    let sandbox = exported();
+    let before = sandbox.read("copy.jsonl");
+    let heads = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = Arc::clone(&heads);
+    let (address, asked) = answering(move |head, mut client| {
+        let mut heads = noted.lock().expect("no panic");
+        heads.push(head.to_owned());
+        let answer = match heads.len() {
+            1 => "503 Service Unavailable\r\nretry-after: 0",
+            2 => "429 Too Many Requests\r\nretry-after: 0",
+            3 => "400 Bad Request",
+            _ => "403 Forbidden",
+        };
+        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        client.write_all(answer.as_bytes()).expect("an answer");
+    });
+    let ran = synced_from(&sandbox, &format!("http://{address}"), &[]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("check its address") && ran.err.contains("403"), "{ran:?}");
+    let limits = heads.lock().expect("no panic");
+    let limits = limits.iter().map(|head| {
+        let (_, after) = head.split_once("limit=").expect("a limit");
+        after.split('&').next().map(str::to_owned)
+    });
+    let wanted = ["100", "100", "100", "12"].map(|limit| Some(limit.to_owned()));
+    assert_eq!(limits.collect::<Vec<_>>(), wanted);
+    assert_eq!(sandbox.read("copy.jsonl"), before);
+    stop(address, asked);
+}
+
+#[test]
 fn a_redirect_is_not_followed_and_its_target_does_not_get_the_key() {
     let sandbox = exported();
     let (target, asked_target) = answering(|_, _| panic!("the target was asked"));
