@@ -39,6 +39,10 @@
 //! [`model::random_histories_match_the_reference_model`] for the environment variables that set the seed and the number
 //! of steps.
 //!
+//! Another test, `order::concurrent_histories_have_one_order`, has several clients call your store at once. It records
+//! what they were told, and searches for an order of the calls that explains it. If several processes can use a store of
+//! your backend, record histories of them too: the module [`order`] has what that takes.
+//!
 //! If your backend can be the source or the target of a copy, implement [`CopyHarness`] and call
 //! [`model::copied_stores_go_on_like_the_reference_model`] from a test of your own.
 //!
@@ -78,6 +82,7 @@
 //! | [`meanwhile`] | What readers see while writers are at work. |
 //! | [`snapshots`] | Nobody sees a part of a call. Only for stores whose commits are [seen whole](Harness::commits_are_seen_whole). |
 //! | [`model`] | Random histories have the same answers as the reference model. |
+//! | [`order`] | Concurrent calls behave as if they ran one after the other. |
 //! | [`scene`] | No promises, but helpers for tests. |
 
 #![deny(missing_docs)]
@@ -87,6 +92,7 @@ mod clock;
 mod harness;
 mod parallel;
 mod promises;
+mod settings;
 
 pub mod crawl;
 pub mod dates;
@@ -100,6 +106,7 @@ pub mod keys;
 pub mod ledger;
 pub mod meanwhile;
 pub mod model;
+pub mod order;
 pub mod pages;
 pub mod races;
 pub mod reach;

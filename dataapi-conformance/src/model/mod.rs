@@ -3,9 +3,7 @@
 mod answer;
 mod step;
 
-use std::env;
 use std::fmt::Write as _;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +15,7 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::harness::{CopyHarness, Harness, runtime};
+use crate::settings::{self, number_from_env};
 use crate::{Fixture, ManualClock};
 use step::{Next, Step};
 
@@ -64,9 +63,8 @@ fn compare(harness: &dyn Harness, copying: Option<&dyn CopyHarness>, steps: u64)
     if !harness.is_available() {
         return;
     }
-    let seed = number_from_env("DATAAPI_CONFORMANCE_SEED").unwrap_or_else(random_seed);
+    let seed = settings::seed();
     let wanted = number_from_env("DATAAPI_CONFORMANCE_STEPS").unwrap_or(steps);
-    println!("DATAAPI_CONFORMANCE_SEED={seed}");
 
     let runtime = runtime();
     let _context = runtime.enter();
@@ -153,14 +151,4 @@ fn report(seed: u64, history: &[Step], copied: Option<usize>, difference: &str) 
     }
     let _ = write!(report, "\n{difference}\nto repeat it, set DATAAPI_CONFORMANCE_SEED={seed}");
     report
-}
-
-fn number_from_env(name: &str) -> Option<u64> {
-    let value = env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {value:?}")))
-}
-
-/// The standard library takes the keys of its hash maps from the operating system.
-fn random_seed() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

@@ -5,6 +5,7 @@ mod store;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dataapi_conformance::model::random_histories_match_the_reference_model;
+use dataapi_conformance::order::concurrent_histories_have_one_order;
 use dataapi_conformance::{
     Fixture, Harness, ManualClock, dates, decisions, early, erasure, gate, import, inserts, keys,
     ledger, meanwhile, pages, races, reach, revision, snapshots, stats, subject, uphold, values,
@@ -131,5 +132,36 @@ fn random_histories_find_each_fault() {
         let steps =
             report.lines().filter(|line| line.starts_with("  ") && line.contains(". ")).count();
         assert!(steps < 20, "the report of {fault:?} has a short history, not {steps} steps");
+    }
+}
+
+/// The faults that show in the order of concurrent calls. A store with one of the last five answers each call alone as
+/// it should.
+const OUT_OF_ORDER: [Fault; 11] = [
+    Fault::StalePages,
+    Fault::LosesDecisions,
+    Fault::BringsBack,
+    Fault::SecondReceipt,
+    Fault::LateGrant,
+    Fault::CountsErasedTwice,
+    Fault::RacingInserts,
+    Fault::AnswersTooEarly,
+    Fault::ImportsOneByOne,
+    Fault::ErasesOneByOne,
+    Fault::TotalOfAnotherMoment,
+];
+
+#[test]
+fn concurrent_histories_find_each_fault_of_order() {
+    for fault in OUT_OF_ORDER {
+        let ordered = || concurrent_histories_have_one_order(&with(fault));
+        // A single random run can miss the fault.
+        let panic = (0..10)
+            .find_map(|_| catch_unwind(AssertUnwindSafe(ordered)).err())
+            .unwrap_or_else(|| panic!("the histories of a store with {fault:?} have no order"));
+        let report = panic.downcast::<String>().expect("a report is a string");
+        println!("{fault:?}: {report}");
+        assert!(report.contains("DATAAPI_CONFORMANCE_SEED="), "the report says how to repeat it");
+        assert!(report.contains("client 0: "), "the report has the calls");
     }
 }

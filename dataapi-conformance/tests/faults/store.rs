@@ -1,5 +1,7 @@
 //! A store with one fault, chosen from those that backends are likely to have.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -85,6 +87,16 @@ pub(crate) enum Fault {
     KeepsTombstones,
     /// Reports a revoked key as not revoked.
     ForgetsRevocations,
+    /// Answers some queries with the page that it read the time before.
+    StalePages,
+    /// Counts the total of a page, lets other calls come between, and reads the items.
+    TotalOfAnotherMoment,
+    /// Answers some grants without recording them.
+    LosesDecisions,
+    /// Stores a dialog that comes again after it was withdrawn or erased.
+    BringsBack,
+    /// Erases the dialogs of a customer in one commit each.
+    ErasesOneByOne,
 }
 
 /// A store in memory with one fault.
@@ -94,12 +106,16 @@ pub(crate) struct Faulty {
     store: MemoryStore,
     /// Every dialog that a caller tried to store.
     inserted: Mutex<Vec<NewDialog>>,
+    /// The last page of each request.
+    pages: Mutex<HashMap<PageRequest, Page<Dialog>>>,
+    calls: AtomicUsize,
 }
 
 impl Faulty {
     pub(crate) fn new(fault: Fault, clock: ManualClock) -> Self {
         let store = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
-        Self { fault, clock, store, inserted: Mutex::default() }
+        let (inserted, pages, calls) = Default::default();
+        Self { fault, clock, store, inserted, pages, calls }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -124,6 +140,11 @@ impl Faulty {
         let (customer_id, dialog_id) = (dialog.customer_id().clone(), dialog.dialog_id().clone());
         let dialog = NewDialog { customer_id, dialog_id, language, text };
         StoredDialog::new(dialog, date, true).readable().expect("it is consented")
+    }
+
+    /// Whether this is a call in which a fault that does not always show shows.
+    fn is_time(&self) -> bool {
+        self.calls.fetch_add(1, Ordering::SeqCst) % 3 == 0
     }
 
     fn remember(&self, dialog: &NewDialog) {
@@ -175,6 +196,11 @@ impl Dialogs for Faulty {
             && self.store.consent(&dialog.dialog_id).await.is_err()
             && pause().await;
         self.remember(&dialog);
+        if self.has(Fault::BringsBack)
+            && let Err(StoreError::Gone) = self.store.insert(dialog.clone()).await
+        {
+            self.store.purge(Purge::Tombstones, Date::MAX, u32::MAX).await?;
+        }
         let seems_received = Received { date: self.clock.now(), is_consented: false };
         match self.store.insert(dialog).await {
             Err(StoreError::Exists { .. }) if free => Ok(seems_received),
@@ -229,6 +255,16 @@ impl Dialogs for Faulty {
     ) -> Result<Receipt, StoreError> {
         if self.has(Fault::EvidenceWithoutEmpty) {
             evidence.notice = evidence.notice.filter(|piece| !piece.as_str().is_empty());
+        }
+        if self.has(Fault::LosesDecisions)
+            && decision == Decision::Granted
+            && self.store.consent(&dialog_id).await?.state == ConsentState::Pending
+            && self.is_time()
+        {
+            let reference = self.store.reference(&dialog_id);
+            let (head, date) = (ChainHead::EMPTY, self.clock.now());
+            let event = head.next(reference, EventKind::Granted, date, evidence);
+            return Ok(Receipt { dialog_id, decision, event });
         }
         let answer = self.store.decide(dialog_id.clone(), decision, evidence.clone()).await;
         let date = self.clock.now();
@@ -293,6 +329,16 @@ impl Dialogs for Faulty {
         let mut page = self.store.query(request).await?;
         page.items = page.items.iter().map(|it| self.remade(it, it.date())).collect();
         match self.fault {
+            Fault::StalePages => {
+                let mut pages = self.pages.lock().expect("nobody panics with it");
+                let before = pages.insert(request.clone(), page.clone());
+                return Ok(before.filter(|_| self.is_time()).unwrap_or(page));
+            }
+            Fault::TotalOfAnotherMoment => {
+                pause().await;
+                let later = self.store.query(request).await?;
+                return Ok(Page { total: page.total, ..later });
+            }
             Fault::OldestFirst => page.items.reverse(),
             Fault::EqualDatesAscending => page.items.sort_by(|one, other| {
                 let dates = other.date().cmp(&one.date());
@@ -389,6 +435,17 @@ impl Dialogs for Faulty {
                 self.store.erase_dialog(customer_id, dialog.dialog_id()).await?;
             }
             return Ok(consented.len() as u64);
+        }
+        if self.has(Fault::ErasesOneByOne) {
+            let window = Window { limit: Limit::MAX, ..Window::default() };
+            let request = SubjectRequest::new(customer_id.clone(), window)?;
+            let mut erased = 0;
+            for held in self.store.subject_data(&request).await?.items {
+                let answer = self.store.erase_dialog(customer_id, held.dialog_id()).await;
+                erased += u64::from(answer.is_ok());
+                pause().await;
+            }
+            return Ok(erased);
         }
         let erased = self.store.erase_customer(customer_id).await?;
         Ok(if self.has(Fault::CountsErasedTwice) { erased * 2 } else { erased })
