@@ -68,7 +68,7 @@ use crate::pool::Lent;
 use crate::read::{Readers, Replicas, SqlQuery, counts, dialogs, last_date, ledger, pages};
 use crate::schema::{Identity, NewStore};
 use crate::upkeep::UpkeepTask;
-use crate::write::{StoreContext, Unit, Writer};
+use crate::write::{Customers, Rows, StoreContext, Unit, Writer};
 
 pub use crate::copy::{CopySource, CopyTarget};
 pub use crate::error::OpenError;
@@ -240,6 +240,7 @@ impl Dialogs for PostgresStore {
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         let references: Vec<_> =
             batch.iter().map(|imported| self.reference(&imported.dialog.dialog_id)).collect();
+        let customers = batch.iter().map(|imported| imported.dialog.customer_id.clone()).collect();
         let import = move |unit: &mut Unit<'_>| {
             let answer = |imported| match unit.import(imported) {
                 Ok(()) => Ok(Ok(())),
@@ -248,7 +249,12 @@ impl Dialogs for PostgresStore {
             };
             batch.iter().map(answer).collect()
         };
-        self.writer.write_many(references.clone(), references, import).await
+        let rows = Rows {
+            references: references.clone(),
+            with_texts: references,
+            customers: Customers::Stores(customers),
+        };
+        self.writer.write_many(rows, import).await
     }
 
     async fn decide(
@@ -319,9 +325,13 @@ impl Dialogs for PostgresStore {
     }
 
     async fn erase_customer(&self, customer_id: &CustomerId) -> Result<u64, StoreError> {
-        let held = self.references(&held_on(customer_id)).await?;
+        if self.references(&held_on(customer_id)).await?.is_empty() {
+            return Ok(0);
+        }
+        let customers = Customers::Erases(customer_id.clone());
         let customer_id = customer_id.clone();
-        self.each(held, move |unit, reference| unit.erase_of(&customer_id, reference)).await
+        let erase = move |unit: &mut Unit<'_>| unit.erase_customer(&customer_id);
+        self.writer.write_many(Rows { customers, ..Rows::default() }, erase).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
@@ -471,6 +481,6 @@ impl PostgresStore {
             }
             Ok(done)
         };
-        self.writer.write_many(references, Vec::new(), each).await
+        self.writer.write_many(Rows { references, ..Rows::default() }, each).await
     }
 }

@@ -5,14 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dataapi_core::consent::rules::{EarlyGrant, HeldRecord, Record};
-use dataapi_core::{ChainHead, Date, DialogRef, NewDialog};
+use dataapi_core::{ChainHead, CustomerId, Date, DialogRef, NewDialog};
 use deadpool_postgres::Client;
 use tokio_postgres::Row;
 
+use crate::erase::held_on;
 use crate::error::PostgresError;
 use crate::pipeline::{Pipeline, parameters};
+use crate::read::SqlValue;
 use crate::rows::{self, EVENT_COLUMNS, get, state};
 use crate::shards::{Shard, Shards};
+use crate::write::customers::{SHARE, TAKE};
 use crate::write::references::{bytes, groups};
 use crate::write::unit::{ShardChain, WorkingRow};
 use crate::write::values::{chunks, values};
@@ -22,6 +25,19 @@ use crate::write::values::{chunks, values};
 pub(crate) struct FreshInsert<'r> {
     pub(crate) reference: DialogRef,
     pub(crate) dialog: &'r NewDialog,
+}
+
+/// What a transaction reads and locks when it begins.
+pub(crate) struct Asked<'r> {
+    pub(crate) references: Vec<DialogRef>,
+    pub(crate) with_texts: Vec<DialogRef>,
+    pub(crate) fresh: &'r [FreshInsert<'r>],
+    /// The date of the fresh dialogs.
+    pub(crate) received: Date,
+    /// The customers whose dialogs it may store.
+    pub(crate) customers: Vec<CustomerId>,
+    /// The customer of whom it erases everything.
+    pub(crate) erased: Option<CustomerId>,
 }
 
 /// What the transaction found when it began.
@@ -34,6 +50,10 @@ pub(crate) struct Begun {
     pub(crate) working_rows: HashMap<DialogRef, WorkingRow>,
     /// Those of the fresh dialogs that were inserted.
     pub(crate) fresh: BTreeSet<DialogRef>,
+    /// Everything held on the customer of whom the transaction erases everything.
+    pub(crate) held: Vec<DialogRef>,
+    /// One of the dialogs that were read.
+    pub(crate) first: Option<DialogRef>,
 }
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -45,22 +65,27 @@ const LOCK: &str =
 
 const TEXT: &str = "SELECT ref, text FROM dataapi.dialog WHERE ref = ANY($1) AND shard = ANY($2)";
 
-/// Begins a transaction: locks the chains of the references' shards, reads their rows, and inserts the fresh dialogs
-/// with the date `received`.
+/// Begins a transaction: locks the customers, and the chains of the references' shards, reads their rows, and inserts
+/// the fresh dialogs.
 pub(crate) async fn begin(
     client: &Client,
     shards: &Shards,
     is_spread: bool,
-    references: &[DialogRef],
-    with_texts: &[DialogRef],
-    fresh: &[FreshInsert<'_>],
-    received: Date,
+    asked: Asked<'_>,
 ) -> Result<Begun, PostgresError> {
+    let Asked { mut references, with_texts, fresh, received, customers, erased } = asked;
+    let (mut held, mut is_begun) = (Vec::new(), false);
+    if let Some(customer) = erased {
+        held = held_alone(client, &customer).await?;
+        is_begun = true;
+        references.extend_from_slice(&held);
+    }
     let locked: BTreeSet<Shard> = references.iter().map(|reference| shards.of(reference)).collect();
     let id = client.prepare_cached(ID).await?;
     let lock = client.prepare_cached(LOCK).await?;
     let read = client.prepare_cached(&read_rows()).await?;
     let text = client.prepare_cached(TEXT).await?;
+    let share = client.prepare_cached(SHARE).await?;
     let inserts = chunks(fresh.len());
     let mut put_in = Vec::new();
     for rows in &inserts {
@@ -68,16 +93,24 @@ pub(crate) async fn begin(
     }
 
     let mut pipeline = Pipeline::new(client);
-    pipeline.command(BEGIN);
+    if !is_begun {
+        pipeline.command(BEGIN);
+    }
+    let stores = !customers.is_empty();
+    if stores {
+        // Before any other lock, so that nobody waits for it who holds one.
+        let names: Vec<_> = customers.iter().map(|name| name.as_str().to_owned()).collect();
+        pipeline.ask(share, parameters![names]);
+    }
     pipeline.ask(id, Vec::new());
     for shard in &locked {
         pipeline.ask(lock.clone(), parameters![shards.key(*shard)]);
     }
-    let row_groups = groups(references, shards, is_spread);
+    let row_groups = groups(&references, shards, is_spread);
     for (keys, references) in &row_groups {
         pipeline.ask(read.clone(), parameters![bytes(references), keys.clone()]);
     }
-    let text_groups = groups(with_texts, shards, is_spread);
+    let text_groups = groups(&with_texts, shards, is_spread);
     for (keys, references) in &text_groups {
         pipeline.ask(text.clone(), parameters![bytes(references), keys.clone()]);
     }
@@ -100,7 +133,8 @@ pub(crate) async fn begin(
         pipeline.ask(statement, values.collect());
     }
 
-    let mut answers = pipeline.answers().await?.into_iter().skip(1);
+    let before = usize::from(!is_begun) + usize::from(stores);
+    let mut answers = pipeline.answers().await?.into_iter().skip(before);
     let mut next = || answers.next().unwrap_or_default();
     let names = next();
     let names = names.first().ok_or(PostgresError::Lost)?;
@@ -118,7 +152,7 @@ pub(crate) async fn begin(
             working_rows.insert(reference, WorkingRow::read(record));
         }
     }
-    for reference in references {
+    for reference in &references {
         working_rows.entry(*reference).or_insert_with(|| WorkingRow::read(Record::Absent));
     }
     for _ in &text_groups {
@@ -134,7 +168,25 @@ pub(crate) async fn begin(
             put_in.insert(rows::reference(&row, 0)?);
         }
     }
-    Ok(Begun { id, process, chains, working_rows, fresh: put_in })
+    let first = references.first().copied();
+    Ok(Begun { id, process, chains, working_rows, fresh: put_in, held, first })
+}
+
+/// Begins the transaction, and returns everything held on a customer. Until it ends, no dialog of that customer is
+/// stored.
+async fn held_alone(
+    client: &Client,
+    customer: &CustomerId,
+) -> Result<Vec<DialogRef>, PostgresError> {
+    let query = held_on(customer);
+    let take = client.prepare_cached(TAKE).await?;
+    let read = client.prepare_cached(&query.sql).await?;
+    let mut pipeline = Pipeline::new(client);
+    pipeline.command(BEGIN);
+    pipeline.ask(take, parameters![customer.as_str().to_owned()]);
+    pipeline.ask(read, query.values.into_iter().map(SqlValue::parameter).collect());
+    let answers = pipeline.answers().await?;
+    answers.iter().skip(2).flatten().map(|row| rows::reference(row, 0)).collect()
 }
 
 fn read_rows() -> String {

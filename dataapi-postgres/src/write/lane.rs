@@ -16,12 +16,12 @@ use tokio::time::{sleep, timeout};
 use crate::error::{PostgresError, overloaded, unavailable, unknown};
 use crate::pipeline::{Pipeline, parameters, patiently};
 use crate::pool::Lent;
-use crate::write::begin::{self, FreshInsert};
+use crate::write::begin::{self, Asked, FreshInsert};
 use crate::write::commit_outcome::{ServerLife, is_on_all_nodes, life, status};
 use crate::write::context::StoreContext;
 use crate::write::insert_outcome::{InsertOutcome, TAKEN, taken};
 use crate::write::references::{bytes, groups};
-use crate::write::request::{Batch, InsertRequest, Job, WriteRequest};
+use crate::write::request::{Batch, InsertRequest, Job, Needed, WriteRequest};
 use crate::write::statements;
 use crate::write::tally::Tally;
 use crate::write::unit::Unit;
@@ -205,10 +205,7 @@ impl Lane {
     async fn attempt(&mut self, batch: &mut Batch) -> Result<Committed, AttemptError> {
         let shared = Arc::clone(&self.shared);
         let client = self.connected().await?;
-        let references: Vec<_> =
-            batch.jobs.iter().flat_map(|job| job.references()).copied().collect();
-        let with_texts: Vec<_> =
-            batch.jobs.iter().flat_map(|job| job.with_texts()).copied().collect();
+        let Needed { references, with_texts, customers, erased } = batch.needed();
         let fresh: Vec<_> = batch
             .inserts
             .iter()
@@ -221,16 +218,14 @@ impl Lane {
             client,
             shards,
             is_spread,
-            &references,
-            &with_texts,
-            &fresh,
-            received,
+            Asked { references, with_texts, fresh: &fresh, received, customers, erased },
         ))
         .await?;
 
         let over_nodes = (is_spread && begun.chains.len() > 1).then_some(begun.process);
         let mut unit =
             Unit::new(&shared.key, shards, shared.dates.now(), begun.chains, begun.working_rows);
+        unit.held = begun.held;
         for job in &mut batch.jobs {
             job.run(&mut unit)?;
         }
@@ -241,7 +236,7 @@ impl Lane {
         let (handed_out, erases) = (unit.handed_out, unit.erases);
         let counts = std::mem::take::<Tally>(&mut unit.tally);
         // Any shard that this transaction writes to will do.
-        let first = fresh.first().map(|one| one.reference).or(references.first().copied());
+        let first = fresh.first().map(|one| one.reference).or(begun.first);
         let mut pending = patiently(statements::of_unit(client, shards, unit)).await?;
         if let Some(first) = first {
             let key = shards.key(shards.of(&first));

@@ -3,6 +3,7 @@
 mod begin;
 mod commit_outcome;
 mod context;
+mod customers;
 mod insert_outcome;
 mod lane;
 mod references;
@@ -14,5 +15,7 @@ mod values;
 mod writer;
 
 pub(crate) use context::StoreContext;
+pub(crate) use customers::Customers;
+pub(crate) use request::Rows;
 pub(crate) use unit::Unit;
 pub(crate) use writer::Writer;

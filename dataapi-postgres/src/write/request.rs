@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use dataapi_core::{DialogRef, NewDialog, Received, StoreError};
+use dataapi_core::{CustomerId, DialogRef, NewDialog, Received, StoreError};
 use tokio::sync::oneshot;
 
 use crate::error::{PostgresError, closed};
+use crate::write::customers::Customers;
 use crate::write::unit::Unit;
 
 /// A request that waits for a lane.
@@ -24,22 +25,29 @@ impl InsertRequest {
     /// Turns the insert into a job that reads the row first.
     pub(super) fn into_job(self) -> Box<dyn Job> {
         let dialog = self.dialog;
-        let references = vec![self.reference];
+        let rows = Rows {
+            references: vec![self.reference],
+            with_texts: vec![self.reference],
+            customers: Customers::Stores(vec![dialog.customer_id.clone()]),
+        };
         let work = move |unit: &mut Unit<'_>| unit.insert(&dialog);
-        Box::new(Work {
-            with_texts: references.clone(),
-            references,
-            on_unit: work,
-            outcome: None,
-            reply: self.reply,
-        })
+        Box::new(Work { rows, on_unit: work, outcome: None, reply: self.reply })
     }
+}
+
+/// What a request reads and locks before it writes.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    /// The dialogs, unless it erases all of a customer.
+    pub(crate) references: Vec<DialogRef>,
+    /// Those of them whose texts can be compared.
+    pub(crate) with_texts: Vec<DialogRef>,
+    pub(crate) customers: Customers,
 }
 
 /// A request that has to read rows before it writes.
 pub(super) trait Job: Send {
-    fn references(&self) -> &[DialogRef];
-    fn with_texts(&self) -> &[DialogRef];
+    fn rows(&self) -> &Rows;
 
     /// Does the work. An error means that the transaction must be rolled back.
     fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), PostgresError>;
@@ -51,8 +59,7 @@ pub(super) trait Job: Send {
 }
 
 struct Work<T, W> {
-    references: Vec<DialogRef>,
-    with_texts: Vec<DialogRef>,
+    rows: Rows,
     on_unit: W,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -61,8 +68,7 @@ struct Work<T, W> {
 /// Makes a job from work on dialogs, and the receiver of its answer.
 #[allow(clippy::type_complexity, reason = "a job and the receiver of its answer")]
 pub(super) fn job<T, W>(
-    references: Vec<DialogRef>,
-    with_texts: Vec<DialogRef>,
+    rows: Rows,
     on_unit: W,
 ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
 where
@@ -70,7 +76,7 @@ where
     W: FnMut(&mut Unit<'_>) -> Result<T, PostgresError> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    (Box::new(Work { references, with_texts, on_unit, outcome: None, reply }), answer)
+    (Box::new(Work { rows, on_unit, outcome: None, reply }), answer)
 }
 
 impl<T, W> Job for Work<T, W>
@@ -78,12 +84,8 @@ where
     T: Send,
     W: FnMut(&mut Unit<'_>) -> Result<T, PostgresError> + Send,
 {
-    fn references(&self) -> &[DialogRef] {
-        &self.references
-    }
-
-    fn with_texts(&self) -> &[DialogRef] {
-        &self.with_texts
+    fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), PostgresError> {
@@ -106,6 +108,17 @@ where
     }
 }
 
+/// What all requests of a batch read and lock.
+#[derive(Default)]
+pub(super) struct Needed {
+    pub(super) references: Vec<DialogRef>,
+    pub(super) with_texts: Vec<DialogRef>,
+    /// The customers whose dialogs they store.
+    pub(super) customers: Vec<CustomerId>,
+    /// The customer of whom everything is erased.
+    pub(super) erased: Option<CustomerId>,
+}
+
 /// The requests of one transaction.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -125,7 +138,7 @@ impl Batch {
         for request in &requests {
             match request {
                 WriteRequest::Insert(insert) => note(insert.reference),
-                WriteRequest::Job(job) => job.references().iter().copied().for_each(&mut note),
+                WriteRequest::Job(job) => job.rows().references.iter().copied().for_each(&mut note),
             }
         }
         let mut batch = Self::default();
@@ -141,6 +154,22 @@ impl Batch {
         // The same order everywhere, so that transactions do not deadlock.
         batch.inserts.sort_by_key(|insert| insert.reference);
         batch
+    }
+
+    /// Returns what the transaction has to read and lock first.
+    pub(super) fn needed(&self) -> Needed {
+        let customers = self.inserts.iter().map(|insert| insert.dialog.customer_id.clone());
+        let mut needed = Needed { customers: customers.collect(), ..Needed::default() };
+        for rows in self.jobs.iter().map(|job| job.rows()) {
+            needed.references.extend_from_slice(&rows.references);
+            needed.with_texts.extend_from_slice(&rows.with_texts);
+            match &rows.customers {
+                Customers::Any => {}
+                Customers::Stores(customers) => needed.customers.extend_from_slice(customers),
+                Customers::Erases(customer) => needed.erased = Some(customer.clone()),
+            }
+        }
+        needed
     }
 
     pub(super) fn len(&self) -> usize {

@@ -75,6 +75,8 @@ pub(crate) struct Unit<'s> {
     /// The latest date that a caller will learn.
     pub(crate) handed_out: Date,
     pub(crate) rows: HashMap<DialogRef, WorkingRow>,
+    /// Everything held on the customer whose erasure this is.
+    pub(crate) held: Vec<DialogRef>,
     pub(crate) chains: BTreeMap<Shard, ShardChain>,
     pub(crate) events: Vec<Event>,
     pub(crate) tally: Tally,
@@ -95,6 +97,7 @@ impl<'s> Unit<'s> {
             now,
             handed_out: Date::MIN,
             rows,
+            held: Vec::new(),
             chains,
             events: Vec::new(),
             tally: Tally::default(),
@@ -167,16 +170,21 @@ impl<'s> Unit<'s> {
         Ok(())
     }
 
-    /// Erases a dialog if it is still held on this customer. Returns whether it was.
-    pub(crate) fn erase_of(
+    /// Erases everything that is held on this customer. Returns how many dialogs that were.
+    pub(crate) fn erase_customer(
         &mut self,
         customer_id: &CustomerId,
-        reference: &DialogRef,
-    ) -> Result<bool, PostgresError> {
-        let erasure = rules::erase_customer(&self.row(reference)?.now, customer_id);
-        let Some(erasure) = erasure else { return Ok(false) };
-        self.apply(reference, erasure)?;
-        Ok(true)
+    ) -> Result<u64, PostgresError> {
+        let mut erased = 0;
+        for reference in self.held.clone() {
+            // Somebody else can have erased it before its chain was locked.
+            let erasure = rules::erase_customer(&self.row(&reference)?.now, customer_id);
+            if let Some(erasure) = erasure {
+                self.apply(&reference, erasure)?;
+                erased += 1;
+            }
+        }
+        Ok(erased)
     }
 
     /// Purges a dialog if it is still due. Returns whether it was.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{PostgresError, closed, overloaded};
 use crate::write::context::StoreContext;
 use crate::write::lane::Lane;
-use crate::write::request::{Batch, InsertRequest, WriteRequest, job};
+use crate::write::request::{Batch, InsertRequest, Rows, WriteRequest, job};
 use crate::write::unit::Unit;
 
 /// The queues of the lanes. When this is dropped, the lanes commit what they have accepted and end.
@@ -51,24 +51,19 @@ impl Writer {
         T: Send + 'static,
         W: FnMut(&mut Unit<'_>) -> Result<T, PostgresError> + Send + 'static,
     {
-        let (job, answer) = job(vec![reference], Vec::new(), work);
+        let rows = Rows { references: vec![reference], ..Rows::default() };
+        let (job, answer) = job(rows, work);
         self.queue(reference, WriteRequest::Job(job))?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Runs `work` on any number of dialogs in its own transaction. For the dialogs in `with_texts`, the texts can be
-    /// compared.
-    pub(crate) async fn write_many<T, W>(
-        &self,
-        references: Vec<DialogRef>,
-        with_texts: Vec<DialogRef>,
-        work: W,
-    ) -> Result<T, StoreError>
+    /// Runs `work` on any number of dialogs in its own transaction.
+    pub(crate) async fn write_many<T, W>(&self, rows: Rows, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnMut(&mut Unit<'_>) -> Result<T, PostgresError> + Send + 'static,
     {
-        let (job, answer) = job(references, with_texts, work);
+        let (job, answer) = job(rows, work);
         let mut lane = Lane::new(Arc::clone(&self.shared));
         // In a task of its own, so that it completes even if the caller stops waiting.
         tokio::spawn(async move {

@@ -1,18 +1,20 @@
 //! Several stores on one database, as with several servers: what one has answered holds for all.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dataapi_conformance::ManualClock;
 use dataapi_conformance::scene::{audited, decide, grant, id, worded};
 use dataapi_core::{
     Clock, ConsentState, Decision, DialogStore, Dialogs, EarlyDecision, Evidence, Filter, Grant,
     ImportedDialog, KeySecret, Keys, Limit, NewKey, PageRequest, Reach, Roles, Start, StoreError,
-    Upkeep, Window,
+    SubjectRequest, Upkeep, Window,
 };
 use dataapi_postgres::PostgresStore;
 use futures_util::future::join_all;
 use postgres_cluster::new_database;
+use tokio::time::sleep;
 
 use crate::load::Load;
 use crate::scene::{CUSTOMER, customer, dialog, open, open_at, read};
@@ -341,4 +343,40 @@ async fn a_date_that_no_dialog_has_binds_the_next_server_as_well() {
 
     let received = open_at(&url, &clock).await.insert(dialog("e")).await.expect("a dialog");
     assert!(received.date >= created);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_dialog_comes_between_what_an_erasure_of_a_customer_takes_and_its_commit() {
+    postgres_cluster::skip_without_postgres!();
+    let url = new_database();
+    let (one, other) = (Arc::new(open(&url).await), Arc::new(open(&url).await));
+    one.insert(dialog("a")).await.unwrap();
+
+    // The erasure has looked what is held, and has to wait.
+    let (blocker, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    blocker.batch_execute("BEGIN; SELECT FROM dataapi.chain FOR UPDATE").await.unwrap();
+    let erasing = Arc::clone(&one);
+    let erasing = tokio::spawn(async move { erasing.erase_customer(&customer()).await });
+    let waiting = "SELECT FROM pg_locks WHERE NOT granted
+                       AND transactionid = pg_current_xact_id()::xid";
+    while blocker.query(waiting, &[]).await.unwrap().is_empty() {
+        sleep(Duration::from_millis(5)).await;
+    }
+
+    let inserting = Arc::clone(&other);
+    let inserting = tokio::spawn(async move { inserting.insert(dialog("b")).await });
+    // It is stored before the erasure, or waits for it.
+    let begun = Instant::now();
+    while !inserting.is_finished() && begun.elapsed() < Duration::from_millis(500) {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let request = || SubjectRequest::new(customer(), Window::default()).unwrap();
+    let before = one.subject_data(&request()).await.unwrap().items.len();
+    blocker.batch_execute("COMMIT").await.unwrap();
+    let erased = erasing.await.unwrap().unwrap();
+    inserting.await.unwrap().unwrap();
+    assert_eq!(erased, before as u64, "what was seen together is erased together");
+    let left = one.subject_data(&request()).await.unwrap().items;
+    assert_eq!(left.len() as u64, 2 - erased, "the other one came later");
 }
