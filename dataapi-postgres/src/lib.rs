@@ -96,8 +96,8 @@ pub struct Options {
     /// How many writes can wait before more are refused as overloaded. The lanes share these places equally. Imports,
     /// erasures of a customer and purges do not need one.
     pub queue: usize,
-    /// URLs of standbys that can serve pages. A page comes from a standby only if that standby already has every
-    /// decision and erasure that was committed before the request. With Citus there can be none.
+    /// URLs of standbys that can serve pages. A page comes from a standby only if that standby shows exactly the
+    /// decisions and erasures that the primary shows, just before or just after. With Citus there can be none.
     pub read_replicas: Vec<String>,
     /// How soon after an erasure a vacuum removes the row. If the vacuum fails, it is tried again.
     pub erase_within: Duration,

@@ -293,7 +293,7 @@ pub(crate) struct Args {
     max_text_bytes: usize,
 
     /// A PostgreSQL standby to read pages from; can be given several times, or once with commas. It is used only while
-    /// it has every decision and erasure that was made before the request
+    /// it shows exactly the decisions and erasures that the primary shows
     #[arg(
         long = "read-replica",
         env = "DATAAPI_READ_REPLICA",
