@@ -31,7 +31,7 @@ pub trait Harness: Send + Sync {
 
     /// Whether a reader sees all of what one call changes or none of it, even while the call runs.
     /// [`DialogStore`] says which stores can do less, under *Seen whole*. If this returns false, the promises in
-    /// [`snapshots`](crate::snapshots) are not checked.
+    /// [`snapshots`](crate::snapshots) and in [`order`](crate::order) are not checked.
     fn commits_are_seen_whole(&self) -> bool {
         true
     }

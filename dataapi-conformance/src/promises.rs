@@ -250,8 +250,15 @@ macro_rules! conformance {
                 );
             }
         }
+
+        mod order {
+            #[test]
+            fn concurrent_histories_have_one_order() {
+                $crate::order::concurrent_histories_have_one_order(&super::__conformance_harness());
+            }
+        }
     };
 }
 
-/// The names of all promises, as `subject::promise`, except those of the random histories.
+/// The names of all promises, as `subject::promise`, except those of the random and of the concurrent histories.
 pub const PROMISES: &[&str] = crate::__promises! { names () };

@@ -16,6 +16,10 @@ impl Group {
         Self(number)
     }
 
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
+
     /// The customer with this number.
     pub fn customer(self, number: u8) -> CustomerId {
         parsed(&format!("g{}-c{number}", self.0))

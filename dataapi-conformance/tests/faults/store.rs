@@ -144,7 +144,7 @@ impl Faulty {
 
     /// Whether this is a call in which a fault that does not always show shows.
     fn is_time(&self) -> bool {
-        self.calls.fetch_add(1, Ordering::SeqCst) % 3 == 0
+        self.calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(3)
     }
 
     fn remember(&self, dialog: &NewDialog) {
