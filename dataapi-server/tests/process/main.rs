@@ -27,6 +27,8 @@ mod long_reads;
 mod newer_schema;
 #[cfg(target_os = "linux")]
 mod nginx;
+#[cfg(target_os = "linux")]
+mod one_order;
 mod overload;
 #[cfg(target_os = "linux")]
 mod proxied;
