@@ -5,6 +5,7 @@
 //! breaks, but not how the requests are interleaved.
 
 mod client;
+mod postgres;
 mod recording;
 mod servers;
 mod sqlite;
