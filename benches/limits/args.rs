@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::ArgPredicate;
 use clap::{Parser, Subcommand};
 
 /// Measures DataAPI and the limits of the machine side by side.
@@ -13,8 +14,9 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rounds: u64,
 
-    /// How long each measurement takes, in seconds
+    /// How long each measurement takes, in seconds; 60 with --sustained
     #[arg(long, default_value_t = 3.0, value_name = "N")]
+    #[arg(default_value_if("sustained", ArgPredicate::IsPresent, "60"), hide_default_value = true)]
     pub(crate) seconds: f64,
 
     /// Measure only the rows whose name contains this, ignoring case
@@ -42,9 +44,30 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["growth", "growth_10m", "peers"])]
     pub(crate) postgres: bool,
 
+    /// Measure latencies under a load that goes on for a minute, instead of the rows
+    #[arg(long, conflicts_with_all = ["growth", "growth_10m", "peers"])]
+    pub(crate) sustained: bool,
+
+    /// With --sustained, how many inserts per second are all that the server can do; measured if left out. With it, two
+    /// builds get the same load
+    #[arg(long, value_name = "N", requires = "sustained")]
+    pub(crate) insert_rate: Option<f64>,
+
+    /// With --sustained, the median latency of inserts that goals are multiples of, in milliseconds
+    #[arg(long, default_value_t = 2.1, value_name = "N")]
+    pub(crate) reference_p50_ms: f64,
+
     /// The profile of Cargo that builds the server and the command line
     #[arg(long, default_value = "dist", value_name = "NAME")]
     pub(crate) profile: String,
+
+    /// Measure this server, and build nothing
+    #[arg(long, value_name = "PATH")]
+    pub(crate) server: Option<PathBuf>,
+
+    /// With --server, the command line; by default the program `dataapi` beside the server
+    #[arg(long, value_name = "PATH", requires = "server")]
+    pub(crate) cli: Option<PathBuf>,
 
     /// Cargo passes this to every bench
     #[arg(long, hide = true)]

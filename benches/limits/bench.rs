@@ -22,12 +22,16 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Builds the product and creates the folders.
+    /// Builds the product, unless it is there already, and creates the folders.
     pub(crate) fn prepare(args: Args) -> Outcome<Self> {
         let results = target_folder()?.join("limits");
         std::fs::create_dir_all(&results)?;
+        let programs = match &args.server {
+            Some(server) => Product::built(server, args.cli.as_deref()),
+            None => Product::build(&args.profile)?,
+        };
         Ok(Self {
-            programs: Product::build(&args.profile)?,
+            programs,
             args,
             runtime: Runtime::new()?,
             folder: tempfile::Builder::new().prefix("stores-").tempdir_in(&results)?,

@@ -15,6 +15,9 @@ use crate::outcome::Outcome;
 pub(crate) const CUSTOMERS: u64 = 1_000;
 pub(crate) const LANGUAGES: [&str; 8] = ["en", "de", "fr", "es", "pt-BR", "ar", "ja", "ru"];
 
+/// Marks the spaces whose ids are in the order of their numbers.
+const IN_ORDER: u64 = 1 << 15;
+
 /// A set of numbered dialogs. Dialogs in different spaces never have the same id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Space(pub(crate) u64);
@@ -25,7 +28,13 @@ pub(crate) const CONSENTED: Space = Space(1);
 pub(crate) const PENDING: Space = Space(2);
 
 impl Space {
-    /// The id of a dialog. It looks like a random UUID, as most clients' ids do, so new ids are at random places in an
+    /// A space whose ids begin with their number, as those of clients that count, or have UUIDs of version 7, begin with
+    /// their time. New ids are at the end of an index.
+    pub(crate) const fn in_order(number: u64) -> Self {
+        Self(number | IN_ORDER)
+    }
+
+    /// The id of a dialog. Unless they are in order, it looks like a random UUID, so new ids are at random places in an
     /// index.
     pub(crate) fn id(self, number: u64) -> String {
         let mut id = String::with_capacity(36);
@@ -35,6 +44,17 @@ impl Space {
 
     pub(crate) fn write_id(self, number: u64, to: &mut impl Write) {
         let [a, b] = [0, 1].map(|half| scatter((self.0 << 48) + number * 2 + half));
+        if self.0 & IN_ORDER != 0 {
+            let (high, low) = (number >> 16, number & 0xffff);
+            let (space, parity) = (self.0 & !IN_ORDER, number & 1);
+            write!(
+                to,
+                "{space:04x}{high:04x}-{low:04x}-7{space:03x}-8{parity:03x}-{:012x}",
+                a >> 16
+            )
+            .expect("writing to a string cannot fail");
+            return;
+        }
         let [b1, b2, b3] = [b >> 48, (b >> 32) & 0xffff, b & 0xffff_ffff];
         write!(
             to,
@@ -51,6 +71,12 @@ impl Space {
         NewDialog::parse(&customer, &self.id(number), language, &text(number))
             .expect("the dialog is valid")
     }
+}
+
+/// How many bytes of content a dialog has: its id, customer, language and text.
+pub(crate) fn content_bytes(number: u64) -> u64 {
+    let id = CONSENTED.id(number).len();
+    (id + customer(number).len() + language(number).len() + text(number).len()) as u64
 }
 
 /// `SplitMix64`: different numbers stay different.

@@ -2,8 +2,12 @@
 //!
 //! It shares the cores with the server, so it spends as little as possible on a request. It uses no HTTP library except
 //! a parser, keeps no bodies, and its connections share only a counter.
+//!
+//! Without a rate, a connection sends its next request as soon as the last one is answered: a closed loop, which shows
+//! the most that the server can do. With a rate, each request is due at its time, and its latency counts from then: an
+//! open loop, which shows what clients wait that do not wait for each other. A request that is due while all
+//! connections are busy waits for one of them, and that wait counts.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,15 +16,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::data::{Space, customer, language, write_text};
 use crate::outcome::Outcome;
+use crate::pace::{Schedule, pace};
 use crate::process::Process;
+use crate::tally::{Seen, Tally};
+
+/// How many tasks run at most before events are looked at, in an open loop.
+const TASKS_BETWEEN_EVENTS: u32 = 16;
+/// How long after the end requests are still sent that were due before it.
+const LONGEST_AFTER: Duration = Duration::from_secs(10);
 
 /// The load to send.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,19 +67,6 @@ pub(crate) enum Answer {
     No,
     /// Grants and withdrawals in turn.
     Both,
-}
-
-/// The result of the load generator.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Seen {
-    /// How many answers were in the 200s.
-    pub(crate) count: u64,
-    pub(crate) seconds: f64,
-    pub(crate) per_second: f64,
-    pub(crate) p50_ms: f64,
-    pub(crate) p99_ms: f64,
-    /// How many other answers there were, by status.
-    pub(crate) errors: BTreeMap<u16, u64>,
 }
 
 impl Spec {
@@ -113,8 +111,12 @@ impl Running {
 /// Runs the load generator, in the separate process.
 pub(crate) fn main(spec: &str) -> Outcome<()> {
     let spec: Spec = serde_json::from_str(spec)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let seen = runtime.block_on(send(spec))?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    if spec.rate.is_some() {
+        // The timer that says what is due is an event like an answer, and has to be seen in time.
+        runtime.event_interval(TASKS_BETWEEN_EVENTS);
+    }
+    let seen = runtime.enable_all().build()?.block_on(send(spec))?;
     println!("{}", serde_json::to_string(&seen)?);
     Ok(())
 }
@@ -130,63 +132,64 @@ async fn send(spec: Spec) -> Outcome<Seen> {
     let started = Instant::now();
     let counted_from = started + Duration::from_secs_f64(spec.warm_up);
     let end = counted_from + Duration::from_secs_f64(spec.seconds);
-    let period = spec.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
-    let plan = Plan { started, counted_from, end, period };
+    let schedule = spec.rate.map(|rate| Schedule::new(started, rate, spec.warm_up + spec.seconds));
+    let plan = Plan { counted_from, end, schedule, due: Arc::new(Semaphore::new(0)) };
     let connections: Vec<_> = streams
         .into_iter()
-        .map(|stream| tokio::spawn(Connection::new(stream).run(Arc::clone(&source), plan)))
+        .map(|stream| tokio::spawn(Connection::new(stream).run(Arc::clone(&source), plan.clone())))
         .collect();
+    if let Some(schedule) = schedule {
+        pace(schedule, &plan.due).await?;
+        // Every connection asks once more, and is told that there is nothing left.
+        plan.due.add_permits(spec.connections);
+    }
     let mut all = Tally::new()?;
     for connection in connections {
         all.add(&connection.await??)?;
     }
-    Ok(all.seen(counted_from))
+    Ok(all.seen())
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Plan {
-    started: Instant,
     counted_from: Instant,
     end: Instant,
-    /// The time from one request to the next, over all connections.
-    period: Option<Duration>,
+    /// When each request is due; `None` in a closed loop.
+    schedule: Option<Schedule>,
+    /// The requests that are due and that no connection has taken yet.
+    due: Arc<Semaphore>,
 }
 
-/// The results of one connection, or of all of them.
-struct Tally {
-    micros: Histogram<u32>,
-    count: u64,
-    errors: BTreeMap<u16, u64>,
-    last: Option<Instant>,
+/// A request whose turn it is.
+struct Turn {
+    number: u64,
+    /// When its latency begins.
+    since: Instant,
+    /// How late the load generator was, with a connection free to send; `None` if it was not the generator that was late.
+    late: Option<Duration>,
 }
 
-impl Tally {
-    fn new() -> Outcome<Self> {
-        let micros = Histogram::new_with_bounds(1, 60_000_000, 3)?;
-        Ok(Self { micros, count: 0, errors: BTreeMap::new(), last: None })
+impl Plan {
+    /// Waits until it is the turn of the next request. Returns `None` after the last one.
+    async fn next(&self, source: &Source) -> Option<Turn> {
+        let Some(schedule) = &self.schedule else {
+            let now = Instant::now();
+            let number = source.next.fetch_add(1, Ordering::Relaxed);
+            return (now < self.end).then_some(Turn { number, since: now, late: None });
+        };
+        let waited = self.due.available_permits() == 0;
+        self.due.acquire().await.ok()?.forget();
+        let number = source.next.fetch_add(1, Ordering::Relaxed);
+        let (now, since) = (Instant::now(), schedule.due(number));
+        let late = waited.then(|| now.saturating_duration_since(since));
+        let is_hopeless = now >= self.end + LONGEST_AFTER;
+        (number < schedule.total() && !is_hopeless).then_some(Turn { number, since, late })
     }
 
-    fn add(&mut self, other: &Self) -> Outcome<()> {
-        self.micros.add(&other.micros)?;
-        self.count += other.count;
-        for (status, count) in &other.errors {
-            *self.errors.entry(*status).or_default() += count;
-        }
-        self.last = self.last.max(other.last);
-        Ok(())
-    }
-
-    fn seen(self, counted_from: Instant) -> Seen {
-        let seconds = self.last.map_or(0.0, |last| (last - counted_from).as_secs_f64());
-        let millis = |quantile| self.micros.value_at_quantile(quantile) as f64 / 1_000.0;
-        Seen {
-            count: self.count,
-            seconds,
-            per_second: if seconds > 0.0 { self.count as f64 / seconds } else { 0.0 },
-            p50_ms: millis(0.5),
-            p99_ms: millis(0.99),
-            errors: self.errors,
-        }
+    /// Whether an answer counts: one that came in time, or in an open loop one to a request that was due in time.
+    fn counts(&self, turn: &Turn, answered: Instant) -> bool {
+        let decisive = if self.schedule.is_some() { turn.since } else { answered };
+        self.counted_from <= decisive && decisive <= self.end
     }
 }
 
@@ -203,30 +206,29 @@ impl Connection {
 
     async fn run(mut self, source: Arc<Source>, plan: Plan) -> Result<Tally, String> {
         let mut tally = Tally::new().map_err(|error| error.to_string())?;
-        loop {
-            let number = source.next.fetch_add(1, Ordering::Relaxed);
-            if let Some(period) = plan.period {
-                let due = plan.started + period.mul_f64(number as f64);
-                tokio::time::sleep_until(due.min(plan.end)).await;
-            }
-            let sent = Instant::now();
-            if sent >= plan.end || !source.write(number, &mut self.request) {
-                return Ok(tally);
+        while let Some(turn) = plan.next(&source).await {
+            if !source.write(turn.number, &mut self.request) {
+                break;
             }
             let status = self.exchange().await.map_err(|error| error.to_string())?;
             let answered = Instant::now();
-            if answered < plan.counted_from || answered > plan.end {
+            let is_counted = plan.counts(&turn, answered);
+            if !(200..300).contains(&status) {
+                if is_counted {
+                    tally.refused(status);
+                }
                 continue;
             }
-            tally.last = Some(answered);
-            if (200..300).contains(&status) {
-                tally.count += 1;
-                let micros = (answered - sent).as_micros();
-                tally.micros.saturating_record(u64::try_from(micros).unwrap_or(u64::MAX));
-            } else {
-                *tally.errors.entry(status).or_default() += 1;
+            tally.succeeded();
+            if is_counted {
+                let after = answered.saturating_duration_since(plan.counted_from);
+                tally.record(after, answered - turn.since);
+                if let Some(late) = turn.late {
+                    tally.record_late(late);
+                }
             }
         }
+        Ok(tally)
     }
 
     /// Sends the request, reads the whole answer, and returns its status.

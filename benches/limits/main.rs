@@ -16,6 +16,7 @@ mod data;
 mod growth;
 mod load;
 mod outcome;
+mod pace;
 mod pages;
 mod peers;
 mod postgres;
@@ -26,6 +27,8 @@ mod product;
 mod programs;
 mod raw;
 mod report;
+mod sustained;
+mod tally;
 mod wire;
 mod writes;
 
@@ -48,6 +51,9 @@ fn measure(args: Args) -> Outcome<()> {
     let bench = Bench::prepare(args)?;
     if bench.args.growth || bench.args.growth_10m {
         return growth::measure(&bench);
+    }
+    if bench.args.sustained {
+        return sustained::measure(&bench);
     }
     if bench.args.postgres {
         return postgres::measure(&bench);

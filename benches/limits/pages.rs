@@ -8,7 +8,7 @@ use dataapi::{Dialogs, Filter, Limit, PageRequest, Start, Window};
 
 use crate::bench::Bench;
 use crate::data::{self, PENDING};
-use crate::load::{Answer, Requests, Seen, Spec};
+use crate::load::{Answer, Requests, Spec};
 use crate::outcome::Outcome;
 use crate::product::Server;
 use crate::raw::{Raw, repeat};
@@ -16,6 +16,7 @@ use crate::report::{
     ANY_20, ANY_100, ANY_CEILING_20, ANY_CEILING_100, ANY_LIBRARY_20, ANY_LIBRARY_100, NEWEST_20,
     NEWEST_100, NEWEST_BUSY, NEWEST_LIBRARY, OFFSET, READY, RESIDENT, Report,
 };
+use crate::tally::Seen;
 use crate::wire::Wire;
 use crate::writes::whole;
 

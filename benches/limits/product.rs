@@ -23,6 +23,12 @@ impl Product {
         Ok(Self { server: built.path("dataapi-server")?, command: built.path("dataapi")? })
     }
 
+    /// The programs that somebody has built.
+    pub(crate) fn built(server: &Path, command: Option<&Path>) -> Self {
+        let command = command.map_or_else(|| server.with_file_name("dataapi"), Into::into);
+        Self { server: server.into(), command }
+    }
+
     pub(crate) fn serve(&self, store: &Path) -> Outcome<Server> {
         self.serve_with(store, &[])
     }
@@ -88,6 +94,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn get(&self, path: &str) -> Outcome<Vec<u8>> {
         fetch(self.address, path)
+    }
+
+    /// How many bytes it has caused to be written to disks.
+    pub(crate) fn written_bytes(&self) -> Outcome<u64> {
+        self.process.written_bytes()
     }
 
     pub(crate) fn resident_bytes(&self) -> u64 {

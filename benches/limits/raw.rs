@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::data::{self, Line, Space};
 use crate::outcome::Outcome;
+use crate::tally::{Seen, Tally};
 
 /// The product's own store file, opened without the product.
 pub(crate) struct Raw {
@@ -58,8 +59,39 @@ impl Raw {
     /// Inserts pending dialogs, `together` in each transaction. Returns the rows per second.
     pub(crate) fn inserts(&mut self, space: Space, together: u32, seconds: f64) -> Outcome<f64> {
         let started = Instant::now();
+        let rows = self.insert_until(space, together, started, seconds, |_, _| ())?;
+        Ok(rows as f64 / started.elapsed().as_secs_f64())
+    }
+
+    /// Inserts pending dialogs like [`Raw::inserts`]. Returns the latencies of whole transactions, and counts them.
+    pub(crate) fn timed_inserts(
+        &mut self,
+        space: Space,
+        together: u32,
+        seconds: f64,
+    ) -> Outcome<Seen> {
+        let mut tally = Tally::new()?;
+        let started = Instant::now();
+        self.insert_until(space, together, started, seconds, |after, took| {
+            tally.succeeded();
+            tally.record(after, took);
+        })?;
+        Ok(tally.seen())
+    }
+
+    /// Inserts pending dialogs until `seconds` after the start. Calls `done` after each transaction with the time since
+    /// the start and the time that it took. Returns the number of rows.
+    fn insert_until(
+        &mut self,
+        space: Space,
+        together: u32,
+        started: Instant,
+        seconds: f64,
+        mut done: impl FnMut(Duration, Duration),
+    ) -> Outcome<u64> {
         let mut number = 0;
-        while started.elapsed().as_secs_f64() < seconds {
+        let mut after = started.elapsed();
+        while after.as_secs_f64() < seconds {
             let transaction = self.sql.transaction()?;
             for _ in 0..together {
                 insert_pending(&transaction, space, number)?;
@@ -69,8 +101,10 @@ impl Raw {
                 .prepare_cached("UPDATE store SET last_date = ?1, pending = pending + ?2")?
                 .execute((now(), together))?;
             transaction.commit()?;
+            let before = std::mem::replace(&mut after, started.elapsed());
+            done(after, after - before);
         }
-        Ok(number as f64 / started.elapsed().as_secs_f64())
+        Ok(number)
     }
 
     /// Decides on the dialogs `from..to` of a space, `together` in each transaction, for `seconds`. Returns the rows

@@ -7,13 +7,14 @@ use futures_util::future::try_join_all;
 
 use crate::bench::Bench;
 use crate::data::{self, PENDING, Space};
-use crate::load::{Answer, Requests, Seen, Spec};
+use crate::load::{Answer, Requests, Spec};
 use crate::outcome::Outcome;
 use crate::raw::{Raw, repeat};
 use crate::report::{
     INSERT_LIBRARY, INSERT_LIBRARY_1000, NO_64, NO_EMPTIED, NO_LIBRARY, NO_SCRUBBED, POST_1,
     POST_64, POST_64_TAIL, POST_BUSY, POST_WIRE, Report, YES_64, YES_LIBRARY,
 };
+use crate::tally::Seen;
 use crate::wire::Wire;
 
 const INSERTS: [&str; 6] =

@@ -55,6 +55,11 @@ impl Process {
         processor_time(&self.0.id().to_string())
     }
 
+    /// How many bytes it has caused to be written to disks, as Linux counts them.
+    pub(crate) fn written_bytes(&self) -> Outcome<u64> {
+        written_bytes(&self.0.id().to_string())
+    }
+
     fn stop(&mut self) {
         if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
@@ -87,6 +92,13 @@ pub(crate) fn processor_time(id: &str) -> Option<Duration> {
     let mut ticks = rest.split_whitespace().skip(11).map(str::parse::<u64>);
     let (user, system) = (ticks.next()?.ok()?, ticks.next()?.ok()?);
     Some(Duration::from_millis((user + system) * 10))
+}
+
+/// How many bytes the process with this id, or this one, `self`, has caused to be written to disks.
+pub(crate) fn written_bytes(id: &str) -> Outcome<u64> {
+    let counts = std::fs::read_to_string(format!("/proc/{id}/io"))?;
+    let line = counts.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    Ok(line.ok_or("Linux does not count what is written")?.parse()?)
 }
 
 pub(crate) fn free_address() -> Outcome<SocketAddr> {
