@@ -53,6 +53,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", requires = "sustained")]
     pub(crate) insert_rate: Option<f64>,
 
+    /// The same for decisions, half of them withdrawals
+    #[arg(long, value_name = "N", requires = "sustained")]
+    pub(crate) decision_rate: Option<f64>,
+
+    /// With --sustained, the erasure delay of the server, in seconds
+    #[arg(long, default_value_t = 1.0, value_name = "N")]
+    pub(crate) erase_within: f64,
+
+    /// With --sustained, the size that the server keeps its log below, in megabytes
+    #[arg(long, default_value_t = 76.0, value_name = "N")]
+    pub(crate) log_limit_mb: f64,
+
     /// With --sustained, the median latency of inserts that goals are multiples of, in milliseconds
     #[arg(long, default_value_t = 2.1, value_name = "N")]
     pub(crate) reference_p50_ms: f64,
@@ -87,4 +99,7 @@ pub(crate) enum Part {
     /// Serves the bytes of a file and accepts JSON, with warp and nothing behind it
     #[command(hide = true)]
     Wire { page: PathBuf },
+    /// Holds a snapshot of a store for a while, again and again
+    #[command(hide = true)]
+    Hold { store: PathBuf },
 }

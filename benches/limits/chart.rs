@@ -9,6 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::curve::Curve;
 use crate::outcome::Outcome;
 use crate::report::{Goal, Row, figure};
+use crate::tally::Second;
 
 const MET: RGBColor = RGBColor(46, 125, 84);
 const MISSED: RGBColor = RGBColor(190, 74, 52);
@@ -90,6 +91,47 @@ pub(crate) fn growth(path: &Path, curves: &[Curve]) -> Outcome<()> {
     }
     chart.configure_series_labels().border_style(INK).background_style(WHITE.mix(0.8)).draw()?;
     Ok(area.present()?)
+}
+
+/// Draws two curves for each load, with a line for each round: the answers of each second, and its worst latency.
+pub(crate) fn by_second(path: &Path, loads: &[(&str, Vec<&[Second]>)]) -> Outcome<()> {
+    const PANEL: i32 = 170;
+    let height = u32::try_from(TOP + PANEL * i32::try_from(loads.len())?)?;
+    let area = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let caption =
+        "DataAPI by second: answers, and the worst latency in milliseconds; a line a round";
+    write(&area, caption, (20, 18), 17)?;
+    let (_, panels) = area.split_vertically(TOP);
+    for (panel, (name, rounds)) in panels.split_evenly((loads.len(), 1)).iter().zip(loads) {
+        write(panel, name, (20, 4), 14)?;
+        let (_, curves) = panel.split_vertically(20);
+        let (answers, latencies) = curves.split_horizontally(WIDTH / 2);
+        curve(&answers, rounds, MET, |second| second.count as f64)?;
+        curve(&latencies, rounds, MISSED, |second| second.worst_ms)?;
+    }
+    Ok(area.present()?)
+}
+
+fn curve(
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+    rounds: &[&[Second]],
+    color: RGBColor,
+    value: impl Fn(&Second) -> f64,
+) -> Outcome<()> {
+    let longest = rounds.iter().map(|round| round.len()).max().unwrap_or(0).max(2);
+    let most = rounds.iter().copied().flatten().map(&value).fold(1.0, f64::max);
+    let mut chart = ChartBuilder::on(area)
+        .margin(6)
+        .x_label_area_size(20)
+        .y_label_area_size(60)
+        .build_cartesian_2d(0.0..(longest - 1) as f64, 0.0..most * 1.1)?;
+    chart.configure_mesh().y_labels(5).light_line_style(WHITE).draw()?;
+    for round in rounds {
+        let points = round.iter().enumerate().map(|(at, second)| (at as f64, value(second)));
+        chart.draw_series(LineSeries::new(points, color.mix(0.7).stroke_width(1)))?;
+    }
+    Ok(())
 }
 
 fn write(

@@ -1,6 +1,6 @@
 //! The dialogs of all measurements, and the stores that have them.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::io::{self, BufWriter};
 use std::path::Path;
 
@@ -14,6 +14,9 @@ use crate::outcome::Outcome;
 
 pub(crate) const CUSTOMERS: u64 = 1_000;
 pub(crate) const LANGUAGES: [&str; 8] = ["en", "de", "fr", "es", "pt-BR", "ar", "ja", "ru"];
+
+/// Where the part of an id in order begins that is the same in all ids of a space.
+pub(crate) const MARKER_AT: usize = 13;
 
 /// Marks the spaces whose ids are in the order of their numbers.
 const IN_ORDER: u64 = 1 << 15;
@@ -67,10 +70,35 @@ impl Space {
     }
 
     pub(crate) fn dialog(self, number: u64) -> NewDialog {
-        let (customer, language) = (customer(number), language(number));
-        NewDialog::parse(&customer, &self.id(number), language, &text(number))
-            .expect("the dialog is valid")
+        self.dialog_with(number, &text(number))
     }
+
+    /// A dialog whose text has its id in it, so that a search for the id finds both.
+    pub(crate) fn marked_dialog(self, number: u64) -> NewDialog {
+        let mut text = String::with_capacity(240);
+        write_text_about(&self.id(number), &mut text);
+        self.dialog_with(number, &text)
+    }
+
+    fn dialog_with(self, number: u64, text: &str) -> NewDialog {
+        let (customer, language) = (customer(number), language(number));
+        NewDialog::parse(&customer, &self.id(number), language, text).expect("the dialog is valid")
+    }
+
+    /// What stands at [`MARKER_AT`] in all ids of a space in order, and in no others. With `odd`, in those of its odd
+    /// numbers.
+    pub(crate) fn marker(self, odd: bool) -> String {
+        let (id, length) = (self.id(1), if odd { "-7000-8001-" } else { "-7000-8" }.len());
+        id[MARKER_AT..MARKER_AT + length].to_owned()
+    }
+}
+
+/// The number of a dialog in a space in order, from what stands before [`MARKER_AT`] in its id.
+pub(crate) fn number_of(start: &[u8; MARKER_AT]) -> Option<u64> {
+    let start = std::str::from_utf8(start).ok()?;
+    let digits = [start.get(4..8)?, start.get(9..13)?];
+    let [high, low] = digits.map(|digits| u64::from_str_radix(digits, 16).ok());
+    Some((high? << 16) + low?)
 }
 
 /// How many bytes of content a dialog has: its id, customer, language and text.
@@ -103,9 +131,13 @@ pub(crate) fn text(number: u64) -> String {
 }
 
 pub(crate) fn write_text(number: u64, to: &mut impl Write) {
+    write_text_about(&format_args!("number {number:012}"), to);
+}
+
+fn write_text_about(parcel: &dyn Display, to: &mut impl Write) {
     write!(
         to,
-        "User: Where is my parcel number {number:012}? Bot: It left the warehouse this morning and \
+        "User: Where is my parcel {parcel}? Bot: It left the warehouse this morning and \
          will be with you tomorrow before noon. User: Thank you, that is good to know. Bot: You \
          are welcome, and good bye!"
     )
@@ -145,6 +177,16 @@ pub(crate) async fn build(path: &Path, consented: u64, pending: u64) -> Outcome<
     .await?;
     import(&store, pending, |number| ImportedDialog {
         dialog: PENDING.dialog(number),
+        date: None,
+        consented: false,
+    })
+    .await
+}
+
+/// Makes a store with pending dialogs of a space whose texts have their ids in them.
+pub(crate) async fn build_marked(path: &Path, space: Space, pending: u64) -> Outcome<()> {
+    import(&open(path)?, pending, |number| ImportedDialog {
+        dialog: space.marked_dialog(number),
         date: None,
         consented: false,
     })

@@ -9,8 +9,10 @@
 //! connections are busy waits for one of them, and that wait counts.
 
 use std::fmt::Write;
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +32,8 @@ use crate::tally::{Seen, Tally};
 
 /// How many tasks run at most before events are looked at, in an open loop.
 const TASKS_BETWEEN_EVENTS: u32 = 16;
+/// How often the progress is written down.
+const NOTED_EVERY: Duration = Duration::from_millis(50);
 /// How long after the end requests are still sent that were due before it.
 const LONGEST_AFTER: Duration = Duration::from_secs(10);
 
@@ -45,6 +49,8 @@ pub(crate) struct Spec {
     /// How many requests per second to send; `None` for as many as possible.
     pub(crate) rate: Option<f64>,
     pub(crate) requests: Requests,
+    /// A file to keep a number in while requests are sent: all requests below it are answered.
+    pub(crate) progress: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,6 +84,7 @@ impl Spec {
             seconds,
             rate: None,
             requests,
+            progress: None,
         }
     }
 
@@ -134,10 +141,19 @@ async fn send(spec: Spec) -> Outcome<Seen> {
     let end = counted_from + Duration::from_secs_f64(spec.seconds);
     let schedule = spec.rate.map(|rate| Schedule::new(started, rate, spec.warm_up + spec.seconds));
     let plan = Plan { counted_from, end, schedule, due: Arc::new(Semaphore::new(0)) };
-    let connections: Vec<_> = streams
-        .into_iter()
-        .map(|stream| tokio::spawn(Connection::new(stream).run(Arc::clone(&source), plan.clone())))
+    let connections: Vec<_> = (streams.into_iter().enumerate())
+        .map(|(place, stream)| {
+            tokio::spawn(Connection::new(stream, place).run(Arc::clone(&source), plan.clone()))
+        })
         .collect();
+    let noting = spec.progress.clone().map(|file| {
+        let source = Arc::clone(&source);
+        tokio::spawn(async move {
+            while source.note_progress(&file).is_ok() {
+                tokio::time::sleep(NOTED_EVERY).await;
+            }
+        })
+    });
     if let Some(schedule) = schedule {
         pace(schedule, &plan.due).await?;
         // Every connection asks once more, and is told that there is nothing left.
@@ -146,6 +162,10 @@ async fn send(spec: Spec) -> Outcome<Seen> {
     let mut all = Tally::new()?;
     for connection in connections {
         all.add(&connection.await??)?;
+    }
+    if let (Some(noting), Some(file)) = (noting, spec.progress) {
+        noting.abort();
+        source.note_progress(&file)?;
     }
     Ok(all.seen())
 }
@@ -170,20 +190,27 @@ struct Turn {
 }
 
 impl Plan {
-    /// Waits until it is the turn of the next request. Returns `None` after the last one.
+    /// Waits until it is the turn of the next request. Returns `None` after the last one. Takes no number then, since a
+    /// number that was taken is one that is sent.
     async fn next(&self, source: &Source) -> Option<Turn> {
         let Some(schedule) = &self.schedule else {
             let now = Instant::now();
-            let number = source.next.fetch_add(1, Ordering::Relaxed);
-            return (now < self.end).then_some(Turn { number, since: now, late: None });
+            return (now < self.end).then(|| Turn {
+                number: source.take(),
+                since: now,
+                late: None,
+            });
         };
         let waited = self.due.available_permits() == 0;
         self.due.acquire().await.ok()?.forget();
-        let number = source.next.fetch_add(1, Ordering::Relaxed);
-        let (now, since) = (Instant::now(), schedule.due(number));
+        let now = Instant::now();
+        if source.taken() >= schedule.total() || now >= self.end + LONGEST_AFTER {
+            return None;
+        }
+        let number = source.take();
+        let since = schedule.due(number);
         let late = waited.then(|| now.saturating_duration_since(since));
-        let is_hopeless = now >= self.end + LONGEST_AFTER;
-        (number < schedule.total() && !is_hopeless).then_some(Turn { number, since, late })
+        Some(Turn { number, since, late })
     }
 
     /// Whether an answer counts: one that came in time, or in an open loop one to a request that was due in time.
@@ -195,13 +222,16 @@ impl Plan {
 
 struct Connection {
     stream: TcpStream,
+    /// Its place among all connections.
+    place: usize,
     request: Vec<u8>,
     buffer: Box<[u8]>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, request: Vec::new(), buffer: vec![0; 64 * 1024].into_boxed_slice() }
+    fn new(stream: TcpStream, place: usize) -> Self {
+        let buffer = vec![0; 64 * 1024].into_boxed_slice();
+        Self { stream, place, request: Vec::new(), buffer }
     }
 
     async fn run(mut self, source: Arc<Source>, plan: Plan) -> Result<Tally, String> {
@@ -210,8 +240,10 @@ impl Connection {
             if !source.write(turn.number, &mut self.request) {
                 break;
             }
+            source.busy[self.place].store(turn.number, Ordering::Relaxed);
             let status = self.exchange().await.map_err(|error| error.to_string())?;
             let answered = Instant::now();
+            source.busy[self.place].store(NO_REQUEST, Ordering::Relaxed);
             let is_counted = plan.counts(&turn, answered);
             if !(200..300).contains(&status) {
                 if is_counted {
@@ -305,8 +337,13 @@ impl Head {
 /// The source of requests. Each request has a number, which is used once.
 struct Source {
     next: AtomicU64,
+    /// The request that each connection waits for.
+    busy: Vec<AtomicU64>,
     kind: Kind,
 }
+
+/// What a connection waits for that waits for none.
+const NO_REQUEST: u64 = u64::MAX;
 
 enum Kind {
     Fixed(Vec<u8>),
@@ -330,7 +367,25 @@ impl Source {
                 Kind::Decide { space: Space(space), from, to, answer }
             }
         };
-        Ok(Self { next: AtomicU64::new(0), kind })
+        let busy = (0..spec.connections).map(|_| AtomicU64::new(NO_REQUEST)).collect();
+        Ok(Self { next: AtomicU64::new(0), busy, kind })
+    }
+
+    fn take(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many requests were taken.
+    fn taken(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Writes down up to which number all requests are answered.
+    fn note_progress(&self, file: &Path) -> Outcome<()> {
+        let busy = self.busy.iter().map(|number| number.load(Ordering::Relaxed));
+        let answered = busy.fold(self.taken(), u64::min);
+        let file = File::options().create(true).truncate(false).write(true).open(file)?;
+        Ok(file.write_all_at(format!("{answered:020}").as_bytes(), 0)?)
     }
 
     /// Writes the request with this number into `to`. Returns false if there are no more requests.

@@ -15,10 +15,12 @@ mod curve;
 mod data;
 mod growth;
 mod load;
+mod markers;
 mod outcome;
 mod pace;
 mod pages;
 mod peers;
+mod pgbench;
 mod postgres;
 #[path = "../support/process.rs"]
 mod process;
@@ -43,6 +45,7 @@ fn main() -> Outcome<()> {
     match &args.part {
         Some(Part::Load { spec }) => load::main(spec),
         Some(Part::Wire { page }) => wire::main(page),
+        Some(Part::Hold { store }) => sustained::hold(store),
         None => measure(args),
     }
 }

@@ -1,9 +1,5 @@
 //! Measures the product on PostgreSQL, and `pgbench` with equivalent statements on the same cluster.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
 use dataapi::{DialogStore, ImportedDialog, OpenOptions};
 use postgres_cluster::{Cluster, Settings};
 
@@ -11,6 +7,7 @@ use crate::bench::Bench;
 use crate::data::{self, CONSENTED, Space};
 use crate::load::{Answer, Requests, Spec};
 use crate::outcome::Outcome;
+use crate::pgbench::{INSERT, Rival, name_of};
 use crate::product::Server;
 use crate::report::{
     PG_PAGE_GROWTH, PG_PAGE_LARGE, PG_PAGE_SMALL, PG_POST_1, PG_POST_64, PG_POST_TWO, PG_YES,
@@ -30,14 +27,6 @@ const DECISIONS_A_SECOND: f64 = 20_000.0;
 const FRESH: Space = Space(3);
 const UNDECIDED: Space = Space(4);
 
-/// The part of the product's insert that one statement can do, with the same row and indexes.
-const INSERT: &str = "\\set number random(1, 1000000000000)
-INSERT INTO dataapi.dialog (ref, date, shard, dialog_id, customer_id, language, text, state)
-VALUES (sha256((:client_id || '-' || :number)::bytea), :number, :client_id % 32, 'd-' || :client_id || '-' || :number,
-        'customer-' || (:number::bigint % 1000), 'en', repeat('where is my parcel? ', 10), 1)
-ON CONFLICT DO NOTHING;
-";
-
 /// The product's page, as two statements in one snapshot.
 const PAGE: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT dialog_id, customer_id, language, text, date, state FROM dataapi.dialog
@@ -49,18 +38,7 @@ COMMIT;
 /// Measures all rows in each round, so that a disturbance of the machine affects one round of all rows, and not all
 /// rounds of one row.
 pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
-    let settings = Settings {
-        durable: true,
-        extra: [
-            ("shared_buffers", "1GB"),
-            ("max_wal_size", "4GB"),
-            ("checkpoint_timeout", "30min"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec(),
-    };
-    let cluster = Cluster::start(&settings)?;
-    let pgbench = cluster.binaries().pgbench().ok_or("there is no pgbench")?;
+    let cluster = start_cluster()?;
     let fill = |consented| -> Outcome<String> {
         let url = cluster.new_database()?;
         eprintln!("building a store of {consented} dialogs");
@@ -69,8 +47,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
         Ok(url)
     };
     let (small, large) = (fill(SMALL)?, fill(bench.args.dialogs)?);
-    let rival =
-        Rival { program: pgbench, folder: bench.folder.path().to_owned(), cluster: &cluster };
+    let rival = Rival::new(&cluster, bench.folder.path())?;
     let mut report = Report::new(bench.args.only.clone());
     for round in 1..=bench.args.rounds {
         eprintln!("round {round} of {}", bench.args.rounds);
@@ -83,6 +60,21 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<()> {
     chart::rows(&bench.results.join("postgres.svg"), &rows)?;
     println!("written: postgres.json and postgres.svg in {}", bench.results.display());
     Ok(())
+}
+
+/// Starts a cluster that commits with an fsync, and whose checkpoints do not fall into short measurements.
+pub(crate) fn start_cluster() -> Outcome<Cluster> {
+    let settings = Settings {
+        durable: true,
+        extra: [
+            ("shared_buffers", "1GB"),
+            ("max_wal_size", "4GB"),
+            ("checkpoint_timeout", "30min"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
+    };
+    Ok(Cluster::start(&settings)?)
 }
 
 fn writes(bench: &Bench, cluster: &Cluster, rival: &Rival<'_>, report: &mut Report) -> Outcome<()> {
@@ -162,7 +154,7 @@ fn pages(bench: &Bench, rival: &Rival<'_>, stores: [&str; 2], report: &mut Repor
     Ok(())
 }
 
-async fn build(url: &str, consented: u64) -> Outcome<()> {
+pub(crate) async fn build(url: &str, consented: u64) -> Outcome<()> {
     fill(url, consented, |number| ImportedDialog {
         dialog: CONSENTED.dialog(number),
         date: Some(data::date(number)),
@@ -174,37 +166,4 @@ async fn build(url: &str, consented: u64) -> Outcome<()> {
 async fn fill(url: &str, count: u64, dialog: impl Fn(u64) -> ImportedDialog) -> Outcome<()> {
     let store = OpenOptions::default().open(url).await?;
     data::import(&*store as &dyn DialogStore, count, dialog).await
-}
-
-fn name_of(url: &str) -> &str {
-    url.rsplit('/').next().unwrap_or(url)
-}
-
-/// pgbench, with as many clients as the load generator has connections, and at most two threads.
-struct Rival<'c> {
-    program: PathBuf,
-    folder: PathBuf,
-    cluster: &'c Cluster,
-}
-
-impl Rival<'_> {
-    /// Runs a script, and returns how many transactions it did per second.
-    fn run(&self, url: &str, script: &str, clients: usize, seconds: f64) -> Outcome<f64> {
-        let file: &Path = &self.folder.join("pgbench.sql");
-        fs::write(file, script)?;
-        let address = self.cluster.address();
-        let output = Command::new(&self.program)
-            .args(["--no-vacuum", "--protocol", "prepared", "--username", "postgres"])
-            .args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()])
-            .args(["--client", &clients.to_string(), "--jobs", &clients.min(2).to_string()])
-            .args(["--time", &format!("{}", seconds.ceil().max(1.0)), "--file"])
-            .arg(file)
-            .arg(name_of(url))
-            .stderr(Stdio::inherit())
-            .output()?;
-        let told = String::from_utf8(output.stdout)?;
-        let line = told.lines().find(|line| line.starts_with("tps = "));
-        let tps = line.and_then(|line| line.split_whitespace().nth(2));
-        Ok(tps.ok_or("pgbench did not print its transactions per second")?.parse()?)
-    }
 }

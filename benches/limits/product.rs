@@ -58,12 +58,17 @@ impl Product {
         Ok(Server { address, ready_after, process })
     }
 
-    /// Runs the command line on a store. Returns how long it took, and its peak memory in bytes.
-    pub(crate) fn command(&self, store: &Path, arguments: &[&str]) -> Outcome<(Duration, u64)> {
+    /// Starts the command line on a store.
+    pub(crate) fn start_command(&self, store: &Path, arguments: &[&str]) -> Outcome<Process> {
         let mut command = Command::new(&self.command);
         command.args(["--quiet", "--store", &url(store)]).args(arguments);
+        Process::start(command.stdout(Stdio::null()))
+    }
+
+    /// Runs the command line on a store. Returns how long it took, and its peak memory in bytes.
+    pub(crate) fn command(&self, store: &Path, arguments: &[&str]) -> Outcome<(Duration, u64)> {
         let started = Instant::now();
-        let mut process = Process::start(&mut command)?;
+        let mut process = self.start_command(store, arguments)?;
         let mut peak = 0;
         loop {
             if let Some(status) = process.ended()? {

@@ -102,7 +102,7 @@ impl Raw {
                 .execute((now(), together))?;
             transaction.commit()?;
             let before = std::mem::replace(&mut after, started.elapsed());
-            done(after, after - before);
+            done(after, after.saturating_sub(before));
         }
         Ok(number)
     }

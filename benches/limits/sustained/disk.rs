@@ -32,7 +32,7 @@ pub(crate) fn synced_writes(folder: &Path, time: Duration) -> Outcome<Seen> {
         file.sync_data()?;
         let after = started.elapsed();
         tally.succeeded();
-        tally.record(after, after - before);
+        tally.record(after, after.saturating_sub(before));
     }
     std::fs::remove_file(&path)?;
     Ok(tally.seen())

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::report::{Goal, figure, median};
-use crate::tally::Seen;
+use crate::tally::{Second, Seen};
 
 /// What was measured, of all rounds.
 pub(crate) struct Results {
@@ -73,7 +73,18 @@ impl Results {
         json!({ "loads": self.loads, "figures": self.figures })
     }
 
-    /// The medians of all rounds. The slowest and the worst second are those of all rounds.
+    /// The seconds of all rounds of each load, by its name.
+    pub(crate) fn series(&self) -> Vec<(&str, Vec<&[Second]>)> {
+        grouped(&self.loads, |load| load.name.as_str())
+            .into_iter()
+            .map(|loads| {
+                let rounds = loads.iter().map(|load| load.seen.by_second.as_slice()).collect();
+                (loads[0].name.as_str(), rounds)
+            })
+            .collect()
+    }
+
+    /// The medians of all rounds.
     pub(crate) fn loads_table(&self) -> String {
         let mut table = String::from(
             "| load | due/s | answers/s | slowest second | p50 | p90 | p99 | p99.9 | max ms | late p99 |\n\
