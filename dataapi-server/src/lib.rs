@@ -123,8 +123,7 @@ pub async fn serve(
     };
     let filter = warp::service(service::filter(Arc::clone(&state)));
     let cors = cors::layer(&config.cors_origins).map(|cors| cors.layer(filter.clone()));
-    let answering = service_fn(move |mut request: Request<Incoming>| {
-        service::keep_target(&mut request);
+    let answering = service_fn(move |request: Request<Incoming>| {
         // CORS answers preflight requests by itself, so it must not see a request that is refused for its host.
         let cors = cors.as_ref().filter(|_| service::names_a_host(&request));
         // Both services are always ready, so this does not wait for them.

@@ -198,9 +198,9 @@ impl Metrics {
     }
 
     /// Counts a request as in flight until the answer is ready or the client is gone.
-    pub(crate) fn enter(&self) -> InFlight {
+    pub(crate) fn enter(&self) -> InFlight<'_> {
         self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        InFlight(&self.in_flight)
     }
 
     /// Counts an answer.
@@ -295,9 +295,9 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
 
 /// A request in flight.
 #[derive(Debug)]
-pub(crate) struct InFlight(Gauge);
+pub(crate) struct InFlight<'m>(&'m Gauge);
 
-impl Drop for InFlight {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

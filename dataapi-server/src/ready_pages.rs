@@ -20,7 +20,7 @@ pub(crate) struct ReadyPage {
     pub(crate) body: Bytes,
     /// The value of `Link`.
     pub(crate) link: Option<HeaderValue>,
-    /// The page in the codings that clients asked for; `None` if the page is not kept.
+    /// The page in the codings that clients asked for; `None` if the page is not kept, or no form is wanted.
     pub(crate) encoded: Option<Arc<Encoded>>,
 }
 
@@ -87,9 +87,12 @@ impl ReadyPages {
         Asked { key: (prefix, request), revision: None }
     }
 
-    /// Returns the page if it is in the cache.
-    pub(crate) fn find(&self, asked: &Asked) -> Option<ReadyPage> {
-        self.at(asked.revision?).pages.get(&asked.key).cloned()
+    /// Returns the page if it is in the cache, with its encoded forms if they are of use.
+    pub(crate) fn find(&self, asked: &Asked, is_encoded: bool) -> Option<ReadyPage> {
+        let kept = self.at(asked.revision?);
+        let ReadyPage { body, link, encoded } = kept.pages.get(&asked.key)?;
+        let encoded = encoded.as_ref().filter(|_| is_encoded).map(Arc::clone);
+        Some(ReadyPage { body: body.clone(), link: link.clone(), encoded })
     }
 
     /// Makes an answer of a page that was read after [`ask`](Self::ask), and caches it, unless the store's revision has

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dataapi_core::{CustomerId, DialogId, DialogStore, Filter, Role};
+use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, Method, Uri, Version};
 
 use crate::auth::access_log::{AccessEntry, Asked};
@@ -15,7 +16,7 @@ use crate::net::body::{self, RequestBody};
 use crate::net::client::Client;
 use crate::net::forwarded::Forwarded;
 use crate::net::places::Place;
-use crate::net::shares::{Share, Taken};
+use crate::net::shares::{Seat, Share, Taken};
 use crate::path::{Parameters, Prefix};
 use crate::problem::Problem;
 use crate::state::State;
@@ -40,7 +41,7 @@ pub(crate) struct Request<'r> {
     pub(crate) prefix: Prefix,
     /// The role of the caller that the route needs; `None` if it needs none.
     pub(crate) role: Option<Role>,
-    pub(crate) reach: CallerReach,
+    pub(crate) reach: &'r CallerReach,
     /// What the caller has of the memory, the places and the turns that all callers share.
     pub(crate) share: &'r Arc<Share>,
     pub(crate) parameters: Parameters<'r>,
@@ -62,7 +63,7 @@ pub(crate) struct Asking<'r> {
 /// The store, for one of the requests that are answered at once. Dropping it makes room for the next.
 pub(crate) struct Admitted<'r> {
     store: &'r (dyn DialogStore + 'static),
-    _place: Taken,
+    _place: Seat<'r>,
 }
 
 impl Deref for Admitted<'_> {
@@ -84,6 +85,11 @@ impl<'r> Request<'r> {
     /// The query string; empty if there is none.
     pub(crate) fn query(&self) -> &'r str {
         self.head.target.query().unwrap_or_default()
+    }
+
+    /// Whether the client says which content codings it takes.
+    pub(crate) fn wants_coding(&self) -> bool {
+        self.head.headers.contains_key(ACCEPT_ENCODING)
     }
 
     /// Who asks, for a list.
@@ -158,7 +164,7 @@ impl<'r> Request<'r> {
     /// Returns the store, unless the maximum number of requests at once is reached. A handler that waits for its
     /// client, as for a body, calls this afterwards.
     pub(crate) fn admit(&self) -> Result<Admitted<'r>, Problem> {
-        let place = self.state.places.take(self.share, 1);
+        let place = self.state.places.seat(self.share);
         let place = place.map_err(|_| Problem::too_many_requests())?;
         Ok(Admitted { store: &*self.state.store, _place: place })
     }

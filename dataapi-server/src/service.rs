@@ -3,8 +3,11 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
@@ -14,7 +17,8 @@ use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderName, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::Level;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -28,8 +32,8 @@ use crate::auth::origin;
 use crate::auth::reach::CallerReach;
 use crate::compression;
 use crate::metrics;
+use crate::net::arrival::Arrival;
 use crate::net::body::{self, BrokeOff, Chunks, RequestBody};
-use crate::net::client::Client;
 use crate::net::shares::{Holder, Share};
 use crate::problem::Problem;
 use crate::request::{Request, RequestHead};
@@ -50,30 +54,17 @@ pub(crate) fn filter(
     state: Arc<State>,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {
     warp::method()
-        .and(warp::ext::get::<Version>())
-        .and(warp::ext::get::<Uri>())
-        .and(warp::ext::get::<Client>())
+        .and(warp::ext::get::<Arrival>())
         .and(warp::header::headers_cloned())
-        .and(warp::ext::optional())
         .and(warp::body::stream().map(chunks))
-        .then(move |method, version, target: Uri, client: Client, headers, place, body| {
-            let state = Arc::clone(&state);
+        .then(move |method, arrival: Arrival, headers, mut body| {
+            let (state, started) = (Arc::clone(&state), Instant::now());
+            let Arrival { version, target, client, place } = arrival;
+            let head = RequestHead { started, method, version, target, headers, client, place };
             // Without the box, each layer around it would move its kilobytes, and each idle connection would reserve
-            // memory for them.
-            Box::pin(async move {
-                let started = Instant::now();
-                let head = RequestHead { started, method, version, target, headers, client, place };
-                answer(&state, head, body).await
-            })
+            // memory for them. What it borrows is in it once, what it passes on would be in it twice.
+            Box::pin(async move { answer(&state, &head, &mut body).await })
         })
-}
-
-/// Puts the target and the version of a request where [`filter`] finds them. warp's own filter for whole paths panics on a target without
-/// a path, as in CONNECT, and its filter for queries rejects a target without a query.
-pub(crate) fn keep_target<B>(request: &mut http::Request<B>) {
-    let (version, target) = (request.version(), request.uri().clone());
-    request.extensions_mut().insert(version);
-    request.extensions_mut().insert(target);
 }
 
 /// Whether a request names the host that it is sent to, as it must.
@@ -93,7 +84,7 @@ where
     )
 }
 
-async fn answer(state: &State, head: RequestHead, mut body: impl RequestBody) -> Response<Bytes> {
+async fn answer(state: &State, head: &RequestHead, body: &mut impl RequestBody) -> Response<Bytes> {
     let request_id = request_id(&head.headers);
     let in_flight = state.metrics.enter();
     let found = Found::at(head.target.path());
@@ -106,9 +97,11 @@ async fn answer(state: &State, head: RequestHead, mut body: impl RequestBody) ->
     // A panic concerns only this request: the store leaves nothing half done, and the request changes nothing else that
     // outlives it.
     let mut share = None;
-    let entry = &mut access.entry;
-    let handling = handle(state, found, &head, &mut body, entry, &mut share, asked);
-    let outcome = AssertUnwindSafe(handling).catch_unwind().await;
+    let outcome = {
+        let entry = &mut access.entry;
+        let handling = pin!(handle(state, found, head, body, entry, &mut share, asked));
+        AssertUnwindSafe(handling).catch_unwind().await
+    };
     let outcome = outcome.unwrap_or_else(|_| {
         let problem = Problem::internal("a handler panicked");
         Err(if head.method.is_safe() { problem } else { problem.in_a_write() })
@@ -117,7 +110,7 @@ async fn answer(state: &State, head: RequestHead, mut body: impl RequestBody) ->
         // The room of the answer to a write was reserved together with that of its body.
         Ok(response) if head.method.is_safe() => {
             let share = share.as_ref().unwrap_or_else(|| head.client.share(&state.shares));
-            compression::held(state, share, &head, response).await
+            compression::held(state, share, head, response).await
         }
         outcome => outcome,
     };
@@ -139,7 +132,7 @@ async fn answer(state: &State, head: RequestHead, mut body: impl RequestBody) ->
         place.authorise();
     }
 
-    let is_whole = body::is_whole(&mut body).await;
+    let is_whole = body::is_whole(body).await;
     let headers = response.headers_mut();
     if !is_whole {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -209,8 +202,7 @@ async fn handle(
             &proxied
         }
     };
-    let reach_before = reach.clone();
-    let reach = CallerReach::new(reach);
+    let reach = &CallerReach::new(reach);
     let request = Request {
         state,
         prefix,
@@ -224,11 +216,11 @@ async fn handle(
         access,
         asked,
     };
-    let answering = route.answer(request);
+    let answering = pin!(route.answer(request));
     let outcome = if route.time == Time::Own {
         answering.await
     } else {
-        match timeout(state.answer_timeout, answering).await {
+        match within(state.answer_timeout, answering).await {
             Ok(outcome) if route.writes() => outcome.map_err(Problem::in_a_write),
             Ok(outcome) => outcome,
             Err(late) if route.writes() => Err(Problem::unknown_outcome(late)),
@@ -240,9 +232,20 @@ async fn handle(
         && !route.writes()
         && head.started.elapsed() >= STALE
     {
-        state.keyring.check_again(&head.headers, role, &reach_before, &*state.clock)?;
+        state.keyring.check_again(&head.headers, role, reach.for_store(), &*state.clock)?;
     }
     outcome
+}
+
+/// Waits for an answer for as long as `limit`. Most answers are ready at once and need no timer.
+async fn within(
+    limit: Duration,
+    mut answering: Pin<&mut impl Future<Output = Answer>>,
+) -> Result<Answer, Elapsed> {
+    match poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await {
+        Poll::Ready(outcome) => Ok(outcome),
+        Poll::Pending => timeout(limit, answering).await,
+    }
 }
 
 /// Returns the client's own id for the request if it is fit for a log, otherwise a new one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dataapi_core::{Allowance, Change, Dialog, HeldDialog, Page, StoreError, Window};
 use dataapi_wire as wire;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, LINK};
+use http::header::{CONTENT_TYPE, LINK};
 use http::{HeaderValue, Response};
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ pub(crate) fn send(request: &Request<'_>, page: ReadyPage) -> Response<Bytes> {
         response.headers_mut().insert(LINK, link);
     }
     // An extension has allocations of its own.
-    if let Some(encoded) = encoded.filter(|_| request.head.headers.contains_key(ACCEPT_ENCODING)) {
+    if let Some(encoded) = encoded.filter(|_| request.wants_coding()) {
         response.extensions_mut().insert(Reused(encoded));
     }
     response

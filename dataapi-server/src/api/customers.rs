@@ -38,7 +38,9 @@ pub(crate) async fn read_customer_data(mut request: Request<'_>) -> Answer {
     let (found, room) = list.read(store.subject_data_within(&asked, list.allowance()).await)?;
     let next = found.next.as_ref();
     let next = next.map(|next| wire::next_subject_url(&request.url_prefix(), &asked, next));
-    let (json, room) = list.page(found, room, asked.window(), next.as_deref()).await?;
+    let rendering = list.page(found, room, asked.window(), next.as_deref());
+    // Boxed, because every request moves as much memory as the handler that takes most of it.
+    let (json, room) = Box::pin(rendering).await?;
     let link = link(next.as_deref())?;
     Ok(send(&request, ReadyPage { body: room.hold(json), link, encoded: None }))
 }

@@ -1,14 +1,15 @@
 //! Dialogs: the chatbot stores them, and analysts read those that were consented to.
 
+use bytes::Bytes;
 use dataapi_core::{Invalid, StoreError};
 use dataapi_wire as wire;
-use http::StatusCode;
 use http::header::LOCATION;
+use http::{Response, StatusCode};
 
 use crate::api::answer::{Answer, List, ReadError, json, json_in, link, send};
 use crate::problem::Problem;
-use crate::ready_pages::ReadyPages;
-use crate::request::Request;
+use crate::ready_pages::{Asked, ReadyPages};
+use crate::request::{Admitted, Request};
 
 /// Page through consented dialogs, newest first
 ///
@@ -26,7 +27,28 @@ use crate::request::Request;
         (status = 400, description = "A parameter is unknown, given twice, or outside its bounds; `field` names it"),
     )
 )]
-pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
+pub(crate) async fn query_dialogs(request: Request<'_>) -> Answer {
+    let reading = match find_page(request)? {
+        PageLookup::Ready(response) => return Ok(response),
+        // Boxed, so that a page that is ready moves no memory for the reading of another one.
+        PageLookup::Missing(missing) => Box::pin(read_page(missing)),
+    };
+    reading.await
+}
+
+/// A page that is ready, or what it takes to read it.
+enum PageLookup<'r> {
+    Ready(Response<Bytes>),
+    Missing(MissingPage<'r>),
+}
+
+struct MissingPage<'r> {
+    request: Request<'r>,
+    store: Admitted<'r>,
+    key: Asked,
+}
+
+fn find_page(mut request: Request<'_>) -> Result<PageLookup<'_>, Problem> {
     let (store, ready_pages) = (request.admit()?, &request.state.ready_pages);
     let reach = request.reach.for_store().clone();
     let asked = wire::page_request(request.query(), reach).map_err(Problem::bad_query)?;
@@ -36,9 +58,14 @@ pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
         Some(_) => ReadyPages::ask_apart(request.prefix, asked),
         None => ready_pages.ask(&*store, request.prefix, asked),
     };
-    if let Some(ready) = ready_pages.find(&key) {
-        return Ok(send(&request, ready));
-    }
+    Ok(match ready_pages.find(&key, request.wants_coding()) {
+        Some(ready) => PageLookup::Ready(send(&request, ready)),
+        None => PageLookup::Missing(MissingPage { request, store, key }),
+    })
+}
+
+/// Reads a page and keeps it ready.
+async fn read_page(MissingPage { request, store, key }: MissingPage<'_>) -> Answer {
     let asked = key.request();
     let list = List::of(request.asking(), asked.window().limit.get()).await?;
     let found = list.read(store.query_within(asked, list.allowance()).await);
@@ -52,6 +79,7 @@ pub(crate) async fn query_dialogs(mut request: Request<'_>) -> Answer {
     let next = found.next.as_ref();
     let next = next.map(|next| wire::next_page_url(&request.url_prefix(), asked, next));
     let (json, room) = list.page(found, room, asked.window(), next.as_deref()).await?;
+    let ready_pages = &request.state.ready_pages;
     let ready = ready_pages.keep(&*store, key, json, link(next.as_deref())?, room);
     Ok(send(&request, ready))
 }

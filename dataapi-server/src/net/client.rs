@@ -49,11 +49,6 @@ impl Client {
         (client, Stream { reading, writing: Some(writing) })
     }
 
-    /// Puts the client where a request's handler finds it.
-    pub(crate) fn sends<B>(&self, request: &mut http::Request<B>) {
-        request.extensions_mut().insert(self.clone());
-    }
-
     /// The address at the other end of the connection: the client's own or that of a proxy.
     pub(crate) fn address(&self) -> IpAddr {
         self.0.address

@@ -12,6 +12,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{Either, ready};
 use http::header::CONNECTION;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
@@ -24,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use crate::metrics::ConnectionMetrics;
+use crate::net::arrival::Arrival;
 use crate::net::client::{Client, Stream};
 use crate::net::linger::{has_more, linger};
 use crate::net::listeners::Listeners;
@@ -226,13 +229,9 @@ impl Protocols {
             Err(_) => return Ok(()),
         }
         let (client, stream) = Client::connected(stream, address);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            client.sends(&mut request);
-            service.call(request)
-        });
         let (socket, given_back) = Socket::new(stream, Arc::clone(&place), tls.is_some());
         // Boxed, so that a connection takes only the memory of the protocol that it speaks.
-        let ended = Box::pin(self.speak(socket, &place, tls, service)).await;
+        let ended = Box::pin(self.speak(socket, &place, client, tls, service)).await;
         if let Ok(mut stream) = given_back.await
             && (ended.is_err() || place.has_unread() || has_more(&mut stream))
         {
@@ -251,6 +250,7 @@ impl Protocols {
         &self,
         socket: Socket<Stream>,
         place: &Arc<Place>,
+        client: Client,
         tls: Option<Arc<Tls>>,
         service: impl Answering,
     ) -> Result<(), String> {
@@ -263,7 +263,7 @@ impl Protocols {
         };
         let Some(tls) = tls else {
             charge(HTTP_1_BYTES)?;
-            return Box::pin(self.speak_http1(socket, place, service)).await;
+            return Box::pin(self.speak_http1(socket, place, client, service)).await;
         };
         charge(TLS_BYTES)?;
         let agreed = self.watch(place, pin!(tls.acceptor().accept(socket))).await;
@@ -276,10 +276,10 @@ impl Protocols {
         if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
             place.becomes_multiplexed();
             charge(HTTP_2_BYTES)?;
-            Box::pin(self.speak_http2(stream, place, service)).await
+            Box::pin(self.speak_http2(stream, place, client, service)).await
         } else {
             charge(HTTP_1_BYTES)?;
-            Box::pin(self.speak_http1(stream, place, service)).await
+            Box::pin(self.speak_http1(stream, place, client, service)).await
         }
     }
 
@@ -287,9 +287,10 @@ impl Protocols {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         place: &Arc<Place>,
+        client: Client,
         service: impl Answering,
     ) -> Result<(), String> {
-        let service = counted(place, service);
+        let service = counted(place, client, service);
         let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
         let mut watched = self.watch(place, connection.as_mut()).await;
         let goes_on = match watched {
@@ -309,9 +310,10 @@ impl Protocols {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         place: &Arc<Place>,
+        client: Client,
         service: impl Answering,
     ) -> Result<(), String> {
-        let service = counted(place, service);
+        let service = counted(place, client, service);
         let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
         match self.watch(place, connection.as_mut()).await {
             Ok(ended) => return ended.map_err(|error| error.to_string()),
@@ -386,10 +388,10 @@ impl Protocols {
     }
 }
 
-/// Notes each request and its answer at the place of its connection, and shows the place to requests until one of them
-/// is authorised.
+/// Notes each request and its answer at the place of its connection, and tells each request where it came from.
 fn counted<S: Answering>(
     place: &Arc<Place>,
+    client: Client,
     service: S,
 ) -> impl Service<
     Request<Incoming>,
@@ -401,23 +403,21 @@ fn counted<S: Answering>(
     service_fn(move |mut request: Request<Incoming>| {
         let is_multiplexed = place.is_multiplexed();
         let bytes = if is_multiplexed { held_by(&request) } else { 0 };
-        let answer = Running::begin(&place, bytes).map(|running| {
-            if !place.is_authorised() {
-                request.extensions_mut().insert(Arc::clone(&place));
-            }
-            (service.call(request), running)
-        });
-        async move {
-            let (answer, running) = answer.ok_or(Unanswered::<S::Error>::NoRoom)?;
-            let mut answer = answer.await.map_err(Unanswered::Failed)?;
+        let Some(running) = Running::begin(&place, bytes) else {
+            return Either::Left(ready(Err(Unanswered::<S::Error>::NoRoom)));
+        };
+        Arrival::note(&mut request, &client, &place);
+        // An async block would hold the answer's future twice: before it is polled and while it is.
+        Either::Right(service.call(request).map(move |answer| {
+            let mut answer = answer.map_err(Unanswered::Failed)?;
             if is_multiplexed {
                 // HTTP/2 has no such header: only the request ends.
                 answer.headers_mut().remove(CONNECTION);
             } else if answer.headers().contains_key(CONNECTION) {
                 running.leaves_unread();
             }
-            Ok::<_, Unanswered<S::Error>>(answer.map(|body| Sending::new(body, running)))
-        }
+            Ok(answer.map(|body| Sending::new(body, running)))
+        }))
     })
 }
 

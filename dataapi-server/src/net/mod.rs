@@ -1,6 +1,7 @@
 //! Connections, TLS, reverse proxies, and the bytes of bodies and answers: how many there are, whose they are, and their
 //! codings.
 
+pub(crate) mod arrival;
 pub(crate) mod body;
 pub(crate) mod buffers;
 pub(crate) mod client;

@@ -55,6 +55,13 @@ pub(crate) struct Taken {
     amount: usize,
 }
 
+/// One piece of a pool, for as long as the request that has taken it borrows the pool.
+#[derive(Debug)]
+pub(crate) struct Seat<'p> {
+    pool: &'p Pool,
+    share: &'p Share,
+}
+
 /// Why something cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -96,6 +103,39 @@ impl Pool {
         taken.grow(amount)?;
         Ok(taken)
     }
+
+    /// Takes one for the caller. It owns neither the pool nor the share: their counts of owners are shared by all
+    /// threads, too.
+    pub(crate) fn seat<'p>(&'p self, share: &'p Share) -> Result<Seat<'p>, Refused> {
+        self.give(share, 0, 1)?;
+        Ok(Seat { pool: self, share })
+    }
+
+    /// Gives this much more to a caller for a piece that has this much already.
+    fn give(&self, share: &Share, already: usize, more: usize) -> Result<(), Refused> {
+        let Self { kind, free, times_the_free, at_once } = self;
+        if already.saturating_add(more) > *at_once {
+            return Err(Refused::Always);
+        }
+        let share = &share.taken[*kind as usize];
+        // It counts before it is free for the taking, so that a caller's requests at one moment see each other.
+        let before = share.fetch_add(more, Ordering::Relaxed);
+        let has_others = before > already;
+        let taken = free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
+            let is_fair = !has_others || before + more <= free.saturating_mul(*times_the_free);
+            if is_fair { free.checked_sub(more) } else { None }
+        });
+        if taken.is_err() {
+            share.fetch_sub(more, Ordering::Relaxed);
+            return Err(Refused::Now);
+        }
+        Ok(())
+    }
+
+    fn take_back(&self, share: &Share, less: usize) {
+        share.taken[self.kind as usize].fetch_sub(less, Ordering::Relaxed);
+        self.free.fetch_add(less, Ordering::Relaxed);
+    }
 }
 
 impl Taken {
@@ -109,22 +149,7 @@ impl Taken {
 
     /// Takes this much more.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), Refused> {
-        let Pool { kind, free, times_the_free, at_once } = &*self.pool;
-        if self.amount.saturating_add(more) > *at_once {
-            return Err(Refused::Always);
-        }
-        let share = &self.share.taken[*kind as usize];
-        // It counts before it is free for the taking, so that a caller's requests at one moment see each other.
-        let before = share.fetch_add(more, Ordering::Relaxed);
-        let has_others = before > self.amount;
-        let taken = free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
-            let is_fair = !has_others || before + more <= free.saturating_mul(*times_the_free);
-            if is_fair { free.checked_sub(more) } else { None }
-        });
-        if taken.is_err() {
-            share.fetch_sub(more, Ordering::Relaxed);
-            return Err(Refused::Now);
-        }
+        self.pool.give(&self.share, self.amount, more)?;
         self.amount += more;
         Ok(())
     }
@@ -133,8 +158,7 @@ impl Taken {
     pub(crate) fn shrink_to(&mut self, amount: usize) {
         let less = self.amount.saturating_sub(amount);
         if less > 0 {
-            self.share.taken[self.pool.kind as usize].fetch_sub(less, Ordering::Relaxed);
-            self.pool.free.fetch_add(less, Ordering::Relaxed);
+            self.pool.take_back(&self.share, less);
             self.amount -= less;
         }
     }
@@ -143,6 +167,12 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.shrink_to(0);
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.pool.take_back(self.share, 1);
     }
 }
 
@@ -183,6 +213,8 @@ impl Shares {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     fn share() -> Arc<Share> {
@@ -191,7 +223,7 @@ mod tests {
 
     /// Takes pieces of this size until there are no more.
     fn take_all(pool: &Arc<Pool>, share: &Arc<Share>, piece: usize) -> Vec<Taken> {
-        std::iter::from_fn(|| pool.take(share, piece).ok()).collect()
+        iter::from_fn(|| pool.take(share, piece).ok()).collect()
     }
 
     #[test]
@@ -234,13 +266,16 @@ mod tests {
 
     #[test]
     fn the_last_places_go_to_callers_who_have_few() {
-        let pool = Pool::new(Kind::Places, 8);
-        let taken = take_all(&pool, &share(), 1);
-        assert_eq!(taken.len(), 6);
-        assert!(pool.take(&share(), 1).is_ok());
+        let (pool, greedy) = (Pool::new(Kind::Places, 8), share());
+        let seats: Vec<_> = iter::from_fn(|| pool.seat(&greedy).ok()).collect();
+        assert_eq!(seats.len(), 6);
+        assert!(pool.seat(&share()).is_ok());
+        drop(seats);
+        assert_eq!(pool.free.load(Ordering::Relaxed), 8);
         for places in [1, 2] {
-            let pool = Pool::new(Kind::Places, places);
-            assert_eq!(take_all(&pool, &share(), 1).len(), places);
+            let (pool, caller) = (Pool::new(Kind::Places, places), share());
+            let seats: Vec<_> = iter::from_fn(|| pool.seat(&caller).ok()).collect();
+            assert_eq!(seats.len(), places);
         }
     }
 
