@@ -50,9 +50,11 @@ impl Space {
         if self.0 & IN_ORDER != 0 {
             let (high, low) = (number >> 16, number & 0xffff);
             let (space, parity) = (self.0 & !IN_ORDER, number & 1);
+            // A letter that hardly anything else has makes a search for the marker fast.
+            let letter = u8::try_from(space).map_or('G', |space| char::from(b'G' + space % 20));
             write!(
                 to,
-                "{space:04x}{high:04x}-{low:04x}-7{space:03x}-8{parity:03x}-{:012x}",
+                "{space:04x}{high:04x}-{low:04x}-7{letter}{letter}{letter}-8{parity:03x}-{:012x}",
                 a >> 16
             )
             .expect("writing to a string cannot fail");

@@ -3,20 +3,18 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::data::{self, Space};
+use crate::data;
 use crate::load::{Requests, Spec};
 use crate::outcome::Outcome;
 use crate::report::Goal;
 use crate::sustained::results::Results;
-use crate::sustained::stage::{HALF, LONGER, RATE_SHARE, SHARE, Stage, WARM_UP};
+use crate::sustained::stage::{FRESH, HALF, LONGER, RATE_SHARE, SHARE, Stage};
 
 const ROWS: [(&str, &str, u32); 2] = [
-    ("pages of 20 at 80 %, inserts at half", "pages of 20, the same without inserts", 20),
-    ("pages of 100 at 80 %, inserts at half", "pages of 100, the same without inserts", 100),
+    ("pages of 20 beside inserts", "pages of 20, the same without inserts", 20),
+    ("pages of 100 beside inserts", "pages of 100, the same without inserts", 100),
 ];
 
-/// The spaces of the inserts: two loads go to one store.
-const FRESH: [Space; 2] = [Space::in_order(5), Space::in_order(6)];
 const MOST_CURSORS: usize = 500_000;
 
 pub(crate) struct Pages {
@@ -56,30 +54,28 @@ impl Pages {
         results: &mut Results,
         (row, alone, length): (&'static str, &str, u32),
     ) -> Outcome<()> {
-        let half = stage.insert_rate()? * HALF;
+        let inserts_rate = stage.insert_rate()? * HALF;
         let server = stage.serve_copy(&self.large)?;
         let prefix = format!("/data/?limit={length}&cursor=");
         let requests = Requests::Targets { prefix, file: self.cursors.clone(), from: 0 };
         let pages = stage.load(server.address, requests);
-        let beside_inserts = |space, pages: &Spec| -> Outcome<_> {
-            let inserts = Spec {
-                seconds: pages.warm_up + pages.seconds + LONGER - WARM_UP,
-                rate: Some(half),
-                ..stage.inserts(server.address, space)
-            };
-            let inserts = inserts.start()?;
-            let seen = pages.run()?;
-            Ok((seen, inserts.finish()?))
+        let closed = Spec { seconds: pages.seconds * RATE_SHARE, ..pages.clone() }.run()?;
+        results.load(&format!("pages of {length}, closed loop"), None, &closed);
+        // Each load by itself uses the whole machine. Inserts at half of their rate leave the other half to pages.
+        let rate = Some(closed.per_second * (1.0 - HALF) * SHARE);
+        let pages = Spec { rate, ..pages };
+        let rest = pages.run()?;
+        let inserts = Spec {
+            seconds: pages.seconds + LONGER,
+            rate: Some(inserts_rate),
+            ..stage.inserts(server.address, FRESH)
         };
-        // Pages at this rate and inserts at theirs share the machine, so this is the rate of pages beside inserts.
-        let closed = Spec { seconds: pages.seconds * RATE_SHARE, ..pages.clone() };
-        let (closed, _) = beside_inserts(FRESH[0], &closed)?;
-        let rate = Some(closed.per_second * SHARE);
-        let open = Spec { rate, ..pages };
-        let (busy, inserts) = beside_inserts(FRESH[1], &open)?;
+        let inserts = inserts.start()?;
+        let busy = pages.run()?;
+        let inserts = inserts.finish()?;
         results.load(row, rate, &busy);
-        results.load(&format!("the inserts beside pages of {length}"), Some(half), &inserts);
-        let rest = open.run()?;
+        let beside = format!("the inserts beside pages of {length}");
+        results.load(&beside, Some(inserts_rate), &inserts);
         results.load(alone, rate, &rest);
         let tail = busy.p99_ms / rest.p50_ms;
         results.figure(row, ("p99, of p50 without inserts", ""), tail, Some(Goal::AtMost(3.0)));

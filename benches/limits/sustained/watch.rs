@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::setpriority_process;
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::markers::Markers;
 use crate::outcome::Outcome;
 use crate::process::fetch;
@@ -15,6 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const NOTE_EVERY: Duration = Duration::from_millis(100);
 /// How much longer than the erasure delay bytes can stay before a look finds fault with them.
 const SLACK: Duration = Duration::from_secs(1);
+
+const LOWEST_PRIORITY: i32 = 19;
 
 /// A thread that looks every second.
 pub(crate) struct ErasureWatch {
@@ -30,7 +35,7 @@ pub(crate) struct Watched {
     pub(crate) left: u64,
     /// The highest age of an unscrubbed erasure that the server told of, in seconds.
     pub(crate) oldest_unscrubbed: f64,
-    /// How long all looks took.
+    /// How much processor time all looks took.
     pub(crate) looking: Duration,
 }
 
@@ -79,6 +84,8 @@ impl ErasureWatch {
 
 impl Watcher {
     fn run(mut self, stop: &AtomicBool) -> Result<Watched, String> {
+        // The look must not get in the way of what it looks at. Linux lowers the priority of this thread alone.
+        setpriority_process(None, LOWEST_PRIORITY).map_err(|error| error.to_string())?;
         let mut looked = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(NOTE_EVERY);
@@ -100,7 +107,7 @@ impl Watcher {
     }
 
     fn look(&mut self) -> Outcome<()> {
-        let started = Instant::now();
+        let (started, used) = (Instant::now(), processor_time());
         let long_ago = |at: &Instant| started - *at >= self.within + SLACK;
         let end = self.answered.iter().rev().find(|(at, _)| long_ago(at)).map_or(0, |(_, n)| *n);
         for suffix in ["", "-wal", "-shm", "-journal"] {
@@ -108,7 +115,7 @@ impl Watcher {
             file.push(suffix);
             self.watched.left += self.markers.count_in(file.as_ref(), end, &mut self.buffer)?;
         }
-        self.watched.looking += started.elapsed();
+        self.watched.looking += processor_time().saturating_sub(used);
         self.watched.looks += 1;
         let metrics = String::from_utf8(fetch(self.server, "/metrics")?)?;
         let age = metrics
@@ -118,4 +125,9 @@ impl Watcher {
         self.watched.oldest_unscrubbed = self.watched.oldest_unscrubbed.max(age.parse()?);
         Ok(())
     }
+}
+
+/// How much processor time this thread has used.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }

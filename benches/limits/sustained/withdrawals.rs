@@ -137,7 +137,7 @@ impl Withdrawals {
         let watched = watch.finish()?;
         let done = done?;
         let look = watched.looking.as_secs_f64() * 1_000.0 / f64::from(watched.looks.max(1));
-        results.figure(row, ("a look into all files", "ms"), look, None);
+        results.figure(row, ("processor time of a look into all files", "ms"), look, None);
         let goal = Some(Goal::AtMost(within));
         results.figure(row, ("oldest unscrubbed erasure", "s"), watched.oldest_unscrubbed, goal);
         if watched.left > 0 {
