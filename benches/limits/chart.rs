@@ -126,7 +126,13 @@ fn curve(
         .x_label_area_size(20)
         .y_label_area_size(60)
         .build_cartesian_2d(0.0..(longest - 1) as f64, 0.0..most * 1.1)?;
-    chart.configure_mesh().y_labels(5).light_line_style(WHITE).draw()?;
+    chart
+        .configure_mesh()
+        .y_labels(5)
+        .x_label_formatter(&|second| format!("{second:.0}"))
+        .y_label_formatter(&|value| figure(*value))
+        .light_line_style(WHITE)
+        .draw()?;
     for round in rounds {
         let points = round.iter().enumerate().map(|(at, second)| (at as f64, value(second)));
         chart.draw_series(LineSeries::new(points, color.mix(0.7).stroke_width(1)))?;

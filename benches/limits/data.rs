@@ -31,8 +31,8 @@ pub(crate) const CONSENTED: Space = Space(1);
 pub(crate) const PENDING: Space = Space(2);
 
 impl Space {
-    /// A space whose ids begin with their number, as those of clients that count, or have UUIDs of version 7, begin with
-    /// their time. New ids are at the end of an index.
+    /// A space whose ids are in the order of their numbers, as those of clients that count are. New ids are at the end of
+    /// an index.
     pub(crate) const fn in_order(number: u64) -> Self {
         Self(number | IN_ORDER)
     }

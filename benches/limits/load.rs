@@ -185,7 +185,7 @@ struct Turn {
     number: u64,
     /// When its latency begins.
     since: Instant,
-    /// How late the load generator was, with a connection free to send; `None` if it was not the generator that was late.
+    /// How late the load generator was although a connection was free; `None` if none was.
     late: Option<Duration>,
 }
 

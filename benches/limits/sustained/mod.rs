@@ -1,8 +1,9 @@
 //! Measures latencies under a load that goes on for a minute, beside the limits of the machine.
 //!
-//! Throughput is that of a closed loop. Latencies are those of an open loop at a share of that throughput, from the time
-//! at which a request was due. Each row is measured once in each round, and the raw limits with it. Ids are in the order
-//! of time, as most clients' are, unless a row says otherwise.
+//! Throughput is that of a closed loop. Latencies are those of an open loop at a share of that throughput, and count
+//! from the time at which a request was due. Each row is measured once in each round, and the raw limits with it. Ids
+//! are in the order of time, as most clients' are, unless a row says otherwise. The content of a dialog is its id,
+//! customer, language and text; what is written for it is what Linux counts for the process during the load.
 
 mod beside;
 mod disk;
