@@ -387,6 +387,25 @@ async fn stores_on_one_file_that_clean_it_beside_each_others_commits_damage_noth
 }
 
 #[tokio::test]
+async fn what_another_store_has_scrubbed_is_waited_for_no_longer() {
+    let (_folder, path) = new_path();
+    let (one, other) = (open(&path, Duration::from_millis(400)), open(&path, PATIENCE));
+    insert(&one, 0..10, true).await;
+    erase(&one, 0..10).await;
+    other.scrub().await.unwrap();
+    assert!(one.activity().unscrubbed.is_some(), "it has not looked yet");
+    let started = Instant::now();
+    // The store is never idle: that would be a reason to scrub by itself.
+    for number in 10.. {
+        if one.activity().unscrubbed.is_none() {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "it waits for what is gone");
+        insert(&one, std::iter::once(number), false).await;
+    }
+}
+
+#[tokio::test]
 async fn a_log_that_a_read_kept_from_restarting_is_cut_while_commits_go_on() {
     const MOST: u64 = 80 << 20;
     let (_folder, path) = new_path();

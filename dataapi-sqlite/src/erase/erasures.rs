@@ -68,6 +68,11 @@ impl Erasures {
         self.oldest().in_scrub = None;
     }
 
+    /// Forgets all erasures. The caller holds the lock on the log, so that none is noted meanwhile.
+    pub(crate) fn forget(&self) {
+        *self.oldest() = Oldest::default();
+    }
+
     /// The scrub did not finish: its erasures wait for the next one.
     pub(crate) fn give_up_scrub(&self) {
         let mut oldest = self.oldest();

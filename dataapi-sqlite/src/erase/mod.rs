@@ -43,7 +43,7 @@
 //! says that a scrub began step 1 and might not have finished it. The next scrub of any process, at the latest when the
 //! store is next opened, finds the marks and does what is left. If the second mark is set, it inspects every page of the
 //! database, since nothing else says which pages to clean. A new store begins with this mark. A process that dies beside
-//! the commits leaves the pages in the log, and whoever scrubs next inspects them again.
+//! the commits leaves the pages in the log, and the next scrub inspects them again.
 //!
 //! **When.** The [`upkeep`] thread decides when to checkpoint and when to scrub.
 

@@ -249,8 +249,7 @@ impl Scrubber {
         if !is_cut {
             return Ok(ScrubOutcome::Blocked);
         }
-        erasures.begin_scrub();
-        erasures.end_scrub();
+        erasures.forget();
         Ok(ScrubOutcome::Clean)
     }
 
@@ -262,9 +261,15 @@ impl Scrubber {
         };
         let before = self.header()?.salt();
         let is_done = self.begin_log_anew(CheckpointMode::Restart, READERS)?;
-        if !is_done || !undone.erasure {
-            self.set_marks(undone, has_suspects, is_done)?;
-            return Ok(if is_done { Restart::Done } else { Restart::Blocked });
+        if !is_done {
+            self.set_marks(undone, has_suspects, false)?;
+            return Ok(Restart::Blocked);
+        }
+        if !undone.erasure {
+            self.set_marks(undone, has_suspects, true)?;
+            // What was noted here was never committed, or another process has scrubbed it.
+            erasures.forget();
+            return Ok(Restart::Done);
         }
         // SQLite restarts the log with the next commit, which also writes the header of the log. That commit has to
         // come first: if the header were overwritten, later commits would be lost.
