@@ -84,7 +84,7 @@ impl ErasureWatch {
 
 impl Watcher {
     fn run(mut self, stop: &AtomicBool) -> Result<Watched, String> {
-        // The look must not get in the way of what it looks at. Linux lowers the priority of this thread alone.
+        // The search must not slow down the server. Linux lowers the priority of this thread alone.
         setpriority_process(None, LOWEST_PRIORITY).map_err(|error| error.to_string())?;
         let mut looked = Instant::now();
         while !stop.load(Ordering::Relaxed) {

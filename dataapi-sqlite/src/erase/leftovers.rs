@@ -52,7 +52,7 @@ impl Leftovers {
         self.pages.clear();
     }
 
-    /// Inspects all pages that were committed since the last call and up to this state, which lasts during the call.
+    /// Inspects all pages that were committed since the last call, up to this state. Nothing restarts the log meanwhile.
     pub(crate) fn look_through(&mut self, header: &Header) -> io::Result<()> {
         if header.salt() != self.salt {
             // The scrubber that restarted the log had inspected all of it.

@@ -106,7 +106,7 @@ impl Scrubber {
     /// Opens the store at `path`; the writer must have opened it before.
     pub(crate) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let checkpoints = open_for_upkeep(path)?;
-        // SQLite's own waits are longer and longer: this looks more often.
+        // SQLite waits longer each time. The scrubber looks again more often (`within`).
         checkpoints.busy_timeout(Duration::ZERO)?;
         let transactions = open_for_upkeep(path)?;
         // The first read makes sure that the log and the shared memory exist.

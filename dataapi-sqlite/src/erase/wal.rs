@@ -93,8 +93,7 @@ impl Wal {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Overwrites a range of the file with zeros, for which the caller holds the lock and which is behind the last
-    /// frame. Returns false if the file system cannot do that without writing all the zeros.
+    /// Overwrites a range of the file with zeros. The range lies behind the last frame. Returns false if the file system cannot do that without writing all the zeros.
     ///
     /// The file keeps its length. To cut it would take several times as long: the file system would free all its
     /// space, and allocate it again in the commits that follow.
