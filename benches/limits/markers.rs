@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use memchr::memmem::Finder;
 
@@ -10,6 +11,9 @@ use crate::data::{MARKER_AT, Space, number_of};
 
 /// How much of a file is looked at together. It fits into the cache of a processor.
 const AT_ONCE: usize = 256 << 10;
+
+/// The pause between two of them, so that a search takes no core from the server for long.
+const PAUSE: Duration = Duration::from_micros(500);
 
 /// What the ids of the searched dialogs have in common.
 pub(crate) struct Markers(Finder<'static>);
@@ -43,6 +47,7 @@ impl Markers {
             if read == 0 {
                 return Ok(count);
             }
+            std::thread::sleep(PAUSE);
             filled += read;
             let bytes = &buffer[..filled];
             // Each marker is found once: what is kept below is shorter than an id up to its marker's end.

@@ -35,11 +35,12 @@ const MAX_LOG_FRAMES: u32 = 16_000;
 /// How many frames the log can have while each commit has few requests.
 ///
 /// Such a commit mostly waits for the disk. To overwrite a part of the log takes two thirds of the time of extending
-/// it, because the file system need not record a new length: a short log that restarts often is faster.
+/// it, because the file system need not record a new length: a short log that restarts often is faster. It is
+/// checkpointed only then: a checkpoint delays one or two commits, and of lone ones there are few between two steps.
 const MAX_LONE_FRAMES: u32 = 4_000;
 
 /// A commit with at most this many requests, on average, has few.
-const FEW_REQUESTS: u64 = 4;
+const FEW_REQUESTS: u64 = 2;
 
 /// The time between two tries of a scrub that is blocked. Writers wait during a try, and continue between two.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -189,7 +190,7 @@ impl Keeper {
             Task::Nothing
         } else if empty || now.frames() > most || self.until_due().is_zero() {
             Task::Scrub { empty }
-        } else if now.frames() >= self.log.folded + STEP {
+        } else if !self.load.is_lone && now.frames() >= self.log.folded + STEP {
             Task::Fold
         } else {
             Task::Nothing

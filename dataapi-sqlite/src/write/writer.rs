@@ -25,14 +25,14 @@ const MAX_BATCH: usize = 1024;
 
 /// After a commit of at least so many requests, the next one waits for more. Each commit writes some pages again, such
 /// as the ends of the indexes, so fewer and larger commits write less.
-const MANY: usize = 8;
+const MANY: usize = 24;
 
 /// A commit with so many requests waits for no more.
 const ENOUGH: usize = 64;
 
 /// How long it waits at a time, and how many times at most, as long as requests come.
-const NAP: Duration = Duration::from_micros(100);
-const NAPS: u32 = 4;
+const NAP: Duration = Duration::from_micros(150);
+const NAPS: u32 = 5;
 
 /// How long the thread stays awake after a commit. A single client sends its next request in a third of this time.
 const AWAKE: Duration = Duration::from_micros(500);
