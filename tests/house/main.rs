@@ -14,7 +14,7 @@ use imports::{Imports, add_crate};
 use workspace::packages;
 
 /// The packages of the workspace that each package can depend on.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("dataapi-core", &[]),
     ("dataapi-wire", &["dataapi-core"]),
     ("dataapi-client", &["dataapi-core", "dataapi-wire"]),
@@ -25,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("dataapi-server", &["dataapi", "dataapi-core", "dataapi-wire"]),
     ("dataapi-cli", &["dataapi", "dataapi-core", "dataapi-wire"]),
     ("postgres-cluster", &[]),
+    ("power-loss", &[]),
 ];
 
 #[test]

@@ -1,0 +1,130 @@
+//! All that the file system knows: names, contents, failures, and whom to call before a change.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::content::Content;
+use crate::failure::{Failure, How, What};
+use crate::image::Image;
+use crate::loss::{Chance, Loss};
+use crate::names::{Names, Number};
+
+/// What a test does before each change.
+pub(crate) type BeforeEachChange = Box<dyn FnMut(&dyn Fn(Loss, u64) -> Image) + Send>;
+
+pub(crate) struct State {
+    pub(crate) disk: OnDisk,
+    before_each_change: Option<BeforeEachChange>,
+    failures: Vec<Failure>,
+    pub(crate) ignores_syncs: bool,
+    /// Without power, everything fails.
+    pub(crate) has_power: bool,
+    /// How many files are called by a change, so far.
+    next: Number,
+}
+
+/// What a loss of power can take away.
+#[derive(Debug, Default)]
+pub(crate) struct OnDisk {
+    pub(crate) names: Names,
+    pub(crate) files: HashMap<Number, File>,
+}
+
+#[derive(Debug)]
+pub(crate) struct File {
+    pub(crate) content: Content,
+    pub(crate) permissions: u16,
+    pub(crate) changed: SystemTime,
+    /// How many times it is open.
+    pub(crate) opened: u64,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("disk", &self.disk).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self {
+            disk: OnDisk::default(),
+            before_each_change: None,
+            failures: Vec::new(),
+            ignores_syncs: false,
+            has_power: true,
+            // The folder itself has number 1.
+            next: 2,
+        }
+    }
+
+    pub(crate) fn call(&mut self, before_each_change: Option<BeforeEachChange>) {
+        self.before_each_change = before_each_change;
+    }
+
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.failures.push(failure);
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.failures.clear();
+    }
+
+    /// Whether all failures that were asked for have happened.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failures.iter().all(|failure| failure.times == 0)
+    }
+
+    /// Calls the test before a change.
+    pub(crate) fn changes(&mut self) {
+        let disk = &self.disk;
+        if let Some(call) = &mut self.before_each_change {
+            call(&|loss, seed| disk.survivors(loss, seed));
+        }
+    }
+
+    /// How this call fails, if it does.
+    pub(crate) fn failure(&mut self, what: What) -> Option<How> {
+        let counted = self.failures.iter_mut().map(|failure| failure.count(what));
+        // Each one counts, whether or not another one strikes.
+        counted.fold(None, Option::or)
+    }
+
+    pub(crate) fn create(&mut self, name: &OsStr, permissions: u16) -> Number {
+        let number = self.next;
+        self.next += 1;
+        let (content, changed) = (Content::default(), SystemTime::now());
+        self.disk.files.insert(number, File { content, permissions, changed, opened: 0 });
+        self.disk.names.set(name, Some(number));
+        number
+    }
+
+    /// Forgets a file that nobody can reach any more.
+    pub(crate) fn forget(&mut self, number: Number) {
+        let is_open = self.disk.files.get(&number).is_some_and(|file| file.opened > 0);
+        if !is_open && !self.disk.names.knows(number) {
+            self.disk.files.remove(&number);
+        }
+    }
+
+    /// Forgets all such files.
+    pub(crate) fn forget_unreachable(&mut self) {
+        let OnDisk { names, files } = &mut self.disk;
+        files.retain(|number, file| file.opened > 0 || names.knows(*number));
+    }
+}
+
+impl OnDisk {
+    pub(crate) fn survivors(&self, loss: Loss, seed: u64) -> Image {
+        let mut chance = Chance::new(loss, seed);
+        let names = self.names.survivors(&mut chance);
+        let content = |number: &Number| {
+            let file = self.files.get(number);
+            file.map(|file| file.content.survivors(&mut chance)).unwrap_or_default()
+        };
+        let contents: Vec<_> = names.values().map(content).collect();
+        Image::new(names.into_keys().zip(contents).collect())
+    }
+}
