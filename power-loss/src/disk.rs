@@ -28,8 +28,16 @@ impl Disk {
     /// # Errors
     /// If the system allows no process, or not this one, to mount a file system; [`may_mount`](crate::may_mount) helps.
     pub fn mount() -> io::Result<Self> {
+        Self::mount_again(&Image::default())
+    }
+
+    /// Mounts a disk that has what a loss of power has left.
+    ///
+    /// # Errors
+    /// As [`mount`](Self::mount).
+    pub fn mount_again(left: &Image) -> io::Result<Self> {
         let place = tempfile::Builder::new().prefix("power-loss-").tempdir()?;
-        let state = Arc::new(Mutex::new(State::new()));
+        let state = Arc::new(Mutex::new(State::with(left)));
         let session = Some(mount(Arc::clone(&state), place.path())?);
         Ok(Self { state, session, place })
     }

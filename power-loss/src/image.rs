@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 /// The files that a loss of power left.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Image {
     files: BTreeMap<OsString, Vec<u8>>,
 }
@@ -20,6 +20,10 @@ impl Image {
     /// The content of the file with this name.
     pub fn file(&self, name: impl AsRef<OsStr>) -> Option<&[u8]> {
         self.files.get(name.as_ref()).map(Vec::as_slice)
+    }
+
+    pub(crate) fn files(&self) -> &BTreeMap<OsString, Vec<u8>> {
+        &self.files
     }
 
     /// The names of the files.

@@ -11,6 +11,9 @@ use crate::image::Image;
 use crate::loss::{Chance, Loss};
 use crate::names::{Names, Number};
 
+/// The permissions of the files that a disk has from the beginning.
+const PRIVATE: u16 = 0o600;
+
 /// What a test does before each change.
 pub(crate) type BeforeEachChange = Box<dyn FnMut(&dyn Fn(Loss, u64) -> Image) + Send>;
 
@@ -21,7 +24,7 @@ pub(crate) struct State {
     pub(crate) ignores_syncs: bool,
     /// Without power, everything fails.
     pub(crate) has_power: bool,
-    /// How many files are called by a change, so far.
+    /// The number of the next file.
     next: Number,
 }
 
@@ -48,7 +51,21 @@ impl fmt::Debug for State {
 }
 
 impl State {
-    pub(crate) fn new() -> Self {
+    /// A disk that has these files.
+    pub(crate) fn with(left: &Image) -> Self {
+        let mut state = Self::empty();
+        for (name, bytes) in left.files() {
+            let number = state.create(name, PRIVATE);
+            if let Some(file) = state.disk.files.get_mut(&number) {
+                file.content.write(0, bytes);
+                file.content.sync();
+            }
+        }
+        state.disk.names.sync();
+        state
+    }
+
+    fn empty() -> Self {
         Self {
             disk: OnDisk::default(),
             before_each_change: None,

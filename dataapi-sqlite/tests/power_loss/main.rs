@@ -1,0 +1,65 @@
+//! A store on a disk that loses its power, at any moment and repeatedly: nothing acknowledged is lost, nothing
+//! withdrawn comes back, and every file opens or is refused with a clear error.
+//!
+//! `DATAAPI_POWER_LOSSES` sets how often the power is lost, `DATAAPI_POWER_SEED` fixes what the load does and what is
+//! left, but not how its calls are interleaved. What was left when a test fails is kept, in the folder that it names.
+
+#![cfg(target_os = "linux")]
+
+mod checker;
+mod journal;
+mod load;
+mod run;
+#[path = "../scene/mod.rs"]
+mod scene;
+
+use power_loss::may_mount;
+use rand_chacha::rand_core::Rng;
+
+use crate::load::Load;
+use crate::run::{Run, Start};
+use crate::scene::{choices, from_env};
+
+/// How many losses of power one run of the load goes through.
+const EACH_RUN: u64 = 25;
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_withdrawn_comes_back() {
+    if !may_mount("nothing_acknowledged_is_lost_and_nothing_withdrawn_comes_back") {
+        return;
+    }
+    let losses = from_env("DATAAPI_POWER_LOSSES").unwrap_or(300);
+    let mut random = choices("DATAAPI_POWER_SEED");
+    let (mut done, mut start) = (0, Start::default());
+    while done < losses {
+        let run = Run::begin(start, random.next_u64());
+        let outcome = run.lose_power(EACH_RUN.min(losses - done));
+        done += outcome.losses;
+        if let Some(wrong) = outcome.wrong {
+            panic!("{wrong}");
+        }
+        // Every second run goes on with what the last loss of the one before has left.
+        start = if random.next_u64() % 2 == 0 { outcome.last } else { Start::default() };
+    }
+    println!("{done} losses of power");
+}
+
+#[test]
+fn a_disk_that_ignores_syncs_is_found_out() {
+    if !may_mount("a_disk_that_ignores_syncs_is_found_out") {
+        return;
+    }
+    let mut random = choices("DATAAPI_POWER_SEED");
+    let run = Run::begin(Start::default(), random.next_u64());
+    run.ignore_syncs();
+    let wrong = run.lose_power(200).wrong.expect("something is lost");
+    println!("found: {wrong}");
+}
+
+#[tokio::test]
+#[ignore = "the load, for a process that uses the disk of the other tests"]
+async fn the_load() {
+    if let Some(load) = Load::from_env() {
+        load.run().await;
+    }
+}
