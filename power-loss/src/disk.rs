@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fuser::BackgroundSession;
 use tempfile::TempDir;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Ignored};
 use crate::image::Image;
 use crate::loss::Loss;
 use crate::mount::mount;
-use crate::state::State;
+use crate::state::{Moment, State};
 
 /// A mounted disk. Dropping it unmounts it; no process may have a file open then.
 #[derive(Debug)]
@@ -52,12 +52,8 @@ impl Disk {
         self.state().disk.survivors(loss, seed)
     }
 
-    /// Calls `call` before each change of the disk, with [`survivors`](Self::survivors) at that moment. The change waits
-    /// for it.
-    pub fn before_each_change(
-        &self,
-        call: impl FnMut(&dyn Fn(Loss, u64) -> Image) + Send + 'static,
-    ) {
+    /// Calls `call` before each change of the disk. The change waits for it.
+    pub fn before_each_change(&self, call: impl FnMut(&mut Moment<'_>) + Send + 'static) {
         self.state().call(Some(Box::new(call)));
     }
 
@@ -88,9 +84,9 @@ impl Disk {
         self.state().has_failed()
     }
 
-    /// From now on, syncs do nothing, though they succeed: a disk that lies.
-    pub fn ignore_syncs(&self) {
-        self.state().ignores_syncs = true;
+    /// From now on, these syncs do nothing, though they succeed: a disk that lies, or a program that leaves them out.
+    pub fn ignore_syncs(&self, ignored: Ignored) {
+        self.state().ignored = Some(ignored);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -49,3 +49,12 @@ impl Failure {
         }
     }
 }
+
+/// Syncs that do nothing, though they succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// Those of files.
+    Files,
+    /// Those of the folder.
+    Folder,
+}

@@ -37,7 +37,8 @@ mod permission;
 mod state;
 
 pub use disk::Disk;
-pub use failure::{Failure, How, What};
+pub use failure::{Failure, How, Ignored, What};
 pub use image::Image;
 pub use loss::Loss;
 pub use permission::may_mount;
+pub use state::Moment;

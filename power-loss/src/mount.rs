@@ -13,7 +13,7 @@ use fuser::{
     ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags, spawn_mount,
 };
 
-use crate::failure::{How, What};
+use crate::failure::{How, Ignored, What};
 use crate::names::Number;
 use crate::state::{File, State};
 
@@ -179,10 +179,10 @@ impl Served {
         let mut state = self.state()?;
         state.changes();
         let failure = state.failure(What::Syncs);
-        let ignores_syncs = state.ignores_syncs;
+        let ignored = state.ignored;
         let content = &mut state.disk.files.get_mut(&number).ok_or(Errno::ENOENT)?.content;
         match failure {
-            None if ignores_syncs => {}
+            None if ignored == Some(Ignored::Files) => {}
             None => content.sync(),
             Some(how) => {
                 content.lose();
@@ -198,7 +198,7 @@ impl Served {
         if let Some(how) = state.failure(What::Syncs) {
             return Err(error_of_sync(how));
         }
-        if !state.ignores_syncs {
+        if state.ignored != Some(Ignored::Folder) {
             state.disk.names.sync();
             state.forget_unreachable();
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::content::Content;
-use crate::failure::{Failure, How, What};
+use crate::failure::{Failure, How, Ignored, What};
 use crate::image::Image;
 use crate::loss::{Chance, Loss};
 use crate::names::{Names, Number};
@@ -15,13 +15,32 @@ use crate::names::{Names, Number};
 const PRIVATE: u16 = 0o600;
 
 /// What a test does before each change.
-pub(crate) type BeforeEachChange = Box<dyn FnMut(&dyn Fn(Loss, u64) -> Image) + Send>;
+pub(crate) type BeforeEachChange = Box<dyn FnMut(&mut Moment<'_>) + Send>;
+
+/// The moment before a change of the disk.
+#[derive(Debug)]
+pub struct Moment<'d> {
+    disk: &'d OnDisk,
+    failures: &'d mut Vec<Failure>,
+}
+
+impl Moment<'_> {
+    /// The files that a loss of power at this moment leaves. The seed decides what is left by chance.
+    pub fn survivors(&self, loss: Loss, seed: u64) -> Image {
+        self.disk.survivors(loss, seed)
+    }
+
+    /// Makes some of the next writes or syncs fail, perhaps the one that is about to come.
+    pub fn fail(&mut self, failure: Failure) {
+        self.failures.push(failure);
+    }
+}
 
 pub(crate) struct State {
     pub(crate) disk: OnDisk,
     before_each_change: Option<BeforeEachChange>,
     failures: Vec<Failure>,
-    pub(crate) ignores_syncs: bool,
+    pub(crate) ignored: Option<Ignored>,
     /// Without power, everything fails.
     pub(crate) has_power: bool,
     /// The number of the next file.
@@ -70,7 +89,7 @@ impl State {
             disk: OnDisk::default(),
             before_each_change: None,
             failures: Vec::new(),
-            ignores_syncs: false,
+            ignored: None,
             has_power: true,
             // The folder itself has number 1.
             next: 2,
@@ -91,14 +110,13 @@ impl State {
 
     /// Whether all failures that were asked for have happened.
     pub(crate) fn has_failed(&self) -> bool {
-        self.failures.iter().all(|failure| failure.times == 0)
+        self.failures.is_empty()
     }
 
     /// Calls the test before a change.
     pub(crate) fn changes(&mut self) {
-        let disk = &self.disk;
         if let Some(call) = &mut self.before_each_change {
-            call(&|loss, seed| disk.survivors(loss, seed));
+            call(&mut Moment { disk: &self.disk, failures: &mut self.failures });
         }
     }
 
@@ -106,7 +124,9 @@ impl State {
     pub(crate) fn failure(&mut self, what: What) -> Option<How> {
         let counted = self.failures.iter_mut().map(|failure| failure.count(what));
         // Each one counts, whether or not another one strikes.
-        counted.fold(None, Option::or)
+        let failure = counted.fold(None, Option::or);
+        self.failures.retain(|failure| failure.times > 0);
+        failure
     }
 
     pub(crate) fn create(&mut self, name: &OsStr, permissions: u16) -> Number {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use power_loss::{Disk, Failure, How, Image, Loss, What, may_mount};
+use power_loss::{Disk, Failure, How, Ignored, Image, Loss, What, may_mount};
 use rusqlite::Connection;
 
 /// The folder, in a process that uses the disk.
@@ -99,7 +99,7 @@ fn writes_and_syncs_fail_as_often_as_they_should() {
     );
     disk.heal();
     works(&disk, "printf new >e; test $(cat e) = new; sync e .");
-    disk.ignore_syncs();
+    disk.ignore_syncs(Ignored::Files);
     works(&disk, "printf newer >e; sync e");
     assert_eq!(disk.survivors(Loss::All, 0).file("e"), Some(&b"new"[..]));
     disk.cut_power(Loss::All, 0);
@@ -115,9 +115,9 @@ fn sqlite_with_shared_memory_keeps_what_it_committed_at_every_moment() {
     let images = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&images);
     let mut seed = 0;
-    disk.before_each_change(move |survivors| {
+    disk.before_each_change(move |moment| {
         let loss = [Loss::All, Loss::Pages, Loss::Sectors][seed % 3];
-        kept.lock().expect("it").push(survivors(loss, seed as u64));
+        kept.lock().expect("it").push(moment.survivors(loss, seed as u64));
         seed += 1;
     });
     let output = run(&disk, "sqlite");

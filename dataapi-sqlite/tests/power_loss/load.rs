@@ -1,24 +1,29 @@
 //! The process that uses the disk: clients of one store, which is opened, backed up, restored, copied and closed
 //! meanwhile, until the process is killed.
 
+use std::fmt::Debug;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use dataapi_core::copy::{Stage, copy_store};
 use dataapi_core::{Decision, Dialogs, Evidence, Limit, NewDialog, StoreError, Upkeep};
-use dataapi_sqlite::{Options, SqliteStore, restore};
+use dataapi_sqlite::{CopySource, CopyTarget, Options, SqliteStore, restore};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
 use crate::journal::{Journal, Number, State, Work, text};
-use crate::scene::{copy, from_env, go_on, ledger, since};
+use crate::scene::{from_env, go_on, ledger, since};
 
 /// What the process is given.
 pub(crate) const FOLDER: &str = "POWER_LOSS_FOLDER";
 pub(crate) const JOURNAL: &str = "POWER_LOSS_JOURNAL";
 pub(crate) const SEED: &str = "POWER_LOSS_SEED";
+/// Set if writes and syncs can fail.
+pub(crate) const MAY_FAIL: &str = "POWER_LOSS_MAY_FAIL";
 /// Distinguishes its dialogs and files from those of others on the same disk.
 pub(crate) const NAME: &str = "POWER_LOSS_NAME";
 
@@ -48,6 +53,7 @@ pub(crate) struct Load {
     journal: Arc<Journal>,
     random: ChaCha8Rng,
     name: u64,
+    may_fail: bool,
 }
 
 impl Load {
@@ -55,7 +61,8 @@ impl Load {
         let folder = PathBuf::from(std::env::var_os(FOLDER)?);
         let journal = Arc::new(Journal::open(Path::new(&std::env::var_os(JOURNAL)?)));
         let random = ChaCha8Rng::seed_from_u64(from_env(SEED)?);
-        Some(Self { folder, journal, random, name: from_env(NAME)? })
+        let may_fail = std::env::var_os(MAY_FAIL).is_some();
+        Some(Self { folder, journal, random, name: from_env(NAME)?, may_fail })
     }
 
     fn below(&mut self, end: u64) -> u64 {
@@ -73,64 +80,69 @@ impl Load {
         }
         for session in 0.. {
             let number = self.name * 1_000 + session;
-            let erase_within =
-                Duration::from_millis([0, 10, 100, 1_000][self.random.next_u64() as usize % 4]);
-            let store = self.open(number, erase_within).await;
+            let Some(store) = self.open(number).await else { continue };
             let clients = Clients::start(3, number, &store, &self.journal, &mut self.random);
-            let few = 5 + self.below(60);
-            clients.acknowledged(few).await;
+            clients.acknowledged(5 + self.below(60)).await;
             match self.below(4) {
                 0 | 1 => {
-                    self.back_up(number, &store).await;
-                    let few = self.below(40);
-                    clients.acknowledged(few).await;
+                    let is_made = self.back_up(number, &store).await;
+                    clients.acknowledged(self.below(40)).await;
                     clients.end().await;
-                    self.restore(number, &store).await;
+                    if is_made {
+                        self.restore(number, &store).await;
+                    }
                 }
                 2 => {
                     clients.end().await;
                     self.copy(number).await;
                 }
                 _ => {
-                    scrub(&store).await;
-                    let few = self.below(200);
-                    clients.acknowledged(few).await;
+                    self.scrub(&store).await;
+                    clients.acknowledged(self.below(200)).await;
                     clients.end().await;
                 }
             }
         }
     }
 
-    async fn open(&self, number: Number, erase_within: Duration) -> Arc<SqliteStore> {
+    async fn open(&mut self, number: Number) -> Option<Arc<SqliteStore>> {
+        let choice = usize::try_from(self.below(4)).expect("small");
+        let erase_within = Duration::from_millis([0, 10, 100, 1_000][choice]);
         self.journal.begins(Work::Open, number);
         let options =
             Options { readers: 1, cache_bytes: 1 << 18, erase_within, ..Options::default() };
-        let store = SqliteStore::open(&self.folder.join(STORE), options).unwrap();
+        let store = self.done(SqliteStore::open(&self.folder.join(STORE), options))?;
         // An empty store is acknowledged as well.
-        store.stats().await.unwrap();
+        self.done(store.stats().await)?;
         self.journal.done(Work::Open, number);
-        Arc::new(store)
+        Some(Arc::new(store))
     }
 
     /// Puts a store of an earlier version on the disk, and opens it.
-    fn migrate(&self) {
+    fn migrate(&self) -> Option<()> {
         let path = self.path(Work::Earlier, self.name);
-        std::fs::copy(earlier(), &path).unwrap();
-        std::fs::File::open(&path).unwrap().sync_all().unwrap();
-        std::fs::File::open(&self.folder).unwrap().sync_all().unwrap();
+        self.done(std::fs::copy(earlier(), &path))?;
+        self.done(std::fs::File::open(&path).and_then(|file| file.sync_all()))?;
+        self.done(std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all()))?;
         self.journal.begins(Work::Earlier, self.name);
         self.journal.done(Work::Earlier, self.name);
         self.journal.begins(Work::Migration, self.name);
-        drop(SqliteStore::open(&path, Options { create: false, ..Options::default() }).unwrap());
+        let options = Options { create: false, ..Options::default() };
+        drop(self.done(SqliteStore::open(&path, options))?);
         self.journal.done(Work::Migration, self.name);
+        Some(())
     }
 
-    async fn back_up(&self, number: Number, store: &Arc<SqliteStore>) {
+    /// Returns whether the backup is made.
+    async fn back_up(&self, number: Number, store: &Arc<SqliteStore>) -> bool {
         let (store, path) = (Arc::clone(store), self.path(Work::Backup, number));
         self.journal.begins(Work::Backup, number);
-        let back_up = move || store.back_up(&path, &mut go_on()).map(|_| ());
-        tokio::task::spawn_blocking(back_up).await.unwrap().unwrap();
-        self.journal.done(Work::Backup, number);
+        let back_up = move || store.back_up(&path, &mut go_on());
+        let is_made = self.done(tokio::task::spawn_blocking(back_up).await.unwrap()).is_some();
+        if is_made {
+            self.journal.done(Work::Backup, number);
+        }
+        is_made
     }
 
     async fn restore(&self, number: Number, store: &SqliteStore) {
@@ -138,22 +150,39 @@ impl Load {
         let backup = self.path(Work::Backup, number);
         let path = self.path(Work::Restore, number);
         self.journal.begins(Work::Restore, number);
-        restore(&backup, &path, since(events), &mut go_on()).unwrap();
-        self.journal.done(Work::Restore, number);
+        if self.done(restore(&backup, &path, since(events), &mut go_on())).is_some() {
+            self.journal.done(Work::Restore, number);
+        }
     }
 
-    async fn copy(&self, number: Number) {
+    async fn copy(&self, number: Number) -> Option<()> {
         let path = self.path(Work::Copy, number);
         self.journal.begins(Work::Copy, number);
-        copy(&self.folder.join(STORE), &path).await.unwrap();
+        let mut source = self.done(CopySource::open(&self.folder.join(STORE)))?;
+        let mut target = self.done(CopyTarget::open(&path))?;
+        let mut go_on = |_: Stage, _: u64, _: u64| ControlFlow::Continue(());
+        self.done(copy_store(&mut source, &mut target, &mut go_on).await)?;
         self.journal.done(Work::Copy, number);
+        Some(())
     }
-}
 
-/// Asks for a scrub until nothing is in its way.
-async fn scrub(store: &SqliteStore) {
-    while let Err(error) = store.scrub().await {
-        assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    /// Asks for a scrub until nothing is in its way.
+    async fn scrub(&self, store: &SqliteStore) {
+        while let Err(error) = store.scrub().await {
+            if self.may_fail {
+                break;
+            }
+            assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+        }
+    }
+
+    /// The result of work, which must succeed if the disk works.
+    fn done<T, E: Debug>(&self, outcome: Result<T, E>) -> Option<T> {
+        match outcome {
+            Ok(done) => Some(done),
+            Err(_) if self.may_fail => None,
+            Err(error) => panic!("{error:?}"),
+        }
     }
 }
 
@@ -282,8 +311,11 @@ impl Client {
                 self.shared.acknowledged.fetch_add(1, Ordering::SeqCst);
                 Some(state)
             }
-            Err(StoreError::Unavailable { .. }) => {
-                self.journal.refused(ids);
+            Err(StoreError::Unavailable { reason, .. }) => {
+                // Otherwise the outcome stays open.
+                if !reason.contains("unknown") {
+                    self.journal.refused(ids);
+                }
                 None
             }
             Err(error) => panic!("{error:?}"),

@@ -13,7 +13,7 @@ mod run;
 #[path = "../scene/mod.rs"]
 mod scene;
 
-use power_loss::may_mount;
+use power_loss::{Ignored, may_mount};
 use rand_chacha::rand_core::Rng;
 
 use crate::load::Load;
@@ -28,11 +28,23 @@ fn nothing_acknowledged_is_lost_and_nothing_withdrawn_comes_back() {
     if !may_mount("nothing_acknowledged_is_lost_and_nothing_withdrawn_comes_back") {
         return;
     }
-    let losses = from_env("DATAAPI_POWER_LOSSES").unwrap_or(300);
+    lose_power(Run::begin, from_env("DATAAPI_POWER_LOSSES").unwrap_or(600));
+}
+
+#[test]
+fn writes_and_syncs_that_fail_lose_nothing_either() {
+    if !may_mount("writes_and_syncs_that_fail_lose_nothing_either") {
+        return;
+    }
+    let losses = from_env("DATAAPI_POWER_LOSSES").unwrap_or(600) / 2;
+    lose_power(Run::begin_on_failing, losses);
+}
+
+fn lose_power(begin: impl Fn(Start, u64) -> Run, losses: u64) {
     let mut random = choices("DATAAPI_POWER_SEED");
     let (mut done, mut start) = (0, Start::default());
     while done < losses {
-        let run = Run::begin(start, random.next_u64());
+        let run = begin(start, random.next_u64());
         let outcome = run.lose_power(EACH_RUN.min(losses - done));
         done += outcome.losses;
         if let Some(wrong) = outcome.wrong {
@@ -44,16 +56,19 @@ fn nothing_acknowledged_is_lost_and_nothing_withdrawn_comes_back() {
     println!("{done} losses of power");
 }
 
+/// Whether the checks above find what is lost.
 #[test]
 fn a_disk_that_ignores_syncs_is_found_out() {
     if !may_mount("a_disk_that_ignores_syncs_is_found_out") {
         return;
     }
     let mut random = choices("DATAAPI_POWER_SEED");
-    let run = Run::begin(Start::default(), random.next_u64());
-    run.ignore_syncs();
-    let wrong = run.lose_power(200).wrong.expect("something is lost");
-    println!("found: {wrong}");
+    for ignored in [Ignored::Files, Ignored::Folder] {
+        let run = Run::begin(Start::default(), random.next_u64());
+        run.ignore_syncs(ignored);
+        let wrong = run.lose_power(400).wrong;
+        println!("{ignored:?}: {}", wrong.expect("something is lost"));
+    }
 }
 
 #[tokio::test]

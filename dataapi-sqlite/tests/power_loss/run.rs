@@ -5,14 +5,14 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use power_loss::{Disk, Image, Loss};
+use power_loss::{Disk, Failure, How, Ignored, Image, Loss, Moment, What};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tempfile::TempDir;
 
 use crate::checker::{Wrong, compare};
 use crate::journal::Known;
-use crate::load::{FOLDER, JOURNAL, NAME, SEED};
+use crate::load::{FOLDER, JOURNAL, MAY_FAIL, NAME, SEED};
 
 /// How long to wait for the next loss of power.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,6 +44,7 @@ pub(crate) struct Run {
     folder: TempDir,
     seed: u64,
     runs: u64,
+    disk_fails: bool,
 }
 
 /// A process that is killed when the value is dropped.
@@ -58,7 +59,7 @@ impl Drop for Running {
 }
 
 /// A loss of power: what is left, and how much the journal had at that moment.
-struct Moment {
+struct Lost {
     image: Image,
     known: u64,
     loss: Loss,
@@ -67,6 +68,15 @@ struct Moment {
 
 impl Run {
     pub(crate) fn begin(start: Start, seed: u64) -> Self {
+        Self::on(start, seed, false)
+    }
+
+    /// Begins a run on a disk with writes and syncs that fail.
+    pub(crate) fn begin_on_failing(start: Start, seed: u64) -> Self {
+        Self::on(start, seed, true)
+    }
+
+    fn on(start: Start, seed: u64, disk_fails: bool) -> Self {
         let disk = Disk::mount_again(&start.image).expect("a disk");
         let folder = tempfile::tempdir().expect("a folder");
         let journal = folder.path().join("journal");
@@ -78,12 +88,15 @@ impl Run {
             .env(SEED, seed.to_string())
             .env(NAME, start.runs.to_string())
             .stdout(std::process::Stdio::null());
+        if disk_fails {
+            load.env(MAY_FAIL, "1");
+        }
         let load = Running(load.spawn().expect("a process"));
-        Self { disk, load, folder, seed, runs: start.runs }
+        Self { load, disk, folder, seed, runs: start.runs, disk_fails }
     }
 
-    pub(crate) fn ignore_syncs(&self) {
-        self.disk.ignore_syncs();
+    pub(crate) fn ignore_syncs(&self, ignored: Ignored) {
+        self.disk.ignore_syncs(ignored);
     }
 
     fn journal(&self) -> PathBuf {
@@ -123,12 +136,13 @@ impl Run {
     }
 
     /// Calls before some changes of the disk: in one run nearly all of them, in another one few.
-    fn call_at_moments(&self, moments: SyncSender<Moment>) {
+    fn call_at_moments(&self, moments: SyncSender<Lost>) {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let widest = [2, 20, 100, 400][usize::try_from(random.next_u64() % 4).expect("small")];
         let journal = self.journal();
         let mut wait = random.next_u64() % widest;
-        self.disk.before_each_change(move |survivors| {
+        let disk_fails = self.disk_fails;
+        self.disk.before_each_change(move |moment| {
             if wait > 0 {
                 wait -= 1;
                 return;
@@ -139,13 +153,16 @@ impl Run {
             let seed = random.next_u64();
             // What is written down now was known before what is left.
             let known = std::fs::metadata(&journal).expect("the journal").len();
-            let image = survivors(loss, seed);
+            let image = moment.survivors(loss, seed);
+            if disk_fails && random.next_u64() % 4 == 0 {
+                fail(moment, &mut random);
+            }
             // It fails once there were enough.
-            let _ = moments.send(Moment { image, known, loss, seed });
+            let _ = moments.send(Lost { image, known, loss, seed });
         });
     }
 
-    fn next(&mut self, moments: &Receiver<Moment>) -> Moment {
+    fn next(&mut self, moments: &Receiver<Lost>) -> Lost {
         let started = Instant::now();
         loop {
             if let Ok(moment) = moments.recv_timeout(Duration::from_millis(100)) {
@@ -157,6 +174,16 @@ impl Run {
             assert!(started.elapsed() < PATIENCE, "the load does nothing any more");
         }
     }
+}
+
+/// Makes one of the next writes or syncs fail, perhaps with those that follow it.
+fn fail(moment: &mut Moment<'_>, random: &mut ChaCha8Rng) {
+    let mut below = |end: u64| random.next_u64() % end;
+    let what = [What::Writes, What::Syncs][usize::from(below(2) == 0)];
+    let how = [How::Broken, How::Full, How::Short][usize::try_from(below(3)).expect("small")];
+    let after = below(40);
+    let times = [1, 1, 2, 10][usize::try_from(below(4)).expect("small")];
+    moment.fail(Failure { what, after, times, how });
 }
 
 /// Keeps what is left and what was known, for whoever looks for the reason.
