@@ -72,6 +72,11 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
+/// Whether the disk failed.
+pub(crate) fn is_disk_failure(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+}
+
 /// Whether the disk is full. SQLite also reports that as a failure to extend its shared memory.
 pub(crate) fn is_disk_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
@@ -81,6 +86,13 @@ pub(crate) fn is_disk_full(error: &rusqlite::Error) -> bool {
 /// The error when a thread of the store has ended: the store was closed, or the thread died.
 pub(crate) fn closed() -> StoreError {
     unavailable("it is being closed")
+}
+
+/// The error when the disk failed during a commit and again afterwards.
+pub(crate) fn unknown() -> StoreError {
+    unavailable(
+        "the disk failed during the commit; the change happened whole or not at all; ask again to find out which",
+    )
 }
 
 /// The error when a queue is full.

@@ -155,6 +155,7 @@ impl SqliteStore {
         let identity = Identity::load(&connection)?;
         // SQLite follows links, and names the other files of the store after the file that they lead to.
         let path = &path.canonicalize().map_err(OpenError::Files)?;
+        new_store::keep_names(path).map_err(OpenError::Files)?;
         warn_of_strangers(path, &connection)?;
         let erasures = Arc::new(Erasures::default());
         let mut scrubber = Scrubber::open(path, Arc::clone(&clock))?;

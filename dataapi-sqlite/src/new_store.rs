@@ -38,11 +38,26 @@ pub(crate) fn without_path(error: &io::Error) -> io::Error {
     }
 }
 
-/// Gives a file its name. Fails if a file with that name exists.
+/// Gives a file its name. Fails if a file with that name exists. After an error nothing of the file is left.
 pub(crate) fn name(file: TempPath, path: &Path) -> io::Result<()> {
     file.persist_noclobber(path).map_err(|refused| refused.error)?;
     // Otherwise the name might be lost after a power loss.
-    File::open(folder(path))?.sync_all()
+    let is_kept = keep_names(path);
+    if is_kept.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    is_kept
+}
+
+/// Waits until the names in the folder of this file are on the disk. SQLite does the same for the log that it makes, but
+/// takes no notice if that fails.
+pub(crate) fn keep_names(path: &Path) -> io::Result<()> {
+    match File::open(folder(path)) {
+        Ok(folder) => folder.sync_all(),
+        // To use the files in a folder, one need not be allowed to read the folder.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn folder(path: &Path) -> &Path {

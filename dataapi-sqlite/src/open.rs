@@ -159,12 +159,13 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Opens the file for upkeep; the writer must have opened it before. A power loss can undo what is committed on
-/// this connection.
+/// Opens the file for upkeep; the writer must have opened it before.
 pub(crate) fn open_for_upkeep(path: &Path) -> Result<Connection, OpenError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 0)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // These commits wait for the disk as well. Otherwise the next sync of the log might fail and lose them, and with
+    // them, after a power loss, all commits that follow them in the log.
+    connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(connection)
 }

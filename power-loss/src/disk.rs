@@ -26,7 +26,7 @@ impl Disk {
     /// Mounts an empty disk in a temporary folder.
     ///
     /// # Errors
-    /// If the system allows no process, or not this one, to mount a file system; [`may_mount`](crate::may_mount) helps.
+    /// If the system allows no process, or not this one, to mount a file system; [`may_mount_disk`](crate::may_mount_disk) helps.
     pub fn mount() -> io::Result<Self> {
         Self::mount_again(&Image::default())
     }

@@ -16,7 +16,7 @@
 //! - A name is set, removed or moved whole or not at all. Changes to different names reach the disk in any order, even
 //!   if a file's content is synced: only a sync of the folder makes names durable. Ext4 and XFS promise more.
 //! - A sync that fails has lost what it should have written: the next sync does not write it again, though reads still
-//!   return it. So it is on Linux.
+//!   return it. Everybody who had the file open is told of that once, at the next sync. So it is on Linux.
 //! - Permissions and times are not lost.
 //!
 //! The kernel keeps its cache of pages, but writes through it, so this file system sees each write. Shared memory maps
@@ -40,5 +40,5 @@ pub use disk::Disk;
 pub use failure::{Failure, How, Ignored, What};
 pub use image::Image;
 pub use loss::Loss;
-pub use permission::may_mount;
+pub use permission::{may_mount, may_mount_disk};
 pub use state::Moment;

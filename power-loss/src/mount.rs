@@ -114,22 +114,21 @@ impl Served {
         Ok(self.attributes(number, file))
     }
 
-    fn create_file(&self, name: &OsStr, mode: u32) -> Result<FileAttr, Errno> {
+    fn create_file(&self, name: &OsStr, mode: u32) -> Result<(FileAttr, FileHandle), Errno> {
         let mut state = self.state()?;
         if state.disk.names.get(name).is_some() {
             return Err(Errno::EEXIST);
         }
         state.changes();
         let number = state.create(name, permissions(mode));
-        let file = state.disk.files.get_mut(&number).ok_or(Errno::EIO)?;
-        file.opened += 1;
-        Ok(self.attributes(number, file))
+        let handle = state.open(number).ok_or(Errno::EIO)?;
+        let file = state.disk.files.get(&number).ok_or(Errno::EIO)?;
+        Ok((self.attributes(number, file), FileHandle(handle)))
     }
 
-    fn open_file(&self, number: Number) -> Result<(), Errno> {
+    fn open_file(&self, number: Number) -> Result<FileHandle, Errno> {
         let mut state = self.state()?;
-        state.disk.files.get_mut(&number).ok_or(Errno::ENOENT)?.opened += 1;
-        Ok(())
+        state.open(number).map(FileHandle).ok_or(Errno::ENOENT)
     }
 
     fn read_file(&self, number: Number, offset: u64, size: u32) -> Result<Vec<u8>, Errno> {
@@ -175,21 +174,28 @@ impl Served {
         Ok(self.attributes(number, file))
     }
 
-    fn sync_file(&self, number: Number) -> Result<(), Errno> {
+    fn sync_file(&self, number: Number, handle: FileHandle) -> Result<(), Errno> {
         let mut state = self.state()?;
         state.changes();
         let failure = state.failure(What::Syncs);
         let ignored = state.ignored;
-        let content = &mut state.disk.files.get_mut(&number).ok_or(Errno::ENOENT)?.content;
+        let file = state.disk.files.get_mut(&number).ok_or(Errno::ENOENT)?;
         match failure {
             None if ignored == Some(Ignored::Files) => {}
-            None => content.sync(),
-            Some(how) => {
-                content.lose();
-                return Err(error_of_sync(how));
+            None => file.content.sync(),
+            Some(_) => {
+                file.content.lose();
+                file.failed_syncs += 1;
             }
         }
-        Ok(())
+        let told = file.opened.entry(handle.0).or_default();
+        let is_new = *told < file.failed_syncs;
+        *told = file.failed_syncs;
+        match failure {
+            Some(how) => Err(error_of_sync(how)),
+            None if is_new => Err(Errno::EIO),
+            None => Ok(()),
+        }
     }
 
     fn sync_folder(&self) -> Result<(), Errno> {
@@ -337,9 +343,9 @@ impl Filesystem for Served {
         reply: ReplyCreate,
     ) {
         match self.create_file(name, mode & !umask) {
-            Ok(made) => {
+            Ok((made, handle)) => {
                 let flags = FopenFlags::FOPEN_KEEP_CACHE;
-                reply.created(&FOR_EVER, &made, Generation(0), FileHandle(0), flags);
+                reply.created(&FOR_EVER, &made, Generation(0), handle, flags);
             }
             Err(error) => reply.error(error),
         }
@@ -348,7 +354,7 @@ impl Filesystem for Served {
     fn open(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         match self.open_file(number.0) {
             // What the kernel has in its cache stays true.
-            Ok(()) => reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE),
+            Ok(handle) => reply.opened(handle, FopenFlags::FOPEN_KEEP_CACHE),
             Err(error) => reply.error(error),
         }
     }
@@ -396,7 +402,7 @@ impl Filesystem for Served {
         &self,
         _: &Request,
         number: INodeNo,
-        _: FileHandle,
+        handle: FileHandle,
         _: OpenFlags,
         _: Option<LockOwner>,
         _: bool,
@@ -404,15 +410,15 @@ impl Filesystem for Served {
     ) {
         let closed = self.state().map(|mut state| {
             if let Some(file) = state.disk.files.get_mut(&number.0) {
-                file.opened = file.opened.saturating_sub(1);
+                file.opened.remove(&handle.0);
             }
             state.forget(number.0);
         });
         answer(closed, reply);
     }
 
-    fn fsync(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        answer(self.sync_file(number.0), reply);
+    fn fsync(&self, _: &Request, number: INodeNo, handle: FileHandle, _: bool, reply: ReplyEmpty) {
+        answer(self.sync_file(number.0, handle), reply);
     }
 
     fn readdir(

@@ -1,5 +1,6 @@
 //! Mounts file systems where no other process sees them.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::process::Command;
 
@@ -45,8 +46,23 @@ pub fn may_mount(test: &str) -> bool {
             return false;
         }
     }
-    // The test harness would capture the output of a macro.
-    let said = format!("\nNOT TESTED: {test}: this system does not allow to mount a file system");
-    let _ = writeln!(io::stderr(), "{said}");
+    not_tested(test, "this system does not allow to mount a file system");
     false
+}
+
+/// Like [`may_mount`], for a test that mounts a [`Disk`](crate::Disk).
+///
+/// # Panics
+/// As [`may_mount`].
+pub fn may_mount_disk(test: &str) -> bool {
+    if File::options().read(true).write(true).open("/dev/fuse").is_err() {
+        not_tested(test, "this system has no /dev/fuse, or not for this user");
+        return false;
+    }
+    may_mount(test)
+}
+
+fn not_tested(test: &str, why: &str) {
+    // The test harness would capture the output of a macro.
+    let _ = writeln!(io::stderr(), "\nNOT TESTED: {test}: {why}");
 }

@@ -43,8 +43,8 @@ pub(crate) struct State {
     pub(crate) ignored: Option<Ignored>,
     /// Without power, everything fails.
     pub(crate) has_power: bool,
-    /// The number of the next file.
-    next: Number,
+    /// The number of the next file or open file.
+    next: u64,
 }
 
 /// What a loss of power can take away.
@@ -59,8 +59,25 @@ pub(crate) struct File {
     pub(crate) content: Content,
     pub(crate) permissions: u16,
     pub(crate) changed: SystemTime,
-    /// How many times it is open.
-    pub(crate) opened: u64,
+    /// Each time that it is open, and how many of its failed syncs that one has been told of.
+    pub(crate) opened: HashMap<Handle, u64>,
+    /// How many syncs of it have failed.
+    pub(crate) failed_syncs: u64,
+}
+
+/// The number of an open file.
+pub(crate) type Handle = u64;
+
+impl File {
+    fn new(permissions: u16) -> Self {
+        Self {
+            content: Content::default(),
+            permissions,
+            changed: SystemTime::now(),
+            opened: HashMap::new(),
+            failed_syncs: 0,
+        }
+    }
 }
 
 impl fmt::Debug for State {
@@ -91,8 +108,8 @@ impl State {
             failures: Vec::new(),
             ignored: None,
             has_power: true,
-            // The folder itself has number 1.
-            next: 2,
+            // The folder itself has this number.
+            next: 1,
         }
     }
 
@@ -130,17 +147,28 @@ impl State {
     }
 
     pub(crate) fn create(&mut self, name: &OsStr, permissions: u16) -> Number {
-        let number = self.next;
-        self.next += 1;
-        let (content, changed) = (Content::default(), SystemTime::now());
-        self.disk.files.insert(number, File { content, permissions, changed, opened: 0 });
+        let number = self.number();
+        self.disk.files.insert(number, File::new(permissions));
         self.disk.names.set(name, Some(number));
         number
     }
 
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Opens a file; `None` if there is none.
+    pub(crate) fn open(&mut self, number: Number) -> Option<Handle> {
+        let handle = self.number();
+        let file = self.disk.files.get_mut(&number)?;
+        file.opened.insert(handle, file.failed_syncs);
+        Some(handle)
+    }
+
     /// Forgets a file that nobody can reach any more.
     pub(crate) fn forget(&mut self, number: Number) {
-        let is_open = self.disk.files.get(&number).is_some_and(|file| file.opened > 0);
+        let is_open = self.disk.files.get(&number).is_some_and(|file| !file.opened.is_empty());
         if !is_open && !self.disk.names.knows(number) {
             self.disk.files.remove(&number);
         }
@@ -149,7 +177,7 @@ impl State {
     /// Forgets all such files.
     pub(crate) fn forget_unreachable(&mut self) {
         let OnDisk { names, files } = &mut self.disk;
-        files.retain(|number, file| file.opened > 0 || names.knows(*number));
+        files.retain(|number, file| !file.opened.is_empty() || names.knows(*number));
     }
 }
 

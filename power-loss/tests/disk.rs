@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use power_loss::{Disk, Failure, How, Ignored, Image, Loss, What, may_mount};
+use power_loss::{Disk, Failure, How, Ignored, Image, Loss, What, may_mount_disk};
 use rusqlite::Connection;
 
 /// The folder, in a process that uses the disk.
@@ -39,7 +39,7 @@ fn names(image: &Image) -> Vec<&str> {
 
 #[test]
 fn names_and_bytes_are_left_if_they_were_synced() {
-    if !may_mount("names_and_bytes_are_left_if_they_were_synced") {
+    if !may_mount_disk("names_and_bytes_are_left_if_they_were_synced") {
         return;
     }
     let disk = Disk::mount().expect("a disk");
@@ -73,7 +73,7 @@ fn names_and_bytes_are_left_if_they_were_synced() {
 
 #[test]
 fn writes_and_syncs_fail_as_often_as_they_should() {
-    if !may_mount("writes_and_syncs_fail_as_often_as_they_should") {
+    if !may_mount_disk("writes_and_syncs_fail_as_often_as_they_should") {
         return;
     }
     let disk = Disk::mount().expect("a disk");
@@ -108,7 +108,7 @@ fn writes_and_syncs_fail_as_often_as_they_should() {
 
 #[test]
 fn sqlite_with_shared_memory_keeps_what_it_committed_at_every_moment() {
-    if !may_mount("sqlite_with_shared_memory_keeps_what_it_committed_at_every_moment") {
+    if !may_mount_disk("sqlite_with_shared_memory_keeps_what_it_committed_at_every_moment") {
         return;
     }
     let disk = Disk::mount().expect("a disk");
@@ -144,7 +144,7 @@ fn count(path: &Path) -> rusqlite::Result<i64> {
 
 #[test]
 fn locks_hold_between_processes() {
-    if !may_mount("locks_hold_between_processes") {
+    if !may_mount_disk("locks_hold_between_processes") {
         return;
     }
     let disk = Disk::mount().expect("a disk");

@@ -52,6 +52,11 @@ impl Leftovers {
         self.pages.clear();
     }
 
+    /// Inspects the whole log from now on.
+    pub(crate) fn look_again(&mut self) {
+        self.begin_anew(Salt::default());
+    }
+
     /// Inspects all pages that were committed since the last call, up to this state. Nothing restarts the log meanwhile.
     pub(crate) fn look_through(&mut self, header: &Header) -> io::Result<()> {
         if header.salt() != self.salt {
@@ -70,7 +75,7 @@ impl Leftovers {
         {
             self.looked_through = frames;
         } else {
-            self.begin_anew(Salt::default());
+            self.look_again();
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Overwrites leftovers in the database file itself, past SQLite.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -19,8 +20,7 @@ pub(crate) fn clean(path: &Path) -> io::Result<()> {
         1 => 1 << 16,
         bytes => u32::from(bytes),
     };
-    let database = Database { file: Arc::new(file), page_bytes };
-    database.clean_all()
+    Database::new(Arc::new(file), page_bytes).clean_all()
 }
 
 /// The database file. It is written to only while no checkpoint can run.
@@ -28,12 +28,19 @@ pub(crate) fn clean(path: &Path) -> io::Result<()> {
 pub(crate) struct Database {
     file: Arc<File>,
     page_bytes: u32,
+    /// The pages that were written to since the last sync that succeeded. After a sync that failed, the next one writes
+    /// only what is written again.
+    unsynced: BTreeSet<u32>,
 }
 
 impl Database {
     /// Opens the database of the store at `path`; the writer must have opened it before.
     pub(crate) fn open(path: &Path, page_bytes: u32) -> io::Result<Self> {
-        Ok(Self { file: kept_open::get(path)?, page_bytes })
+        Ok(Self::new(kept_open::get(path)?, page_bytes))
+    }
+
+    fn new(file: Arc<File>, page_bytes: u32) -> Self {
+        Self { file, page_bytes, unsynced: BTreeSet::new() }
     }
 
     /// The size of a page, in bytes.
@@ -42,22 +49,45 @@ impl Database {
     }
 
     /// Overwrites the leftovers of every page, and the whole content of free pages, and waits until that is on the disk.
-    pub(crate) fn clean_all(&self) -> io::Result<()> {
+    pub(crate) fn clean_all(&mut self) -> io::Result<()> {
+        self.write_again()?;
         for number in 1..=self.count()? {
             self.clean(number)?;
         }
         self.clean_free()?;
-        self.file.sync_data()
+        self.sync()
     }
 
     /// Overwrites the leftovers of these pages, and waits until that is on the disk.
-    pub(crate) fn clean_these(&self, mut pages: impl Iterator<Item = u32>) -> io::Result<()> {
+    pub(crate) fn clean_these(&mut self, mut pages: impl Iterator<Item = u32>) -> io::Result<()> {
         let Some(first) = pages.next() else { return Ok(()) };
+        self.write_again()?;
         self.clean(first)?;
         for number in pages {
             self.clean(number)?;
         }
-        self.file.sync_data()
+        self.sync()
+    }
+
+    /// Writes a page from the log.
+    pub(crate) fn put(&mut self, number: u32, page: &[u8]) -> io::Result<()> {
+        self.unsynced.insert(number);
+        self.file.write_all_at(page, self.offset(number))
+    }
+
+    /// Writes those pages again that a sync has failed to bring to the disk.
+    pub(crate) fn write_again(&self) -> io::Result<()> {
+        self.unsynced.iter().try_for_each(|number| {
+            let page = self.read(*number)?;
+            self.file.write_all_at(&page, self.offset(*number))
+        })
+    }
+
+    /// Waits until all that was written is on the disk.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.unsynced.clear();
+        Ok(())
     }
 
     /// How many pages the file has.
@@ -67,14 +97,14 @@ impl Database {
     }
 
     /// Overwrites the leftovers of one page.
-    fn clean(&self, number: u32) -> io::Result<()> {
+    fn clean(&mut self, number: u32) -> io::Result<()> {
         let page = self.read(number)?;
         slack::dirty(number, &page).into_iter().try_for_each(|left| self.overwrite(number, left))
     }
 
     /// Overwrites the content of free pages (<https://www.sqlite.org/fileformat2.html>, section 1.5). DataAPI itself
     /// leaves none there, but another program that wrote to the file might have.
-    fn clean_free(&self) -> io::Result<()> {
+    fn clean_free(&mut self) -> io::Result<()> {
         let count = self.count()?;
         let whole = self.page_bytes as usize;
         let mut trunk = word(&self.read(1)?, 32);
@@ -103,7 +133,8 @@ impl Database {
         Ok(page)
     }
 
-    fn overwrite(&self, number: u32, left: Range<usize>) -> io::Result<()> {
+    fn overwrite(&mut self, number: u32, left: Range<usize>) -> io::Result<()> {
+        self.unsynced.insert(number);
         self.file.write_all_at(&vec![0; left.len()], self.offset(number) + left.start as u64)
     }
 

@@ -12,11 +12,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::erase::checkpoint::{CheckpointMode, checkpoint};
 use crate::erase::erasures::Erasures;
 use crate::erase::leftovers::Leftovers;
-use crate::erase::marks::{Undone, left_undone, set_done, set_mark, set_time, set_undone};
+use crate::erase::marks::{
+    Undone, grow_log, left_undone, set_done, set_mark, set_time, set_undone,
+};
 use crate::erase::pages::Database;
 use crate::erase::wal::{Wal, WalLock};
 use crate::erase::wal_index::Header;
-use crate::error::OpenError;
+use crate::error::{OpenError, is_disk_failure};
 use crate::open::open_for_upkeep;
 use crate::rows::event_number::EventNumber;
 use crate::rows::ledger;
@@ -55,6 +57,9 @@ pub(crate) struct Scrubber {
     wal: Wal,
     leftovers: Leftovers,
     clock: Arc<dyn Clock>,
+    /// Whether a sync of the database file may have failed. Then pages that were checkpointed before may never reach the
+    /// disk, though SQLite takes them for done: the whole log must not be checkpointed before they are written again.
+    is_in_doubt: bool,
 }
 
 /// The outcome of a scrub.
@@ -102,6 +107,16 @@ pub(crate) enum ScrubError {
     File(#[from] io::Error),
 }
 
+impl ScrubError {
+    /// Whether the disk failed.
+    fn is_of_disk(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => is_disk_failure(error),
+            Self::File(error) => error.raw_os_error().is_some(),
+        }
+    }
+}
+
 impl Scrubber {
     /// Opens the store at `path`; the writer must have opened it before.
     pub(crate) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
@@ -116,7 +131,8 @@ impl Scrubber {
         let wal = Wal::open(path).map_err(files)?;
         let leftovers = Leftovers::open(path, wal.clone()).map_err(files)?;
         let database = Database::open(path, page_bytes).map_err(files)?;
-        Ok(Self { checkpoints, transactions, database, wal, leftovers, clock })
+        let is_in_doubt = false;
+        Ok(Self { checkpoints, transactions, database, wal, leftovers, clock, is_in_doubt })
     }
 
     /// The log of the store.
@@ -135,18 +151,43 @@ impl Scrubber {
     /// leftovers of its last pages are overwritten. So it needs a commit that comes after its snapshot. If none comes
     /// within some milliseconds, it does nothing.
     pub(crate) fn fold_in(&mut self) -> Result<Beside, ScrubError> {
+        let outcome = self.checkpoint_beside();
+        self.noted(outcome)
+    }
+
+    /// Notes whether the disk failed.
+    fn noted<T>(&mut self, outcome: Result<T, ScrubError>) -> Result<T, ScrubError> {
+        if let Err(error) = &outcome
+            && error.is_of_disk()
+        {
+            self.is_in_doubt = true;
+        }
+        outcome
+    }
+
+    fn checkpoint_beside(&mut self) -> Result<Beside, ScrubError> {
         // While this snapshot lasts, no process checkpoints what was committed after it. So the database file stays
         // as it is once this checkpoint is done, and the unused space of its pages can be overwritten.
         let Some((pin, state)) = snapshot(&self.transactions, &self.leftovers)? else {
             return Ok(Beside::InTheWay);
         };
         if !self.leftovers.log_grows(&state)? {
-            return Ok(Beside::Quiet);
+            if !self.is_in_doubt {
+                return Ok(Beside::Quiet);
+            }
+            grow_log(&self.checkpoints)?;
+        }
+        if self.is_in_doubt {
+            self.leftovers.look_again();
         }
         self.leftovers.look_through(&state)?;
         let folded = checkpoint(&self.checkpoints, CheckpointMode::Passive)?;
         if folded.done != state.frames() {
             return Ok(Beside::InTheWay);
+        }
+        if self.is_in_doubt {
+            write_again(&state, &self.wal, &mut self.database)?;
+            self.is_in_doubt = false;
         }
         self.database.clean_these(self.leftovers.pages())?;
         self.leftovers.clear();
@@ -160,6 +201,15 @@ impl Scrubber {
     /// If anything was erased, the old frames of the log are overwritten. With `empty`, the log is cut to length zero
     /// instead. Later commits then have to extend the file again: with 64 writers, that costs a sixth of all commits.
     pub(crate) fn scrub(
+        &mut self,
+        erasures: &Erasures,
+        empty: bool,
+    ) -> Result<ScrubOutcome, ScrubError> {
+        let outcome = self.scrub_beside(erasures, empty);
+        self.noted(outcome)
+    }
+
+    fn scrub_beside(
         &mut self,
         erasures: &Erasures,
         empty: bool,
@@ -197,7 +247,10 @@ impl Scrubber {
             return Ok(ScrubOutcome::Clean);
         }
         match self.wal.lock(WRITERS)? {
-            Some(lock) => self.scrub_alone(&lock, erasures, LAST_READERS),
+            Some(lock) => {
+                let outcome = self.scrub_alone(&lock, erasures, LAST_READERS);
+                self.noted(outcome)
+            }
             None => Ok(ScrubOutcome::Blocked),
         }
     }
@@ -225,6 +278,9 @@ impl Scrubber {
         erasures: &Erasures,
         has_written: bool,
     ) -> Result<bool, ScrubError> {
+        if self.is_in_doubt {
+            return Ok(false);
+        }
         let is_undone = left_undone(&self.transactions)?.any();
         let is_empty = self.header()?.frames() == 0;
         if is_undone || (has_written && !is_empty) {
@@ -390,6 +446,24 @@ impl Scrubber {
             Ok(!folded.busy && folded.done == folded.frames)
         })
     }
+}
+
+/// Writes the pages of these frames to the database once more, which were checkpointed already, and waits until they are
+/// on the disk.
+fn write_again(state: &Header, wal: &Wal, database: &mut Database) -> io::Result<()> {
+    database.write_again()?;
+    let mut written = Ok(());
+    let put = |number, page: &[u8]| {
+        if written.is_ok() {
+            written = database.put(number, page);
+        }
+    };
+    let frames = state.frames();
+    if frames > 0 && !wal.pages(state.salt(), 0, frames, put)? {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    written?;
+    database.sync()
 }
 
 /// Begins a snapshot whose place in the log is known. Returns `None` if others commit without a pause.

@@ -13,8 +13,11 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::erase::erasures::Erasures;
+use crate::erase::marks::grow_log;
 use crate::erase::wal::Wal;
-use crate::error::{OpenError, SqliteError, busy, closed, overloaded, store_error};
+use crate::error::{
+    OpenError, SqliteError, busy, closed, is_disk_failure, overloaded, store_error, unknown,
+};
 use crate::open::BUSY_TIMEOUT;
 use crate::rows::identity::Identity;
 use crate::write::commits::Commits;
@@ -118,7 +121,7 @@ trait QueuedWrite: Send {
     fn answer(self: Box<Self>);
 
     /// Answers the caller that the database failed.
-    fn fail(self: Box<Self>, error: &rusqlite::Error);
+    fn fail(self: Box<Self>, error: StoreError);
 }
 
 struct Write<T, W> {
@@ -147,8 +150,8 @@ where
         let _ = self.reply.send(self.outcome.unwrap_or_else(|| Err(closed())));
     }
 
-    fn fail(self: Box<Self>, error: &rusqlite::Error) {
-        let _ = self.reply.send(Err(store_error(error)));
+    fn fail(self: Box<Self>, error: StoreError) {
+        let _ = self.reply.send(Err(error));
     }
 }
 
@@ -189,9 +192,7 @@ impl Committer {
                     self.commit_alone(write);
                 }
             }
-            Err(Abort::Work(error) | Abort::Commit(error)) => {
-                batch.drain(..).for_each(|write| write.fail(&error));
-            }
+            Err(abort) => batch.drain(..).for_each(|write| write.fail(abort.told())),
         }
     }
 
@@ -204,7 +205,7 @@ impl Committer {
                 self.commits.count(1);
                 write.answer();
             }
-            Err(Abort::Work(error) | Abort::Commit(error)) => write.fail(&error),
+            Err(abort) => write.fail(abort.told()),
         }
     }
 
@@ -220,7 +221,15 @@ impl Committer {
         if transaction.erases() {
             self.erasures.note();
         }
-        transaction.commit().map_err(Abort::Commit)
+        transaction.commit().map_err(|error| {
+            // If a sync fails, the commit may be in the log all the same, and the next process that opens the store after
+            // a crash would take it for done. Another commit takes its place.
+            if is_disk_failure(&error) && grow_log(&self.connection).is_err() {
+                Abort::Unknown
+            } else {
+                Abort::Commit(error)
+            }
+        })
     }
 }
 
@@ -259,4 +268,16 @@ enum Abort {
     Work(rusqlite::Error),
     /// The transaction itself could not begin or commit.
     Commit(rusqlite::Error),
+    /// The disk failed during the commit, and after a crash it may turn out to be done.
+    Unknown,
+}
+
+impl Abort {
+    /// What the caller is told.
+    fn told(&self) -> StoreError {
+        match self {
+            Self::Work(error) | Self::Commit(error) => store_error(error),
+            Self::Unknown => unknown(),
+        }
+    }
 }

@@ -128,6 +128,11 @@ impl Known {
     pub(crate) fn is_done(&self, work: Work) -> bool {
         self.works.iter().any(|((other, _), (_, is_done))| *other == work && *is_done)
     }
+
+    /// The work that is not done.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = Work> {
+        self.works.iter().filter(|(_, (_, is_done))| !is_done).map(|((work, _), _)| *work)
+    }
 }
 
 impl FromStr for Known {

@@ -313,7 +313,7 @@ impl Client {
             }
             Err(StoreError::Unavailable { reason, .. }) => {
                 // Otherwise the outcome stays open.
-                if !reason.contains("unknown") {
+                if !reason.contains("ask again") {
                     self.journal.refused(ids);
                 }
                 None

@@ -13,7 +13,9 @@ mod run;
 #[path = "../scene/mod.rs"]
 mod scene;
 
-use power_loss::{Ignored, may_mount};
+use std::collections::BTreeMap;
+
+use power_loss::{Ignored, may_mount_disk};
 use rand_chacha::rand_core::Rng;
 
 use crate::load::Load;
@@ -25,7 +27,7 @@ const EACH_RUN: u64 = 25;
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_withdrawn_comes_back() {
-    if !may_mount("nothing_acknowledged_is_lost_and_nothing_withdrawn_comes_back") {
+    if !may_mount_disk("nothing_acknowledged_is_lost_and_nothing_withdrawn_comes_back") {
         return;
     }
     lose_power(Run::begin, from_env("DATAAPI_POWER_LOSSES").unwrap_or(600));
@@ -33,7 +35,7 @@ fn nothing_acknowledged_is_lost_and_nothing_withdrawn_comes_back() {
 
 #[test]
 fn writes_and_syncs_that_fail_lose_nothing_either() {
-    if !may_mount("writes_and_syncs_that_fail_lose_nothing_either") {
+    if !may_mount_disk("writes_and_syncs_that_fail_lose_nothing_either") {
         return;
     }
     let losses = from_env("DATAAPI_POWER_LOSSES").unwrap_or(600) / 2;
@@ -42,24 +44,27 @@ fn writes_and_syncs_that_fail_lose_nothing_either() {
 
 fn lose_power(begin: impl Fn(Start, u64) -> Run, losses: u64) {
     let mut random = choices("DATAAPI_POWER_SEED");
-    let (mut done, mut start) = (0, Start::default());
+    let (mut done, mut start, mut during) = (0, Start::default(), BTreeMap::new());
     while done < losses {
         let run = begin(start, random.next_u64());
         let outcome = run.lose_power(EACH_RUN.min(losses - done));
         done += outcome.losses;
+        for (work, losses) in outcome.during {
+            *during.entry(work).or_insert(0) += losses;
+        }
         if let Some(wrong) = outcome.wrong {
             panic!("{wrong}");
         }
         // Every second run goes on with what the last loss of the one before has left.
         start = if random.next_u64() % 2 == 0 { outcome.last } else { Start::default() };
     }
-    println!("{done} losses of power");
+    println!("{done} losses of power, of them during other work: {during:?}");
 }
 
 /// Whether the checks above find what is lost.
 #[test]
 fn a_disk_that_ignores_syncs_is_found_out() {
-    if !may_mount("a_disk_that_ignores_syncs_is_found_out") {
+    if !may_mount_disk("a_disk_that_ignores_syncs_is_found_out") {
         return;
     }
     let mut random = choices("DATAAPI_POWER_SEED");

@@ -1,5 +1,6 @@
 //! One run of the load on a disk, whose power is lost at many moments.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,7 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use tempfile::TempDir;
 
 use crate::checker::{Wrong, compare};
-use crate::journal::Known;
+use crate::journal::{Known, Work};
 use crate::load::{FOLDER, JOURNAL, MAY_FAIL, NAME, SEED};
 
 /// How long to wait for the next loss of power.
@@ -27,9 +28,11 @@ pub(crate) struct Start {
 }
 
 /// What a run has shown.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) losses: u64,
+    /// How many of them came during each kind of work.
+    pub(crate) during: BTreeMap<Work, u64>,
     pub(crate) wrong: Option<Wrong>,
     /// What the last loss of power has left.
     pub(crate) last: Start,
@@ -109,7 +112,7 @@ impl Run {
         self.call_at_moments(moments);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let mut outcome = Outcome { losses: 0, wrong: None, last: Start::default() };
+        let mut outcome = Outcome::default();
         while outcome.losses < times && outcome.wrong.is_none() {
             let moment = self.next(&lost);
             let journal = std::fs::read(self.journal()).expect("the journal");
@@ -118,6 +121,9 @@ impl Run {
             let known: Known = journal.parse().expect("a journal");
             let compared = runtime.block_on(compare(&moment.image, &known));
             outcome.losses += 1;
+            for work in known.unfinished() {
+                *outcome.during.entry(work).or_default() += 1;
+            }
             if let Err(wrong) = compared {
                 let kept = keep(&moment.image, &journal);
                 let (loss, seed) = (moment.loss, moment.seed);
