@@ -159,6 +159,7 @@ impl SqliteStore {
         warn_of_strangers(path, &connection)?;
         let erasures = Arc::new(Erasures::default());
         let mut scrubber = Scrubber::open(path, Arc::clone(&clock))?;
+        scrubber.keep_log()?;
         if !matches!(scrubber.finish(&erasures), Ok(ScrubOutcome::Clean)) {
             // Another process is using the store: the upkeep thread tries again.
             erasures.note();

@@ -58,6 +58,7 @@ impl CopyTarget {
         connection.pragma_update(None, "temp_store", "FILE")?;
         let path = path.canonicalize().map_err(OpenError::Files)?;
         new_store::keep_names(&path).map_err(OpenError::Files)?;
+        Scrubber::open(&path, Arc::new(SystemClock))?.keep_log()?;
         let wal = Wal::open(&path).map_err(OpenError::Files)?;
         let lock = wal.lock(BUSY_TIMEOUT).map_err(OpenError::Files)?.ok_or(OpenError::Busy)?;
         // The process that held the lock before might have completed the copy.

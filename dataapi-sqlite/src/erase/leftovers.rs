@@ -33,6 +33,11 @@ impl Leftovers {
         self.index.whole_header()
     }
 
+    /// Whether no other process has the store open.
+    pub(crate) fn is_alone(&self) -> io::Result<bool> {
+        self.index.is_alone()
+    }
+
     /// Waits a few milliseconds for a commit after this state, and returns whether there was one.
     pub(crate) fn log_grows(&self, beyond: &Header) -> io::Result<bool> {
         self.index.grows(beyond)

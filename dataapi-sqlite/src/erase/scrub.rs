@@ -107,6 +107,15 @@ pub(crate) enum ScrubError {
     File(#[from] io::Error),
 }
 
+impl From<ScrubError> for OpenError {
+    fn from(error: ScrubError) -> Self {
+        match error {
+            ScrubError::Sqlite(error) => error.into(),
+            ScrubError::File(error) => Self::Files(error),
+        }
+    }
+}
+
 impl ScrubError {
     /// Whether the disk failed.
     fn is_of_disk(&self) -> bool {
@@ -239,6 +248,19 @@ impl Scrubber {
                 outcome
             }
         }
+    }
+
+    /// Makes sure that the whole log is on the disk. If a process died after a sync had failed, SQLite takes frames for
+    /// committed that never reached the disk, and a power loss would lose all commits that follow them.
+    pub(crate) fn keep_log(&self) -> Result<(), ScrubError> {
+        // Other processes that have the store open know which of their syncs have failed.
+        if self.wal.length()? == 0 || !self.leftovers.is_alone()? {
+            return Ok(());
+        }
+        let Some(lock) = self.wal.lock(WRITERS)? else { return Ok(()) };
+        let immediate = TransactionBehavior::Immediate;
+        let _alone = Transaction::new_unchecked(&self.transactions, immediate)?;
+        Ok(self.wal.write_again(&lock)?)
     }
 
     /// Does what a process that died left undone, if the marks say so.

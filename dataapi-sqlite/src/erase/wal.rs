@@ -101,6 +101,20 @@ impl Wal {
         range.is_empty() || zero(&self.file, range.start, range.end - range.start)
     }
 
+    /// Writes the whole file once more, and waits until it is on the disk. The caller keeps everybody from writing to it.
+    pub(crate) fn write_again(&self, _: &WalLock) -> io::Result<()> {
+        let mut bytes = vec![0; 1 << 20];
+        let mut at = 0;
+        loop {
+            let count = self.file.read_at(&mut bytes, at)?;
+            if count == 0 {
+                return self.file.sync_data();
+            }
+            self.file.write_all_at(&bytes[..count], at)?;
+            at += count as u64;
+        }
+    }
+
     /// Waits until what was overwritten is on the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()

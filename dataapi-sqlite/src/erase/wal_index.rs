@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 use vm_memory::volatile_memory::Error;
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
 
@@ -90,6 +91,16 @@ impl WalIndex {
             std::thread::sleep(PAUSE);
         }
         Ok(false)
+    }
+
+    /// Whether no other process has the store open. Each holds a lock on this byte of the shared memory
+    /// (<https://www.sqlite.org/walformat.html>, section 2.3.1).
+    pub(crate) fn is_alone(&self) -> io::Result<bool> {
+        const HELD_BY_ALL: u64 = 128;
+        let mut asked = Flock::from(FlockType::WriteLock);
+        (asked.start, asked.length) = (HELD_BY_ALL, 1);
+        let file = self.0.file_offset().ok_or(io::ErrorKind::Unsupported)?.file();
+        Ok(fcntl_getlk(file, &asked)?.is_none())
     }
 
     /// Reads one copy of the header from the mapped memory. A system call would take a twentieth of the time of
