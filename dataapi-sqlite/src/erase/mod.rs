@@ -45,6 +45,11 @@
 //! database, since nothing else says which pages to clean. A new store begins with this mark. A process that dies beside
 //! the commits leaves the pages in the log, and the next scrub inspects them again.
 //!
+//! **Failing disks.** After an fsync that failed, Linux takes what it did not write for written. So if the disk fails
+//! under a scrubber, it is in doubt: with its next checkpoint beside the commits, it writes all pages again that were
+//! checkpointed from the log before. Until then the whole log is not checkpointed, and so not restarted. And when the
+//! first process opens a store with a log, it writes the log again.
+//!
 //! **When.** The [`upkeep`] thread decides when to checkpoint and when to scrub.
 
 pub(crate) mod checkpoint;
