@@ -257,6 +257,47 @@ proptest! {
     }
 }
 
+#[test]
+fn an_early_grant_counts_until_its_time_is_over() {
+    let grant = EarlyGrant { evidence: evidence("early"), date: date(2), until: date(100) };
+    let (awaited, said, hold) =
+        (Record::Awaited(grant.clone()), evidence("said"), Duration::from_micros(50));
+    let dialog = NewDialog::parse("anna", "d-1", "en", "Hello").expect("it is valid");
+    let imported = ImportedDialog { dialog, date: None, consented: false };
+    for (micros, holds) in [(2, true), (99, true), (100, false), (101, false)] {
+        let now = date(micros);
+        assert_eq!(grant.holds_at(now), holds);
+        assert_eq!(awaited.state(), None, "there is no dialog");
+        let withdrawal =
+            NewEvent { kind: EventKind::Withdrawn, evidence: said.clone(), not_before: Date::MIN };
+        match rules::decide(&awaited, Decision::Withdrawn, &said, now) {
+            Ok(decided) => assert!(holds && decided == Decided::New(withdrawal.clone())),
+            Err(refusal) => assert!(!holds && matches!(refusal, StoreError::NotFound)),
+        }
+        let granted = rules::decide(&awaited, Decision::Granted, &said, now);
+        assert!(matches!(granted, Err(StoreError::NotFound)), "{granted:?}");
+        let early = |decision| {
+            let decided = rules::decide_early(&awaited, decision, &said, hold, now);
+            decided.expect("there was no withdrawal")
+        };
+        assert_eq!(early(Decision::Withdrawn), DecidedEarly::Blocked(withdrawal));
+        let later =
+            EarlyGrant { evidence: said.clone(), date: now, until: now.saturating_add(hold) };
+        let expected = if holds { &grant } else { &later };
+        assert_eq!(early(Decision::Granted), DecidedEarly::Held(expected.clone()));
+        for arrival in [
+            rules::insert(Slot::Awaited(&grant), now),
+            rules::import(Slot::Awaited(&grant), &imported, now),
+        ] {
+            let arrival = arrival.expect("the id is free");
+            assert_eq!((arrival.received, arrival.is_imported), (now, false));
+            let expected = holds.then(|| (EventKind::Granted, grant.evidence.clone(), now));
+            let given = arrival.grant.map(|event| (event.kind, event.evidence, event.not_before));
+            assert_eq!(given, expected);
+        }
+    }
+}
+
 /// A clock that advances by a microsecond on every call, so that no two dates are equal.
 #[derive(Debug, Default)]
 struct Ticking(AtomicI64);

@@ -1,8 +1,8 @@
 //! Cursors: opaque, safe in a URL, and valid only for the pages that they came from.
 
 use dataapi_core::{
-    Cursor, CustomerId, Date, DialogId, Filter, Invalid, Language, PageRequest, Position, Start,
-    SubjectRequest, Window,
+    Cursor, CustomerId, Date, DialogId, Filter, Invalid, Language, PageRequest, Position, Reach,
+    Start, SubjectRequest, Window,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -192,6 +192,33 @@ proptest! {
             if let Ok(cursor) = changed.parse() {
                 prop_assert!(go_on(&filter, cursor).is_err(), "it was tampered with");
             }
+        }
+    }
+}
+
+/// A cursor must not carry what one key has seen to another key.
+#[test]
+fn a_cursor_is_refused_within_other_bounds() {
+    let languages = |reach: Reach, tags: &[&str]| {
+        let tags = tags.iter().map(|tag| tag.parse().expect("a tag")).collect();
+        reach.only_languages(tags).expect("a few languages")
+    };
+    let shop = || Reach::default().only_customers("shop-".parse().expect("a prefix"));
+    let reaches = [
+        Reach::default(),
+        shop(),
+        Reach::default().only_customers("shop".parse().expect("a prefix")),
+        languages(Reach::default(), &["en"]),
+        languages(Reach::default(), &["de", "en"]),
+        languages(shop(), &["en"]),
+        languages(shop(), &["de"]),
+    ];
+    let place = Position { date: Date::MIN, dialog_id: "d-1".parse().expect("an id") };
+    for (number, from) in reaches.iter().enumerate() {
+        let cursor = Cursor::in_filter(&Filter::default().within(from.clone()), place.clone());
+        for (other, to) in reaches.iter().enumerate() {
+            let answer = go_on(&Filter::default().within(to.clone()), cursor.clone());
+            assert_eq!(answer.is_ok(), number == other, "{from:?}, {to:?}");
         }
     }
 }

@@ -412,3 +412,51 @@ fn the_hash_over_several_chains_is_over_the_documented_bytes() {
     let digits = signed.hash.to_string();
     assert_eq!(signed.to_string(), format!("{digits}@0.258.0.9"));
 }
+
+/// Stores keep the codes, and exports and answers have the names: neither ever changes.
+#[test]
+fn each_kind_of_event_has_its_code_and_its_name_for_ever() {
+    let kinds = [
+        (EventKind::Granted, 1, "granted"),
+        (EventKind::Withdrawn, 2, "withdrawn"),
+        (EventKind::Erased, 3, "erased"),
+        (EventKind::Expired, 4, "expired"),
+    ];
+    for (kind, code, name) in kinds {
+        assert_eq!((kind.code(), kind.name()), (code, name));
+        assert_eq!(EventKind::from_code(code), Some(kind));
+    }
+    assert_eq!(kinds.map(|(kind, ..)| kind), EventKind::ALL);
+    for code in [0, 5, u8::MAX] {
+        assert_eq!(EventKind::from_code(code), None);
+    }
+}
+
+#[test]
+fn the_head_of_a_chain_is_written_as_hash_position_and_chain() {
+    let digits = "07".repeat(32);
+    let hash: EventHash = digits.parse().expect("64 digits");
+    assert_eq!((hash, hash.to_string()), (EventHash::from_bytes([7; 32]), digits.clone()));
+    assert_eq!(format!("{hash:?}"), format!("EventHash({digits})"));
+    let head = |chain| ChainHead { chain, position: 12, hash }.to_string();
+    assert_eq!(head(0), format!("{digits}@12"));
+    assert_eq!(head(1), format!("{digits}@12/1"));
+    assert_eq!(head(300), format!("{digits}@12/300"));
+    for text in ["", &digits[1..], &format!("{digits}0"), &format!("x{}", &digits[1..])] {
+        assert_eq!(text.parse::<EventHash>().map_err(|refusal| refusal.field), Err("hash"));
+    }
+}
+
+#[test]
+fn an_event_is_shown_without_its_evidence_and_says_whether_it_had_any() {
+    let reference = DialogRef::from_bytes([1; 32]);
+    let event =
+        |evidence| ChainHead::EMPTY.next(reference, EventKind::Granted, Date::MIN, evidence);
+    let proven = event(Evidence::of_import());
+    let hidden = proven.clone().without_evidence();
+    let expected = Event { evidence: Evidence::default(), hides_evidence: true, ..proven.clone() };
+    assert_eq!(hidden, expected);
+    assert_eq!(hidden.clone().without_evidence(), expected, "it was hidden before");
+    let bare = event(Evidence::default());
+    assert_eq!(bare.clone().without_evidence(), bare, "there is nothing to hide");
+}

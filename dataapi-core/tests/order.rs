@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use dataapi_core::{
     Cursor, CustomerId, Date, Dialog, DialogId, Filter, Language, Limit, NewDialog, PageRequest,
-    Position, Positioned, Start, StoredDialog, Upper, Window,
+    Position, Positioned, Start, StoredDialog, SubjectRequest, Upper, Window,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -158,4 +158,32 @@ proptest! {
             prop_assert!(PageRequest::new(filter, window).is_ok(), "the same filter continues");
         }
     }
+}
+
+#[test]
+fn a_request_tells_a_backend_all_that_it_asks_for() {
+    let customer: CustomerId = "anna".parse().expect("a valid id");
+    let limit = Limit::new(7).expect("a limit");
+    assert_eq!((limit.get(), Limit::default().get(), Limit::MAX.get()), (7, 100, 1000));
+    let place = Position { date: Date::MIN, dialog_id: "d-1".parse().expect("a valid id") };
+    let filter = Filter::default().customer(customer.clone());
+    for offset in [0, 1, 5, u64::MAX] {
+        let window = Window { limit, start: Start::Offset(offset), total: false };
+        assert_eq!(window.offset(), offset);
+        let pages = PageRequest::new(filter.clone(), window.clone()).expect("no cursor");
+        assert_eq!(
+            (pages.filter(), pages.window(), pages.upper()),
+            (&filter, &window, Upper::None)
+        );
+        let own = SubjectRequest::new(customer.clone(), window.clone()).expect("no cursor");
+        assert_eq!((own.customer_id(), own.window(), own.after()), (&customer, &window, None));
+    }
+    let after = |cursor| Window { start: Start::After(cursor), ..Window::default() };
+    let window = after(Cursor::in_filter(&filter, place.clone()));
+    assert_eq!(window.offset(), 0);
+    let pages = PageRequest::new(filter, window.clone()).expect("its own cursor");
+    assert_eq!((pages.window(), pages.upper()), (&window, Upper::After(&place)));
+    let window = after(Cursor::in_subject(&customer, place.clone()));
+    let own = SubjectRequest::new(customer, window.clone()).expect("its own cursor");
+    assert_eq!((own.window(), own.after()), (&window, Some(&place)));
 }

@@ -4,7 +4,8 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use dataapi_core::{
-    CustomerId, DialogId, Evidence, EvidenceField, Language, Limit, NewDialog, Text,
+    CustomerId, CustomerPrefix, DialogId, DialogRef, Evidence, EvidenceField, Invalid, Language,
+    LanguageRange, Limit, NewDialog, RefKey, StoreError, Text,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -208,4 +209,121 @@ fn the_longest_language_has_255_bytes() {
     assert_eq!(tag("a").len(), 255, "the test makes a tag of that length");
     assert!(tag("a").parse::<Language>().is_ok());
     assert!(tag("aa").parse::<Language>().is_err());
+}
+
+/// Most tags are two letters, or two and two. Tags that look much like them are no tags.
+#[test]
+fn what_only_looks_like_a_short_tag_is_refused() {
+    for tag in ["en", "EN", "en-GB", "pt-br", "deu", "gsw-CH", "abcdefgh", "en-abcdefgh", "en-419"]
+    {
+        assert_eq!(tag.parse::<Language>().expect("a tag").as_str(), tag);
+    }
+    for text in [
+        "",
+        "e",
+        "abcdefghi",
+        "ABCDEFGHIJ",
+        "e-GB",
+        "englishes-GB",
+        "en-G",
+        "en-abcdefghi",
+        "en-G1",
+        "12",
+        "1n-GB",
+        "en_GB",
+        "en-GB-",
+        "é",
+        "en-é",
+    ] {
+        let refusal = text.parse::<Language>().expect_err("it is no tag");
+        assert_eq!(refusal.field, "language", "{text:?}");
+    }
+}
+
+#[test]
+fn a_range_matches_its_tag_and_what_extends_it() {
+    let language = |tag: &str| tag.parse::<Language>().expect("a tag");
+    for tag in ["en", "EN", "en-GB", "EN-gb-oed", "enm", "de", "de-EN"] {
+        let range = |text: &str| text.parse::<LanguageRange>().expect("a range");
+        let lower = tag.to_ascii_lowercase();
+        let is_english = lower == "en" || lower.starts_with("en-");
+        assert_eq!(range("en-*").matches(&language(tag)), is_english, "{tag}");
+        assert_eq!(range("En").matches(&language(tag)), lower == "en", "{tag}");
+        assert_eq!(range("en-gb-*").matches(&language(tag)), lower.starts_with("en-gb"), "{tag}");
+    }
+    for (text, range) in [
+        ("pt-BR", LanguageRange::Tag(language("pt-BR"))),
+        ("pt-*", LanguageRange::Prefix(language("pt"))),
+    ] {
+        assert_eq!(text.parse(), Ok(range.clone()));
+        assert_eq!(range.to_string(), text);
+    }
+    assert_eq!(LanguageRange::from(language("pt-BR")).to_string(), "pt-BR");
+    for text in ["*", "-*", "*-GB", "en*", "en-*-*", "en-*-GB"] {
+        let refusal = text.parse::<LanguageRange>().expect_err("it is no range");
+        assert_eq!(refusal.field, "language", "{text:?}");
+    }
+}
+
+#[test]
+fn a_prefix_has_1_to_255_bytes_and_ends_before_what_it_does_not_begin() {
+    for prefix in ["a", ".", "shop-", &"x".repeat(255)] {
+        assert_eq!(prefix.parse::<CustomerPrefix>().expect("a prefix").as_str(), prefix);
+    }
+    for prefix in ["", "a\n", &"x".repeat(256), &"x".repeat(257)] {
+        let refusal = prefix.parse::<CustomerPrefix>().expect_err("it is no prefix");
+        assert_eq!(refusal.field, "customers");
+    }
+    let end = |prefix: &str| prefix.parse::<CustomerPrefix>().expect("a prefix").end();
+    assert_eq!(end("shop-").as_deref(), Some("shop."));
+    assert_eq!(end("\u{10ffff}"), None);
+}
+
+#[test]
+fn a_text_has_64_kib_unless_another_limit_is_set() {
+    let parse = |bytes| NewDialog::parse("anna", "d-1", "en", &"x".repeat(bytes));
+    assert!(parse(65_536).is_ok());
+    assert_eq!(parse(65_537).map_err(|refusal| refusal.field), Err("text"));
+}
+
+#[test]
+fn consent_from_another_store_says_so() {
+    let expected = Evidence::parse(None, Some("import".to_owned()), None);
+    assert_eq!(expected, Ok(Evidence::of_import()));
+}
+
+/// The ledger has this form, and other programs read it.
+#[test]
+fn a_reference_is_a_keyed_hash_in_64_hexadecimal_digits() {
+    let id: DialogId = "d-1".parse().expect("an id");
+    let reference = RefKey::from_bytes([7; 32]).reference(&id);
+    let expected = blake3::keyed_hash(&[7; 32], b"d-1");
+    assert_eq!(reference.as_bytes(), expected.as_bytes());
+    assert_eq!(reference.to_string(), expected.to_hex().as_str());
+    assert_eq!(expected.to_hex().to_uppercase().parse(), Ok(reference));
+    let digits = reference.to_string();
+    for text in ["", &digits[1..], &format!("{digits}0"), &format!("g{}", &digits[1..])] {
+        let refusal = text.parse::<DialogRef>().expect_err("it is no reference");
+        assert_eq!(refusal.field, "ref", "{text:?}");
+    }
+    assert_ne!(RefKey::from_bytes([8; 32]).reference(&id), reference);
+}
+
+#[test]
+fn what_is_secret_or_personal_is_not_printed() {
+    assert_eq!(format!("{:?}", RefKey::from_bytes([7; 32])), "RefKey([redacted])");
+    let prefix: CustomerPrefix = "shop-".parse().expect("a prefix");
+    assert_eq!(format!("{prefix:?}"), "CustomerPrefix([redacted])");
+    let dialog = NewDialog::parse("anna", "d-1", "en-GB", "Hello").expect("valid");
+    let printed = format!("{dialog:?}");
+    assert!(printed.contains("Language(en-GB)"), "{printed}");
+    assert!(["anna", "d-1", "Hello"].iter().all(|personal| !printed.contains(personal)));
+}
+
+#[test]
+fn a_refusal_can_be_told_under_the_name_that_the_caller_knows() {
+    let refusal = Invalid::new("limit", "must be 1 to 1000");
+    let renamed = refusal.clone().of("--limit");
+    assert_eq!(renamed.to_string(), "--limit must be 1 to 1000");
+    assert_eq!(StoreError::from(refusal).to_string(), "limit must be 1 to 1000");
 }
