@@ -303,7 +303,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use dataapi_core::{NewKey, Roles, SystemClock};
+    use std::sync::atomic::AtomicUsize;
+
+    use dataapi_conformance::ManualClock;
+    use dataapi_core::prelude::*;
+    use dataapi_core::{MemoryStore, NewKey, RefKey, Roles, SystemClock};
 
     use super::*;
 
@@ -368,5 +372,209 @@ mod tests {
             keyring.take(Vec::new());
             assert!(!is_open(&keyring), "a store that lost its keys cannot be trusted");
         }
+    }
+
+    /// A store whose keys cannot be read while it fails, and that counts how often it is told of their use.
+    struct Watched {
+        store: MemoryStore,
+        fails: AtomicBool,
+        told: AtomicUsize,
+    }
+
+    impl Watched {
+        /// A store with one key, which analysts use.
+        async fn with_key(clock: &ManualClock) -> Arc<Self> {
+            let store = MemoryStore::new(Arc::new(clock.clone()), RefKey::from_bytes([7; 32]));
+            let Key { name, grant, hash, expires, .. } = with_key("read", Reach::default());
+            let new = NewKey { name, grant, hash, expires };
+            store.create_key(new).await.expect("a key is kept");
+            let (fails, told) = <_>::default();
+            Arc::new(Self { store, fails, told })
+        }
+
+        async fn last_used(&self) -> Option<Date> {
+            self.store.keys().await.expect("the keys")[0].last_used
+        }
+    }
+
+    impl Dialogs for Watched {
+        dataapi_core::delegate!(Dialogs to store);
+    }
+
+    impl Ledger for Watched {
+        dataapi_core::delegate!(Ledger to store);
+    }
+
+    #[async_trait::async_trait]
+    impl Keys for Watched {
+        dataapi_core::delegate!(create_key, revoke_key to store);
+
+        async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+            if self.fails.load(Ordering::Relaxed) {
+                return Err(StoreError::backend("it fails"));
+            }
+            self.store.keys().await
+        }
+
+        async fn note_key_use(&self, used: Vec<(KeyName, Date)>) -> Result<(), StoreError> {
+            self.told.fetch_add(1, Ordering::Relaxed);
+            self.store.note_key_use(used).await
+        }
+    }
+
+    impl Upkeep for Watched {
+        dataapi_core::delegate!(Upkeep to store);
+    }
+
+    fn bearing(number: u8) -> HeaderMap {
+        let bearer = format!("Bearer {}", KeySecret::from_bytes([number; 32]));
+        [(AUTHORIZATION, bearer.try_into().expect("a header"))].into_iter().collect()
+    }
+
+    /// The status and the problem of a request with these headers.
+    fn asked(
+        keyring: &Keyring,
+        headers: &HeaderMap,
+        role: Role,
+        clock: &dyn Clock,
+    ) -> (u16, String) {
+        let checked = keyring.check(headers, role, clock, &mut AccessEntry::default());
+        let Err(problem) = checked else { return (200, String::new()) };
+        let answer = problem.into_response();
+        (answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned())
+    }
+
+    #[tokio::test]
+    async fn the_store_is_told_of_each_use_of_a_key_once() {
+        let clock = ManualClock::default();
+        let store = Watched::with_key(&clock).await;
+        let keyring = Keyring::new(None, None);
+        keyring.load(&*store).await;
+        keyring.note_use(&*store).await;
+        assert_eq!((store.last_used().await, store.told.load(Ordering::Relaxed)), (None, 0));
+        for used in 1..3 {
+            clock.advance(Duration::from_secs(60));
+            assert_eq!(asked(&keyring, &bearing(7), Role::Read, &clock).0, 200);
+            // The second time, the keys have been read again and say so already.
+            for _ in 0..2 {
+                keyring.note_use(&*store).await;
+                assert_eq!(store.last_used().await, Some(clock.now()));
+                assert_eq!(store.told.load(Ordering::Relaxed), used);
+                keyring.load(&*store).await;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_cannot_be_read_twice_let_nobody_in_until_they_can_be_read_again() {
+        let clock = ManualClock::default();
+        let store = Watched::with_key(&clock).await;
+        let keyring = Arc::new(Keyring::new(None, None));
+        let (source, follower) = (Arc::clone(&store), Arc::clone(&keyring));
+        let following = tokio::spawn(async move { follower.run(&*source).await });
+        let after = async |periods: f64| {
+            tokio::time::sleep(PERIOD.mul_f64(periods)).await;
+            assert!(!following.is_finished());
+            asked(&keyring, &bearing(7), Role::Read, &clock).0
+        };
+        assert_eq!(after(0.5).await, 200);
+        for _ in 0..2 {
+            store.fails.store(true, Ordering::Relaxed);
+            assert_eq!(after(1.0).await, 200, "one failure can be passing");
+            assert_eq!(after(1.0).await, 503);
+            assert_eq!(after(10.0).await, 503);
+            store.fails.store(false, Ordering::Relaxed);
+            assert_eq!(after(1.0).await, 200);
+            store.fails.store(true, Ordering::Relaxed);
+            assert_eq!(
+                after(1.0).await,
+                200,
+                "failures that do not follow each other are counted apart"
+            );
+            store.fails.store(false, Ordering::Relaxed);
+            assert_eq!(after(1.0).await, 200);
+        }
+        following.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_use_of_keys_is_told_once_a_minute() {
+        let clock = ManualClock::default();
+        let store = Watched::with_key(&clock).await;
+        let keyring = Arc::new(Keyring::new(None, NonZeroU32::new(100)));
+        keyring.load(&*store).await;
+        let (source, follower) = (Arc::clone(&store), Arc::clone(&keyring));
+        let following = tokio::spawn(async move { follower.run(&*source).await });
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        for told in 1..4 {
+            clock.advance(Duration::from_secs(60));
+            assert_eq!(asked(&keyring, &bearing(7), Role::Read, &clock).0, 200);
+            tokio::time::sleep(Duration::from_secs(50)).await;
+            assert_eq!(store.told.load(Ordering::Relaxed), told - 1);
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            assert_eq!(store.told.load(Ordering::Relaxed), told);
+            assert_eq!(store.last_used().await, Some(clock.now()));
+            assert!(!following.is_finished());
+        }
+        following.abort();
+    }
+
+    #[test]
+    fn a_caller_is_told_whether_a_role_is_missing_or_not_known_here() {
+        let keyring = Keyring::new(None, None);
+        let told = |roles: Roles, wanted| {
+            let grant = roles.into();
+            keyring.take(vec![Key { grant, ..with_key("read", Reach::default()) }]);
+            asked(&keyring, &bearing(7), wanted, &SystemClock)
+        };
+        let read = "read".parse::<Roles>().expect("a role");
+        assert_eq!(told(read, Role::Read).0, 200);
+        let (status, missing) = told(read, Role::Ingest);
+        assert!(
+            status == 403 && missing.contains("needs a key with the role 'ingest'"),
+            "{missing}"
+        );
+        let later = Roles::from_bits(read.bits() | 1 << 9).expect("a store can hold it");
+        let (status, unknown) = told(later, Role::Read);
+        assert!(status == 403 && unknown.contains("does not know"), "{unknown}");
+    }
+
+    #[test]
+    fn only_the_one_key_of_a_request_lets_it_in() {
+        let keyring = Keyring::new(None, None);
+        keyring.take(vec![with_key("read", Reach::default())]);
+        let status = |values: &[&str]| {
+            let values = values.iter().map(|it| (AUTHORIZATION, it.parse().expect("a header")));
+            asked(&keyring, &values.collect(), Role::Read, &SystemClock).0
+        };
+        let secret = KeySecret::from_bytes([7; 32]).to_string();
+        let good = format!("Bearer {secret}");
+        assert_eq!(status(&[&good]), 200);
+        assert_eq!(status(&[&format!("bEARER   {secret} ")]), 200);
+        let other = format!("Bearer {}", KeySecret::from_bytes([8; 32]));
+        let refused: [&[&str]; 9] = [
+            &[],
+            &[&good, &good],
+            &[&good, &other],
+            &[&other],
+            &[&secret],
+            &["Bearer"],
+            &["Bearer "],
+            &[&format!("Basic {secret}")],
+            &[&format!("Bearer{secret}")],
+        ];
+        for refused in refused {
+            assert_eq!(status(refused), 401, "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_takes_tokens_is_closed_without_keys() {
+        let source = "keys.json".parse().expect("a file");
+        let options = TokenOptions::new(source, "https://id.example/".into(), "dataapi".into());
+        let keyring = Keyring::new(Some(options), None);
+        keyring.take(Vec::new());
+        assert!(!is_open(&keyring));
+        assert_eq!(asked(&keyring, &bearing(7), Role::Read, &SystemClock).0, 401);
     }
 }

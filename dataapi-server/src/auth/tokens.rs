@@ -389,7 +389,326 @@ fn refused(kind: &ErrorKind) -> TokenError {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::SystemTime;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use rcgen::KeyPair;
+    use serde_json::json;
+
     use super::*;
+
+    const ISSUER: &str = "https://id.example/";
+
+    /// A key of the identity provider, for ECDSA on P-256.
+    struct Signer {
+        id: &'static str,
+        secret: EncodingKey,
+        public: Value,
+    }
+
+    impl Signer {
+        fn new(id: &'static str) -> Self {
+            let pair = KeyPair::generate().expect("a key");
+            let secret = EncodingKey::from_ec_der(&pair.serialize_der());
+            // An uncompressed point: both of its halves after a 4.
+            let (x, y) = pair.public_key_raw()[1..].split_at(32);
+            let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.encode(half));
+            let public = json!({"kty": "EC", "crv": "P-256", "kid": id, "x": x, "y": y});
+            Self { id, secret, public }
+        }
+
+        fn sign(&self, claims: &Value) -> String {
+            let header = Header { kid: Some(self.id.to_owned()), ..Header::new(Algorithm::ES256) };
+            encode(&header, claims, &self.secret).expect("a token")
+        }
+    }
+
+    fn list(signers: &[&Signer]) -> Vec<u8> {
+        let keys: Vec<_> = signers.iter().map(|signer| &signer.public).collect();
+        json!({ "keys": keys }).to_string().into_bytes()
+    }
+
+    /// Tokens that are accepted if one of these keys has signed them, as if the list had just been read.
+    fn tokens(signers: &[&Signer], change: impl FnOnce(&mut TokenOptions)) -> Tokens {
+        let source = JwksSource::File("keys.json".into());
+        let mut options = TokenOptions::new(source, ISSUER.to_owned(), "dataapi".to_owned());
+        change(&mut options);
+        let tokens = Tokens::new(options);
+        let keys = parse(&list(signers)).expect("keys");
+        let known = ProviderKeys { keys, read: Some(Instant::now()), verified: HashMap::new() };
+        *tokens.known.write().expect("no panic") = known;
+        tokens
+    }
+
+    /// Whole seconds since 1970.
+    fn now() -> u64 {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs()
+    }
+
+    fn date(seconds: u64) -> Date {
+        Date::from_micros(0).expect("a date").saturating_add(Duration::from_secs(seconds))
+    }
+
+    /// The claims of a valid token, replaced by those in `other`. Claims that it sets to null are left out.
+    fn claims(other: Value) -> Value {
+        let mut claims = json!({
+            "iss": ISSUER, "aud": "dataapi", "sub": "anna", "roles": ["read"], "exp": now() + 600,
+        });
+        let whole = claims.as_object_mut().expect("an object");
+        let Value::Object(other) = other else { panic!("an object") };
+        whole.extend(other);
+        whole.retain(|_, value| !value.is_null());
+        claims
+    }
+
+    fn remembered(tokens: &Tokens) -> usize {
+        tokens.known.read().expect("no panic").verified.len()
+    }
+
+    #[test]
+    fn a_token_is_remembered_and_valid_until_it_expires() {
+        let signer = Signer::new("one");
+        let tokens = tokens(&[&signer], |options| options.leeway = Duration::from_secs(10));
+        let end = now() + 100;
+        let token = signer.sign(&claims(json!({"exp": end})));
+        let until = date(end + 10);
+        let before = until.saturating_sub(Duration::from_micros(1));
+        for at in [date(now()), date(end), before] {
+            let verified = tokens.check(&token, at).expect("it is valid");
+            assert_eq!((&*verified.subject, verified.until), ("anna", until));
+            assert_eq!(remembered(&tokens), 1);
+        }
+        for at in [until, until.saturating_add(Duration::from_secs(1))] {
+            let expired = tokens.check(&token, at).map(|verified| verified.until);
+            assert_eq!(expired, Err(TokenError::Refused("it has expired")));
+        }
+    }
+
+    #[test]
+    fn so_many_tokens_are_remembered_and_no_more() {
+        let signer = Signer::new("one");
+        let tokens = tokens(&[&signer], |_| {});
+        for number in 0..=REMEMBERED {
+            assert_eq!(remembered(&tokens), number);
+            let token = signer.sign(&claims(json!({"sub": format!("user-{number}")})));
+            let verified = tokens.check(&token, date(now())).expect("it is valid");
+            assert_eq!(*verified.subject, format!("user-{number}"));
+        }
+        assert_eq!(remembered(&tokens), 1, "it begins again");
+    }
+
+    #[test]
+    fn keys_that_were_not_read_for_an_hour_are_not_trusted() {
+        let signer = Signer::new("one");
+        let tokens = tokens(&[&signer], |_| {});
+        let token = signer.sign(&claims(json!({})));
+        let ago = |ago| {
+            let read = Instant::now().checked_sub(ago).expect("a moment");
+            tokens.known.write().expect("no panic").read = Some(read);
+            tokens.check(&token, date(now())).map(drop)
+        };
+        for _ in 0..2 {
+            assert_eq!(ago(Duration::from_secs(3_590)), Ok(()));
+            assert_eq!(ago(Duration::from_secs(3_601)), Err(TokenError::NoKeys));
+        }
+        let never = Tokens::new(tokens.options.clone());
+        assert_eq!(never.check(&token, date(now())).map(drop), Err(TokenError::NoKeys));
+    }
+
+    /// Whoever runs the server reads these in the log.
+    #[test]
+    fn each_reason_to_refuse_a_token_is_told_apart() {
+        let (one, two, stranger) = (Signer::new("one"), Signer::new("two"), Signer::new("one"));
+        let tokens = tokens(&[&one, &two], |_| {});
+        let reason = |token: &str| match tokens.check(token, date(now())) {
+            Err(TokenError::Refused(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        for (other, expected) in [
+            (json!({"exp": now() - 90}), "it has expired"),
+            (json!({"nbf": now() + 90}), "it is not valid yet"),
+            (json!({"iss": "https://id.example"}), "it is from another issuer"),
+            (json!({"iss": ["https://evil.example/", ISSUER]}), "it is from another issuer"),
+            (json!({"aud": "other"}), "it is for another audience"),
+            (json!({"exp": null}), "it lacks a claim"),
+            (json!({"iss": null}), "it lacks a claim"),
+            (json!({"sub": null}), "it names no valid subject"),
+        ] {
+            assert_eq!(reason(&one.sign(&claims(other.clone()))), expected, "{other}");
+        }
+        let good = one.sign(&claims(json!({})));
+        assert!(tokens.check(&good, date(now())).is_ok());
+        assert_eq!(reason(&stranger.sign(&claims(json!({})))), "its signature is wrong");
+        assert_eq!(reason("no token"), "it is not well formed");
+        let with_header = |header: Value| {
+            let rest = good.split_once('.').expect("three parts").1;
+            format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))
+        };
+        let another = with_header(json!({"alg": "EdDSA", "kid": "one"}));
+        assert_eq!(reason(&another), "its algorithm does not match its key");
+        for header in [json!({"alg": "ES256"}), json!({"alg": "ES256", "kid": "three"})] {
+            let unknown = "it is not signed by one of the provider's keys";
+            assert_eq!(reason(&with_header(header)), unknown);
+        }
+        let other_type = with_header(json!({"alg": "ES256", "kid": "one", "typ": "logout+jwt"}));
+        assert_eq!(reason(&other_type), "it is of another type than an access token");
+    }
+
+    #[test]
+    fn a_subject_has_1_to_128_bytes_without_control_characters() {
+        let named = |name: &Value| {
+            let claims = json!({ "sub": name });
+            subject(claims.as_object().expect("an object")).map(|subject| subject.to_string())
+        };
+        for name in ["a", "anna@example.com", &"x".repeat(128), &"é".repeat(64)] {
+            assert_eq!(named(&json!(name)).as_deref(), Some(name));
+        }
+        for name in ["", "a\nb", "\u{7f}", &"x".repeat(129), &"é".repeat(65)] {
+            assert_eq!(named(&json!(name)), None, "{name:?}");
+        }
+        assert_eq!(named(&json!(7)), None);
+    }
+
+    #[test]
+    fn all_names_in_the_claim_grant_their_roles_together() {
+        let signer = Signer::new("one");
+        let roles = |names: &str| names.parse::<Roles>().expect("roles");
+        let tokens = tokens(&[&signer], |options| {
+            options.roles_claim = "realm.roles".to_owned();
+            options.roles = [("a", "read,consent"), ("b", "read"), ("c", "ingest")]
+                .map(|(name, granted)| (name.to_owned(), roles(granted)))
+                .into();
+        });
+        let granted = |realm: Value| {
+            let token = signer.sign(&claims(json!({ "realm": realm })));
+            let verified = tokens.check(&token, date(now())).expect("it is valid");
+            verified.grant.map(|grant| grant.roles())
+        };
+        for (names, expected) in [
+            (json!(["a"]), Some("read,consent")),
+            (json!(["a", "b"]), Some("read,consent")),
+            (json!("b b"), Some("read")),
+            (json!("b other c"), Some("read,ingest")),
+            (json!(["other", 7]), None),
+            (json!([]), None),
+            (json!(7), None),
+            (json!(null), None),
+        ] {
+            let found = granted(json!({"roles": names, "more": ["a"]}));
+            assert_eq!(found, expected.map(roles), "{names}");
+        }
+        let both = json!({"realm": {"roles": ["a"]}, "realm.roles": ["a"]});
+        let refused = tokens.check(&signer.sign(&claims(both)), date(now())).map(drop);
+        let reason = "its claim with the roles can be read in two ways";
+        assert_eq!(refused, Err(TokenError::Refused(reason)));
+    }
+
+    #[test]
+    fn a_key_verifies_with_the_algorithms_of_its_kind_and_use() {
+        use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+
+        let rsa = [RS256, RS384, RS512, PS256, PS384, PS512];
+        let with = |kind: &Value, more: Value| {
+            let (mut key, Value::Object(more)) = (kind.clone(), more) else { panic!("an object") };
+            key.as_object_mut().expect("an object").extend(more);
+            algorithms(&serde_json::from_value(key).expect("a key"))
+        };
+        let of = |kind: Value, possible: &[Algorithm]| {
+            assert_eq!(with(&kind, json!({})), possible, "{kind}");
+            assert_eq!(with(&kind, json!({"use": "sig"})), possible, "{kind}");
+            assert_eq!(with(&kind, json!({"use": "enc"})), [], "{kind}");
+            for (name, algorithm) in [
+                ("RS256", RS256),
+                ("RS384", RS384),
+                ("RS512", RS512),
+                ("PS256", PS256),
+                ("PS384", PS384),
+                ("PS512", PS512),
+                ("ES256", ES256),
+                ("ES384", ES384),
+                ("EdDSA", EdDSA),
+            ] {
+                let one = if possible.contains(&algorithm) { &[algorithm][..] } else { &[] };
+                assert_eq!(with(&kind, json!({"alg": name})), one, "{kind}, {name}");
+            }
+            for other in ["HS256", "RSA-OAEP"] {
+                assert_eq!(with(&kind, json!({"alg": other})), [], "{kind}, {other}");
+            }
+        };
+        of(json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"}), &rsa);
+        of(json!({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}), &[ES256]);
+        of(json!({"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA"}), &[ES384]);
+        of(json!({"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}), &[]);
+        of(json!({"kty": "OKP", "crv": "Ed25519", "x": "AA"}), &[EdDSA]);
+        of(json!({"kty": "OKP", "crv": "P-256", "x": "AA"}), &[]);
+        of(json!({"kty": "oct", "k": "AA"}), &[]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_providers_list_is_read_every_5_minutes_and_sooner_for_an_unknown_key() {
+        let (old, new) = (Signer::new("old"), Signer::new("new"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("keys.json");
+        let source = JwksSource::File(file.clone());
+        let options = TokenOptions::new(source, ISSUER.to_owned(), "dataapi".to_owned());
+        let tokens = Arc::new(Tokens::new(options.clone()));
+        tokens.load().await;
+        let follower = Arc::clone(&tokens);
+        let following = tokio::spawn(async move { follower.run().await });
+        let has = |signer: &Signer| {
+            let known = tokens.known.read().expect("no panic");
+            known.keys.iter().any(|key| key.id.as_deref() == Some(signer.id))
+        };
+        let after = async |seconds| sleep(Duration::from_secs(seconds)).await;
+        after(15).await;
+        assert!(!has(&old));
+        std::fs::write(&file, list(&[&old])).expect("a file");
+        after(10).await;
+        assert!(has(&old), "what cannot be read is tried again after 10 seconds");
+        std::fs::write(&file, list(&[&new])).expect("a file");
+        after(290).await;
+        assert!(has(&old) && !has(&new), "the list is not read all the time");
+        after(30).await;
+        assert!(has(&new) && !has(&old));
+        std::fs::write(&file, list(&[&old])).expect("a file");
+        let unknown = tokens.check(&old.sign(&claims(json!({}))), date(now()));
+        assert!(unknown.is_err());
+        after(15).await;
+        assert!(has(&old) && !following.is_finished());
+        following.abort();
+        let restarted = Tokens::new(options);
+        restarted.load().await;
+        assert!(restarted.are_known(), "a server reads the list before it answers");
+    }
+
+    #[test]
+    fn a_list_is_read_from_a_url_unless_it_is_longer_than_1_mib() {
+        let served = |bytes: usize| {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let address = listener.local_addr().expect("an address");
+            let provider = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                let request = BufReader::new(&stream).lines().map_while(Result::ok);
+                let _lines = request.take_while(|line| !line.is_empty()).count();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
+                // A reader who has seen enough hangs up.
+                let _ = stream.write_all(&[head.into_bytes(), vec![b' '; bytes]].concat());
+            });
+            let read = fetch(&JwksSource::Url(format!("http://{address}/keys")));
+            // It might not have been asked.
+            drop(TcpStream::connect(address));
+            provider.join().expect("no panic");
+            read.map(|list| list.len())
+        };
+        for bytes in [0, 1, (1 << 20) - 1] {
+            assert_eq!(served(bytes), Ok(bytes));
+        }
+        assert!(served((1 << 20) + 1).is_err());
+    }
 
     #[test]
     fn keys_are_read_from_files_over_tls_or_from_this_machine() {
