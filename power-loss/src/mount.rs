@@ -343,9 +343,9 @@ impl Filesystem for Served {
         reply: ReplyCreate,
     ) {
         match self.create_file(name, mode & !umask) {
-            Ok((made, handle)) => {
+            Ok((entry, handle)) => {
                 let flags = FopenFlags::FOPEN_KEEP_CACHE;
-                reply.created(&FOR_EVER, &made, Generation(0), handle, flags);
+                reply.created(&FOR_EVER, &entry, Generation(0), handle, flags);
             }
             Err(error) => reply.error(error),
         }

@@ -142,9 +142,9 @@ async fn readable(store: &SqliteStore, states: &BTreeMap<String, State>) -> Resu
 }
 
 async fn counts(store: &SqliteStore, states: &BTreeMap<String, State>) -> Result<(), Wrong> {
-    let stats = store.stats().await.map_err(|error| format!("no counts: {error:?}"))?;
+    let told = store.stats().await.map_err(|error| format!("no counts: {error:?}"))?;
     let of = |state| states.values().filter(|other| **other == state).count() as u64;
-    let found = [stats.pending, stats.consented, stats.withdrawn, stats.erased];
+    let found = [told.pending, told.consented, told.withdrawn, told.erased];
     let expected = [State::Pending, State::Granted, State::Withdrawn, State::Erased].map(of);
     right!(found == expected, "pending, consented, withdrawn, erased: {found:?}, not {expected:?}");
     Ok(())

@@ -253,7 +253,7 @@ impl Client {
                     ids.push(id);
                 }
             }
-            if self.random.next_u64() % 4 == 0 {
+            if self.random.next_u64().is_multiple_of(4) {
                 let whose = customer.parse().unwrap();
                 let store = Arc::clone(&self.store);
                 let erased = store.erase_customer(&whose);

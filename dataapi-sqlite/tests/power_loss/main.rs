@@ -42,11 +42,11 @@ fn writes_and_syncs_that_fail_lose_nothing_either() {
     lose_power(Run::begin_on_failing, losses);
 }
 
-fn lose_power(begin: impl Fn(Start, u64) -> Run, losses: u64) {
+fn lose_power(begin: impl Fn(&Start, u64) -> Run, losses: u64) {
     let mut random = choices("DATAAPI_POWER_SEED");
     let (mut done, mut start, mut during) = (0, Start::default(), BTreeMap::new());
     while done < losses {
-        let run = begin(start, random.next_u64());
+        let run = begin(&start, random.next_u64());
         let outcome = run.lose_power(EACH_RUN.min(losses - done));
         done += outcome.losses;
         for (work, losses) in outcome.during {
@@ -56,7 +56,7 @@ fn lose_power(begin: impl Fn(Start, u64) -> Run, losses: u64) {
             panic!("{wrong}");
         }
         // Every second run goes on with what the last loss of the one before has left.
-        start = if random.next_u64() % 2 == 0 { outcome.last } else { Start::default() };
+        start = if random.next_u64().is_multiple_of(2) { outcome.last } else { Start::default() };
     }
     println!("{done} losses of power, of them during other work: {during:?}");
 }
@@ -69,7 +69,7 @@ fn a_disk_that_ignores_syncs_is_found_out() {
     }
     let mut random = choices("DATAAPI_POWER_SEED");
     for ignored in [Ignored::Files, Ignored::Folder] {
-        let run = Run::begin(Start::default(), random.next_u64());
+        let run = Run::begin(&Start::default(), random.next_u64());
         run.ignore_syncs(ignored);
         let wrong = run.lose_power(400).wrong;
         println!("{ignored:?}: {}", wrong.expect("something is lost"));

@@ -70,16 +70,16 @@ struct Lost {
 }
 
 impl Run {
-    pub(crate) fn begin(start: Start, seed: u64) -> Self {
+    pub(crate) fn begin(start: &Start, seed: u64) -> Self {
         Self::on(start, seed, false)
     }
 
     /// Begins a run on a disk with writes and syncs that fail.
-    pub(crate) fn begin_on_failing(start: Start, seed: u64) -> Self {
+    pub(crate) fn begin_on_failing(start: &Start, seed: u64) -> Self {
         Self::on(start, seed, true)
     }
 
-    fn on(start: Start, seed: u64, disk_fails: bool) -> Self {
+    fn on(start: &Start, seed: u64, disk_fails: bool) -> Self {
         let disk = Disk::mount_again(&start.image).expect("a disk");
         let folder = tempfile::tempdir().expect("a folder");
         let journal = folder.path().join("journal");
@@ -108,35 +108,35 @@ impl Run {
 
     /// Loses the power this many times, and compares what is left each time. Ends at the first that is wrong.
     pub(crate) fn lose_power(mut self, times: u64) -> Outcome {
-        let (moments, lost) = sync_channel(2);
+        let (moments, losses) = sync_channel(2);
         self.call_at_moments(moments);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut outcome = Outcome::default();
         while outcome.losses < times && outcome.wrong.is_none() {
-            let moment = self.next(&lost);
+            let loss = self.next(&losses);
             let journal = std::fs::read(self.journal()).expect("the journal");
-            let journal = &journal[..usize::try_from(moment.known).expect("a length")];
+            let journal = &journal[..usize::try_from(loss.known).expect("a length")];
             let journal = String::from_utf8(journal.to_vec()).expect("text");
             let known: Known = journal.parse().expect("a journal");
-            let compared = runtime.block_on(compare(&moment.image, &known));
+            let compared = runtime.block_on(compare(&loss.image, &known));
             outcome.losses += 1;
             for work in known.unfinished() {
                 *outcome.during.entry(work).or_default() += 1;
             }
             if let Err(wrong) = compared {
-                let kept = keep(&moment.image, &journal);
-                let (loss, seed) = (moment.loss, moment.seed);
+                let kept = keep(&loss.image, &journal);
+                let (what, seed) = (loss.loss, loss.seed);
                 let run = self.seed;
                 outcome.wrong = Some(format!(
-                    "{wrong}\n{loss:?} with seed {seed} was lost in the run with seed {run}; see {}",
+                    "{wrong}\n{what:?} with seed {seed} was lost in the run with seed {run}; see {}",
                     kept.display()
                 ));
             }
-            outcome.last = Start { image: moment.image, journal, runs: self.runs + 1 };
+            outcome.last = Start { image: loss.image, journal, runs: self.runs + 1 };
         }
         // A change may be waiting for room in the queue.
-        drop(lost);
+        drop(losses);
         self.disk.call_no_more();
         outcome
     }
