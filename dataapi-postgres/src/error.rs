@@ -198,6 +198,13 @@ pub enum OpenError {
     )]
     Durability,
 
+    /// The server has `fsync` or `full_page_writes` off, so a crash of its machine can lose what was acknowledged.
+    #[error(
+        "the PostgreSQL server has fsync or full_page_writes off: if its machine crashes, it can lose what it has \
+         acknowledged; turn both on, or accept that with the line dataapi.durability = 'unchecked' in postgresql.conf"
+    )]
+    Crashes,
+
     /// Pages were to be read from standbys, but Citus distributes the tables.
     #[error(
         "pages cannot be read from standbys if Citus distributes the tables; name no read replica"

@@ -14,7 +14,7 @@
 //! have committed.
 //!
 //! **Durability.** A call that returned `Ok` was committed with `synchronous_commit` set to `on`, or to a setting of
-//! the operator that also waits for standbys. If the connection is lost during a commit, the store asks the server for
+//! the operator that also waits for standbys. A server with `fsync` or `full_page_writes` off is refused. If the connection is lost during a commit, the store asks the server for
 //! the outcome. If the server cannot say, the call returns [`StoreError::Unavailable`], never a wrong answer.
 //!
 //! **Dates** are as accurate as the clocks of the servers. They never go backwards within one process, for one dialog,
@@ -197,6 +197,7 @@ impl PostgresStore {
         let writing = pool::primary(&address, lanes + 4)?;
         let Identity { key, shards, is_spread } = {
             let mut connection = writing.get().await.map_err(PostgresError::from)?;
+            schema::check_server(&connection).await?;
             let beginning = if create { Some(NewStore::empty(shards)?) } else { None };
             schema::prepare(&mut connection, beginning).await?
         };

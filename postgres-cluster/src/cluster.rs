@@ -34,6 +34,8 @@ const COMMON: &[(&str, &str)] = &[
     ("wal_keep_size", "256MB"),
     // The default is /dev/shm, where a killed server would leave its memory behind.
     ("dynamic_shared_memory_type", "mmap"),
+    // DataAPI refuses a server that does not wait for the disk.
+    ("dataapi.durability", "unchecked"),
 ];
 
 /// Settings of a cluster that is not durable. With hundreds of databases, autovacuum would run all the time.

@@ -56,6 +56,7 @@ impl CopyTarget {
         let address = Address::parse(url)?;
         let connection = Lent::from(&primary(&address, 1)?).await?;
         let client = connection.client()?;
+        schema::check_server(client).await?;
         // Counting the rows of a whole store reads all of them, however long that takes.
         let settings = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
             SET enable_seqscan = on; SET enable_sort = on; SET enable_bitmapscan = on";

@@ -3,7 +3,8 @@
 use dataapi_core::RefKey;
 use tokio_postgres::Client;
 
-use crate::error::{OpenError, unavailable};
+use crate::error::OpenError;
+use crate::schema::durability::check_nodes;
 use crate::shards::Shards;
 
 /// The properties of a store that never change.
@@ -35,27 +36,11 @@ pub(crate) async fn identity(client: &Client) -> Result<Identity, OpenError> {
             .try_get::<_, i64>(0)?
             > 0;
     if is_spread {
-        check_durability(client).await?;
+        check_nodes(client).await?;
     }
     Ok(Identity {
         key: RefKey::from_bytes(key.map_err(|_| OpenError::Damaged)?),
         shards: Shards::new(keys),
         is_spread,
     })
-}
-
-/// Fails if a node answers a commit before it is on disk. Citus passes the settings of a session on to no node, so the
-/// nodes' own settings count.
-async fn check_durability(client: &Client) -> Result<(), OpenError> {
-    let asked = "SELECT coalesce(bool_and(success), false),
-                        coalesce(bool_or(result IN ('off', 'local')), false)
-                   FROM run_command_on_all_nodes('SHOW synchronous_commit')";
-    let row = client.query_one(asked, &[]).await?;
-    match (row.try_get::<_, bool>(0)?, row.try_get::<_, bool>(1)?) {
-        (false, _) => {
-            Err(OpenError::Store(unavailable("a node of the Citus cluster does not answer")))
-        }
-        (true, true) => Err(OpenError::Durability),
-        (true, false) => Ok(()),
-    }
 }
