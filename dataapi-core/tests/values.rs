@@ -204,6 +204,14 @@ proptest! {
 }
 
 #[test]
+fn the_longest_id_has_255_bytes() {
+    for (bytes, fits) in [(254, true), (255, true), (256, false), (257, false)] {
+        assert_eq!("x".repeat(bytes).parse::<CustomerId>().is_ok(), fits, "{bytes}");
+        assert_eq!("x".repeat(bytes).parse::<DialogId>().is_ok(), fits, "{bytes}");
+    }
+}
+
+#[test]
 fn the_longest_language_has_255_bytes() {
     let tag = |last: &str| format!("x{}-{last}", "-aaaaaaaa".repeat(28));
     assert_eq!(tag("a").len(), 255, "the test makes a tag of that length");
