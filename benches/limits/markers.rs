@@ -12,8 +12,18 @@ use crate::data::{MARKER_AT, Space, number_of};
 /// How much of a file is looked at together. It fits into the cache of a processor.
 const AT_ONCE: usize = 256 << 10;
 
-/// The pause between two of them, so that a search takes no core from the server for long.
+/// The pause after each part of a file, so that a search takes no core from the server for long.
 const PAUSE: Duration = Duration::from_micros(500);
+
+/// Reads a file in no hurry.
+struct Unhurried(File);
+
+impl Read for Unhurried {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        std::thread::sleep(PAUSE);
+        self.0.read(buffer)
+    }
+}
 
 /// What the ids of the searched dialogs have in common.
 pub(crate) struct Markers(Finder<'static>);
@@ -27,7 +37,7 @@ impl Markers {
     /// How many ids with a number below `end` there are in the file. A file that is not there has none.
     pub(crate) fn count_in(&self, path: &Path, end: u64, buffer: &mut Vec<u8>) -> io::Result<u64> {
         match File::open(path) {
-            Ok(file) => self.count(file, end, buffer),
+            Ok(file) => self.count(Unhurried(file), end, buffer),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error),
         }
@@ -47,7 +57,6 @@ impl Markers {
             if read == 0 {
                 return Ok(count);
             }
-            std::thread::sleep(PAUSE);
             filled += read;
             let bytes = &buffer[..filled];
             // Each marker is found once: what is kept below is shorter than an id up to its marker's end.

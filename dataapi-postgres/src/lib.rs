@@ -14,8 +14,9 @@
 //! have committed.
 //!
 //! **Durability.** A call that returned `Ok` was committed with `synchronous_commit` set to `on`, or to a setting of
-//! the operator that also waits for standbys. A server with `fsync` or `full_page_writes` off is refused. If the connection is lost during a commit, the store asks the server for
-//! the outcome. If the server cannot say, the call returns [`StoreError::Unavailable`], never a wrong answer.
+//! the operator that also waits for standbys. A server with `fsync` or `full_page_writes` off is refused. If the
+//! connection is lost during a commit, the store asks the server for the outcome. If the server cannot say, the call
+//! returns [`StoreError::Unavailable`], never a wrong answer.
 //!
 //! **Dates** are as accurate as the clocks of the servers. They never go backwards within one process, for one dialog,
 //! or along one chain.
