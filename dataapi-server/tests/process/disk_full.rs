@@ -2,10 +2,11 @@
 //!
 //! `DATAAPI_DISK_ROUNDS` sets how often each case is run, `DATAAPI_DISK_SEED` fixes what the clients do.
 
+use power_loss::may_mount;
 use reqwest::Client;
 use serde_json::Value;
 
-use crate::disk::{Disk, may_mount};
+use crate::disk::Disk;
 use crate::load::{
     Choices, Dialogs, Load, Remembered, State, body, check, client, from_env,
     nothing_withdrawn_is_left,

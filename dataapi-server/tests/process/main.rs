@@ -31,6 +31,8 @@ mod nginx;
 mod one_order;
 mod overload;
 #[cfg(target_os = "linux")]
+mod power_loss;
+#[cfg(target_os = "linux")]
 mod proxied;
 #[cfg(target_os = "linux")]
 mod read_only;

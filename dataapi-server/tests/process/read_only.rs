@@ -5,9 +5,10 @@
 
 use std::process::Command;
 
+use power_loss::may_mount;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::disk::{Disk, may_mount};
+use crate::disk::Disk;
 use crate::load::{Choices, Dialogs, Load, check, client, from_env, nothing_withdrawn_is_left};
 use crate::program::{Program, contents, output, store_in};
 

@@ -7,51 +7,6 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::program::not_tested;
-
-/// Set in the process that can mount file systems.
-const MAY_MOUNT: &str = "DATAAPI_TEST_MAY_MOUNT";
-
-/// Whether this process can mount a file system that no other process sees. If not, this runs the test of this name
-/// again in a process that can, and the caller must return.
-///
-/// If the system allows no process to mount, nothing is tested; a line on standard error says so.
-pub(crate) fn may_mount(test: &str) -> bool {
-    if std::env::var_os(MAY_MOUNT).is_some() {
-        return true;
-    }
-    // The kernel unmounts everything when the last process in the namespace ends.
-    for rights in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
-        let probe = tempfile::tempdir().expect("a folder");
-        let mounts = Command::new("unshare")
-            .args(rights)
-            .args(["mount", "-t", "tmpfs", "probe"])
-            .arg(probe.path())
-            .output();
-        if mounts.is_ok_and(|mounts| mounts.status.success()) {
-            let again = Command::new("unshare")
-                .args(rights)
-                .arg(std::env::current_exe().expect("this program"))
-                .args(["--exact", test, "--nocapture"])
-                .env(MAY_MOUNT, "1")
-                .output()
-                .expect("unshare runs");
-            print!("{}", String::from_utf8_lossy(&again.stdout));
-            eprint!("{}", String::from_utf8_lossy(&again.stderr));
-            assert!(
-                again.status.success(),
-                "{test}, in a process that can mount: {}",
-                again.status
-            );
-            let ran = String::from_utf8_lossy(&again.stdout).contains("1 passed");
-            assert!(ran, "there is no test with the name {test}");
-            return false;
-        }
-    }
-    not_tested(&format!("{test}: this system does not allow to mount a file system"));
-    false
-}
-
 /// A file system in memory.
 pub(crate) struct Disk {
     place: TempDir,

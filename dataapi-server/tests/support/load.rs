@@ -186,7 +186,14 @@ impl Load {
 
     /// Kills the server and returns what the clients know.
     pub(crate) async fn kill(self, server: &mut Program) -> Dialogs {
+        self.kill_after(server, || ()).await
+    }
+
+    /// Cuts the server from its disk, then kills it, and returns what the clients know. What is refused meanwhile has
+    /// an unknown outcome.
+    pub(crate) async fn kill_after(self, server: &mut Program, cut: impl FnOnce()) -> Dialogs {
         self.shared.is_killed.store(true, Ordering::SeqCst);
+        cut();
         server.kill();
         self.known().await
     }
@@ -235,6 +242,7 @@ impl Worker {
                         let _ = answer.bytes().await;
                         self.look_from_elsewhere(&id, state).await;
                     }
+                    Ok(_) if self.shared.is_killed.load(Ordering::SeqCst) => return dialogs,
                     Ok(refusal) => {
                         assert_eq!(refusal.status(), 503, "{state:?}");
                         assert!(refusal.headers().contains_key("retry-after"), "{refusal:?}");
