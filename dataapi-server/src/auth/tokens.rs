@@ -519,7 +519,7 @@ mod tests {
         assert_eq!(never.check(&token, date(now())).map(drop), Err(TokenError::NoKeys));
     }
 
-    /// Whoever runs the server reads these in the log.
+    /// Operators read these in the log.
     #[test]
     fn each_reason_to_refuse_a_token_is_told_apart() {
         let (one, two, stranger) = (Signer::new("one"), Signer::new("two"), Signer::new("one"));

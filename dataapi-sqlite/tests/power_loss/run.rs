@@ -192,7 +192,7 @@ fn fail(moment: &mut Moment<'_>, random: &mut ChaCha8Rng) {
     moment.fail(Failure { what, after, times, how });
 }
 
-/// Keeps what is left and what was known, for whoever looks for the reason.
+/// Keeps what is left and what was known, so that the reason can be found.
 fn keep(image: &Image, journal: &str) -> PathBuf {
     let folder = tempfile::Builder::new().prefix("power-loss-").tempdir().expect("a folder").keep();
     image.write_to(&folder).expect("files");
